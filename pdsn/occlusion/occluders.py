@@ -1,0 +1,172 @@
+"""Occluders: each covers part of a photo and returns the exact pixel mask of what it covered.
+
+`make_occluders` gives the ones of a data set by name, in the order of the results table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdsn.errors import UsageError
+from pdsn.occlusion.regions import STRATEGIES, Box, LandmarkStatistics, make_strategy
+
+WHITE = 255
+BANDS = ("forehead", "eyes", "nose", "mouth", "chin")
+CLEAN = "clean"
+LOWER_FACE = "nose+mouth+chin"
+RANDOM_BLOCK = "random-block"
+
+
+class Occluder(Protocol):
+    """Anything that covers part of a photo."""
+
+    def __call__(self, image: Tensor, landmarks: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Cover part of a photo.
+
+        Args:
+            image: (3, H, W) uint8, left as it is.
+            landmarks: (5, 2) x, y in pixels.
+            rng: source of everything random.
+
+        Returns:
+            The occluded photo (3, H, W) uint8 and the exact mask (H, W) bool of the covered pixels.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """Leaves the photo clean."""
+
+    def __call__(self, image: Tensor, landmarks: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """See `Occluder`."""
+        del landmarks, rng
+        return image.clone(), torch.zeros(image.shape[1:], dtype=torch.bool)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Boxes filled with one intensity.
+
+    Attributes:
+        boxes: what is covered.
+        intensity: grey level 0 to 255 of the block, or None for a random one each time
+            ("blocks of uniform intensity", Johnston & Ngxande, section 4.2).
+    """
+
+    boxes: tuple[Box, ...]
+    intensity: int | None = WHITE
+
+    def __call__(self, image: Tensor, landmarks: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """See `Occluder`."""
+        del landmarks
+        level = int(rng.integers(256)) if self.intensity is None else self.intensity
+        covered = torch.zeros(image.shape[1:], dtype=torch.bool)
+        occluded = image.clone()
+        for box in self.boxes:
+            covered[box.top : box.bottom, box.left : box.right] = True
+            occluded[:, box.top : box.bottom, box.left : box.right] = level
+        return occluded, covered
+
+
+@dataclass(frozen=True)
+class RandomBlock:
+    """A rectangle of random place, size and colour.
+
+    Attributes:
+        height: range of its height, as a share of the photo's.
+        width: likewise.
+    """
+
+    height: tuple[float, float] = (0.15, 0.55)
+    width: tuple[float, float] = (0.3, 1.0)
+
+    def __call__(self, image: Tensor, landmarks: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """See `Occluder`."""
+        del landmarks
+        rows, columns = image.shape[1:]
+        tall = min(max(round(rows * rng.uniform(*self.height)), 1), rows)
+        wide = min(max(round(columns * rng.uniform(*self.width)), 1), columns)
+        top, left = int(rng.integers(rows - tall + 1)), int(rng.integers(columns - wide + 1))
+        colour = torch.from_numpy(rng.integers(0, 256, 3).astype(np.uint8))
+        covered = torch.zeros((rows, columns), dtype=torch.bool)
+        covered[top : top + tall, left : left + wide] = True
+        occluded = image.clone()
+        occluded[:, top : top + tall, left : left + wide] = colour[:, None, None]
+        return occluded, covered
+
+
+def make_occluders(statistics: LandmarkStatistics, floor: float) -> dict[str, Occluder]:
+    """The occlusions of the results table by name.
+
+    The five LM2 bands in white across the whole width, nose + mouth + chin together (Johnston &
+    Ngxande, section 5.3), and a random block.
+
+    Args:
+        statistics: landmark statistics of the training split.
+        floor: region floor, see `regions.make_strategy`.
+    """
+    bands = make_strategy("LM2", statistics, floor).regions
+    return {
+        CLEAN: Nothing(),
+        **{name: Block((bands[name],)) for name in BANDS},
+        LOWER_FACE: Block(tuple(bands[name] for name in ("nose", "mouth", "chin"))),
+        RANDOM_BLOCK: RandomBlock(),
+    }
+
+
+def find_occluder(name: str, statistics: LandmarkStatistics, floor: float) -> Occluder:
+    """An occluder by name; `block:STRATEGY/REGION` is a block of random grey on any region.
+
+    Raises:
+        UsageError: there is none of that name; the message lists those that exist.
+    """
+    known = make_occluders(statistics, floor)
+    if name in known:
+        return known[name]
+    strategy, _, region = name.removeprefix("block:").partition("/")
+    if name.startswith("block:") and strategy in STRATEGIES:
+        regions = make_strategy(strategy, statistics, floor).regions
+        if region in regions:
+            return Block((regions[region],), intensity=None)
+        raise UsageError(f"--occlusion {name}: {strategy} has the regions {', '.join(regions)}")
+    raise UsageError(
+        f"--occlusion {name} is unknown: choose from all, {', '.join(known)}, "
+        f"or block:STRATEGY/REGION with a strategy of {', '.join(STRATEGIES)}"
+    )
+
+
+def occlude(
+    occluder: Occluder, images: Tensor, landmarks: np.ndarray, *, seed: int, name: str, rows: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Occlude photos so that each one's draw depends on seed, name and row alone.
+
+    Whatever else is occluded, and in whatever batches, a test photo always looks the same: every
+    system is asked about the same probes.
+
+    Args:
+        occluder: what covers them.
+        images: (N, 3, H, W) uint8.
+        landmarks: (N, 5, 2) x, y in pixels.
+        seed: of the draws.
+        name: of the occlusion; another name gives other draws.
+        rows: N numbers that identify the photos, such as their rows in the data set.
+
+    Returns:
+        (N, 3, H, W) uint8 and (N, H, W) bool.
+    """
+    key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    occluded = torch.empty_like(images)
+    covered = torch.empty((len(images), *images.shape[2:]), dtype=torch.bool)
+    points = torch.as_tensor(np.asarray(landmarks))
+    for index, row in enumerate(rows):
+        rng = np.random.default_rng((seed, key, int(row)))
+        occluded[index], covered[index] = occluder(images[index], points[index], rng)
+    return occluded, covered

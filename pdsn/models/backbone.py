@@ -1,0 +1,133 @@
+"""The base CNN, cut where the masks apply: `features` to the last convolutional map, `head` behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock
+
+BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
+"""Residual blocks of each stage, by architecture."""
+STEMS = ("standard", "fine")
+# ImageNet's channel statistics, so that --init imagenet sees what it was trained on.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class FaceNet(nn.Module):
+    """ResNet trunk and BN-Dropout-Linear-BN head (Johnston & Ngxande, section 4.2; PDSN's head).
+
+    The trunk's parameters carry torchvision's names, so its published weights load.
+
+    Args:
+        size: height and width of a face in pixels.
+        arch: a key of `BLOCKS`.
+        width: channels of the first stage; 64 is ResNet's own. The last map has 8 times as many.
+        stem: "standard" (7x7 convolution of stride 2, max-pool: the map is 1/32 of the face, 4x3 at
+            128x96) or "fine" (3x3 convolution of stride 2, no pool: 1/16, 8x6 at 128x96).
+        embedding: E, length of an embedding.
+        dropout: probability of dropping a feature before the linear layer.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        arch: str = "resnet34",
+        width: int = 64,
+        stem: str = "standard",
+        embedding: int = 512,
+        dropout: float = 0.4,
+    ) -> None:
+        super().__init__()
+        self.size = size
+        kernel = 7 if stem == "standard" else 3
+        self.conv1 = nn.Conv2d(3, width, kernel, stride=2, padding=kernel // 2, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "standard" else nn.Identity()
+        inputs = width
+        for stage, blocks in enumerate(BLOCKS[arch]):
+            channels = width * 2**stage
+            self.add_module(f"layer{stage + 1}", _stage(inputs, channels, blocks, 1 if stage == 0 else 2))
+            inputs = channels
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        reduction = 32 if stem == "standard" else 16
+        self.map_shape = (inputs, -(-size[0] // reduction), -(-size[1] // reduction))
+        channels, rows, columns = self.map_shape
+        self.neck = nn.Sequential(
+            nn.BatchNorm2d(channels),
+            nn.Dropout(dropout),
+            nn.Flatten(),
+            nn.Linear(channels * rows * columns, embedding),
+            nn.BatchNorm1d(embedding),
+        )
+
+    def features(self, faces: Tensor) -> Tensor:
+        """Last convolutional map.
+
+        Args:
+            faces: (N, 3, H, W) uint8, or float in 0 to 255.
+
+        Returns:
+            (N, C, h, w), not negative (behind a ReLU).
+        """
+        mean = torch.tensor(MEAN, device=faces.device).mul_(255).view(1, 3, 1, 1)
+        std = torch.tensor(STD, device=faces.device).mul_(255).view(1, 3, 1, 1)
+        x = ((faces.float() - mean) / std).contiguous(memory_format=torch.channels_last)
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        return self.layer4(self.layer3(self.layer2(self.layer1(x))))
+
+    def head(self, maps: Tensor) -> Tensor:
+        """Embeddings (N, E) of maps (N, C, h, w), masked or not; not normalised."""
+        return self.neck(maps)
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Embeddings (N, E) of faces, see `features`."""
+        return self.head(self.features(faces))
+
+
+def load_trunk(net: FaceNet, weights: dict[str, Tensor]) -> None:
+    """Start the trunk from weights with torchvision's names; the head stays as it is.
+
+    Raises:
+        ValueError: a parameter of the trunk is missing or has another shape; the message names it.
+    """
+    own = {name: value for name, value in net.state_dict().items() if not name.startswith("neck.")}
+    for name, value in own.items():
+        if name not in weights:
+            raise ValueError(f"no tensor named {name}")
+        if weights[name].shape != value.shape:
+            raise ValueError(f"{name} is {tuple(weights[name].shape)}, the trunk's is {tuple(value.shape)}")
+    net.load_state_dict({name: weights[name] for name in own}, strict=False)
+
+
+def freeze(module: nn.Module) -> None:
+    """Fix a module for good: no gradients, and BatchNorm and Dropout in evaluation mode.
+
+    The mode survives a later `.train()` of the module or of one that holds it, so BatchNorm's running
+    statistics cannot move.
+    """
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    for part in module.modules():
+        part.eval()
+        part.train = _stay_in_eval.__get__(part)  # type: ignore[method-assign]
+
+
+def _stay_in_eval(module: nn.Module, mode: bool = True) -> nn.Module:
+    del mode
+    return module
+
+
+def _stage(inputs: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
+    shortcut = None
+    if stride != 1 or inputs != channels:
+        shortcut = nn.Sequential(
+            nn.Conv2d(inputs, channels, 1, stride=stride, bias=False), nn.BatchNorm2d(channels)
+        )
+    layers: list[Any] = [BasicBlock(inputs, channels, stride, shortcut)]
+    layers += [BasicBlock(channels, channels) for _ in range(blocks - 1)]
+    return nn.Sequential(*layers)

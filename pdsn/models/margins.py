@@ -1,0 +1,48 @@
+"""Margin-based softmax losses on cosines."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class LMCL(nn.Module):
+    """Large margin cosine loss (CosFace, Wang et al., CVPR 2018, equation 4).
+
+    The logit of the true class y is s (cos(theta_y) - m), of every other class s cos(theta_j); their
+    cross-entropy is the loss.
+
+    Args:
+        embedding: E, length of an embedding.
+        classes: K, number of people.
+        scale: s.
+        margin: m, in cosine.
+    """
+
+    def __init__(self, embedding: int, classes: int, scale: float = 30.0, margin: float = 0.35) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(classes, embedding))
+        nn.init.xavier_normal_(self.weight)
+        self.scale = scale
+        self.margin = margin
+
+    def logits(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Logits with the margin taken from the true class.
+
+        Args:
+            embeddings: (N, E), of any length.
+            labels: (N,) int64 in 0 to K - 1.
+
+        Returns:
+            (N, K) float32.
+        """
+        # Under autocast half precision would eat the margin: cosines stay in float32.
+        with torch.autocast(embeddings.device.type, enabled=False):
+            cosine = F.linear(F.normalize(embeddings.float()), F.normalize(self.weight.float()))
+        margin = self.margin * F.one_hot(labels, cosine.shape[1])
+        return self.scale * (cosine - margin)
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Mean loss over the batch, a scalar; arguments as for `logits`."""
+        return F.cross_entropy(self.logits(embeddings, labels), labels)

@@ -1,0 +1,86 @@
+"""The mask generator and the pairwise differential siamese network that trains it."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdsn.models.backbone import FaceNet, freeze
+from pdsn.models.margins import LMCL
+
+
+class MaskGenerator(nn.Module):
+    """What an occlusion of one region leaves intact, feature by feature (Song et al., 2019).
+
+    Conv3x3 (no bias), PReLU, BatchNorm, Sigmoid on the absolute difference of the two maps.
+
+    Args:
+        channels: C of the base's last map.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.PReLU(channels),
+            nn.BatchNorm2d(channels),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, clean: Tensor, occluded: Tensor) -> Tensor:
+        """Masks (N, C, h, w) in (0, 1) from the maps (N, C, h, w) of clean photos and occluded twins."""
+        return self.layers((clean - occluded).abs())
+
+
+class PairwiseDifferential(nn.Module):
+    """One mask generator before a frozen head and classifier: the loss of equations 1 to 3.
+
+    With the mask M and the maps f(x) and f(x_j) of a photo and its twin occluded on region j
+    (Johnston & Ngxande, section 3.2):
+
+        l_diff = mean |M f(x) - M f(x_j)|                                        (1)
+        l_cls  = -1/2 log p_y(F(M f(x_j))) - 1/2 log p_y(F(M f(x)))              (2)
+        l      = l_cls + weight l_diff                                           (3)
+
+    Args:
+        generator: the only part that trains.
+        base: its head is F; frozen here.
+        classifier: gives p; frozen here.
+        weight: lambda.
+    """
+
+    def __init__(self, generator: MaskGenerator, base: FaceNet, classifier: LMCL, weight: float) -> None:
+        super().__init__()
+        self.generator = generator
+        self.head = base.neck
+        self.classifier = classifier
+        self.weight = weight
+        freeze(self.head)
+        freeze(self.classifier)
+
+    def forward(self, clean: Tensor, occluded: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Losses of a batch of pairs.
+
+        Args:
+            clean, occluded: (N, C, h, w) maps of the frozen trunk.
+            labels: (N,) int64.
+
+        Returns:
+            Scalars "loss", "loss_cls" and "loss_diff", and "accuracy": the share of occluded twins
+            whose largest cosine is the true person's.
+        """
+        mask = self.generator(clean, occluded)
+        clean, occluded = mask * clean, mask * occluded
+        difference = (clean.float() - occluded.float()).abs().mean()
+        logits = [self.classifier.logits(self.head(maps), labels) for maps in (clean, occluded)]
+        classes = sum(F.cross_entropy(rows, labels) for rows in logits) / 2
+        # The margin makes the true class look worse than it is; undo it to count hits.
+        plain = logits[1] + self.classifier.scale * self.classifier.margin * F.one_hot(
+            labels, logits[1].shape[1]
+        )
+        return {
+            "loss": classes + self.weight * difference,
+            "loss_cls": classes,
+            "loss_diff": difference,
+            "accuracy": (plain.argmax(1) == labels).float().mean(),
+        }

@@ -1,0 +1,225 @@
+"""Artefacts on disk: what a stage left, from which inputs and settings, and whether it is finished.
+
+A folder of trained weights holds
+
+```
+config.json        settings, inputs by hash, versions; written when the training starts
+model.safetensors  the best weights; there only once the training is finished
+metrics.jsonl      a line an epoch
+last.pt            the state to resume from; there only until the training is finished
+```
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict, is_dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pdsn import __version__
+from pdsn.errors import PdsnError, UsageError
+from pdsn.files import atomic_path, sha256_of, write_text
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+LIBRARIES = ("torch", "torchvision", "facenet-pytorch", "accelerate", "numpy", "scikit-image", "pillow")
+
+
+def describe(config: Any, inputs: dict[str, str]) -> dict[str, Any]:
+    """What is written beside every artefact: settings, hashes of the inputs, versions."""
+    return {
+        "config": plain(config),
+        "inputs": dict(inputs),
+        "pdsn": __version__,
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
+
+
+def plain(config: Any) -> Any:
+    """A settings dataclass as what JSON gives back for it (tuples become lists)."""
+    return json.loads(json.dumps(asdict(config) if is_dataclass(config) else config))  # type: ignore[arg-type]
+
+
+def read_json(path: Path, remake: str) -> dict[str, Any]:
+    """Read a JSON object of our own.
+
+    Raises:
+        PdsnError: it is missing or damaged; the message says that `remake` makes it again.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise PdsnError(f"{path} is missing: make it with `{remake}`") from error
+    except (OSError, ValueError) as error:
+        raise PdsnError(f"{path} cannot be read ({error}): make it again with `{remake}`") from error
+    if not isinstance(content, dict):
+        raise PdsnError(f"{path} is damaged: make it again with `{remake}`")
+    return content
+
+
+def difference(asked: dict[str, Any], found: dict[str, Any]) -> str:
+    """The first setting in which two configurations differ, in words; empty if none does."""
+    for name in sorted(asked.keys() | found.keys()):
+        if asked.get(name) != found.get(name):
+            return f"{name} is {found.get(name)!r} there and {asked.get(name)!r} here"
+    return ""
+
+
+class TrainingFolder:
+    """The folder of one trained network.
+
+    Args:
+        root: the folder.
+        config: the stage's settings, a dataclass or dict.
+        inputs: name and sha256 of what it is trained from.
+        command: the command that trains it, for messages.
+    """
+
+    def __init__(self, root: Path, config: Any, inputs: dict[str, str], command: str) -> None:
+        self.root = root
+        self.config = plain(config)
+        self.inputs = inputs
+        self.command = command
+        self.model = root / "model.safetensors"
+        self.metrics = root / "metrics.jsonl"
+        self.state = root / "last.pt"
+        self.described = root / "config.json"
+
+    def open(self, *, force: bool = False, replace_stale: bool = False) -> bool:
+        """Get ready to train; what is there and was made otherwise is kept, and refused.
+
+        Args:
+            force: replace it all the same.
+            replace_stale: replace what was made from other inputs: it is of no use any more.
+
+        Returns:
+            True if the training is finished already.
+
+        Raises:
+            UsageError: there is one with other settings or inputs.
+        """
+        if self.described.is_file() and not force:
+            found = read_json(self.described, f"{self.command} --force")
+            stale = difference(self.inputs, found.get("inputs", {})).partition(" is ")[0]
+            if stale and not replace_stale:
+                raise UsageError(
+                    f"{self.root} was made from another {stale}: "
+                    "choose another --run, or add --force to train it anew"
+                )
+            if not stale:
+                differs = difference(self.config, found.get("config", {}))
+                if differs:
+                    raise UsageError(
+                        f"{self.root} was trained with other settings ({differs}): "
+                        "choose another --run, or add --force to train it anew"
+                    )
+                return self.model.is_file()
+        for path in (self.model, self.state, self.metrics):
+            path.unlink(missing_ok=True)
+        write_text(self.described, json.dumps(describe(self.config, self.inputs), indent=2) + "\n")
+        return False
+
+    def resume(self, device: torch.device) -> dict[str, Any] | None:
+        """The state that a killed training left, or None.
+
+        Raises:
+            PdsnError: it cannot be read.
+        """
+        import torch
+
+        if not self.state.is_file():
+            return None
+        try:
+            return torch.load(self.state, map_location=device, weights_only=True)
+        except Exception as error:
+            raise PdsnError(
+                f"{self.state} cannot be read ({type(error).__name__}): delete it, or add --force to train anew"
+            ) from error
+
+    def save_state(self, state: dict[str, Any]) -> None:
+        """Keep the state to resume from, atomically."""
+        import torch
+
+        with atomic_path(self.state) as path:
+            torch.save(state, path)
+
+    def trim_metrics(self, epochs: int) -> None:
+        """Drop the lines of epochs after the first `epochs`: they are about to be trained again."""
+        if self.metrics.is_file():
+            lines = self.metrics.read_text(encoding="utf-8").splitlines(keepends=True)
+            write_text(self.metrics, "".join(lines[:epochs]))
+
+    def add_metrics(self, row: dict[str, Any]) -> None:
+        """Append an epoch's figures."""
+        with self.metrics.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row) + "\n")
+
+    def finish(self, weights: dict[str, Tensor], best: dict[str, float]) -> None:
+        """Write the best weights and their figures: from now on the training is finished."""
+        save_tensors(self.model, weights, {"best": json.dumps(best)})
+        self.state.unlink(missing_ok=True)
+
+    def check(self) -> None:
+        """Raise PdsnError unless there are finished weights that were made from these inputs."""
+        if not self.model.is_file():
+            raise PdsnError(f"{self.model} is missing: make it with `{self.command}`")
+        found = read_json(self.described, f"{self.command} --force")
+        for name, value in self.inputs.items():
+            if found.get("inputs", {}).get(name) != value:
+                raise PdsnError(
+                    f"{self.model} belongs to another {name}: rebuild it with `{self.command} --force`"
+                )
+
+    def load(self) -> dict[str, Tensor]:
+        """The finished weights.
+
+        Raises:
+            PdsnError: there are none, or they were made from other inputs; the message names the
+                command that makes them.
+        """
+        self.check()
+        return load_tensors(self.model, f"{self.command} --force")[0]
+
+    def found_config(self) -> dict[str, Any]:
+        """The settings that the finished weights were trained with."""
+        return read_json(self.described, f"{self.command} --force").get("config", {})
+
+    def best(self) -> dict[str, float]:
+        """Figures of the kept epoch, as `fit` returned them."""
+        return json.loads(load_tensors(self.model, self.command)[1]["best"])
+
+    def sha256(self) -> str:
+        """Fingerprint of the finished weights."""
+        return sha256_of(self.model)
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file atomically."""
+    from safetensors.torch import save_file
+
+    with atomic_path(path) as temporary:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, metadata)
+
+
+def load_tensors(path: Path, remake: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a safetensors file and its metadata.
+
+    Raises:
+        PdsnError: it is missing or damaged; the message says that `remake` makes it again.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise PdsnError(f"{path} is missing: make it with `{remake}`")
+    try:
+        with safe_open(path, framework="pt") as stream:
+            names = stream.keys()
+            return {name: stream.get_tensor(name) for name in names}, dict(stream.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise PdsnError(f"{path} cannot be read ({error}): make it again with `{remake}`") from error

@@ -1,0 +1,265 @@
+"""Settings of every stage: frozen dataclasses that check themselves. Standard library only."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from pdsn.errors import UsageError
+
+ALIGNMENTS = ("similarity", "box")
+FACE_CHOICES = ("centre", "largest")
+SMALLEST_SIDE, LARGEST_SIDE = 32, 512
+"""Sides of a crop in pixels that `--size` may ask for."""
+SMALLEST_FACE = 12
+"""The first network of MTCNN sees 12 px squares: nothing smaller can be found."""
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """What `pdsn prepare` makes of the photos.
+
+    Attributes:
+        size: (height, width) of a crop in pixels, each 32 to 512.
+        align: "similarity" puts the five landmarks on the template; "box" cuts the face box and stretches it.
+        face: the face kept of a photo that shows several: nearest the "centre" or the "largest".
+        min_photos: people with fewer usable photos are left out.
+        frontal: keep a photo only if the point midway between the eyes is at most this share of the face box's
+            width away from the box's middle; None keeps side views too.
+        split_seed: seed of both splits.
+        min_face: edge in pixels of the smallest face looked for, in the photo reduced to at most 1024 px.
+
+    Raises:
+        UsageError: a value is out of range; the line names the option and what is possible.
+    """
+
+    size: tuple[int, int] = (128, 96)
+    align: str = "similarity"
+    face: str = "centre"
+    min_photos: int = 10
+    frontal: float | None = None
+    split_seed: int = 0
+    min_face: int = 40
+
+    def __post_init__(self) -> None:
+        sides = tuple(self.size)
+        if len(sides) != 2 or not all(
+            _whole(side) and SMALLEST_SIDE <= side <= LARGEST_SIDE for side in sides
+        ):
+            shown = " ".join(str(side) for side in sides)
+            raise UsageError(
+                f"--size {shown}: height and width must be whole numbers "
+                f"from {SMALLEST_SIDE} to {LARGEST_SIDE} pixels, such as 128 96"
+            )
+        object.__setattr__(self, "size", sides)
+        if self.align not in ALIGNMENTS:
+            raise UsageError(f"--align {self.align}: no such alignment, choose {' or '.join(ALIGNMENTS)}")
+        if self.face not in FACE_CHOICES:
+            raise UsageError(
+                f"--face {self.face}: no such choice of face, choose {' or '.join(FACE_CHOICES)}"
+            )
+        if not _whole(self.min_photos) or self.min_photos < 2:
+            raise UsageError(
+                f"--min-photos {self.min_photos}: must be a whole number, at least 2, one to enrol and one to test"
+            )
+        if self.frontal is not None and not (math.isfinite(self.frontal) and 0 < self.frontal <= 1):
+            raise UsageError(
+                f"--frontal {self.frontal}: must be above 0 and at most 1, the share of the face box's width"
+            )
+        if not _whole(self.split_seed) or self.split_seed < 0:
+            raise UsageError(f"--split-seed {self.split_seed}: must be a whole number, at least 0")
+        if not _whole(self.min_face) or not SMALLEST_FACE <= self.min_face <= LARGEST_SIDE:
+            raise UsageError(
+                f"--min-face {self.min_face}: must be a whole number of pixels "
+                f"from {SMALLEST_FACE} to {LARGEST_SIDE}"
+            )
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """The embedded people that are drawn for `--data synthetic`.
+
+    Attributes:
+        people: how many, 2 to 1000.
+        photos: photos of each, 4 to 1000.
+        size: (height, width) of a face in pixels.
+        seed: of the drawing; another seed draws other people.
+    """
+
+    people: int = 40
+    photos: int = 90
+    size: tuple[int, int] = (64, 48)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _within("synthetic.people", self.people, 2, 1000)
+        _within("synthetic.photos", self.photos, 4, 1000)
+        _within("synthetic.seed", self.seed, 0, 2**31)
+        if len(self.size) != 2 or not all(SMALLEST_SIDE <= side <= LARGEST_SIDE for side in self.size):
+            raise UsageError(
+                f"synthetic.size {self.size}: sides must be {SMALLEST_SIDE} to {LARGEST_SIDE} pixels"
+            )
+
+
+@dataclass(frozen=True)
+class BaseConfig:
+    """The base CNN and its training (Johnston & Ngxande, section 4.2).
+
+    Attributes:
+        arch: "resnet34", the paper's, or "resnet18".
+        width: channels of the first stage, 8 to 256; 64 is ResNet's own.
+        stem: "standard" (a map of 4x3 at 128x96) or "fine" (8x6).
+        embedding: length of an embedding.
+        dropout: before the head's linear layer.
+        scale, margin: s and m of the large margin cosine loss.
+        epochs, batch, lr, weight_decay: of the fixed schedule (SGD, warm-up, cosine).
+        augment: strength of mirror, affine and light augmentation; 1 is the default amount, 0 is none.
+        validate_every: epochs between validations.
+        init: "" for random weights, "imagenet", or a safetensors file with torchvision's names.
+    """
+
+    arch: str = "resnet34"
+    width: int = 64
+    stem: str = "standard"
+    embedding: int = 512
+    dropout: float = 0.4
+    scale: float = 30.0
+    margin: float = 0.35
+    epochs: int = 32
+    batch: int = 64
+    lr: float = 0.1
+    weight_decay: float = 5e-4
+    augment: float = 1.0
+    validate_every: int = 4
+    init: str = ""
+
+    def __post_init__(self) -> None:
+        _one_of("--arch", self.arch, ("resnet18", "resnet34"))
+        _one_of("--stem", self.stem, ("standard", "fine"))
+        _within("--width", self.width, 8, 256)
+        _within("--embedding", self.embedding, 8, 4096)
+        _within("--dropout", self.dropout, 0, 0.95)
+        _within("--scale", self.scale, 1, 1000)
+        _within("--margin", self.margin, 0, 1)
+        _within("--epochs", self.epochs, 1, 10_000)
+        _within("--batch", self.batch, 2, 65_536)
+        _within("--lr", self.lr, 1e-8, 100)
+        _within("--weight-decay", self.weight_decay, 0, 1)
+        _within("--augment", self.augment, 0, 4)
+        _within("--validate-every", self.validate_every, 1, 10_000)
+
+
+@dataclass(frozen=True)
+class RegionsConfig:
+    """How regions are laid over the face.
+
+    Attributes:
+        floor: least height (LM2), or height and width (LM1), of a landmark region in units of the
+            distance between the eyes; 0 is the paper's rule.
+    """
+
+    floor: float = 0.57
+
+    def __post_init__(self) -> None:
+        _within("--region-floor", self.floor, 0, 2)
+
+
+@dataclass(frozen=True)
+class MaskConfig:
+    """Training of the mask generators (Johnston & Ngxande, section 3.2).
+
+    Attributes:
+        weight: lambda of equation 3, the weight of the difference beside the class loss.
+        epochs, batch, lr: of the fixed schedule (AdamW, warm-up, cosine).
+        intensity: grey level 0 to 255 of the block on the occluded twin; -1 draws one for each photo.
+    """
+
+    weight: float = 10.0
+    epochs: int = 6
+    batch: int = 64
+    lr: float = 1e-3
+    intensity: int = -1
+
+    def __post_init__(self) -> None:
+        _within("--lambda", self.weight, 0, 1e6)
+        _within("--epochs", self.epochs, 1, 10_000)
+        _within("--batch", self.batch, 2, 65_536)
+        _within("--lr", self.lr, 1e-8, 100)
+        _within("--intensity", self.intensity, -1, 255)
+
+
+@dataclass(frozen=True)
+class DictionaryConfig:
+    """The mask dictionary (Johnston & Ngxande, section 3.3).
+
+    Attributes:
+        strategies: those that `pdsn run` builds; controls among them need no generator.
+        percentile: features below it are dropped; -1 takes the paper's for each strategy.
+        regions: the strategy whose regions the controls use.
+    """
+
+    strategies: tuple[str, ...] = ("grid3x3", "LM1", "LM2", "random", "geometric", "difference", "relative")
+    percentile: float = -1.0
+    regions: str = "LM2"
+
+    def __post_init__(self) -> None:
+        if self.percentile != -1.0:
+            _within("--percentile", self.percentile, 0, 100)
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Recognition of the probes.
+
+    Attributes:
+        occlusions: rows of the table; "all" is every occlusion there is.
+        split: the probes, "test" or "val".
+        source: where the covered pixels come from; "oracle" is the occluder's exact mask.
+        share: a region counts as occluded when more than this share of it is covered.
+        mirror: add the embedding of the mirror image (flip-sum).
+        bootstrap: resamples behind each interval.
+    """
+
+    occlusions: tuple[str, ...] = ("all",)
+    split: str = "test"
+    source: str = "oracle"
+    share: float = 0.5
+    mirror: bool = True
+    bootstrap: int = 2000
+
+    def __post_init__(self) -> None:
+        _one_of("--split", self.split, ("test", "val"))
+        _one_of("--occlusion-source", self.source, ("oracle",))
+        _within("--share", self.share, 0, 0.999)
+        _within("--bootstrap", self.bootstrap, 100, 100_000)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a run is made with; one section a stage, as in a preset's TOML."""
+
+    seed: int = 0
+    prepare: PrepareConfig = field(default_factory=PrepareConfig)
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    base: BaseConfig = field(default_factory=BaseConfig)
+    regions: RegionsConfig = field(default_factory=RegionsConfig)
+    masks: MaskConfig = field(default_factory=MaskConfig)
+    dictionary: DictionaryConfig = field(default_factory=DictionaryConfig)
+    eval: EvalConfig = field(default_factory=EvalConfig)
+
+    def __post_init__(self) -> None:
+        _within("--seed", self.seed, 0, 2**31)
+
+
+def _one_of(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"{option} {value} is unknown: choose from {', '.join(choices)}")
+
+
+def _within(option: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:  # also refuses NaN
+        raise UsageError(f"{option} {value} is out of range: from {low} to {high}")
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

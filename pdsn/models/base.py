@@ -1,0 +1,178 @@
+"""The base CNN's training data, validation and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pdsn.artefact import TrainingFolder, load_tensors
+from pdsn.config import BaseConfig
+from pdsn.data.augment import Augmentation
+from pdsn.data.dataset import FaceDataset
+from pdsn.errors import PdsnError, UsageError
+from pdsn.models.backbone import FaceNet, load_trunk
+from pdsn.models.encoder import Encoder
+from pdsn.models.margins import LMCL
+from pdsn.recognition.metrics import best_per_person, rank_rate, true_rank
+from pdsn.training import Schedule, fit, seed_everything, shuffled
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+class BaseModel(nn.Module):
+    """Base CNN and classifier, as they train together.
+
+    Args:
+        config: architecture and loss.
+        size: height and width of a face.
+        people: K, number of people to tell apart.
+    """
+
+    def __init__(self, config: BaseConfig, size: tuple[int, int], people: int) -> None:
+        super().__init__()
+        self.net = FaceNet(size, config.arch, config.width, config.stem, config.embedding, config.dropout)
+        self.classifier = LMCL(config.embedding, people, config.scale, config.margin)
+
+    def forward(self, faces: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """{"loss": scalar} of faces (N, 3, H, W) and labels (N,)."""
+        return {"loss": self.classifier(self.net(faces), labels)}
+
+
+@dataclass(frozen=True)
+class FaceBatches:
+    """Augmented training faces in shuffled batches, see `training.Batches`."""
+
+    dataset: FaceDataset
+    rows: np.ndarray
+    batch: int
+    augmentation: Augmentation
+    seed: int
+    accelerator: Accelerator
+
+    def __len__(self) -> int:
+        return max(len(self.rows) // self.batch, 1)
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
+        """See `training.Batches`."""
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        generator = torch.Generator().manual_seed((self.seed * 100_003 + number) * 64 + rank)
+        for chosen in shuffled(len(self.rows), self.batch, self.seed, number, rank=rank, world=world):
+            rows = self.rows[chosen.numpy()]
+            faces = self.dataset.tensor(rows).to(self.accelerator.device)
+            labels = torch.from_numpy(self.dataset.labels[rows]).to(self.accelerator.device)
+            yield self.augmentation(faces, generator), labels
+
+
+def base_folder(root: Path, config: BaseConfig, dataset: FaceDataset, seed: int) -> TrainingFolder:
+    """The base's folder for these settings and this data set."""
+    settings = {**config.__dict__, "seed": seed, "size": list(dataset.size), "people": len(dataset.people)}
+    return TrainingFolder(root, settings, {"data set": dataset.sha256}, "pdsn base-train")
+
+
+def train_base(
+    dataset: FaceDataset, config: BaseConfig, folder: TrainingFolder, accelerator: Accelerator, seed: int
+) -> dict[str, float]:
+    """Train the base on the training photos; the checkpoint with the best validation rank-1 is kept.
+
+    Returns:
+        Validation "rank1" and "rank5" (0 to 1) and the "epoch" of the kept checkpoint.
+
+    Raises:
+        PdsnError: there is no validation photo, too few training photos, or --init cannot be used.
+    """
+    train, val = dataset.rows("train"), dataset.rows("val")
+    if len(val) == 0 or len(train) < 2:
+        raise PdsnError(
+            f"{dataset.root} has {len(train)} training and {len(val)} validation photos: "
+            "prepare a data set with at least 4 photos a person"
+        )
+    seed_everything(seed)
+    model = BaseModel(config, dataset.size, len(dataset.people))
+    if config.init:
+        _initialise(model.net, config)
+    model.to(accelerator.device, memory_format=torch.channels_last)
+    strength = Augmentation()
+    augmentation = Augmentation(
+        mirror=strength.mirror if config.augment else 0.0,
+        rotate=strength.rotate * config.augment,
+        zoom=strength.zoom * config.augment,
+        shift=strength.shift * config.augment,
+        light=strength.light * config.augment,
+    )
+    batches = FaceBatches(dataset, train, config.batch, augmentation, seed, accelerator)
+    encoder = Encoder(model.net, accelerator)
+
+    def validate() -> dict[str, float]:
+        ranks = identify(encoder, dataset, gallery=train, probes=val)
+        rank1 = rank_rate(ranks, 1)
+        # Rank-5 settles ties between checkpoints.
+        return {"rank1": rank1, "rank5": rank_rate(ranks, 5), "score": rank1 + 1e-3 * rank_rate(ranks, 5)}
+
+    return fit(
+        model,
+        batches,
+        validate,
+        schedule=Schedule(config.epochs, config.lr, "sgd", config.weight_decay, 0.2, config.validate_every),
+        folder=folder,
+        accelerator=accelerator,
+        seed=seed,
+        title="base-train",
+        weights=model.state_dict,
+        load_weights=model.load_state_dict,
+    )
+
+
+def identify(encoder: Encoder, dataset: FaceDataset, *, gallery: np.ndarray, probes: np.ndarray) -> np.ndarray:
+    """Ranks (P,) of the true person by nearest neighbour and cosine, on clean photos."""
+    known, asked = (
+        torch.nn.functional.normalize(encoder.embed_faces(dataset.tensor(rows))) for rows in (gallery, probes)
+    )
+    people = torch.from_numpy(dataset.labels)
+    best = best_per_person(asked @ known.T, people[gallery], len(dataset.people))
+    return true_rank(best, people[probes]).cpu().numpy()
+
+
+def load_base(folder: TrainingFolder) -> BaseModel:
+    """The finished base of a folder, on the CPU, built from the settings that lie beside it.
+
+    Raises:
+        PdsnError: it is missing, damaged, or was trained on another data set.
+    """
+    weights = folder.load()
+    found = folder.found_config()
+    remake = f"{folder.command} --force"
+    try:
+        names = BaseConfig.__dataclass_fields__
+        config = BaseConfig(**{name: value for name, value in found.items() if name in names})
+        model = BaseModel(config, tuple(found["size"]), int(found["people"]))
+        model.load_state_dict(weights)
+    except (KeyError, TypeError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise PdsnError(f"{folder.model} does not fit {folder.described.name} ({reason}): rebuild it with `{remake}`") from error
+    return model.eval()
+
+
+def _initialise(net: FaceNet, config: BaseConfig) -> None:
+    if config.init == "imagenet":
+        from torchvision.models import get_model_weights
+
+        try:
+            weights = get_model_weights(config.arch).DEFAULT.get_state_dict(progress=True)
+        except OSError as error:
+            raise PdsnError(
+                f"--init imagenet: the download failed ({error}); fetch torchvision's {config.arch} weights "
+                "elsewhere, save them as safetensors and give --init FILE"
+            ) from error
+    else:
+        weights, _ = load_tensors(Path(config.init), "a safetensors file of a ResNet, with --init FILE")
+    try:
+        load_trunk(net, dict(weights))
+    except ValueError as error:
+        raise UsageError(f"--init {config.init} does not fit this trunk: {error}") from error

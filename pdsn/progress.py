@@ -1,0 +1,68 @@
+"""The progress bar of everything that takes long: share done, rate, time left, last figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+
+class Advance(Protocol):
+    """Tells the bar that `count` more are done, what to print beside it, and of how many."""
+
+    def __call__(self, count: int = 1, note: str = "", total: int | None = None) -> None: ...
+
+
+class _Rate(ProgressColumn):
+    """Steps per second since the start."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.1f} {task.fields['unit']}/s", style="progress.data.speed")
+
+
+@contextmanager
+def progress_bar(
+    title: str, total: int, unit: str, *, done: int = 0, console: Console | None = None, quiet: bool = False
+) -> Iterator[Advance]:
+    """Show a bar while the block runs.
+
+    Args:
+        title: what is going on.
+        total: how many steps there are; 0 if nobody knows yet.
+        unit: what a step is, in the plural ("photos").
+        done: how many were done before (a resumed run).
+        console: where it goes; standard error by default, so that results alone are on standard output.
+        quiet: show nothing (every process but the main one).
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=16),
+        MofNCompleteColumn(),
+        _Rate(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console or Console(stderr=True), disable=quiet) as progress:
+        task = progress.add_task(title, total=total, completed=done, unit=unit, note="")
+
+        def advance(count: int = 1, note: str = "", total: int | None = None) -> None:
+            if note:
+                progress.update(task, note=note)
+            if total is not None:
+                progress.update(task, total=total)
+            progress.advance(task, count)
+
+        yield advance

@@ -1,0 +1,111 @@
+"""The run directory: where each artefact lies, and what the run was started with.
+
+```
+runs/<name>/
+  run.json                  data, preset, settings in use, every command with versions and device
+  data/                     the embedded people, or the photos that `pdsn run --photos` prepared
+  base/                     the base CNN, see pdsn.artefact
+  cache/                    feature maps of the frozen base; safe to delete
+  masks/LM2/<region>/       a mask generator each, see pdsn.artefact
+  dictionary/LM2.safetensors, LM2.json, LM2.png
+  eval/                     table.json, table.md, probes.csv, figures/
+```
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pdsn.artefact import read_json
+from pdsn.errors import PdsnError, UsageError
+from pdsn.files import write_text
+
+SYNTHETIC = "synthetic"
+FORMAT = 1
+OWN = ("run.json", "data", "base", "cache", "masks", "dictionary", "eval")
+"""What lies in a run directory; a run that was killed at its start may have data before run.json."""
+
+
+@dataclass
+class RunDir:
+    """One run.
+
+    Attributes:
+        root: its folder.
+        about: content of run.json.
+    """
+
+    root: Path
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, root: Path) -> RunDir:
+        """Open a run, or a new one if `root` is empty or missing; writes nothing.
+
+        Raises:
+            PdsnError: `root` is a file, holds something else, or run.json is damaged.
+        """
+        if root.exists() and not root.is_dir():
+            raise UsageError(f"--run {root} is a file: give a folder")
+        if (root / "run.json").is_file():
+            about = read_json(root / "run.json", "a new --run")
+            if about.get("format") != FORMAT:
+                raise PdsnError(f"{root / 'run.json'} is of another version of pdsn: choose another --run")
+            return cls(root, about)
+        if root.is_dir() and any(path.name not in OWN and not path.name.startswith(".") for path in root.iterdir()):
+            raise UsageError(f"--run {root} holds something else (no run.json): give an empty or a new folder")
+        return cls(root)
+
+    def remembered(self, name: str, option: str, given: str | None, default: str) -> str:
+        """What the run was started with; another value later is refused, not mixed in.
+
+        Raises:
+            UsageError: `given` differs from what the run was started with.
+        """
+        known = self.about.get(name)
+        if known is None:
+            return given if given is not None else default
+        if given is not None and given != known:
+            raise UsageError(f"{option} {given}: {self.root} was made with {known}; choose another --run for {given}")
+        return str(known)
+
+    def remember(self, entry: dict[str, Any], **values: Any) -> None:
+        """Write what the run is made with, and a line of its history."""
+        history = [*self.about.get("history", []), entry]
+        self.about = {"format": FORMAT, **self.about, **values, "history": history}
+        write_text(self.root / "run.json", json.dumps(self.about, indent=2) + "\n")
+
+    @property
+    def data(self) -> Path:
+        """The run's own data set."""
+        return self.root / "data"
+
+    @property
+    def base(self) -> Path:
+        """The base CNN."""
+        return self.root / "base"
+
+    @property
+    def cache(self) -> Path:
+        """Feature maps."""
+        return self.root / "cache"
+
+    @property
+    def eval(self) -> Path:
+        """Results."""
+        return self.root / "eval"
+
+    def masks(self, strategy: str, region: str) -> Path:
+        """The generator of a region."""
+        return self.root / "masks" / strategy / region
+
+    def dictionary(self, strategy: str) -> Path:
+        """The dictionary of a strategy, the safetensors file."""
+        return self.root / "dictionary" / f"{strategy}.safetensors"
+
+    def dictionaries(self) -> list[str]:
+        """Strategies that have a dictionary, by name."""
+        return sorted(path.stem for path in (self.root / "dictionary").glob("*.safetensors"))

@@ -1,0 +1,78 @@
+"""Where the work runs: device, precision and processes, through accelerate."""
+
+from __future__ import annotations
+
+import platform
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from pdsn.errors import UsageError
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+def start(device: str = "auto", precision: str = "auto") -> Accelerator:
+    """Set up the device and the precision; under `accelerate launch`, the processes too.
+
+    Args:
+        device: one of `DEVICES`; "auto" takes CUDA, then MPS, then the CPU.
+        precision: one of `PRECISIONS`; "auto" takes bf16 on CUDA and on a CPU that multiplies in
+            bf16 (AMX or AVX512-BF16), else fp32.
+
+    Raises:
+        UsageError: the device is not there, or cannot do bf16; or the name is unknown.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    _check("--device", device, DEVICES)
+    _check("--precision", precision, PRECISIONS)
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device in available and not available[device]:
+        raise UsageError(f"--device {device}: this machine has none that torch can use; try --device cpu")
+    if device == "mps" and available["cuda"]:
+        raise UsageError("--device mps: this machine has CUDA, use --device cuda")
+    on_cpu = device == "cpu" or not any(available.values())
+    on_cuda = not on_cpu and available["cuda"]
+    if precision == "auto":
+        fast = torch.cuda.is_bf16_supported() if on_cuda else on_cpu and cpu_has_bf16()
+        precision = "bf16" if fast else "fp32"
+    if precision == "bf16" and not on_cpu and not on_cuda:
+        raise UsageError("--precision bf16 runs on the CPU and on CUDA; on MPS take --precision fp32")
+    if not torch.distributed.is_initialized():
+        # One process may run several stages (and the tests several settings): start afresh each time.
+        AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(cpu=on_cpu, mixed_precision="bf16" if precision == "bf16" else "no")
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU has bf16 instructions (AMX-BF16 or AVX512-BF16); False where nobody can tell."""
+    if platform.system() != "Linux":
+        return False
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def precision_of(accelerator: Accelerator) -> str:
+    """The precision in use, "fp32" or "bf16"."""
+    return "bf16" if accelerator.mixed_precision == "bf16" else "fp32"
+
+
+def autocast(accelerator: Accelerator) -> AbstractContextManager[None]:
+    """Mixed precision for what runs inside; nothing changes at fp32."""
+    return accelerator.autocast()
+
+
+def _check(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"{option} {value} is unknown: choose from {', '.join(choices)}")

@@ -1,0 +1,71 @@
+"""Closed-set identification: rank-k rates per photo and per person, and their intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def best_per_person(scores: Tensor, people: Tensor, count: int) -> Tensor:
+    """The best score of each person's gallery photos (nearest neighbour).
+
+    Args:
+        scores: (P, G) of probes against gallery photos, higher is nearer.
+        people: (G,) int64 in 0 to count - 1.
+        count: K, number of people.
+
+    Returns:
+        (P, K); -inf for a person without a gallery photo.
+    """
+    best = torch.full((len(scores), count), -torch.inf, dtype=scores.dtype, device=scores.device)
+    index = people.to(scores.device)[None].expand_as(scores)
+    return best.scatter_reduce(1, index, scores, "amax")
+
+
+def true_rank(best: Tensor, labels: Tensor) -> Tensor:
+    """Place of the true person, 1 for the nearest; ties count against it.
+
+    Args:
+        best: (P, K) from `best_per_person`.
+        labels: (P,) int64, the true person of each probe.
+
+    Returns:
+        (P,) int64 in 1 to K.
+    """
+    own = best.gather(1, labels.to(best.device)[:, None])
+    return (best >= own).sum(1)
+
+
+def rank_rate(ranks: np.ndarray, k: int) -> float:
+    """Share of probes whose true person is among the k nearest: rank-k, 0 to 1."""
+    return float((ranks <= k).mean())
+
+
+def rank_rate_per_person(ranks: np.ndarray, labels: np.ndarray, k: int) -> float:
+    """Mean over people of each one's rank-k rate, so that nobody counts more for having more photos."""
+    hits = ranks <= k
+    return float(np.mean([hits[labels == person].mean() for person in np.unique(labels)]))
+
+
+def bootstrap_interval(
+    values: np.ndarray, *, draws: int = 2000, seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a mean, over photos.
+
+    Args:
+        values: (P,) one value a photo: a hit (0 or 1), or the difference of two systems' hits.
+        draws: resamples.
+        seed: of the resampling; the same for every system, so that photos are resampled alike.
+        level: probability that the interval is to cover.
+
+    Returns:
+        Low and high end.
+    """
+    rng = np.random.default_rng(seed)
+    means = np.empty(draws)
+    for first in range(0, draws, 100):
+        chosen = rng.integers(len(values), size=(min(100, draws - first), len(values)))
+        means[first : first + len(chosen)] = values[chosen].mean(1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

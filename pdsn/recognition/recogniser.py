@@ -1,0 +1,137 @@
+"""Who is this? The interface of every system that can be asked, and PDSN's answer."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pdsn.masks.dictionary import MaskDictionary
+from pdsn.models.encoder import Encoder
+from pdsn.occlusion.regions import OCCLUDED_SHARE, mirrored
+
+EMBEDDINGS_KEPT = 64
+"""FDMs whose gallery embeddings stay in memory; 2959 photos take 6 MB each."""
+
+
+Signature = tuple[bool, ...]
+"""Which of a strategy's regions are occluded; what shares a signature shares an FDM."""
+
+
+class Recogniser(Protocol):
+    """Any system that can be asked who somebody is."""
+
+    def enrol(self, faces: Tensor, people: Tensor) -> None:
+        """Take a gallery: faces (G, 3, H, W) uint8 and the person (G,) int64 of each."""
+        ...
+
+    def scores(self, faces: Tensor, covered: Tensor) -> Tensor:
+        """Similarity (P, G) of probes to the gallery, higher is nearer.
+
+        Args:
+            faces: (P, 3, H, W) uint8.
+            covered: (P, H, W) bool, the pixels of each probe that are occluded.
+        """
+        ...
+
+
+class MapMemory:
+    """Maps of faces and, for the flip-sum, of their mirror images; those of the last faces are kept.
+
+    The recognisers of one table share it: the trunk runs once for all strategies.
+
+    Args:
+        encoder: the base.
+        mirror: whether mirror images count too.
+    """
+
+    def __init__(self, encoder: Encoder, *, mirror: bool) -> None:
+        self.encoder = encoder
+        self.mirror = mirror
+        self._faces: Tensor | None = None
+        self._views: list[Tensor] = []
+
+    def views(self, faces: Tensor) -> list[Tensor]:
+        """Maps (N, C, h, w) of the faces and, with `mirror`, those of their mirror images."""
+        if self._faces is not faces:
+            self._views = [self.encoder.maps(faces)]
+            if self.mirror:
+                self._views.append(self.encoder.maps(faces.flip(3)))
+            self._faces = faces
+        return self._views
+
+
+class PDSN:
+    """Nearest neighbour by cosine under a feature-discarding mask (Johnston & Ngxande, 3.5 and 4.3).
+
+    The FDM of a probe multiplies its own map and every gallery map before the head. Probes with the
+    same occluded regions share one FDM, and the gallery's embeddings under it.
+
+    Args:
+        memory: the base and its maps.
+        dictionary: the masks; None for no FDM.
+        share: a region counts as occluded when more than this share of it is covered.
+    """
+
+    def __init__(
+        self, memory: MapMemory, dictionary: MaskDictionary | None, share: float = OCCLUDED_SHARE
+    ) -> None:
+        self.memory = memory
+        self.dictionary = dictionary
+        self.share = share
+        self._mirrored = [] if dictionary is None else mirrored(dictionary.strategy)
+        self._gallery: list[Tensor] = []
+        self._embeddings: OrderedDict[Signature, Tensor] = OrderedDict()
+
+    def enrol(self, faces: Tensor, people: Tensor) -> None:
+        """See `Recogniser`."""
+        del people  # the caller maps photos to people
+        self._gallery = list(self.memory.views(faces))
+        self._embeddings.clear()
+
+    def regions(self, covered: Tensor) -> Tensor:
+        """(P, R) bool: the regions of each probe that count as occluded; R = 0 without a dictionary."""
+        if self.dictionary is None:
+            return torch.zeros((len(covered), 0), dtype=torch.bool)
+        return self.dictionary.strategy.occluded(covered, self.share)
+
+    def scores(self, faces: Tensor, covered: Tensor) -> Tensor:
+        """See `Recogniser`: cosines, -1 to 1, on the CPU."""
+        views = self.memory.views(faces)
+        regions = self.regions(covered)
+        result = torch.empty((len(faces), len(self._gallery[0])))
+        groups: dict[Signature, list[int]] = {}
+        for row, bits in enumerate(regions.tolist()):
+            groups.setdefault(tuple(bits), []).append(row)
+        for signature, rows in groups.items():
+            probes = self._embed([view[rows] for view in views], signature)
+            result[rows] = (probes @ self._gallery_embeddings(signature).T).cpu()
+        return result
+
+    def _gallery_embeddings(self, signature: Signature) -> Tensor:
+        if signature not in self._embeddings:
+            self._embeddings[signature] = self._embed(self._gallery, signature)
+            if len(self._embeddings) > EMBEDDINGS_KEPT:
+                self._embeddings.popitem(last=False)
+        self._embeddings.move_to_end(signature)
+        return self._embeddings[signature]
+
+    def _embed(self, views: list[Tensor], signature: Signature) -> Tensor:
+        """Unit embeddings (N, E) under the FDM of a signature, summed over the views."""
+        total: Tensor | int = 0
+        for view, maps in enumerate(views):
+            total = total + self.memory.encoder.embed(maps, self._fdm(signature, flipped=view == 1))
+        assert isinstance(total, Tensor)
+        return F.normalize(total)
+
+    def _fdm(self, signature: Signature, *, flipped: bool) -> Tensor | None:
+        if self.dictionary is None or not any(signature):
+            return None
+        chosen = torch.zeros(len(signature), dtype=torch.bool)
+        for region, bit in enumerate(signature):
+            if bit:
+                chosen[self._mirrored[region] if flipped else region] = True
+        return self.dictionary.combine(chosen).to(self.memory.encoder.device)

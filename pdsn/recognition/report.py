@@ -1,0 +1,93 @@
+"""The results table as Markdown, JSON and a CSV line per probe."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from pdsn.files import write_text
+from pdsn.recognition.evaluation import NO_FDM, Evaluation
+
+Record = dict[str, Any]
+
+
+def strategies_of(records: list[Record]) -> list[str]:
+    """Names of the strategies, in the order of the records."""
+    return list(dict.fromkeys(record["strategy"] for record in records))
+
+
+def table_rows(records: list[Record]) -> list[tuple[str, list[Record | None]]]:
+    """One row for each occlusion: its records in the order of `strategies_of`, None where one is missing."""
+    cells = {(record["occlusion"], record["strategy"]): record for record in records}
+    names = strategies_of(records)
+    occlusions = dict.fromkeys(record["occlusion"] for record in records)
+    return [(name, [cells.get((name, strategy)) for strategy in names]) for name in occlusions]
+
+
+def cell(record: Record | None) -> str:
+    """Rank-1 in per cent, with its distance to no FDM where there is one."""
+    if record is None:
+        return ""
+    gain = f" ({100 * record['gain']:+.1f})" if "gain" in record else ""
+    return f"{100 * record['rank1']:.2f}{gain}"
+
+
+def heading(strategy: str) -> str:
+    """Column heading of a strategy."""
+    return "no FDM" if strategy == NO_FDM else strategy
+
+
+def markdown(records: list[Record]) -> str:
+    """The table in the form of Table 1 of Johnston & Ngxande: rank-1 in %, a row for each occlusion."""
+    names = strategies_of(records)
+    lines = [
+        "Rank-1 in %; in brackets the distance to no FDM.",
+        "",
+        "| occlusion | " + " | ".join(heading(name) for name in names) + " |",
+        "|---" * (len(names) + 1) + "|",
+    ]
+    lines += [f"| {name} | " + " | ".join(cell(r) for r in row) + " |" for name, row in table_rows(records)]
+    lines += [
+        "",
+        "| occlusion | strategy | probes | rank-1 | 95 % interval | rank-5 | rank-1 per person | rank-5 per person | gain, 95 % interval |",
+        "|---" * 9 + "|",
+    ]
+    for r in records:
+        gain = "" if "gain" not in r else f"{100 * r['gain']:+.2f} [{100 * r['gain_ci95'][0]:+.2f}, {100 * r['gain_ci95'][1]:+.2f}]"
+        lines.append(
+            f"| {r['occlusion']} | {heading(r['strategy'])} | {r['probes']} | {100 * r['rank1']:.2f} "
+            f"| {100 * r['ci95'][0]:.2f} to {100 * r['ci95'][1]:.2f} | {100 * r['rank5']:.2f} "
+            f"| {100 * r['rank1_per_person']:.2f} | {100 * r['rank5_per_person']:.2f} | {gain} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def write_report(folder: Path, evaluation: Evaluation, records: list[Record], about: dict[str, Any]) -> None:
+    """Write table.json, table.md and probes.csv, each atomically.
+
+    Args:
+        folder: the run's eval folder.
+        evaluation: the answers.
+        records: from `Evaluation.records`.
+        about: settings and provenance, kept beside the records in table.json.
+    """
+    write_text(folder / "table.json", json.dumps({"records": records, "segmentation": [], **about}, indent=2) + "\n")
+    write_text(folder / "table.md", markdown(records))
+    dataset = evaluation.dataset
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(
+        ("occlusion", "strategy", "file", "person", "regions", "found_file", "found_person", "cosine", "rank")
+    )
+    for answer in evaluation.answers:
+        for index, row in enumerate(answer.rows):
+            found = int(answer.found[index])
+            writer.writerow((
+                answer.occlusion, answer.strategy, dataset.files[row], dataset.people[dataset.labels[row]],
+                " ".join(answer.regions[index]), dataset.files[found], dataset.people[dataset.labels[found]],
+                f"{answer.cosine[index]:.4f}", int(answer.ranks[index]),
+            ))  # fmt: skip
+    write_text(folder / "probes.csv", stream.getvalue())

@@ -1,0 +1,29 @@
+"""Stage `base-train`: the base CNN."""
+
+from __future__ import annotations
+
+from stages.session import Session
+
+
+def main(session: Session) -> None:
+    """Train the base, or say that it is trained; prints its validation figures."""
+    from pdsn.explain.figures import plot_training
+    from pdsn.models.base import train_base
+    from pdsn.training import read_metrics
+
+    folder = session.base_folder
+    done = folder.open(force=session.force)
+    session.begin()
+    if done:
+        best = folder.best()
+        session.say(f"base: trained already, {folder.model}")
+    else:
+        best = train_base(
+            session.dataset, session.settings.base, folder, session.accelerator, session.settings.seed
+        )
+        if session.accelerator.is_main_process:
+            plot_training(read_metrics(folder), folder.root / "training.png", "val_rank1", "validation rank-1")
+    session.say(
+        f"base: validation rank-1 {100 * best['rank1']:.2f} %, rank-5 {100 * best['rank5']:.2f} % "
+        f"(epoch {best['epoch']:.0f}) -> {folder.model}"
+    )

@@ -1,0 +1,33 @@
+"""Stage `run`: all stages in order, skipping what is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pdsn.errors import UsageError
+from pdsn.rundir import SYNTHETIC
+from stages import base_train, build_dictionary, evaluate, mask_train, prepare
+from stages.session import Session, Shared
+
+
+def main(shared: Shared, *, photos: Path | None, strategies: Sequence[str] | None, force: bool) -> None:
+    """Prepare (with `photos`), train base and masks, build dictionaries, evaluate."""
+    began = time.perf_counter()
+    if photos is not None and shared.data == SYNTHETIC:
+        raise UsageError("--photos and --data synthetic exclude each other: leave one out")
+    own = str(shared.run / "data") if photos is not None and shared.data is None else None
+    session = Session(shared, {}, force=force, data=own)
+    names = list(strategies or session.settings.dictionary.strategies)
+    for name in names:
+        session.check_strategy(name)
+    if photos is not None:
+        prepare.prepare(photos, Path(session.data), session.settings.prepare, device=shared.device, force=False)
+    base_train.main(session)
+    learned = [name for name in names if not session.is_control(name)]
+    if learned:
+        mask_train.main(session, learned)
+    build_dictionary.main(session, names)
+    evaluate.main(session, names)
+    session.say(f"run: done in {time.perf_counter() - began:.0f} s, everything is in {session.run.root}")

@@ -1,0 +1,287 @@
+"""What every stage starts from: the run directory, the settings in force, and what can be loaded from them."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from pdsn import __version__
+from pdsn.config import Settings
+from pdsn.errors import PdsnError, UsageError
+from pdsn.rundir import SYNTHETIC, RunDir
+from pdsn.settings import Layer, build, load_file, load_preset, merge
+
+if TYPE_CHECKING:
+    import numpy as np
+    from accelerate import Accelerator
+
+    from pdsn.artefact import TrainingFolder
+    from pdsn.data.dataset import FaceDataset
+    from pdsn.masks.dictionary import MaskDictionary
+    from pdsn.masks.pair_maps import PairMaps
+    from pdsn.models.base import BaseModel
+    from pdsn.occlusion.regions import LandmarkStatistics, Strategy
+
+REMEMBERED = ("seed", "prepare", "synthetic", "base", "regions", "masks", "dictionary")
+"""Settings that a run keeps once an option or a file has set them; those of `eval` hold for one call."""
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The options that every command has, as they were given; None where they were not."""
+
+    run: Path
+    data: str | None = None
+    device: str = "auto"
+    precision: str = "auto"
+    seed: int | None = None
+    preset: str | None = None
+    config: Path | None = None
+    debug: bool = False
+
+
+def resolve(shared: Shared, preset: str, known: Layer, options: Layer) -> Settings:
+    """The settings in force: default < preset < what the run remembers < configuration file < options."""
+    return build(merge(load_preset(preset), known, _asked(shared, options)))
+
+
+class Session:
+    """A run opened for one command.
+
+    Args:
+        shared: the common options.
+        options: settings that the command's own options ask for.
+        force: replace artefacts made with other settings.
+        data: the data set to use instead of `shared.data` (a folder that the command itself makes).
+
+    Raises:
+        PdsnError: an option, the configuration file or the run directory is wrong.
+    """
+
+    def __init__(self, shared: Shared, options: Layer, *, force: bool = False, data: str | None = None) -> None:
+        self.shared = shared
+        self.force = force
+        self.console = Console()
+        self.run = RunDir.open(shared.run)
+        given = data if data is not None else shared.data
+        if given is not None and given != SYNTHETIC:
+            given = str(Path(given).expanduser().resolve())
+        self.data = self.run.remembered("data", "--data", given, SYNTHETIC)
+        default = "demo" if self.data == SYNTHETIC else "lfw10-clean"
+        self.preset = self.run.remembered("preset", "--preset", shared.preset, default)
+        known: Layer = self.run.about.get("settings", {})
+        self.settings: Settings = resolve(shared, self.preset, known, options)
+        asked = _asked(shared, options)
+        self._kept = merge(known, {name: value for name, value in asked.items() if name in REMEMBERED})
+
+    def begin(self) -> None:
+        """Write to run.json what this command works with; called once nothing stands in its way."""
+        if not self.accelerator.is_main_process:
+            return
+        from pdsn.artefact import LIBRARIES, plain
+        from pdsn.runtime import precision_of
+
+        entry = {
+            "command": " ".join(["pdsn", *sys.argv[1:]]),
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "pdsn": __version__,
+            "revision": _revision(),
+            "python": platform.python_version(),
+            "libraries": {name: version(name) for name in LIBRARIES},
+            "device": str(self.accelerator.device),
+            "precision": precision_of(self.accelerator),
+            "processes": self.accelerator.num_processes,
+        }
+        self.run.remember(
+            entry, data=self.data, preset=self.preset, settings=self._kept, in_use=plain(self.settings)
+        )
+
+    @cached_property
+    def accelerator(self) -> Accelerator:
+        """Device, precision and processes."""
+        from pdsn.runtime import start
+
+        return start(self.shared.device, self.shared.precision)
+
+    @cached_property
+    def dataset(self) -> FaceDataset:
+        """The prepared faces; the embedded people are drawn on first use."""
+        from pdsn.data.dataset import FaceDataset
+
+        if self.data != SYNTHETIC:
+            return FaceDataset.load(Path(self.data))
+        with self.accelerator.main_process_first():
+            return self._synthetic()
+
+    @cached_property
+    def statistics(self) -> LandmarkStatistics:
+        """Landmark statistics of the training split."""
+        from pdsn.occlusion.regions import LandmarkStatistics
+
+        return LandmarkStatistics.of(self.dataset.landmarks[self.dataset.rows("train")], self.dataset.size)
+
+    def strategy(self, name: str) -> Strategy:
+        """Regions of a strategy on this data set."""
+        from pdsn.occlusion.regions import make_strategy
+
+        return make_strategy(name, self.statistics, self.settings.regions.floor)
+
+    @cached_property
+    def base_folder(self) -> TrainingFolder:
+        """The folder of the base."""
+        from pdsn.models.base import base_folder
+
+        return base_folder(self.run.base, self.settings.base, self.dataset, self.settings.seed)
+
+    def base(self) -> tuple[BaseModel, str]:
+        """The trained base and its sha256.
+
+        Raises:
+            PdsnError: there is none, or it belongs to another data set.
+        """
+        from pdsn.models.base import load_base
+
+        return load_base(self.base_folder), self.base_folder.sha256()
+
+    def pair_maps(self, model: BaseModel, base: str) -> PairMaps:
+        """Cached maps of clean photos and their occluded twins under the base."""
+        from pdsn.masks.pair_maps import PairMaps
+        from pdsn.models.encoder import Encoder
+
+        model.to(self.accelerator.device)
+        encoder = Encoder(model.net, self.accelerator)
+        return PairMaps(self.run.cache, self.dataset, encoder, base, self.settings.seed, self.settings.masks.intensity)
+
+    @staticmethod
+    def is_control(name: str) -> bool:
+        """Whether a strategy's masks come without a generator."""
+        from pdsn.masks.controls import CONTROLS
+
+        return name in CONTROLS
+
+    def check_strategy(self, name: str) -> None:
+        """Raise UsageError unless `name` is a strategy or a control."""
+        from pdsn.masks.controls import CONTROLS
+        from pdsn.occlusion.regions import STRATEGIES
+
+        if name not in STRATEGIES and name not in CONTROLS:
+            raise UsageError(f"--strategy {name} is unknown: choose from {', '.join([*STRATEGIES, *CONTROLS])}")
+
+    def regions_of(self, name: str) -> Strategy:
+        """Regions of a strategy, or of the strategy that a control borrows them from."""
+        self.check_strategy(name)
+        return self.strategy(self.settings.dictionary.regions if self.is_control(name) else name)
+
+    def generators(self, name: str, base: str) -> dict[str, TrainingFolder]:
+        """The generator folder of each region; empty for a control.
+
+        Raises:
+            PdsnError: one is missing, or belongs to another base or region.
+        """
+        from pdsn.masks.learning import generator_folder
+
+        if self.is_control(name):
+            return {}
+        strategy = self.strategy(name)
+        folders = {
+            region: generator_folder(
+                self.run.masks(name, region), self.settings.masks, strategy, region, base, self.settings.seed
+            )
+            for region in strategy.regions
+        }
+        for folder in folders.values():
+            folder.check()
+        return folders
+
+    def dictionary(self, name: str, base: str) -> MaskDictionary:
+        """The dictionary of a strategy.
+
+        Raises:
+            PdsnError: it is missing, or belongs to another base or other regions.
+        """
+        from pdsn.masks.dictionary import MaskDictionary
+
+        remake = f"pdsn build-dictionary --strategy {name}"
+        path = self.run.dictionary(name)
+        found = MaskDictionary.load(path, base=base, remake=remake)
+        if found.strategy != self.strategy(found.strategy.name):
+            raise PdsnError(f"{path} was built for other regions: rebuild it with `{remake}`")
+        return found
+
+    def example_face(self) -> np.ndarray:
+        """The mean training face (H, W, 3) uint8: a backdrop for pictures that shows nobody."""
+        import numpy as np
+
+        rows = self.dataset.rows("train")
+        return np.asarray(self.dataset.faces[rows[:: max(len(rows) // 500, 1)]].mean(0)).astype(np.uint8)
+
+    def say(self, text: str) -> None:
+        """Print a line, from the main process alone."""
+        if self.accelerator.is_main_process:
+            self.console.print(text, highlight=False, soft_wrap=True)
+
+    def _synthetic(self) -> FaceDataset:
+        from pdsn.artefact import difference, plain, read_json
+        from pdsn.data.dataset import FaceDataset
+        from pdsn.data.synthetic import draw_dataset
+        from pdsn.progress import progress_bar
+
+        asked = self.settings.synthetic
+        described = self.run.data / "dataset.json"
+        wanted = {**plain(asked), "split_seed": self.settings.prepare.split_seed}
+        if described.is_file():
+            found = read_json(described, "a new --run")
+            kept = {**found, **found.get("settings", {})}
+            differs = difference(wanted, {name: kept.get(name) for name in wanted})
+            if differs:
+                raise UsageError(f"{self.run.data} holds other embedded people ({differs}): choose another --run")
+            return FaceDataset.load(self.run.data)
+        total = asked.people * asked.photos
+        with progress_bar("drawing the embedded people", total, "photos") as advance:
+            done = 0
+
+            def report(now: int, of: int) -> None:
+                nonlocal done
+                del of
+                advance(now - done)
+                done = now
+
+            return draw_dataset(
+                self.run.data,
+                people=asked.people,
+                photos=asked.photos,
+                size=asked.size,
+                seed=asked.seed,
+                split_seed=self.settings.prepare.split_seed,
+                on_progress=report,
+            )
+
+
+def _asked(shared: Shared, options: Layer) -> Layer:
+    """What this very command asks for."""
+    seed = {} if shared.seed is None else {"seed": shared.seed}
+    return merge(load_file(shared.config) if shared.config else {}, options, seed)
+
+
+def _revision() -> str | None:
+    """The git revision of an editable install, for the record; None from a wheel."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty"],
+            capture_output=True, text=True, timeout=5, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None

@@ -30,7 +30,9 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:,.1f} {task.fields['unit']}/s", style="progress.data.speed")
+        return Text(
+            "" if speed is None else f"{speed:,.1f} {task.fields['unit']}/s", style="progress.data.speed"
+        )
 
 
 @contextmanager

@@ -55,8 +55,12 @@ class RunDir:
             if about.get("format") != FORMAT:
                 raise PdsnError(f"{root / 'run.json'} is of another version of pdsn: choose another --run")
             return cls(root, about)
-        if root.is_dir() and any(path.name not in OWN and not path.name.startswith(".") for path in root.iterdir()):
-            raise UsageError(f"--run {root} holds something else (no run.json): give an empty or a new folder")
+        if root.is_dir() and any(
+            path.name not in OWN and not path.name.startswith(".") for path in root.iterdir()
+        ):
+            raise UsageError(
+                f"--run {root} holds something else (no run.json): give an empty or a new folder"
+            )
         return cls(root)
 
     def remembered(self, name: str, option: str, given: str | None, default: str) -> str:
@@ -69,7 +73,9 @@ class RunDir:
         if known is None:
             return given if given is not None else default
         if given is not None and given != known:
-            raise UsageError(f"{option} {given}: {self.root} was made with {known}; choose another --run for {given}")
+            raise UsageError(
+                f"{option} {given}: {self.root} was made with {known}; choose another --run for {given}"
+            )
         return str(known)
 
     def remember(self, entry: dict[str, Any], **values: Any) -> None:

@@ -19,7 +19,9 @@ Layer = dict[str, Any]
 
 def presets() -> list[str]:
     """Names of the presets that come with the package."""
-    return sorted(path.name.removesuffix(".toml") for path in _folder().iterdir() if path.name.endswith(".toml"))
+    return sorted(
+        path.name.removesuffix(".toml") for path in _folder().iterdir() if path.name.endswith(".toml")
+    )
 
 
 def load_preset(name: str) -> Layer:
@@ -58,7 +60,9 @@ def merge(*layers: Layer) -> Layer:
     for layer in layers:
         for name, value in layer.items():
             known = merged.get(name)
-            merged[name] = {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
+            merged[name] = (
+                {**known, **value} if isinstance(known, dict) and isinstance(value, dict) else value
+            )
     return merged
 
 

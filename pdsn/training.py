@@ -47,7 +47,7 @@ class Schedule:
         optimizer: "sgd" (Nesterov momentum .9) or "adamw".
         weight_decay: of matrices and convolutions; biases and norms have none.
         warmup: share of the steps in which the rate rises linearly; after it falls to 0 as a cosine.
-        validate_every: epochs between validations; the last epochs are always validated.
+        validate_every: epochs between validations, counted back from the last, which is always validated.
     """
 
     epochs: int
@@ -65,8 +65,7 @@ class Schedule:
 
     def validates(self, epoch: int) -> bool:
         """Whether epoch number `epoch` (from 0) is validated."""
-        # The best epoch is nearly always one of the last, when the rate is small.
-        return (epoch + 1) % self.validate_every == 0 or epoch + self.validate_every >= self.epochs
+        return (self.epochs - epoch - 1) % self.validate_every == 0
 
 
 def seed_everything(seed: int, *more: int) -> None:

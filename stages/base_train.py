@@ -22,7 +22,9 @@ def main(session: Session) -> None:
             session.dataset, session.settings.base, folder, session.accelerator, session.settings.seed
         )
         if session.accelerator.is_main_process:
-            plot_training(read_metrics(folder), folder.root / "training.png", "val_rank1", "validation rank-1")
+            plot_training(
+                read_metrics(folder), folder.root / "training.png", "val_rank1", "validation rank-1"
+            )
     session.say(
         f"base: validation rank-1 {100 * best['rank1']:.2f} %, rank-5 {100 * best['rank5']:.2f} % "
         f"(epoch {best['epoch']:.0f}) -> {folder.model}"

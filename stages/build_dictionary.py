@@ -27,7 +27,9 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
     session.begin()
     if not session.accelerator.is_main_process:
         return
-    table = Table("dictionary", "regions", "percentile", "kept", "landmarks in their region", title="Mask dictionaries")
+    table = Table(
+        "dictionary", "regions", "percentile", "kept", "landmarks in their region", title="Mask dictionaries"
+    )
     for name in names:
         strategy = session.regions_of(name)
         dictionary, percentile = build_dictionary(
@@ -35,7 +37,10 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
         )
         path = session.run.dictionary(name)
         dictionary.save(path)
-        inputs = {"base": base, **{f"generator {region}": f.sha256() for region, f in generators[name].items()}}
+        inputs = {
+            "base": base,
+            **{f"generator {region}": f.sha256() for region, f in generators[name].items()},
+        }
         landmarks = session.dataset.landmarks[session.dataset.rows("train")]
         shares = strategy.landmark_share(landmarks)
         about = {

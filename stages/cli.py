@@ -44,7 +44,9 @@ Floor = Annotated[
 ]
 Strategies = Annotated[
     list[str] | None,
-    typer.Option("--strategy", metavar="NAME", help="grid3x3, LM1, LM2 or LM2-split; several times for several."),
+    typer.Option(
+        "--strategy", metavar="NAME", help="grid3x3, LM1, LM2 or LM2-split; several times for several."
+    ),
 ]
 AnyStrategies = Annotated[
     list[str] | None,
@@ -67,7 +69,9 @@ def run(
     shared: Shared,
     photos: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Photos, a folder per person: prepared with the preset's settings first."),
+        typer.Option(
+            metavar="DIR", help="Photos, a folder per person: prepared with the preset's settings first."
+        ),
     ] = None,
     strategy: AnyStrategies = None,
     force: Force = False,
@@ -88,18 +92,34 @@ def run(
 @command(app, "prepare", DATA)
 def prepare(
     shared: Shared,
-    photos: Annotated[Path | None, typer.Argument(metavar="[PHOTOS]", help="A folder per person, as in LFW.")] = None,
-    size: Annotated[str | None, typer.Option(metavar="HxW", help="Height x width of a face in pixels. Default 128x96.")] = None,
-    align: Annotated[str | None, typer.Option(help="similarity (five points on a template) or box (crop and resize).")] = None,
+    photos: Annotated[
+        Path | None, typer.Argument(metavar="[PHOTOS]", help="A folder per person, as in LFW.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Height x width of a face in pixels. Default 128x96.")
+    ] = None,
+    align: Annotated[
+        str | None, typer.Option(help="similarity (five points on a template) or box (crop and resize).")
+    ] = None,
     face: Annotated[str | None, typer.Option(help="Which face of several: centre or largest.")] = None,
-    min_photos: Annotated[int | None, typer.Option(help="Leave out people with fewer photos. Default 10.")] = None,
+    min_photos: Annotated[
+        int | None, typer.Option(help="Leave out people with fewer photos. Default 10.")
+    ] = None,
     frontal: Annotated[
         float | None,
-        typer.Option(help="Leave out side views: largest distance of the eyes' centre from the box's, in box widths."),
+        typer.Option(
+            help="Leave out side views: largest distance of the eyes' centre from the box's, in box widths."
+        ),
     ] = None,
-    min_face: Annotated[int | None, typer.Option(help="Edge of the smallest face looked for, in pixels.")] = None,
-    split_seed: Annotated[int | None, typer.Option(help="Seed of the splits; not the training seed. Default 0.")] = None,
-    lfw: Annotated[bool, typer.Option("--lfw", help="Download LFW (funneled) with scikit-learn and prepare it.")] = False,
+    min_face: Annotated[
+        int | None, typer.Option(help="Edge of the smallest face looked for, in pixels.")
+    ] = None,
+    split_seed: Annotated[
+        int | None, typer.Option(help="Seed of the splits; not the training seed. Default 0.")
+    ] = None,
+    lfw: Annotated[
+        bool, typer.Option("--lfw", help="Download LFW (funneled) with scikit-learn and prepare it.")
+    ] = False,
     force: Force = False,
 ) -> None:
     """Find, align and store the faces of a folder of photos.
@@ -126,13 +146,17 @@ def base_train(
     batch: Batch = None,
     lr: Rate = None,
     arch: Annotated[str | None, typer.Option(help="resnet34 or resnet18.")] = None,
-    width: Annotated[int | None, typer.Option(help="Channels of the first stage; 64 is ResNet's own.")] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Channels of the first stage; 64 is ResNet's own.")
+    ] = None,
     stem: Annotated[str | None, typer.Option(help="standard (a map of 4x3 at 128x96) or fine (8x6).")] = None,
     scale: Annotated[float | None, typer.Option(help="s of the large margin cosine loss.")] = None,
     margin: Annotated[float | None, typer.Option(help="m of the large margin cosine loss.")] = None,
     init: Annotated[
         str | None,
-        typer.Option(metavar="imagenet|FILE", help="Start the trunk from ImageNet weights or a safetensors file."),
+        typer.Option(
+            metavar="imagenet|FILE", help="Start the trunk from ImageNet weights or a safetensors file."
+        ),
     ] = None,
     force: Force = False,
 ) -> None:
@@ -162,8 +186,12 @@ def mask_train(
     epochs: Epochs = None,
     batch: Batch = None,
     lr: Rate = None,
-    weight: Annotated[float | None, typer.Option("--lambda", help="Weight of the difference beside the class loss.")] = None,
-    intensity: Annotated[int | None, typer.Option(help="Grey level 0 to 255 of the blocks; -1 for random.")] = None,
+    weight: Annotated[
+        float | None, typer.Option("--lambda", help="Weight of the difference beside the class loss.")
+    ] = None,
+    intensity: Annotated[
+        int | None, typer.Option(help="Grey level 0 to 255 of the blocks; -1 for random.")
+    ] = None,
     region_floor: Floor = None,
     force: Force = False,
 ) -> None:
@@ -188,9 +216,13 @@ def build_dictionary(
     strategy: AnyStrategies = None,
     percentile: Annotated[
         float | None,
-        typer.Option(help="Drop the features below it. Default 25 for grid3x3, 20 for LM1, 30 for LM2 and the controls."),
+        typer.Option(
+            help="Drop the features below it. Default 25 for grid3x3, 20 for LM1, 30 for LM2 and the controls."
+        ),
     ] = None,
-    regions: Annotated[str | None, typer.Option(help="The strategy whose regions the controls use. Default LM2.")] = None,
+    regions: Annotated[
+        str | None, typer.Option(help="The strategy whose regions the controls use. Default LM2.")
+    ] = None,
     region_floor: Floor = None,
 ) -> None:
     """Turn the trained generators into the dictionary of binary masks.
@@ -220,10 +252,13 @@ def evaluate(
     ] = None,
     strategy: AnyStrategies = None,
     occlusion_source: Annotated[
-        str | None, typer.Option(help="Where the covered pixels come from: oracle, the occluders' exact masks.")
+        str | None,
+        typer.Option(help="Where the covered pixels come from: oracle, the occluders' exact masks."),
     ] = None,
     split: Annotated[str | None, typer.Option(help="The probes: test or val.")] = None,
-    share: Annotated[float | None, typer.Option(help="A region counts as occluded when more than this is covered.")] = None,
+    share: Annotated[
+        float | None, typer.Option(help="A region counts as occluded when more than this is covered.")
+    ] = None,
     mirror: Annotated[
         bool | None, typer.Option("--mirror/--no-mirror", help="Add the embedding of the mirror image.")
     ] = None,

@@ -132,7 +132,13 @@ def _explain(error: Exception) -> tuple[int, str]:
         return error.exit_code, str(error)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return 1, f"{where}{error.strerror or error}; free space or fix permissions, then give the same command again"
+        return (
+            1,
+            f"{where}{error.strerror or error}; free space or fix permissions, then give the same command again",
+        )
     if type(error).__name__ == "OutOfMemoryError":
         return 1, "the device is out of memory: take a smaller --batch or --device cpu"
-    return 1, f"unexpected {type(error).__name__}: {error} (add --debug for the traceback, and please report it)"
+    return (
+        1,
+        f"unexpected {type(error).__name__}: {error} (add --debug for the traceback, and please report it)",
+    )

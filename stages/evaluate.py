@@ -54,7 +54,12 @@ def main(session: Session, strategies: Sequence[str] | None) -> list[dict[str, A
     records = evaluation.records(bootstrap=config.bootstrap, seed=seed)
     inputs = {"base": base, "data set": session.dataset.sha256}
     inputs |= {f"dictionary {name}": _sha(session, name) for name in names}
-    write_report(session.run.eval, evaluation, records, {"seed": seed, "left_out": evaluation.left_out, **describe(config, inputs)})
+    write_report(
+        session.run.eval,
+        evaluation,
+        records,
+        {"seed": seed, "left_out": evaluation.left_out, **describe(config, inputs)},
+    )
     _draw(session, evaluation, recognisers, occluders, records)
     _show(session, records, evaluation, [name for name in BANDS if name in occluders])
     return records
@@ -64,7 +69,10 @@ def _names(recogniser: PDSN, covered: Tensor) -> list[list[str]]:
     if recogniser.dictionary is None:
         return [[] for _ in covered]
     names = list(recogniser.dictionary.strategy.regions)
-    return [[name for name, bit in zip(names, row, strict=True) if bit] for row in recogniser.regions(covered).tolist()]
+    return [
+        [name for name, bit in zip(names, row, strict=True) if bit]
+        for row in recogniser.regions(covered).tolist()
+    ]
 
 
 def _sha(session: Session, name: str) -> str:
@@ -74,7 +82,11 @@ def _sha(session: Session, name: str) -> str:
 
 
 def _draw(
-    session: Session, evaluation: Evaluation, recognisers: dict[str, PDSN], occluders: dict[str, Any], records: list[dict[str, Any]]
+    session: Session,
+    evaluation: Evaluation,
+    recognisers: dict[str, PDSN],
+    occluders: dict[str, Any],
+    records: list[dict[str, Any]],
 ) -> None:
     from pdsn.explain.figures import plot_probes, plot_regions, plot_table
     from pdsn.occlusion.occluders import occlude
@@ -92,9 +104,17 @@ def _draw(
         )  # fmt: skip
         dictionary = recognisers[shown].dictionary
         file = name.replace("/", "-").replace(":", "-")
-        plot_probes(evaluation, answer, faces, dictionary and dictionary.strategy, folder / f"probes-{file}.png")
+        plot_probes(
+            evaluation,
+            answer,
+            faces,
+            None if dictionary is None else dictionary.strategy,
+            folder / f"probes-{file}.png",
+        )
     plot_table(records, folder / "table.png")
-    strategies = {r.dictionary.strategy.name: r.dictionary.strategy for r in recognisers.values() if r.dictionary}
+    strategies = {
+        r.dictionary.strategy.name: r.dictionary.strategy for r in recognisers.values() if r.dictionary
+    }
     if strategies:
         landmarks = dataset.landmarks[dataset.rows("train")]
         plot_regions(list(strategies.values()), session.example_face(), landmarks, folder / "regions.png")
@@ -124,5 +144,7 @@ def _show(session: Session, records: list[dict[str, Any]], evaluation: Evaluatio
                 f"(95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
             )
     if evaluation.left_out:
-        session.say(f"left out: {evaluation.left_out} {config.split} photos of people without a gallery photo")
+        session.say(
+            f"left out: {evaluation.left_out} {config.split} photos of people without a gallery photo"
+        )
     session.say(f"table, probes and pictures: {session.run.eval}")

@@ -18,7 +18,9 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
     names = list(dict.fromkeys(strategies or ["LM2"]))
     for name in names:
         if name in CONTROLS:
-            raise UsageError(f"--strategy {name} is a control and has no generator: go on with `pdsn build-dictionary --strategy {name}`")
+            raise UsageError(
+                f"--strategy {name} is a control and has no generator: go on with `pdsn build-dictionary --strategy {name}`"
+            )
     chosen = [session.strategy(name) for name in names]
     model, base = session.base()
     maps = session.pair_maps(model, base)
@@ -31,14 +33,25 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
             )
             todo.append((strategy, region, folder, folder.open(force=session.force, replace_stale=True)))
     session.begin()
-    table = Table("strategy", "region", "class loss", "difference", "accuracy under the mask", title="Mask generators, validation")
+    table = Table(
+        "strategy",
+        "region",
+        "class loss",
+        "difference",
+        "accuracy under the mask",
+        title="Mask generators, validation",
+    )
     for strategy, region, folder, done in todo:
         if done:
             best = folder.best()
         else:
             best = train_generator(maps, model, strategy, region, config, folder, session.accelerator, seed)
         table.add_row(
-            strategy.name, region, f"{best['loss_cls']:.3f}", f"{best['loss_diff']:.4f}", f"{100 * best['accuracy']:.1f} %"
+            strategy.name,
+            region,
+            f"{best['loss_cls']:.3f}",
+            f"{best['loss_diff']:.4f}",
+            f"{100 * best['accuracy']:.1f} %",
         )
     if session.accelerator.is_main_process:
         session.console.print(table)

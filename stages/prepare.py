@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +13,9 @@ from pdsn.config import PrepareConfig
 from pdsn.errors import UsageError
 from pdsn.rundir import SYNTHETIC
 from stages.session import Layer, Shared, resolve
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 PRESET = "lfw10-clean"
 """The preset whose settings hold unless another is asked for."""
@@ -30,18 +34,26 @@ def main(shared: Shared, options: Layer, *, photos: Path | None, lfw: bool, forc
         from pdsn.data.lfw import fetch_lfw
 
         photos = fetch_lfw(None)
-        Console().print(f"LFW as scikit-learn has it, funneled: {photos}; figures differ from the deep-funneled copy's")
-    prepare(photos, Path(shared.data), settings.prepare, device=shared.device, force=force)
+        Console().print(
+            f"LFW as scikit-learn has it, funneled: {photos}; figures differ from the deep-funneled copy's"
+        )
+    from pdsn.runtime import start
+
+    prepare(photos, Path(shared.data), settings.prepare, start(shared.device, shared.precision), force=force)
 
 
-def prepare(photos: Path, root: Path, config: PrepareConfig, *, device: str, force: bool) -> None:
+def prepare(
+    photos: Path, root: Path, config: PrepareConfig, accelerator: Accelerator, *, force: bool
+) -> None:
     """Prepare `photos` into `root`; say what was kept, what was not, and why."""
     from pdsn.data.prepare import prepare_photos
     from pdsn.progress import progress_bar
-    from pdsn.runtime import start
 
-    accelerator = start(device, "fp32")
-    with accelerator.main_process_first(), progress_bar("prepare", 0, "photos", quiet=not accelerator.is_main_process) as advance:
+    main_process = accelerator.is_main_process
+    with (
+        accelerator.main_process_first(),
+        progress_bar("prepare", 0, "photos", quiet=not main_process) as advance,
+    ):
         done = 0
 
         def report(now: int, total: int) -> None:
@@ -49,18 +61,26 @@ def prepare(photos: Path, root: Path, config: PrepareConfig, *, device: str, for
             advance(now - done, total=total)
             done = now
 
-        made = prepare_photos(photos, root, config, device=str(accelerator.device), on_progress=report, force=force)
-    if not accelerator.is_main_process:
+        made = prepare_photos(
+            photos, root, config, device=str(accelerator.device), on_progress=report, force=force
+        )
+    if not main_process:
         return
     console, data = Console(), made.dataset
     height, width = data.size
     rate = "" if made.reused else f", {made.photos / made.seconds:.0f} photos/s"
     was = "is there already" if made.reused else f"prepared in {made.seconds:.0f} s{rate}"
     console.print(
-        f"{root}: {len(data.files)} faces of {made.people_kept} people, {height}x{width}, {was}", highlight=False, soft_wrap=True
+        f"{root}: {len(data.files)} faces of {made.people_kept} people, {height}x{width}, {was}",
+        highlight=False,
+        soft_wrap=True,
     )
     splits = Counter(data.split.tolist())
-    console.print("split per photo: " + ", ".join(f"{splits[name]} {name}" for name in ("train", "val", "test")), highlight=False, soft_wrap=True)
+    console.print(
+        "split per photo: " + ", ".join(f"{splits[name]} {name}" for name in ("train", "val", "test")),
+        highlight=False,
+        soft_wrap=True,
+    )
     if made.skipped:
         table = Table("photos left out", "reason", "for example")
         kinds: dict[str, list[str]] = {}
@@ -69,11 +89,25 @@ def prepare(photos: Path, root: Path, config: PrepareConfig, *, device: str, for
         for kind, names in sorted(kinds.items(), key=lambda item: -len(item[1])):
             table.add_row(str(len(names)), kind, names[0])
         console.print(table)
-        console.print(f"{len(made.skipped)} of {made.photos} photos left out, each listed in {root / 'skipped.csv'}", highlight=False, soft_wrap=True)
+        console.print(
+            f"{len(made.skipped)} of {made.photos} photos left out, each listed in {root / 'skipped.csv'}",
+            highlight=False,
+            soft_wrap=True,
+        )
     if made.people_dropped:
-        console.print(f"{made.people_dropped} people left out for having fewer than {config.min_photos} usable photos", highlight=False, soft_wrap=True)
+        console.print(
+            f"{made.people_dropped} people left out for having fewer than {config.min_photos} usable photos",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _kind(reason: str) -> str:
     """A reason without what is particular to the photo, for counting."""
-    return "duplicate" if reason.startswith("duplicate") else "too few usable photos of the person" if "usable photo" in reason else reason
+    return (
+        "duplicate"
+        if reason.startswith("duplicate")
+        else "too few usable photos of the person"
+        if "usable photo" in reason
+        else reason
+    )

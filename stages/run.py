@@ -23,7 +23,9 @@ def main(shared: Shared, *, photos: Path | None, strategies: Sequence[str] | Non
     for name in names:
         session.check_strategy(name)
     if photos is not None:
-        prepare.prepare(photos, Path(session.data), session.settings.prepare, device=shared.device, force=False)
+        prepare.prepare(
+            photos, Path(session.data), session.settings.prepare, session.accelerator, force=False
+        )
     base_train.main(session)
     learned = [name for name in names if not session.is_control(name)]
     if learned:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -67,7 +67,9 @@ class Session:
         PdsnError: an option, the configuration file or the run directory is wrong.
     """
 
-    def __init__(self, shared: Shared, options: Layer, *, force: bool = False, data: str | None = None) -> None:
+    def __init__(
+        self, shared: Shared, options: Layer, *, force: bool = False, data: str | None = None
+    ) -> None:
         self.shared = shared
         self.force = force
         self.console = Console()
@@ -76,12 +78,18 @@ class Session:
         if given is not None and given != SYNTHETIC:
             given = str(Path(given).expanduser().resolve())
         self.data = self.run.remembered("data", "--data", given, SYNTHETIC)
+        if shared.preset is not None:
+            load_preset(shared.preset)  # an unknown one is refused as such
         default = "demo" if self.data == SYNTHETIC else "lfw10-clean"
         self.preset = self.run.remembered("preset", "--preset", shared.preset, default)
         known: Layer = self.run.about.get("settings", {})
         self.settings: Settings = resolve(shared, self.preset, known, options)
         asked = _asked(shared, options)
         self._kept = merge(known, {name: value for name, value in asked.items() if name in REMEMBERED})
+
+        from pdsn.runtime import start
+
+        self.accelerator: Accelerator = start(shared.device, shared.precision)
 
     def begin(self) -> None:
         """Write to run.json what this command works with; called once nothing stands in its way."""
@@ -104,13 +112,6 @@ class Session:
         self.run.remember(
             entry, data=self.data, preset=self.preset, settings=self._kept, in_use=plain(self.settings)
         )
-
-    @cached_property
-    def accelerator(self) -> Accelerator:
-        """Device, precision and processes."""
-        from pdsn.runtime import start
-
-        return start(self.shared.device, self.shared.precision)
 
     @cached_property
     def dataset(self) -> FaceDataset:
@@ -159,7 +160,9 @@ class Session:
 
         model.to(self.accelerator.device)
         encoder = Encoder(model.net, self.accelerator)
-        return PairMaps(self.run.cache, self.dataset, encoder, base, self.settings.seed, self.settings.masks.intensity)
+        return PairMaps(
+            self.run.cache, self.dataset, encoder, base, self.settings.seed, self.settings.masks.intensity
+        )
 
     @staticmethod
     def is_control(name: str) -> bool:
@@ -174,7 +177,9 @@ class Session:
         from pdsn.occlusion.regions import STRATEGIES
 
         if name not in STRATEGIES and name not in CONTROLS:
-            raise UsageError(f"--strategy {name} is unknown: choose from {', '.join([*STRATEGIES, *CONTROLS])}")
+            raise UsageError(
+                f"--strategy {name} is unknown: choose from {', '.join([*STRATEGIES, *CONTROLS])}"
+            )
 
     def regions_of(self, name: str) -> Strategy:
         """Regions of a strategy, or of the strategy that a control borrows them from."""
@@ -243,7 +248,9 @@ class Session:
             kept = {**found, **found.get("settings", {})}
             differs = difference(wanted, {name: kept.get(name) for name in wanted})
             if differs:
-                raise UsageError(f"{self.run.data} holds other embedded people ({differs}): choose another --run")
+                raise UsageError(
+                    f"{self.run.data} holds other embedded people ({differs}): choose another --run"
+                )
             return FaceDataset.load(self.run.data)
         total = asked.people * asked.photos
         with progress_bar("drawing the embedded people", total, "photos") as advance:

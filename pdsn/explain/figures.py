@@ -58,12 +58,18 @@ def plot_kept_share(dictionary: MaskDictionary, face: np.ndarray, path: Path) ->
     canvas = _figure(2.0 * columns + 0.8, 2.7 * rows)
     grid = canvas.subplots(rows, columns, squeeze=False)
     height, width = dictionary.strategy.size
-    image = None
+    image: Any = None
     for axes, (region, kept) in zip(grid.flat, zip(regions, share, strict=True), strict=False):
         name, box = region
         axes.imshow(face, extent=(0, width, height, 0))
         image = axes.imshow(
-            kept, extent=(0, width, height, 0), vmin=0, vmax=1, cmap="RdYlGn", alpha=0.6, interpolation="nearest"
+            kept,
+            extent=(0, width, height, 0),
+            vmin=0,
+            vmax=1,
+            cmap="RdYlGn",
+            alpha=0.6,
+            interpolation="nearest",
         )
         axes.add_patch(_outline(box, "white"))
         axes.set_title(f"{name}\nkeeps {100 * kept.mean():.0f} %", fontsize=8)

@@ -84,7 +84,9 @@ class MaskDictionary:
             )
             mean, binary = tensors["mean"], tensors["binary"].bool()
         except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise PdsnError(f"{path} is no mask dictionary ({error}): make it again with `{remake}`") from error
+            raise PdsnError(
+                f"{path} is no mask dictionary ({error}): make it again with `{remake}`"
+            ) from error
         if about["base"] != base:
             raise PdsnError(f"{path} belongs to another base: rebuild it with `{remake}`")
         return cls(strategy, mean, binary, base)

@@ -65,12 +65,11 @@ class PairMaps:
         about = path.with_suffix(".json")
         precision = self.encoder.accelerator.mixed_precision
         wanted = {**made, "base": self.base, "data set": self.dataset.sha256, "precision": precision}
-        # With several processes the main one computes, the others read what it wrote.
-        with self.encoder.accelerator.main_process_first():
-            if not (path.is_file() and about.is_file() and self._agrees(about, wanted)):
-                about.unlink(missing_ok=True)
-                self._compute(path, f"{name} maps, {split}", occluder, split, name)
-                write_text(about, json.dumps(wanted) + "\n")
+        if not (path.is_file() and about.is_file() and self._agrees(about, wanted)):
+            # Several processes may do this at once: each writes the same bytes, atomically.
+            about.unlink(missing_ok=True)
+            self._compute(path, f"{name} maps, {split}", occluder, split, name)
+            write_text(about, json.dumps(wanted) + "\n")
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
     @staticmethod
@@ -83,7 +82,8 @@ class PairMaps:
     def _compute(self, path: Path, title: str, occluder: Occluder, split: str, name: str) -> None:
         rows = self.dataset.rows(split)
         shape = (len(rows), *self.encoder.net.map_shape)
-        with atomic_path(path) as temporary, progress_bar(title, len(rows), "photos") as advance:
+        quiet = not self.encoder.accelerator.is_main_process
+        with atomic_path(path) as temporary, progress_bar(title, len(rows), "photos", quiet=quiet) as advance:
             array = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
             for first in range(0, len(rows), CHUNK):
                 part = rows[first : first + CHUNK]
@@ -99,7 +99,9 @@ class PairMaps:
             del array
 
 
-def batches(clean: np.ndarray, occluded: np.ndarray, device: torch.device, size: int = 256) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(
+    clean: np.ndarray, occluded: np.ndarray, device: torch.device, size: int = 256
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Pairs of maps in order, (B, C, h, w) float32 on the device."""
     for first in range(0, len(clean), size):
         last = first + size

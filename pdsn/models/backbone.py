@@ -30,6 +30,11 @@ class FaceNet(nn.Module):
         dropout: probability of dropping a feature before the linear layer.
     """
 
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
+
     def __init__(
         self,
         size: tuple[int, int],

@@ -97,7 +97,7 @@ def train_base(
     model = BaseModel(config, dataset.size, len(dataset.people))
     if config.init:
         _initialise(model.net, config)
-    model.to(accelerator.device, memory_format=torch.channels_last)
+    model.to(accelerator.device).to(memory_format=torch.channels_last)
     strength = Augmentation()
     augmentation = Augmentation(
         mirror=strength.mirror if config.augment else 0.0,
@@ -129,7 +129,9 @@ def train_base(
     )
 
 
-def identify(encoder: Encoder, dataset: FaceDataset, *, gallery: np.ndarray, probes: np.ndarray) -> np.ndarray:
+def identify(
+    encoder: Encoder, dataset: FaceDataset, *, gallery: np.ndarray, probes: np.ndarray
+) -> np.ndarray:
     """Ranks (P,) of the true person by nearest neighbour and cosine, on clean photos."""
     known, asked = (
         torch.nn.functional.normalize(encoder.embed_faces(dataset.tensor(rows))) for rows in (gallery, probes)
@@ -155,7 +157,9 @@ def load_base(folder: TrainingFolder) -> BaseModel:
         model.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise PdsnError(f"{folder.model} does not fit {folder.described.name} ({reason}): rebuild it with `{remake}`") from error
+        raise PdsnError(
+            f"{folder.model} does not fit {folder.described.name} ({reason}): rebuild it with `{remake}`"
+        ) from error
     return model.eval()
 
 

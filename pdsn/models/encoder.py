@@ -25,7 +25,7 @@ class Encoder:
     """
 
     def __init__(self, net: FaceNet, accelerator: Accelerator, batch: int = 128) -> None:
-        self.net = net.to(accelerator.device, memory_format=torch.channels_last)
+        self.net = net.to(accelerator.device).to(memory_format=torch.channels_last)
         self.accelerator = accelerator
         self.batch = batch
 

@@ -73,7 +73,7 @@ class PairwiseDifferential(nn.Module):
         clean, occluded = mask * clean, mask * occluded
         difference = (clean.float() - occluded.float()).abs().mean()
         logits = [self.classifier.logits(self.head(maps), labels) for maps in (clean, occluded)]
-        classes = sum(F.cross_entropy(rows, labels) for rows in logits) / 2
+        classes = (F.cross_entropy(logits[0], labels) + F.cross_entropy(logits[1], labels)) / 2
         # The margin makes the true class look worse than it is; undo it to count hits.
         plain = logits[1] + self.classifier.scale * self.classifier.margin * F.one_hot(
             labels, logits[1].shape[1]

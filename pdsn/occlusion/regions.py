@@ -204,8 +204,7 @@ def _lm2(statistics: LandmarkStatistics, floor: float) -> Strategy:
                 "for bands; prepare the photos with --align similarity, or lower --region-floor"
             )
     boxes = {
-        name: Box(top, 0, bottom, width)
-        for name, top, bottom in zip(names, rows[:-1], rows[1:], strict=True)
+        name: Box(top, 0, bottom, width) for name, top, bottom in zip(names, rows[:-1], rows[1:], strict=True)
     }
     return Strategy(
         "LM2",

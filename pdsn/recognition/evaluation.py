@@ -94,7 +94,9 @@ class Evaluation:
             records.append(record)
         return records
 
-    def mean_gain(self, strategy: str, occlusions: Sequence[str], *, bootstrap: int, seed: int) -> tuple[float, float, float]:
+    def mean_gain(
+        self, strategy: str, occlusions: Sequence[str], *, bootstrap: int, seed: int
+    ) -> tuple[float, float, float]:
         """Rank-1 above no FDM, averaged over occlusions, and its interval (photos resampled)."""
         pairs = [(self.find(name, strategy), self.find(name, NO_FDM)) for name in occlusions]
         gains = [
@@ -114,7 +116,7 @@ def evaluate(
     split: str,
     seed: int,
     describe: Callable[[str, Tensor], list[list[str]]],
-    on_answer: Callable[[Answer], None] = lambda answer: None,
+    on_answer: Callable[[Answer], None] | None = None,
 ) -> Evaluation:
     """Recognise the probes of a split under every occlusion with every recogniser.
 
@@ -135,7 +137,9 @@ def evaluate(
     gallery, probes = dataset.rows("train"), dataset.rows(split)
     known = probes[np.isin(dataset.labels[probes], dataset.labels[gallery])]
     if not len(known):
-        raise PdsnError(f"{dataset.root}: the {split} split holds nobody of the gallery; prepare more photos a person")
+        raise PdsnError(
+            f"{dataset.root}: the {split} split holds nobody of the gallery; prepare more photos a person"
+        )
     result = Evaluation(dataset, left_out=len(probes) - len(known))
     people = torch.from_numpy(dataset.labels[gallery])
     labels = torch.from_numpy(dataset.labels[known])
@@ -163,5 +167,6 @@ def evaluate(
                 time.perf_counter() - began,
             )
             result.answers.append(answer)
-            on_answer(answer)
+            if on_answer is not None:
+                on_answer(answer)
     return result

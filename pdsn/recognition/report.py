@@ -56,7 +56,11 @@ def markdown(records: list[Record]) -> str:
         "|---" * 9 + "|",
     ]
     for r in records:
-        gain = "" if "gain" not in r else f"{100 * r['gain']:+.2f} [{100 * r['gain_ci95'][0]:+.2f}, {100 * r['gain_ci95'][1]:+.2f}]"
+        gain = (
+            ""
+            if "gain" not in r
+            else f"{100 * r['gain']:+.2f} [{100 * r['gain_ci95'][0]:+.2f}, {100 * r['gain_ci95'][1]:+.2f}]"
+        )
         lines.append(
             f"| {r['occlusion']} | {heading(r['strategy'])} | {r['probes']} | {100 * r['rank1']:.2f} "
             f"| {100 * r['ci95'][0]:.2f} to {100 * r['ci95'][1]:.2f} | {100 * r['rank5']:.2f} "
@@ -74,7 +78,9 @@ def write_report(folder: Path, evaluation: Evaluation, records: list[Record], ab
         records: from `Evaluation.records`.
         about: settings and provenance, kept beside the records in table.json.
     """
-    write_text(folder / "table.json", json.dumps({"records": records, "segmentation": [], **about}, indent=2) + "\n")
+    write_text(
+        folder / "table.json", json.dumps({"records": records, "segmentation": [], **about}, indent=2) + "\n"
+    )
     write_text(folder / "table.md", markdown(records))
     dataset = evaluation.dataset
     stream = io.StringIO(newline="")

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+import torch
+
+from pdsn.errors import PdsnError
+from pdsn.masks.dictionary import MaskDictionary, binarise, mean_mask, normalise
+from pdsn.occlusion.regions import Box, Strategy
+
+STRATEGY = Strategy("LM2", (8, 6), {"top": Box(0, 0, 4, 6), "bottom": Box(4, 0, 8, 6)}, {"top": (0, 1)})
+
+
+def dictionary(base: str = "abc") -> MaskDictionary:
+    mean = torch.rand(2, 3, 4, 3, generator=torch.Generator().manual_seed(0))
+    return MaskDictionary(STRATEGY, mean, mean > 0.3, base)
+
+
+def test_normalisation_is_per_pair_over_all_values():
+    masks = torch.tensor([[[[1.0, 3.0]], [[2.0, 5.0]]], [[[10.0, 10.0]], [[30.0, 20.0]]]])
+    expected = torch.tensor([[[[0.0, 0.5]], [[0.25, 1.0]]], [[[0.0, 0.0]], [[1.0, 0.5]]]])
+    torch.testing.assert_close(normalise(masks), expected)
+
+
+def test_a_constant_mask_ranks_nothing_below_another():
+    assert normalise(torch.full((1, 2, 2, 2), 0.4)).eq(1).all()
+
+
+def test_mean_mask_does_not_depend_on_the_batches():
+    masks = torch.rand(10, 4, 3, 2, generator=torch.Generator().manual_seed(1))
+    expected = torch.stack([(m - m.min()) / (m.max() - m.min()) for m in masks]).mean(0)
+    torch.testing.assert_close(mean_mask([masks]), expected)
+    torch.testing.assert_close(mean_mask(masks.split(3)), expected)
+
+
+@pytest.mark.parametrize("percentile", [0, 20, 25, 30, 50, 99, 100])
+def test_binarisation_drops_the_share_of_the_percentile(percentile):
+    mean = torch.rand(512, 4, 3, generator=torch.Generator().manual_seed(2))
+    kept = binarise(mean, percentile)
+    assert kept.float().mean() == pytest.approx(1 - percentile / 100, abs=1e-3)
+    # Equation 4: a feature is kept exactly if it lies above delta.
+    delta = np.percentile(mean.double().numpy(), percentile)
+    assert torch.equal(kept, mean.double() > delta)
+
+
+def test_ties_at_delta_are_dropped():
+    assert binarise(torch.tensor([[[0.0, 0.0, 0.0, 1.0]]]), 50).flatten().tolist() == [
+        False,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_combining_is_the_and_of_the_occluded_regions_masks():
+    made = dictionary()
+    assert made.combine(torch.tensor([False, False])).all()
+    assert torch.equal(made.combine(torch.tensor([False, True])), made.binary[1])
+    assert torch.equal(made.combine(torch.tensor([True, True])), made.binary[0] & made.binary[1])
+
+
+def test_round_trip(tmp_path):
+    made = dictionary()
+    made.save(tmp_path / "LM2.safetensors")
+    found = MaskDictionary.load(tmp_path / "LM2.safetensors", base="abc", remake="pdsn x")
+    assert found.strategy == made.strategy and found.base == "abc"
+    assert torch.equal(found.binary, made.binary) and torch.equal(found.mean, made.mean)
+
+
+def test_a_dictionary_of_another_base_says_what_rebuilds_it(tmp_path):
+    dictionary().save(tmp_path / "LM2.safetensors")
+    with pytest.raises(
+        PdsnError, match=r"LM2\.safetensors belongs to another base: rebuild it with `pdsn x`"
+    ):
+        MaskDictionary.load(tmp_path / "LM2.safetensors", base="other", remake="pdsn x")
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors at all", None])
+def test_a_damaged_or_missing_dictionary_is_one_line(tmp_path, content):
+    path = tmp_path / "LM2.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(PdsnError, match="`pdsn x`") as error:
+        MaskDictionary.load(path, base="abc", remake="pdsn x")
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_kept_share_per_cell():
+    binary = torch.zeros(1, 4, 1, 2, dtype=torch.bool)
+    binary[0, :3, 0, 0] = True
+    made = MaskDictionary(Strategy("x", (2, 2), {"a": Box(0, 0, 1, 1)}, {}), binary.float(), binary, "b")
+    assert made.kept_share().tolist() == [[[0.75, 0.0]]]

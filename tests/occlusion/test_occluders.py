@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+import torch
+
+from pdsn.data.template import template
+from pdsn.errors import UsageError
+from pdsn.occlusion.occluders import (
+    BANDS,
+    Block,
+    Nothing,
+    RandomBlock,
+    find_occluder,
+    make_occluders,
+    occlude,
+)
+from pdsn.occlusion.regions import Box, LandmarkStatistics, make_strategy
+
+SIZE = (128, 96)
+LANDMARKS = template(SIZE) + np.random.default_rng(0).normal(0, 2, (50, 5, 2))
+STATISTICS = LandmarkStatistics.of(LANDMARKS, SIZE)
+
+
+def photo(seed: int = 0) -> torch.Tensor:
+    return torch.randint(1, 255, (3, *SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(
+    "name", [*make_occluders(STATISTICS, 0.57), "block:LM1/nose", "block:grid3x3/row1-col3"]
+)
+def test_the_mask_is_exactly_what_changed(name):
+    occluder = find_occluder(name, STATISTICS, 0.57)
+    image = photo()
+    before = image.clone()
+    occluded, covered = occluder(image, torch.from_numpy(LANDMARKS[0]), np.random.default_rng(3))
+    assert torch.equal(image, before), "the occluder must leave its input alone"
+    assert covered.shape == SIZE and covered.dtype == torch.bool
+    assert torch.equal(occluded[:, ~covered], image[:, ~covered])
+    # A block of one colour leaves a pixel as it was only by coincidence.
+    assert (occluded[:, covered] != image[:, covered]).any(0).float().mean() > 0.95 or not covered.any()
+
+
+def test_bands_are_white_and_as_wide_as_the_photo():
+    bands = make_strategy("LM2", STATISTICS, 0.57).regions
+    for name in BANDS:
+        occluded, covered = find_occluder(name, STATISTICS, 0.57)(
+            photo(), torch.zeros(5, 2), np.random.default_rng(0)
+        )
+        assert (occluded[:, covered] == 255).all()
+        assert covered[bands[name].top : bands[name].bottom].all()
+        assert covered.sum() == bands[name].area
+
+
+def test_nose_mouth_chin_is_the_union_of_its_bands():
+    rng = np.random.default_rng(0)
+    masks = [
+        find_occluder(n, STATISTICS, 0.57)(photo(), torch.zeros(5, 2), rng)[1]
+        for n in ("nose", "mouth", "chin")
+    ]
+    together = find_occluder("nose+mouth+chin", STATISTICS, 0.57)(photo(), torch.zeros(5, 2), rng)[1]
+    assert torch.equal(together, masks[0] | masks[1] | masks[2])
+
+
+def test_a_block_has_one_intensity_drawn_anew_each_time():
+    block = Block((Box(10, 10, 40, 40),), intensity=None)
+    levels = set()
+    for seed in range(20):
+        occluded, covered = block(photo(), torch.zeros(5, 2), np.random.default_rng(seed))
+        values = occluded[:, covered].unique()
+        assert len(values) == 1
+        levels.add(int(values))
+    assert len(levels) > 10
+
+
+def test_random_blocks_stay_inside_and_within_their_sizes():
+    sizes = []
+    for seed in range(200):
+        _, covered = RandomBlock()(photo(), torch.zeros(5, 2), np.random.default_rng(seed))
+        rows, columns = (covered.any(1)).sum().item(), covered.any(0).sum().item()
+        assert covered.sum() == rows * columns, "one rectangle"
+        sizes.append((rows, columns))
+    rows, columns = np.array(sizes).T
+    assert 19 <= rows.min() < 25 and 64 < rows.max() <= 71
+    assert 29 <= columns.min() < 35 and 90 < columns.max() <= 96
+
+
+def test_a_draw_depends_on_seed_name_and_row_alone():
+    images = torch.stack([photo(i) for i in range(6)])
+    rows = [5, 9, 2, 7, 0, 1]
+
+    def draw(chosen, seed=0, name="random-block"):
+        return occlude(
+            RandomBlock(),
+            images[chosen],
+            LANDMARKS[chosen],
+            seed=seed,
+            name=name,
+            rows=[rows[i] for i in chosen],
+        )
+
+    together, masks = draw([0, 1, 2, 3, 4, 5])
+    alone, mask = draw([3])
+    assert torch.equal(together[3], alone[0]) and torch.equal(masks[3], mask[0])
+    assert not torch.equal(masks, draw([0, 1, 2, 3, 4, 5], seed=1)[1])
+    assert not torch.equal(masks, draw([0, 1, 2, 3, 4, 5], name="other")[1])
+
+
+def test_clean_covers_nothing():
+    image = photo()
+    occluded, covered = Nothing()(image, torch.zeros(5, 2), np.random.default_rng(0))
+    assert torch.equal(occluded, image) and not covered.any()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("glasses", "choose from all, clean, forehead"),
+        ("block:LM1/ear", "left-eye, right-eye, nose, mouth"),
+        ("block:LM9/nose", "unknown"),
+    ],
+)
+def test_unknown_occlusions_say_which_exist(name, said):
+    with pytest.raises(UsageError, match=said):
+        find_occluder(name, STATISTICS, 0.57)

@@ -1,0 +1,114 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from pdsn.masks.dictionary import MaskDictionary
+from pdsn.models.backbone import FaceNet
+from pdsn.models.encoder import Encoder
+from pdsn.occlusion.regions import Box, Strategy, mirrored
+from pdsn.recognition.recogniser import PDSN, MapMemory
+from pdsn.runtime import start
+
+SIZE = (64, 48)
+HALVES = Strategy("LM2-split", SIZE, {"left": Box(0, 0, 64, 24), "right": Box(0, 24, 64, 48)}, {})
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    torch.manual_seed(0)
+    net = FaceNet(SIZE, "resnet18", width=8, stem="fine", embedding=16)
+    for seed in range(3):
+        net(faces(8, seed))
+    return Encoder(net, start("cpu", "fp32"), batch=5)
+
+
+def faces(count: int, seed: int) -> torch.Tensor:
+    return torch.randint(
+        0, 256, (count, 3, *SIZE), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
+    )
+
+
+def masks(encoder: Encoder) -> MaskDictionary:
+    shape = (2, *encoder.net.map_shape)
+    binary = torch.rand(shape, generator=torch.Generator().manual_seed(5)) > 0.4
+    return MaskDictionary(HALVES, binary.float(), binary, "base")
+
+
+def covered(*sides: str) -> torch.Tensor:
+    result = torch.zeros(len(sides), *SIZE, dtype=torch.bool)
+    for row, side in enumerate(sides):
+        result[row, :, :24] |= side in ("left", "both")
+        result[row, :, 24:] |= side in ("right", "both")
+    return result
+
+
+@torch.inference_mode()
+def expected(
+    encoder: Encoder, dictionary: MaskDictionary | None, probes, gallery, sides, mirror
+) -> torch.Tensor:
+    """The definition, without any sharing: mask probe and gallery maps, embed, cosine."""
+    net = encoder.net.eval()
+    rows = []
+    for probe, side in zip(probes, sides, strict=True):
+        regions = torch.tensor([side in ("left", "both"), side in ("right", "both")])
+
+        def embed(batch, regions=regions):
+            fdm = torch.ones(net.map_shape) if dictionary is None else dictionary.combine(regions).float()
+            total = net.head(net.features(batch) * fdm)
+            if mirror:
+                flipped = (
+                    torch.ones(net.map_shape)
+                    if dictionary is None
+                    else dictionary.combine(regions.flip(0)).float()
+                )
+                total = total + net.head(net.features(batch.flip(3)) * flipped)
+            return F.normalize(total)
+
+        rows.append(embed(probe[None]) @ embed(gallery).T)
+    return torch.cat(rows)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+@pytest.mark.parametrize("masked", [False, True])
+def test_scores_are_cosines_under_each_probes_own_fdm(encoder, mirror, masked):
+    dictionary = masks(encoder) if masked else None
+    gallery, probes, sides = faces(7, 10), faces(6, 11), ["none", "left", "right", "both", "left", "none"]
+    recogniser = PDSN(MapMemory(encoder, mirror=mirror), dictionary)
+    recogniser.enrol(gallery, torch.arange(7))
+    found = recogniser.scores(probes, covered(*sides))
+    torch.testing.assert_close(
+        found, expected(encoder, dictionary, probes, gallery, sides, mirror), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_the_regions_matter(encoder):
+    recogniser = PDSN(MapMemory(encoder, mirror=False), masks(encoder))
+    recogniser.enrol(faces(7, 10), torch.arange(7))
+    probe = faces(1, 11)
+    by_side = [recogniser.scores(probe, covered(side)) for side in ("none", "left", "both")]
+    assert not torch.allclose(by_side[0], by_side[1], atol=1e-3)
+    assert not torch.allclose(by_side[1], by_side[2], atol=1e-3)
+
+
+def test_a_photo_finds_itself(encoder):
+    gallery = faces(9, 12)
+    recogniser = PDSN(MapMemory(encoder, mirror=True), masks(encoder))
+    recogniser.enrol(gallery, torch.arange(9))
+    scores = recogniser.scores(gallery.clone(), covered(*["left"] * 9))
+    assert scores.argmax(1).tolist() == list(range(9))
+    torch.testing.assert_close(scores.diagonal(), torch.ones(9))
+
+
+def test_enrolling_again_forgets_the_old_gallery(encoder):
+    recogniser = PDSN(MapMemory(encoder, mirror=False), masks(encoder))
+    probe, sides = faces(2, 20), covered("left", "none")
+    recogniser.enrol(faces(5, 21), torch.arange(5))
+    recogniser.scores(probe, sides)
+    recogniser.enrol(faces(3, 22), torch.arange(3))
+    fresh = PDSN(MapMemory(encoder, mirror=False), masks(encoder))
+    fresh.enrol(faces(3, 22), torch.arange(3))
+    assert torch.equal(recogniser.scores(probe, sides), fresh.scores(probe, sides))
+
+
+def test_mirrored_halves_swap():
+    assert mirrored(HALVES) == [1, 0]

@@ -1,0 +1,89 @@
+"""A finished tiny run, made once by `pdsn run` itself, and a way to give commands."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from stages.cli import app
+
+TINY = """
+[synthetic]
+people = 6
+photos = 14
+size = [64, 48]
+[base]
+arch = "resnet18"
+width = 8
+embedding = 32
+epochs = 3
+batch = 16
+validate_every = 3
+[masks]
+epochs = 2
+batch = 16
+[dictionary]
+strategies = ["LM2", "random", "geometric", "difference", "relative"]
+[eval]
+bootstrap = 200
+"""
+
+
+@dataclass
+class Said:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+
+def give(*words: object) -> Said:
+    """Give a command in this process."""
+    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Said(result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration file that makes everything small."""
+    path = tmp_path_factory.mktemp("config") / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run directory of a finished run; tests must not change it."""
+    root = tmp_path_factory.mktemp("runs") / "finished"
+    said = give("run", "--run", root, "--config", tiny, "--device", "cpu", "--precision", "fp32")
+    assert said.code == 0, said.err
+    return root
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run to change at will."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+@pytest.fixture
+def refused() -> Callable[..., str]:
+    """Give a command that must fail with one line and the exit code; returns the line."""
+
+    def check(code: int, *words: object) -> str:
+        said = give(*words)
+        assert said.code == code, (said.code, said.err)
+        lines = [line for line in said.err.splitlines() if line.startswith("pdsn")]
+        assert len(lines) == 1, said.err
+        assert "Traceback" not in said.err + said.out
+        return lines[0]
+
+    return check

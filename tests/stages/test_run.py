@@ -1,0 +1,230 @@
+"""One end-to-end run, and what it leaves."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.stages.conftest import give
+
+OCCLUSIONS = ["clean", "forehead", "eyes", "nose", "mouth", "chin", "nose+mouth+chin", "random-block"]
+STRATEGIES = ["none", "LM2", "random", "geometric", "difference", "relative"]
+
+
+def listing(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+
+def test_the_exact_listing(finished):
+    bands = ["forehead", "eyes", "nose", "mouth", "chin"]
+    expected = {
+        "run.json",
+        "base/config.json",
+        "base/model.safetensors",
+        "base/metrics.jsonl",
+        "base/training.png",
+    }
+    expected |= {f"data/{name}" for name in ("faces.npy", "manifest.csv", "skipped.csv", "dataset.json")}
+    for band in bands:
+        expected |= {
+            f"masks/LM2/{band}/{name}" for name in ("config.json", "model.safetensors", "metrics.jsonl")
+        }
+    for name in ["clean", *(f"LM2-{band}" for band in bands)]:
+        expected |= {f"cache/{name}-{split}.{kind}" for split in ("train", "val") for kind in ("npy", "json")}
+    for name in STRATEGIES[1:]:
+        expected |= {f"dictionary/{name}.{kind}" for kind in ("safetensors", "json", "png")}
+    expected |= {f"eval/{name}" for name in ("table.json", "table.md", "probes.csv")}
+    expected |= {
+        f"eval/figures/{name}.png" for name in ("table", "regions", *(f"probes-{o}" for o in OCCLUSIONS))
+    }
+    # The relative control shares LM2's maps; difference does too.
+    assert listing(finished) == expected
+
+
+def test_table_json_has_a_record_for_each_occlusion_and_strategy(finished):
+    table = json.loads((finished / "eval/table.json").read_text())
+    records = table["records"]
+    assert table["segmentation"] == []
+    assert [(r["occlusion"], r["strategy"]) for r in records] == [
+        (o, s) for o in OCCLUSIONS for s in STRATEGIES
+    ]
+    for record in records:
+        assert record["probes"] == 6 * 3  # 14 photos: floor(.85 * 14) = 11
+        assert 0 <= record["ci95"][0] <= record["rank1"] <= record["ci95"][1] <= 1
+        assert record["rank1"] <= record["rank5"] <= 1
+        assert record["seconds"] >= 0
+        assert ("gain" in record) == (record["strategy"] != "none")
+    clean = {r["rank1"] for r in records if r["occlusion"] == "clean"}
+    assert len(clean) == 1, "nothing is masked on clean photos"
+
+
+def test_probes_csv_agrees_with_the_table(finished):
+    records = json.loads((finished / "eval/table.json").read_text())["records"]
+    with (finished / "eval/probes.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    for record in records:
+        mine = [
+            r for r in rows if (r["occlusion"], r["strategy"]) == (record["occlusion"], record["strategy"])
+        ]
+        assert len(mine) == record["probes"]
+        assert np.mean([r["rank"] == "1" for r in mine]) == pytest.approx(record["rank1"])
+        assert all((r["found_person"] == r["person"]) == (r["rank"] == "1") for r in mine)
+    triggered = {r["regions"] for r in rows if r["strategy"] == "LM2" and r["occlusion"] == "nose+mouth+chin"}
+    assert triggered == {"nose mouth chin"}
+    assert {r["regions"] for r in rows if r["strategy"] == "none"} == {""}
+
+
+def test_pictures_show_something(finished):
+    pictures = [*finished.rglob("*.png")]
+    assert len(pictures) == 1 + 5 + 10
+    for path in pictures:
+        pixels = np.asarray(Image.open(path).convert("L"))
+        assert min(pixels.shape) > 200 and pixels.std() > 10, path
+
+
+def test_run_json_says_how_it_was_made(finished):
+    about = json.loads((finished / "run.json").read_text())
+    assert about["data"] == "synthetic" and about["preset"] == "demo"
+    assert about["in_use"]["base"]["width"] == 8
+    assert about["history"][0]["device"] == "cpu" and about["history"][0]["libraries"]["torch"]
+
+
+def test_the_same_command_again_trains_nothing(copied):
+    before = {path: path.stat().st_mtime_ns for path in copied.rglob("model.safetensors")}
+    first = (copied / "eval/probes.csv").read_bytes()
+    said = give(
+        "run", "--run", copied, "--device", "cpu", "--precision", "fp32"
+    )  # the run remembers its settings
+    assert said.code == 0, said.err
+    assert "trained already" in said.out
+    assert {path: path.stat().st_mtime_ns for path in copied.rglob("model.safetensors")} == before
+    assert (copied / "eval/probes.csv").read_bytes() == first
+
+
+def test_eval_alone_takes_some_occlusions_and_strategies(copied):
+    said = give(
+        "eval", "--run", copied, "--occlusion", "eyes", "--occlusion", "block:LM1/nose", "--strategy", "LM2"
+    )
+    assert said.code == 0, said.err
+    records = json.loads((copied / "eval/table.json").read_text())["records"]
+    assert [(r["occlusion"], r["strategy"]) for r in records] == [
+        ("eyes", "none"), ("eyes", "LM2"), ("block:LM1/nose", "none"), ("block:LM1/nose", "LM2"),
+    ]  # fmt: skip
+
+
+def test_a_percentile_changes_the_share_that_is_dropped(copied):
+    from safetensors.torch import load_file
+
+    assert give("build-dictionary", "--run", copied, "--strategy", "LM2", "--percentile", "60").code == 0
+    binary = load_file(copied / "dictionary/LM2.safetensors")["binary"]
+    assert binary.float().mean() == pytest.approx(0.4, abs=0.01)
+    assert json.loads((copied / "dictionary/LM2.json").read_text())["percentile"] == 60
+
+
+def test_options_beat_the_file_and_the_file_beats_the_preset(tmp_path, tiny):
+    said = give("base-train", "--run", tmp_path / "r", "--config", tiny, "--epochs", "1", "--device", "cpu")
+    assert said.code == 0, said.err
+    used = json.loads((tmp_path / "r/base/config.json").read_text())["config"]
+    assert (used["epochs"], used["width"], used["stem"]) == (1, 8, "fine")
+
+
+@pytest.mark.slow
+def test_kill_9_at_any_moment_and_the_same_command_ends_alike(tmp_path, tiny, finished):
+    """Kill the process again and again at odd moments until it gets through; compare with `finished`."""
+    root = tmp_path / "killed"
+    command = [sys.executable, "-m", "stages.cli", "run", "--run", str(root), "--config", str(tiny)]
+    command += ["--device", "cpu", "--precision", "fp32"]
+    env = {**os.environ, "OMP_NUM_THREADS": "2"}
+    kills, patience = 0, 4.0
+    while True:
+        process = subprocess.Popen(
+            command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            _, err = process.communicate(timeout=patience)
+            assert process.returncode == 0, err
+            break
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+            patience += 0.7
+            assert kills < 60
+    assert kills >= 3
+    for path in finished.rglob("*"):
+        if path.suffix in (".safetensors", ".npy", ".csv"):
+            assert (root / path.relative_to(finished)).read_bytes() == path.read_bytes(), path
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_cleanly_and_says_so(tmp_path, tiny):
+    root = tmp_path / "stopped"
+    command = [
+        sys.executable,
+        "-m",
+        "stages.cli",
+        "base-train",
+        "--run",
+        str(root),
+        "--config",
+        str(tiny),
+        "--epochs",
+        "400",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(600):
+        if (root / "base/last.pt").exists():
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped; the same command goes on from here" in err and "Traceback" not in err
+    assert (root / "base/last.pt").exists() and not (root / "base/model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_train_through_accelerate(tmp_path, tiny):
+    root = tmp_path / "two"
+    command = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+    ]
+    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "stages.cli"]
+    command += [
+        "run",
+        "--run",
+        str(root),
+        "--config",
+        str(tiny),
+        "--device",
+        "cpu",
+        "--precision",
+        "fp32",
+        "--debug",
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=400, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    about = json.loads((root / "run.json").read_text())
+    assert about["history"][0]["processes"] == 2
+    assert len(json.loads((root / "eval/table.json").read_text())["records"]) == len(OCCLUSIONS) * len(
+        STRATEGIES
+    )
+    rows = (root / "base/metrics.jsonl").read_text().splitlines()
+    assert len(rows) == 3, "one line an epoch, not one a process"

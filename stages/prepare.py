@@ -62,7 +62,12 @@ def prepare(
             done = now
 
         made = prepare_photos(
-            photos, root, config, device=str(accelerator.device), on_progress=report, force=force
+            photos,
+            root,
+            config,
+            device=str(accelerator.device),
+            on_progress=report,
+            force=force and main_process,
         )
     if not main_process:
         return
@@ -104,10 +109,6 @@ def prepare(
 
 def _kind(reason: str) -> str:
     """A reason without what is particular to the photo, for counting."""
-    return (
-        "duplicate"
-        if reason.startswith("duplicate")
-        else "too few usable photos of the person"
-        if "usable photo" in reason
-        else reason
-    )
+    if "usable photo" in reason:
+        return "too few usable photos of the person"
+    return "duplicate" if reason.startswith("duplicate") else reason.partition(" (")[0]

@@ -137,7 +137,7 @@ class FaceDataset:
             person_split = np.array([row["person_split"] for row in rows])
             files = [row["file"] for row in rows]
             fingerprint, version = str(info["sha256"]), int(info["format"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise PdsnError(f"{broken} ({type(error).__name__}: {error})") from error
         if version != FORMAT:
             raise PdsnError(f"{described} has format {version}, this pdsn reads format {FORMAT}: {broken}")

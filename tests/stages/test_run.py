@@ -228,3 +228,13 @@ def test_two_processes_train_through_accelerate(tmp_path, tiny):
     )
     rows = (root / "base/metrics.jsonl").read_text().splitlines()
     assert len(rows) == 3, "one line an epoch, not one a process"
+
+
+@pytest.mark.slow
+def test_bf16_goes_through_every_stage(tmp_path, tiny):
+    said = give("run", "--run", tmp_path / "r", "--config", tiny, "--device", "cpu", "--precision", "bf16")
+    assert said.code == 0, said.err
+    about = json.loads((tmp_path / "r/run.json").read_text())
+    assert about["history"][0]["precision"] == "bf16"
+    rows = [json.loads(line) for line in (tmp_path / "r/base/metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["loss"] < rows[0]["loss"]

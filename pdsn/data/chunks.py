@@ -1,0 +1,128 @@
+"""The unit of work of `pdsn prepare`: a chunk of photos, read, searched and aligned, kept on disk when finished."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pdsn.config import PrepareConfig
+from pdsn.data.detector import Detection
+from pdsn.data.faces import Detect, align_box, align_similarity, choose_face, detect_faces, sideways
+from pdsn.data.photos import Photo, PhotoFile, UnreadablePhotoError, read_photo
+from pdsn.files import atomic_path
+
+BATCH = 16
+"""Photos that are searched together: enough to fill the networks, few enough for their maps to be allocated cheaply."""
+BATCH_PIXELS = 48_000_000
+"""Pixels of photos that wait to be searched together, whatever their number."""
+NO_FACE = "no face found"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """What is known of n photos, m of them with a face. Numbers are NaN where there is none.
+
+    Attributes:
+        reasons: (n,) str, why the photo cannot be used; empty where a face was found.
+        digests: (n,) str, SHA-256 of the decoded pixels; empty where they cannot be read.
+        boxes: (n, 4) float64 left, top, right, bottom in pixels of the original photo, turned upright.
+        probabilities: (n,) float64, the detector's confidence.
+        landmarks: (n, 5, 2) float64 x, y in pixels of the crop.
+        offsets: (n,) float64, `pdsn.data.faces.sideways` of the face.
+        faces: (m, H, W, 3) uint8, the crops of the photos with a face, in their order.
+    """
+
+    reasons: np.ndarray
+    digests: np.ndarray
+    boxes: np.ndarray
+    probabilities: np.ndarray
+    landmarks: np.ndarray
+    offsets: np.ndarray
+    faces: np.ndarray
+
+    def save(self, path: Path) -> None:
+        """Write an .npz without pickle, atomically."""
+        with atomic_path(path) as temporary:
+            np.savez(temporary, allow_pickle=False, **{name: getattr(self, name) for name in _names()})
+
+    @classmethod
+    def load(cls, path: Path) -> Chunk | None:
+        """Read a chunk; None if the file is missing or damaged."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return cls(**{name: stored[name] for name in _names()})
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+
+
+def _names() -> list[str]:
+    return list(Chunk.__dataclass_fields__)
+
+
+def make_chunk(folder: Path, photos: Sequence[PhotoFile], config: PrepareConfig, detect: Detect) -> Chunk:
+    """Read photos, find the face each is about, and align it. A photo that cannot be used gets a reason.
+
+    Args:
+        folder: what the photos' paths are relative to.
+        photos: n photos.
+        config: size, alignment and choice of face.
+        detect: the detector.
+    """
+    count = len(photos)
+    reasons, digests = [NO_FACE] * count, [""] * count
+    boxes, landmarks = np.full((count, 4), np.nan), np.full((count, 5, 2), np.nan)
+    probabilities, offsets = np.full(count, np.nan), np.full(count, np.nan)
+    crops: dict[int, np.ndarray] = {}
+    waiting: dict[int, Photo] = {}
+
+    def search() -> None:
+        found = detect_faces([photo.pixels for photo in waiting.values()], detect)
+        for (row, photo), detections in zip(waiting.items(), found, strict=True):
+            aligned = _align(photo.pixels, detections, config)
+            if aligned is not None:
+                face, crops[row], landmarks[row] = aligned
+                reasons[row], probabilities[row], offsets[row] = "", face.probability, sideways(face)
+                boxes[row] = face.box * np.tile(photo.scale, 2)
+        waiting.clear()
+
+    for row, listed in enumerate(photos):
+        try:
+            photo = read_photo(folder / listed.file)
+        except UnreadablePhotoError as error:
+            reasons[row] = f"cannot be read: {error}"
+            continue
+        digests[row] = _digest(photo.pixels)
+        waiting[row] = photo
+        if len(waiting) == BATCH or sum(one.pixels.nbytes for one in waiting.values()) > 3 * BATCH_PIXELS:
+            search()
+    search()
+    faces = np.zeros((len(crops), *config.size, 3), dtype=np.uint8)
+    for place, row in enumerate(sorted(crops)):
+        faces[place] = crops[row]
+    return Chunk(np.array(reasons), np.array(digests), boxes, probabilities, landmarks, offsets, faces)
+
+
+def _align(
+    pixels: np.ndarray, detections: Sequence[Detection], config: PrepareConfig
+) -> tuple[Detection, np.ndarray, np.ndarray] | None:
+    """The chosen face, its crop and the landmarks in it; None if there is no face that can be cropped."""
+    if not detections:
+        return None
+    face = choose_face(detections, (pixels.shape[0], pixels.shape[1]), config.face)
+    try:
+        if config.align == "box":
+            crop, landmarks = align_box(pixels, face, config.size)
+        else:
+            crop, landmarks = align_similarity(pixels, face.landmarks, config.size)
+    except ValueError:
+        return None
+    return face, crop, landmarks
+
+
+def _digest(pixels: np.ndarray) -> str:
+    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()

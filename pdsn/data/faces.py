@@ -1,0 +1,166 @@
+"""From a photo to one aligned face: detection, the choice among several faces, the crop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from PIL import Image
+
+from pdsn.data.detector import Detection
+from pdsn.data.template import template
+
+DETECTION_SIDE = 1024
+"""Pixels: longest side of the photo that the detector is shown."""
+SURE = 0.9
+"""Probability of a face from which a weaker one is no longer considered, however near the centre."""
+SMALLEST_SCALE = 0.01
+"""Crop pixels per photo pixel: a face 50 times as large as its crop is larger than any photo."""
+
+Detect = Callable[[Sequence[np.ndarray]], list[list[Detection]]]
+"""N photos (H, W, 3) uint8 of equal size -> the faces of each; `pdsn.data.detector.Detector` is one."""
+
+
+def detect_faces(photos: Sequence[np.ndarray], detect: Detect) -> list[list[Detection]]:
+    """Detect in photos of any size, those of equal size together.
+
+    Args:
+        photos: N arrays (H, W, 3) uint8, RGB. The detector is shown them at most `DETECTION_SIDE` long.
+        detect: the detector.
+
+    Returns:
+        The faces of each photo in pixels of the photo; an empty list where there is none.
+    """
+    reduced = [reduce_photo(photo) for photo in photos]
+    buckets: dict[tuple[int, ...], list[int]] = {}
+    for index, photo in enumerate(reduced):
+        buckets.setdefault(photo.shape, []).append(index)
+    found: list[list[Detection]] = [[] for _ in photos]
+    for members in buckets.values():
+        answers = detect([reduced[index] for index in members])
+        for index, detections in zip(members, answers, strict=True):
+            ratio = np.array(photos[index].shape[1::-1]) / reduced[index].shape[1::-1]
+            found[index] = [
+                Detection(face.box * np.tile(ratio, 2), face.probability, face.landmarks * ratio)
+                for face in detections
+            ]
+    return found
+
+
+def reduce_photo(photo: np.ndarray) -> np.ndarray:
+    """The photo (H, W, 3) uint8 as the detector is shown it, at most `DETECTION_SIDE` long."""
+    height, width = photo.shape[:2]
+    shrink = DETECTION_SIDE / max(height, width)
+    if shrink >= 1:
+        return photo
+    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0))
+
+
+def choose_face(detections: Sequence[Detection], size: tuple[int, int], choice: str) -> Detection:
+    """The face a photo is about.
+
+    Detections below `SURE` are considered only if there is no other.
+
+    Args:
+        detections: at least one.
+        size: (H, W) of the photo in pixels.
+        choice: "centre": the box centre nearest the photo's centre; "largest": the box of the largest area.
+    """
+    faces = [face for face in detections if face.probability >= SURE] or list(detections)
+    if choice == "largest":
+        return max(faces, key=lambda face: float(np.prod(face.box[2:] - face.box[:2])))
+    centre = np.array([size[1], size[0]]) / 2
+    return min(faces, key=lambda face: float(np.linalg.norm((face.box[:2] + face.box[2:]) / 2 - centre)))
+
+
+def sideways(face: Detection) -> float:
+    """How far the point midway between the eyes lies from the box's middle, as a share of the box's width.
+
+    About 0 for a frontal face; 004 sorts out side views by it.
+    """
+    left, _, right, _ = face.box
+    return float(abs(face.landmarks[:2, 0].mean() - (left + right) / 2) / (right - left))
+
+
+def align_similarity(
+    photo: np.ndarray, landmarks: np.ndarray, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Crop a face so that its landmarks come to lie on the template, by rotation, scale and shift.
+
+    The transform is the least-squares similarity of the five points (Umeyama, 1991). What lies outside the photo
+    repeats its edge: a black border would look like an occlusion.
+
+    Args:
+        photo: (H, W, 3) uint8, RGB.
+        landmarks: (5, 2) x, y in pixels of the photo.
+        size: (h, w) of the crop in pixels.
+
+    Returns:
+        The crop (h, w, 3) uint8 and the landmarks (5, 2) in its pixels.
+
+    Raises:
+        ValueError: the landmarks do not spread like a face's.
+    """
+    from skimage.transform import SimilarityTransform
+
+    refused = "the landmarks do not form a face"
+    if not np.isfinite(landmarks).all():
+        raise ValueError(refused)
+    # An estimate that fails is no transform: it is false, and has no parameters.
+    matrix = getattr(SimilarityTransform.from_estimate(landmarks, template(size)), "params", None)
+    if matrix is None or not np.isfinite(matrix).all():
+        raise ValueError(refused)
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+    if scale < SMALLEST_SCALE:
+        raise ValueError(refused)
+    height, width = size
+    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]])
+    back = np.linalg.inv(matrix)
+    reach = corners @ back[:2, :2].T + back[:2, 2]
+
+    # A face larger than the crop is first averaged over whole squares of pixels, then sampled twice as densely
+    # as the crop and averaged again: between the two no detail is fine enough to alias.
+    step = max(1, int(1 / scale))
+    low = np.floor(reach.min(axis=0)).astype(int) - 3 * step
+    high = low + -(-(np.ceil(reach.max(axis=0)).astype(int) + 3 * step - low) // step) * step
+    rows = np.clip(np.arange(low[1], high[1]), 0, photo.shape[0] - 1)
+    columns = np.clip(np.arange(low[0], high[0]), 0, photo.shape[1] - 1)
+    region = Image.fromarray(photo[rows[:, None], columns])
+    if step > 1:
+        region = region.reduce(step)
+    # Crop pixels, doubled -> pixels of the reduced region.
+    linear = back[:2, :2] / step / 2
+    offset = (back[:2, 2] - low) / step
+    dense = region.transform(
+        (2 * width, 2 * height),
+        Image.Transform.AFFINE,
+        (*linear[0], offset[0], *linear[1], offset[1]),
+        Image.Resampling.BICUBIC,
+    )
+    return np.asarray(dense.reduce(2)), landmarks @ matrix[:2, :2].T + matrix[:2, 2]
+
+
+def align_box(photo: np.ndarray, face: Detection, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Crop the face box and stretch it to the crop, whatever its shape (Johnston & Ngxande, section 4.1).
+
+    The box is clipped to the photo.
+
+    Args:
+        photo: (H, W, 3) uint8, RGB.
+        face: box and landmarks in pixels of the photo.
+        size: (h, w) of the crop in pixels.
+
+    Returns:
+        The crop (h, w, 3) uint8 and the landmarks (5, 2) in its pixels.
+
+    Raises:
+        ValueError: less than a pixel of the box lies in the photo.
+    """
+    limits = np.array([photo.shape[1], photo.shape[0]], dtype=float)
+    low, high = np.clip(face.box[:2], 0, limits), np.clip(face.box[2:], 0, limits)
+    if not (high - low >= 1).all():
+        raise ValueError("the face box lies outside the photo")
+    shape = (size[1], size[0])
+    crop = Image.fromarray(photo).resize(shape, Image.Resampling.BICUBIC, box=(*low, *high))
+    return np.asarray(crop), (face.landmarks - low) / (high - low) * shape

@@ -1,0 +1,245 @@
+"""Photos on disk: which there are in a folder per person, and the pixels of one of any kind."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from pdsn.errors import PdsnError
+
+EXTENSIONS = frozenset(
+    f".{name}"
+    for name in (
+        *("jpg", "jpeg", "jpe", "jfif", "mpo", "jp2", "png", "apng", "gif", "webp", "avif", "bmp", "dib"),
+        *("tif", "tiff", "ppm", "pgm", "pbm", "pnm", "tga", "heic", "heif"),
+    )
+)
+"""Files that are photos by their name; HEIC cannot be read, but the report must say so."""
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "TGA", "JPEG2000", "AVIF")
+"""What Pillow may take a file for. Never EPS: a file that claims to be a photo would start Ghostscript."""
+SMALLEST_SIDE = 12
+"""Pixels: the smallest face that the detector can be asked for."""
+LONGEST_SIDE = 2048
+"""Pixels: a larger photo is reduced to this when read; crops of at most 512 px need no more."""
+MOST_PIXELS = 64_000_000
+"""Decoded pixels of one photo: about 0.7 GB at the worst (RGBA on white)."""
+LARGE = 16_000_000
+"""Decoded pixels from which photos are read one at a time, so that workers do not add up their memory."""
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a photo of an EXIF orientation upright."""
+_OPENING = threading.Lock()
+_READING_LARGE = threading.Lock()
+
+
+class UnreadablePhotoError(Exception):
+    """A photo that cannot be used; the message is the reason in plain words."""
+
+
+@dataclass(frozen=True)
+class PhotoFile:
+    """A photo as listed.
+
+    Attributes:
+        person: name of the sub-folder it lies in, at any depth.
+        file: path relative to the photo folder, with forward slashes.
+        bytes: size of the file.
+        changed: time of its last change in nanoseconds.
+    """
+
+    person: str
+    file: str
+    bytes: int
+    changed: int
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo as read.
+
+    Attributes:
+        pixels: (H, W, 3) uint8, RGB, upright, the longer side at most `LONGEST_SIDE`.
+        scale: (2,) pixels of the original (upright) photo per pixel, in x and y; 1 where nothing was reduced.
+    """
+
+    pixels: np.ndarray
+    scale: np.ndarray
+
+
+def list_photos(folder: Path) -> list[PhotoFile]:
+    """List the photos of a folder per person, sorted by person and path.
+
+    Hidden files and folders are left out, as are files without a photo's extension (`EXTENSIONS`). Folders within a
+    person's folder count for that person. Links are followed, each folder once.
+
+    Raises:
+        PdsnError: the folder is missing, is a file, cannot be listed, or has no sub-folder with photos.
+    """
+    if not folder.exists():
+        raise PdsnError(
+            f"{folder}: no such folder, give the folder that holds a sub-folder of photos per person"
+        )
+    if not folder.is_dir():
+        raise PdsnError(f"{folder} is a file, give the folder that holds a sub-folder of photos per person")
+    try:
+        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        raise PdsnError(f"{folder} cannot be listed ({error.strerror}): check its permissions") from error
+    photos: list[PhotoFile] = []
+    for person in entries:
+        if person.is_dir():
+            photos += _list_person(folder, person)
+    if not photos:
+        loose = sum(entry.suffix.lower() in EXTENSIONS for entry in entries)
+        found = (
+            f"{loose} photo{'s' * (loose > 1)} but no sub-folder with photos"
+            if loose
+            else "no sub-folder with photos"
+        )
+        found = "nothing" if not entries else found
+        raise PdsnError(
+            f"{folder} holds {found}: put the photos of each person in a folder with the person's name"
+        )
+    return sorted(photos, key=lambda photo: (photo.person, photo.file))
+
+
+def _list_person(folder: Path, person: Path) -> list[PhotoFile]:
+    photos = []
+    seen = set()
+    for where, folders, names in os.walk(person, followlinks=True):
+        real = os.path.realpath(where)
+        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
+        if real in seen:
+            continue
+        seen.add(real)
+        for name in names:
+            path = Path(where, name)
+            if name.startswith(".") or path.suffix.lower() not in EXTENSIONS:
+                continue
+            try:
+                status = path.stat()
+                size, changed = status.st_size, status.st_mtime_ns
+            except OSError:  # a dangling link: reading it will say why
+                size, changed = -1, 0
+            photos.append(PhotoFile(person.name, path.relative_to(folder).as_posix(), size, changed))
+    return photos
+
+
+def read_photo(path: Path) -> Photo:
+    """Read a photo of any kind.
+
+    Colours of every kind become 8-bit RGB: transparency is laid on white, 16-bit grey keeps its upper 8 bits, grey
+    in floating point is read as 0 to 1 or 0 to 255, whichever fits, or else stretched. The first picture of an
+    animation is taken. The EXIF orientation is applied.
+
+    Raises:
+        UnreadablePhotoError: the file cannot be used; the message says why.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise UnreadablePhotoError("empty file")
+        with _open(path) as image:
+            return _read(image)
+    except UnreadablePhotoError:
+        raise
+    except UnidentifiedImageError as error:
+        kind = "HEIC, convert it to JPEG" if path.suffix.lower() in (".heic", ".heif") else "not an image"
+        raise UnreadablePhotoError(kind) from error
+    except PermissionError as error:
+        raise UnreadablePhotoError("no permission") from error
+    except FileNotFoundError as error:
+        raise UnreadablePhotoError("no such file") from error
+    except MemoryError as error:
+        raise UnreadablePhotoError("too large for this machine's memory") from error
+    except Exception as error:  # Pillow's decoders raise whatever a damaged file leads them to
+        text = " ".join(str(error).split()) or type(error).__name__
+        cut_off = any(word in text.lower() for word in ("truncated", "broken data stream", "unexpected end"))
+        raise UnreadablePhotoError(f"truncated ({text})" if cut_off else f"damaged ({text})") from error
+
+
+def _open(path: Path) -> Image.Image:
+    # Pillow's own limit is one number for the whole process and would reject a photo before a JPEG can be
+    # reduced while it is decoded: it is lifted for the look at the header, `_read` sets the limit that counts.
+    with _OPENING:
+        Image.init()
+        formats = [name for name in FORMATS if name in Image.OPEN]  # AVIF came with Pillow 11.3
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(path, formats=formats)
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _read(image: Image.Image) -> Photo:
+    width, height = original = image.size
+    if min(original) < SMALLEST_SIDE:
+        raise UnreadablePhotoError(f"too small ({width}x{height} pixels)")
+    shrink = LONGEST_SIDE / max(original)
+    if image.format in ("JPEG", "MPO") and shrink < 1 and not image.info.get("progressive"):
+        # The decoder itself can halve a JPEG up to three times. A progressive one it keeps in memory all the same.
+        image.draft(None, (max(1, int(width * shrink)), max(1, int(height * shrink))))
+    pixels = image.width * image.height
+    if pixels > MOST_PIXELS:
+        raise UnreadablePhotoError(f"too large ({width}x{height} pixels)")
+    if pixels > LARGE:
+        with _READING_LARGE:
+            return _decode(image, original)
+    return _decode(image, original)
+
+
+def _decode(image: Image.Image, original: tuple[int, int]) -> Photo:
+    image.load()
+    try:
+        method = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # EXIF that cannot be parsed is no reason to lose the photo
+        method = None
+    rgb = _rgb(image)
+    rgb = rgb if method is None else rgb.transpose(method)
+    # TIFF and AVIF are turned upright while they load: only the shape tells that width and height changed places.
+    turned = (rgb.width > rgb.height) != (original[0] > original[1])
+    width, height = original[::-1] if turned else original
+    shrink = LONGEST_SIDE / max(rgb.size)
+    if shrink < 1:
+        size = (max(1, round(rgb.width * shrink)), max(1, round(rgb.height * shrink)))
+        rgb = rgb.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return Photo(np.asarray(rgb), np.array([width / rgb.width, height / rgb.height]))
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F" or image.mode.startswith("I"):
+        return Image.fromarray(_eight_bits(image)).convert("RGB")
+    try:
+        if not image.has_transparency_data:
+            return image.convert("RGB")
+        colours = image.convert("RGBA")
+    except ValueError as error:
+        raise UnreadablePhotoError(f"colours of an unknown kind ({image.mode})") from error
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), colours).convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> np.ndarray:
+    """Grey of 16 or 32 bits, whole or floating point, as (H, W) uint8."""
+    values: np.ndarray = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    if image.mode.startswith("I;16"):
+        values = values / 257
+    elif low < 0 or high > 65535:
+        values = (values - low) * (255 / (high - low))
+    elif image.mode == "F" and high <= 1:
+        values = values * 255
+    elif high > 255:
+        values = values / 257
+    return np.rint(values).astype(np.uint8)

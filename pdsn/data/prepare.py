@@ -1,0 +1,297 @@
+"""Photos in a folder per person -> a prepared data set, resumable at any moment.
+
+The photos are worked on in chunks; a finished chunk lies in `DIR/partial/` until the data set is written. A
+chunk depends on nothing but its photos and the settings, so a run that was killed ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pdsn.config import PrepareConfig
+from pdsn.data.chunks import Chunk, make_chunk
+from pdsn.data.dataset import Face, FaceDataset, write_dataset
+from pdsn.data.detector import Detector
+from pdsn.data.photos import PhotoFile, list_photos
+from pdsn.errors import PdsnError, UsageError
+
+METHOD = "MTCNN of facenet-pytorch 2.5.3, method 1"
+"""Changes whenever reading, detection or alignment change what comes out: old chunks are then not taken up."""
+CHUNK = 64
+"""Photos that are finished, and lost by a kill, together."""
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """What came of `prepare_photos`.
+
+    Attributes:
+        dataset: the prepared data set.
+        skipped: (file, reason) of every photo left out, in the order of the listing.
+        photos: number of photos seen.
+        people_kept: number of people in the data set.
+        people_dropped: number of people with photos but too few usable ones.
+        seconds: time taken.
+        reused: the data set was there already, made with the same settings from the same photos.
+    """
+
+    dataset: FaceDataset
+    skipped: list[tuple[str, str]]
+    photos: int
+    people_kept: int
+    people_dropped: int
+    seconds: float
+    reused: bool = False
+
+
+def _nothing(done: int, total: int) -> None:
+    """Progress nobody wants to hear of."""
+
+
+def prepare_photos(
+    photos: Path,
+    root: Path,
+    config: PrepareConfig,
+    *,
+    device: str = "cpu",
+    force: bool = False,
+    on_progress: Callable[[int, int], None] = _nothing,
+) -> PrepareReport:
+    """Find, choose and align one face per photo and write the data set.
+
+    Photos are read, searched and warped by as many threads as torch would use. People whose photos would be too few
+    even if all were usable are not searched. Of photos with the same pixels the first in sorted order is kept.
+
+    Args:
+        photos: a folder with a folder per person.
+        root: the data set's folder; while it is being made it needs room for the faces twice.
+        config: the settings.
+        device: torch device of the detector.
+        force: replace a data set that lies in `root`.
+        on_progress: called with the number of photos done and of all to do, first before any work.
+
+    Raises:
+        PdsnError: nothing in `photos` can be used, or `root` cannot be written.
+        UsageError: `root` holds another data set and `force` is not set.
+    """
+    start = time.perf_counter()
+    listed = list_photos(photos)
+    people = len({photo.person for photo in listed})
+    request = _fingerprint(asdict(config), listed)
+    reused = not force and (root / "dataset.json").is_file()
+    try:
+        if reused:
+            dataset, skipped = _open_made(root, config, request)
+        else:
+            dataset, skipped = _make(photos, root, listed, config, request, device, on_progress)
+        _clean(root)
+    except OSError as error:
+        raise PdsnError(
+            f"{root} cannot be written ({error.strerror or error}): choose another --data"
+        ) from error
+    kept = len(dataset.people)
+    seconds = time.perf_counter() - start
+    return PrepareReport(dataset, skipped, len(listed), kept, people - kept, seconds, reused)
+
+
+def _make(
+    photos: Path,
+    root: Path,
+    listed: Sequence[PhotoFile],
+    config: PrepareConfig,
+    request: str,
+    device: str,
+    on_progress: Callable[[int, int], None],
+) -> tuple[FaceDataset, list[tuple[str, str]]]:
+    """Search the photos and write the data set; also (file, reason) of those left out."""
+    reasons = {photo.file: "file name is not UTF-8" for photo in listed if not _is_utf8(photo.file)}
+    _drop_small(listed, reasons, config.min_photos)
+    wanted = [photo for photo in listed if photo.file not in reasons]
+    if not wanted:
+        raise PdsnError(_nobody(photos, listed, reasons, config))
+    paths = _run_chunks(photos, root, wanted, config, device, on_progress)
+    described = _describe(paths, wanted, config, reasons)
+    _drop_small(listed, reasons, config.min_photos)
+    kept = [row for row, photo in enumerate(wanted) if photo.file not in reasons]
+    if not kept:
+        raise PdsnError(_nobody(photos, listed, reasons, config))
+    skipped = [(_shown(photo.file), reasons[photo.file]) for photo in listed if photo.file in reasons]
+    dataset = write_dataset(
+        root,
+        _read_faces(paths, set(kept)),
+        [described[row] for row in kept],
+        config.size,
+        settings={**asdict(config), "photos": str(photos), "method": METHOD, "request": request},
+        split_seed=config.split_seed,
+        skipped=skipped,
+    )
+    return dataset, skipped
+
+
+def _drop_small(listed: Sequence[PhotoFile], reasons: dict[str, str], fewest: int) -> None:
+    """Give a reason to all photos of people who have fewer than `fewest` without one."""
+    usable = Counter(photo.person for photo in listed if photo.file not in reasons)
+    for photo in listed:
+        if photo.file not in reasons and usable[photo.person] < fewest:
+            number = usable[photo.person]
+            reasons[photo.file] = (
+                f"person has only {number} usable photo{'s' * (number > 1)} (fewer than {fewest})"
+            )
+
+
+def _run_chunks(
+    photos: Path,
+    root: Path,
+    wanted: Sequence[PhotoFile],
+    config: PrepareConfig,
+    device: str,
+    on_progress: Callable[[int, int], None],
+) -> list[Path]:
+    """Make the chunks that are not finished yet, several at a time; the files of all, in order."""
+    import torch
+
+    # What only decides which photos are kept may change between a kill and the next call.
+    making = {name: getattr(config, name) for name in ("size", "align", "face", "min_face")}
+    folder = root / "partial" / _fingerprint(making, wanted)[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.parent.iterdir():
+        if stale != folder:
+            shutil.rmtree(stale)
+    parts = [wanted[first : first + CHUNK] for first in range(0, len(wanted), CHUNK)]
+    paths = [folder / f"{index:06}.npz" for index in range(len(parts))]
+    missing = [index for index, path in enumerate(paths) if Chunk.load(path) is None]
+    done = len(wanted) - sum(len(parts[index]) for index in missing)
+    on_progress(done, len(wanted))
+    if not missing:
+        return paths
+    detect = Detector(config.min_face, device)
+    # One network thread per worker: reading, searching and warping all run side by side, and the
+    # numbers do not depend on how many cores share a multiplication.
+    threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+
+    def make(index: int) -> int:
+        make_chunk(photos, parts[index], config, detect).save(paths[index])
+        return len(parts[index])
+
+    try:
+        with warnings.catch_warnings():
+            # Pillow grumbles about every odd tag; what keeps a photo from being used is a reason, not a warning.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            for future in as_completed([pool.submit(make, index) for index in missing]):
+                done += future.result()
+                on_progress(done, len(wanted))
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
+    return paths
+
+
+def _describe(
+    paths: Sequence[Path], wanted: Sequence[PhotoFile], config: PrepareConfig, reasons: dict[str, str]
+) -> list[Face]:
+    """What the chunks say of each wanted photo; those that cannot be used get a reason."""
+    described = []
+    first: dict[str, str] = {}
+    for path, start in zip(paths, range(0, len(wanted), CHUNK), strict=True):
+        chunk = _load(path)
+        for row, photo in enumerate(wanted[start : start + CHUNK]):
+            digest, reason = str(chunk.digests[row]), str(chunk.reasons[row])
+            twin = first.setdefault(digest, photo.file) if digest else photo.file
+            if twin != photo.file:
+                reason = f"duplicate of {twin}"
+            elif not reason and config.frontal is not None and chunk.offsets[row] > config.frontal:
+                reason = "not frontal"
+            if reason:
+                reasons[photo.file] = reason
+            left, top, right, bottom = chunk.boxes[row].tolist()
+            probability = float(chunk.probabilities[row])
+            box = (left, top, right, bottom)
+            described.append(Face(photo.person, photo.file, box, probability, chunk.landmarks[row]))
+    return described
+
+
+def _read_faces(paths: Sequence[Path], kept: set[int]) -> Iterator[np.ndarray]:
+    """The crops of the kept rows, read back chunk by chunk."""
+    for path, start in zip(paths, range(0, len(paths) * CHUNK, CHUNK), strict=True):
+        chunk = _load(path)
+        for place, row in enumerate(np.flatnonzero(chunk.reasons == "")):
+            if start + row in kept:
+                yield chunk.faces[place]
+
+
+def _load(path: Path) -> Chunk:
+    chunk = Chunk.load(path)
+    if chunk is None:
+        raise PdsnError(f"{path} was changed while it was in use: run the same command again")
+    return chunk
+
+
+def _open_made(root: Path, config: PrepareConfig, request: str) -> tuple[FaceDataset, list[tuple[str, str]]]:
+    """The data set that lies in `root`, if it is the one asked for."""
+    dataset = FaceDataset.load(root)
+    if dataset.settings.get("request") != request:
+        asked = json.loads(json.dumps(asdict(config)))
+        other = [name for name in asked if dataset.settings.get(name) != asked[name]]
+        options = ", ".join(f"--{name.replace('_', '-')} {dataset.settings.get(name)}" for name in other)
+        made = f"with {options}" if other else f"from other photos, {dataset.settings.get('photos')}"
+        raise UsageError(
+            f"{root} holds another data set, made {made}: choose another --data, or replace it with --force"
+        )
+    with (root / "skipped.csv").open(newline="", encoding="utf-8") as stream:
+        return dataset, [(row["file"], row["reason"]) for row in csv.DictReader(stream)]
+
+
+def _clean(root: Path) -> None:
+    """Remove the chunks, and what a kill in the middle of `write_dataset` left."""
+    shutil.rmtree(root / "partial", ignore_errors=True)
+    for name in ("faces", "manifest", "skipped", "dataset"):
+        for left in root.glob(f".{name}-*"):
+            left.unlink(missing_ok=True)
+
+
+def _fingerprint(settings: dict[str, object], photos: Sequence[PhotoFile]) -> str:
+    listing = [(photo.file, photo.bytes, photo.changed) for photo in photos]
+    return hashlib.sha256(json.dumps([METHOD, settings, listing]).encode()).hexdigest()
+
+
+def _is_utf8(name: str) -> bool:
+    return _shown(name) == name
+
+
+def _shown(name: str) -> str:
+    """A file name that can be written as UTF-8 whatever bytes it has on disk."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _nobody(photos: Path, listed: Sequence[PhotoFile], reasons: dict[str, str], config: PrepareConfig) -> str:
+    """The one line that says why not a single person is left, and what to do."""
+    people = Counter(photo.person for photo in listed)
+    if max(people.values()) == 1:
+        return (
+            f"{photos}: each of its {len(people)} people has one photo only, and recognition needs several of "
+            f"each: add photos, at least {config.min_photos} a person (--min-photos lowers this)"
+        )
+    few = "person has only"
+    usable = Counter(photo.person for photo in listed if reasons[photo.file].startswith(few))
+    most = max(usable.values(), default=0)
+    kinds = Counter(
+        reason.split(":")[0].split(" of ")[0] for reason in reasons.values() if not reason.startswith(few)
+    )
+    left_out = "".join(f", {number} {kind}" for kind, number in kinds.most_common())
+    return (
+        f"{photos}: none of its {len(people)} people has {config.min_photos} usable photos, the most is {most} "
+        f"(of {len(listed)} photos{left_out}): add photos or lower --min-photos"
+    )

@@ -1,0 +1,163 @@
+"""The prepared data set on disk: splits, round trip, damage."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pdsn.data.dataset import Face, FaceDataset, split_people, split_photos, write_dataset
+from pdsn.errors import PdsnError
+
+LFW10 = [
+    *([10] * 15 + [11] * 16 + [12] * 10 + [13] * 11 + [14] * 10 + [15] * 11 + [16] * 3 + [17] * 8 + [18] * 5),
+    *([19] * 7 + [20] * 5 + [21] * 4 + [22] * 5 + [23] * 3 + [24] * 3 + [25] + [26] * 2 + [27] + [28] * 2),
+    *([29] * 2 + [30] * 2 + [31] * 2 + [32] * 3 + [33] * 3 + [35, 36, 37, 39, 39, 41, 41, 42, 42, 44, 48]),
+    *[49, 52, 52, 53, 55, 60, 71, 77, 109, 121, 144, 236, 530],
+]
+"""How many photos each of LFW's people with at least ten has."""
+
+
+def write(
+    root: Path, counts: tuple[int, ...] = (10, 7), seed: int = 0
+) -> tuple[FaceDataset, np.ndarray, list[Face]]:
+    rng = np.random.default_rng(seed)
+    described = [
+        Face(f"p {i}, jr.", f"p {i}, jr./{j}.jpg", (1.5, -2.25, 30, 40), 0.987654, rng.uniform(0, 32, (5, 2)))
+        for i, count in enumerate(counts)
+        for j in range(count)
+    ]
+    faces = rng.integers(0, 256, (len(described), 40, 32, 3), dtype=np.uint8)
+    made = write_dataset(
+        root,
+        iter(faces),
+        described,
+        (40, 32),
+        settings={"align": "box"},
+        split_seed=3,
+        skipped=[("x.jpg", "a, b")],
+    )
+    return made, faces, described
+
+
+def test_lfw10_splits_as_in_the_paper() -> None:
+    assert (len(LFW10), sum(LFW10)) == (158, 4324)
+    people = [f"{i:03}" for i, count in enumerate(LFW10) for _ in range(count)]
+    assert Counter(split_photos(people, 0)) == {"train": 2959, "val": 647, "test": 718}
+
+
+def test_split_per_photo_is_the_floor_rule_for_each_person() -> None:
+    people = ["b"] * 13 + ["a"] * 10 + ["c"] * 3
+    split = np.array(split_photos(people, 5))
+    for name, expected in {"a": (7, 1, 2), "b": (9, 2, 2), "c": (2, 0, 1)}.items():
+        counts = Counter(split[np.array(people) == name].tolist())
+        assert tuple(counts[part] for part in ("train", "val", "test")) == expected
+    assert split.tolist() == split_photos(people, 5)
+    assert split.tolist() != split_photos(people, 6)
+
+
+def test_split_by_person_keeps_a_person_together() -> None:
+    people = [f"{i:02}" for i in range(20) for _ in range(3)]
+    split = split_people(people, 0)
+    sides = {name: {part for one, part in zip(people, split, strict=True) if one == name} for name in people}
+    assert all(len(parts) == 1 for parts in sides.values())
+    assert Counter(next(iter(parts)) for parts in sides.values()) == {"train": 14, "val": 3, "test": 3}
+    assert split != split_people(people, 1)
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    made, faces, described = write(tmp_path / "data")
+    data = FaceDataset.load(tmp_path / "data")
+    assert np.array_equal(data.faces, faces) and data.size == (40, 32)
+    assert isinstance(data.faces, np.memmap) and not data.faces.flags.writeable
+    assert data.people == ["p 0, jr.", "p 1, jr."]
+    assert [data.people[label] for label in data.labels] == [face.person for face in described]
+    assert data.files == [face.file for face in described]
+    assert data.landmarks == pytest.approx(np.stack([face.landmarks for face in described]), abs=1e-4)
+    assert data.split.tolist() == split_photos([face.person for face in described], 3)
+    assert data.settings == {"align": "box"} and data.sha256 == made.sha256
+    rows = np.concatenate([data.rows(part) for part in ("train", "val", "test")])
+    assert sorted(rows.tolist()) == list(range(17))
+    tensor = data.tensor(rows[:3])
+    assert tensor.shape == (3, 3, 40, 32) and tensor.dtype == torch.uint8
+    assert np.array_equal(tensor[1, 2].numpy(), faces[rows[1], :, :, 2])
+
+
+def test_the_fingerprint_is_of_the_content(tmp_path: Path) -> None:
+    first, second, other = (
+        write(tmp_path / name, seed=seed)[0].sha256 for name, seed in zip("abc", (0, 0, 1), strict=True)
+    )
+    assert first == second != other
+
+
+def test_too_few_faces_leave_no_data_set(tmp_path: Path) -> None:
+    _, faces, described = write(tmp_path / "data")
+    with pytest.raises(ValueError, match="zip"):
+        write_dataset(tmp_path / "data", iter(faces[:-1]), described, (40, 32), settings={}, split_seed=0)
+    with pytest.raises(PdsnError, match="not a prepared data set"):
+        FaceDataset.load(tmp_path / "data")
+    with pytest.raises(PdsnError, match="no face"):
+        write_dataset(tmp_path / "none", [], [], (40, 32), settings={}, split_seed=0)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def drop_row(path: Path) -> None:
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
+
+
+def drop_column(path: Path) -> None:
+    path.write_text("\n".join(line.rsplit(",", 1)[0] for line in path.read_text().splitlines()) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("faces.npy", cut),
+        ("faces.npy", Path.unlink),
+        ("faces.npy", lambda path: path.write_bytes(b"")),
+        ("faces.npy", lambda path: np.save(path, np.zeros((17, 40, 32), np.uint8))),
+        ("faces.npy", lambda path: np.save(path, np.array([{}] * 17), allow_pickle=True)),
+        ("manifest.csv", cut),
+        ("manifest.csv", drop_row),
+        ("manifest.csv", drop_column),
+        ("manifest.csv", Path.unlink),
+        ("dataset.json", cut),
+        ("dataset.json", lambda path: path.write_text("[]")),
+        ("dataset.json", lambda path: path.write_text('{"format": 99, "sha256": "x"}')),
+    ],
+)
+def test_damage_is_told_in_one_line(tmp_path: Path, name: str, damage: Callable[[Path], object]) -> None:
+    write(tmp_path / "data")
+    damage(tmp_path / "data" / name)
+    with pytest.raises(PdsnError) as caught:
+        FaceDataset.load(tmp_path / "data")
+    message = str(caught.value)
+    assert "is damaged" in message and "--force" in message and "\n" not in message
+
+
+def test_a_folder_that_is_no_data_set(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(PdsnError, match=r"is not a prepared data set .*`pdsn prepare"):
+            FaceDataset.load(path)
+
+
+def test_writing_again_replaces_the_data_set(tmp_path: Path) -> None:
+    write(tmp_path / "data", counts=(10, 7))
+    made, faces, _ = write(tmp_path / "data", counts=(5, 4), seed=8)
+    assert np.array_equal(FaceDataset.load(tmp_path / "data").faces, faces)
+    info = json.loads((tmp_path / "data/dataset.json").read_text())
+    assert (info["faces"], info["people"], info["skipped"], info["sha256"]) == (9, 2, 1, made.sha256)
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {
+        "faces.npy",
+        "manifest.csv",
+        "skipped.csv",
+        "dataset.json",
+    }

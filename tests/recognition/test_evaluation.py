@@ -1,0 +1,108 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pdsn.data.dataset import FaceDataset
+from pdsn.errors import PdsnError
+from pdsn.occlusion.occluders import Block, Nothing
+from pdsn.occlusion.regions import Box
+from pdsn.recognition.evaluation import evaluate
+from pdsn.recognition.report import cell, markdown, write_report
+
+
+class Pixels:
+    """Recognises by the pixels that are not covered or, when careless, by the top ones come what may."""
+
+    def __init__(self, careful: bool) -> None:
+        self.careful = careful
+        self.seen: list[torch.Tensor] = []
+
+    def enrol(self, faces, people):
+        self.gallery = faces.float()
+
+    def scores(self, faces, covered):
+        self.seen.append(faces)
+        keep = ~covered if self.careful else torch.arange(covered.shape[1])[None, :, None] < 40
+        keep = keep.expand_as(covered)[:, None].float()
+        rows = [
+            -(((probe - self.gallery) * mask) ** 2).mean((1, 2, 3))
+            for probe, mask in zip(faces.float(), keep, strict=True)
+        ]
+        return torch.stack(rows)
+
+
+OCCLUDERS = {"clean": Nothing(), "top": Block((Box(0, 0, 40, 48),))}
+
+
+def table(dataset: FaceDataset, **recognisers):
+    return evaluate(
+        dataset,
+        recognisers,
+        OCCLUDERS,
+        split="test",
+        seed=0,
+        describe=lambda name, covered: [["top"] for _ in covered],
+    )
+
+
+def test_every_recogniser_sees_the_same_probes_and_careful_ones_win(dataset):
+    none, careful = Pixels(False), Pixels(True)
+    evaluation = table(dataset, none=none, careful=careful)
+    assert [(a.occlusion, a.strategy) for a in evaluation.answers] == [
+        ("clean", "none"), ("clean", "careful"), ("top", "none"), ("top", "careful"),
+    ]  # fmt: skip
+    assert all(torch.equal(a, b) for a, b in zip(none.seen, careful.seen, strict=True))
+    records = evaluation.records(bootstrap=200, seed=0)
+    rates = {(r["occlusion"], r["strategy"]): r["rank1"] for r in records}
+    assert rates["top", "careful"] > rates["top", "none"]
+    gained = records[3]
+    assert gained["gain"] == pytest.approx(rates["top", "careful"] - rates["top", "none"])
+    assert gained["gain_ci95"][0] <= gained["gain"] <= gained["gain_ci95"][1]
+    mean, low, high = evaluation.mean_gain("careful", ["clean", "top"], bootstrap=200, seed=0)
+    assert mean == pytest.approx(np.mean([records[1]["gain"], records[3]["gain"]]))
+    assert low <= mean <= high
+
+
+def test_answers_name_the_nearest_photo_and_the_rank_of_the_right_person(dataset):
+    answer = table(dataset, none=Pixels(False)).answers[0]
+    gallery = dataset.rows("train")
+    first = int(answer.rows[0])
+    distances = ((dataset.faces[gallery].astype(float) - dataset.faces[first].astype(float)) ** 2).mean(
+        (1, 2, 3)
+    )
+    assert answer.found[0] == gallery[distances.argmin()]
+    nearest = {int(p): distances[dataset.labels[gallery] == p].min() for p in np.unique(dataset.labels)}
+    own = nearest[int(dataset.labels[first])]
+    assert answer.ranks[0] == sum(value <= own for value in nearest.values())
+
+
+def test_reports_agree_with_the_records(dataset, tmp_path):
+    evaluation = table(dataset, none=Pixels(False), careful=Pixels(True))
+    records = evaluation.records(bootstrap=200, seed=0)
+    write_report(tmp_path, evaluation, records, {"seed": 0})
+    assert json.loads((tmp_path / "table.json").read_text())["records"] == json.loads(json.dumps(records))
+    text = (tmp_path / "table.md").read_text()
+    assert text == markdown(records)
+    assert f"| top | {100 * records[2]['rank1']:.2f} | {cell(records[3])} |" in text
+    with (tmp_path / "probes.csv").open() as stream:
+        assert len(list(csv.DictReader(stream))) == 4 * len(dataset.rows("test"))
+
+
+def test_people_without_a_gallery_photo_are_left_out_and_counted(dataset):
+    from dataclasses import replace
+
+    split = dataset.split.copy()
+    split[(dataset.labels == 2) & (split == "train")] = "val"
+    evaluation = table(replace(dataset, split=split), none=Pixels(False))
+    assert evaluation.left_out == ((dataset.labels == 2) & (split == "test")).sum()
+    assert not (dataset.labels[evaluation.answers[0].rows] == 2).any()
+
+
+def test_nobody_to_recognise_is_an_error(dataset):
+    from dataclasses import replace
+
+    with pytest.raises(PdsnError, match="holds nobody of the gallery"):
+        table(replace(dataset, split=np.full(len(dataset.files), "train")), none=Pixels(False))

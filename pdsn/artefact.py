@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import platform
 from dataclasses import asdict, is_dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +31,24 @@ LIBRARIES = ("torch", "torchvision", "facenet-pytorch", "accelerate", "numpy", "
 
 def describe(config: Any, inputs: dict[str, str]) -> dict[str, Any]:
     """What is written beside every artefact: settings, hashes of the inputs, versions."""
+    return {"config": plain(config), "inputs": dict(inputs), **versions()}
+
+
+def done_from(path: Path, config: Any, inputs: dict[str, str]) -> dict[str, Any] | None:
+    """What stands in `path` if it was written by `describe` for the same settings and inputs, else None."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        same = found["config"] == plain(config) and found["inputs"] == inputs
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if same else None
+
+
+def versions() -> dict[str, Any]:
+    """Versions of this package, Python and the libraries that decide about the numbers."""
+    from importlib.metadata import version
+
     return {
-        "config": plain(config),
-        "inputs": dict(inputs),
         "pdsn": __version__,
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},

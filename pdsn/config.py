@@ -177,7 +177,7 @@ class MaskConfig:
     weight: float = 10.0
     epochs: int = 6
     batch: int = 64
-    lr: float = 1e-3
+    lr: float = 1e-2
     intensity: int = -1
 
     def __post_init__(self) -> None:

@@ -4,55 +4,77 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from rich.table import Table
 
 from stages.session import Session
 
 
-def main(session: Session, strategies: Sequence[str] | None) -> None:
-    """Build the dictionaries of some strategies (default LM2), replacing older ones."""
-    from pdsn.artefact import describe
+def main(session: Session, strategies: Sequence[str] | None, *, skip_done: bool = False) -> None:
+    """Build the dictionaries of some strategies (default LM2), replacing older ones.
+
+    With `skip_done`, those that were built from the same inputs and settings are left as they are.
+    """
+    from pdsn.artefact import describe, done_from
     from pdsn.explain.figures import plot_kept_share
     from pdsn.files import write_text
-    from pdsn.masks.building import build_dictionary
+    from pdsn.masks.building import build_dictionary, percentile_of
 
     names = list(dict.fromkeys(strategies or ["LM2"]))
-    config = session.settings.dictionary
-    for name in names:
-        session.regions_of(name)  # an unknown name is refused before anything is built
+    chosen = {name: session.regions_of(name) for name in names}  # an unknown name is refused before all else
     model, base = session.base()
-    maps = session.pair_maps(model, base)
     generators = {name: session.generators(name, base) for name in names}
     session.begin()
     if not session.accelerator.is_main_process:
         return
-    table = Table(
-        "dictionary", "regions", "percentile", "kept", "landmarks in their region", title="Mask dictionaries"
-    )
-    for name in names:
-        strategy = session.regions_of(name)
-        dictionary, percentile = build_dictionary(
-            name, strategy, maps, generators[name], percentile=config.percentile, seed=session.settings.seed
-        )
-        path = session.run.dictionary(name)
-        dictionary.save(path)
+    maps = session.pair_maps(model, base)
+    landmarks = session.dataset.landmarks[session.dataset.rows("train")]
+    reports: dict[str, dict[str, Any]] = {}
+    for name, strategy in chosen.items():
+        percentile = percentile_of(strategy, session.settings.dictionary.percentile)
+        config = {
+            "regions": {region: list(box) for region, box in strategy.regions.items()},
+            "percentile": percentile,
+            "intensity": session.settings.masks.intensity,
+            "seed": session.settings.seed,
+        }
         inputs = {
             "base": base,
             **{f"generator {region}": f.sha256() for region, f in generators[name].items()},
         }
-        landmarks = session.dataset.landmarks[session.dataset.rows("train")]
-        shares = strategy.landmark_share(landmarks)
-        about = {
-            "strategy": name,
-            "percentile": percentile,
-            "regions": {region: list(box) for region, box in strategy.regions.items()},
-            "landmarks_inside": shares,
-            **describe(config, inputs),
-        }
-        write_text(path.with_suffix(".json"), json.dumps(about, indent=2) + "\n")
-        plot_kept_share(dictionary, session.example_face(), path.with_suffix(".png"))
-        inside = ", ".join(f"{region} {100 * share:.1f} %" for region, share in shares.items())
-        kept = 100 * float(dictionary.binary.float().mean())
-        table.add_row(name, str(len(strategy.regions)), f"{percentile:g}", f"{kept:.1f} %", inside or "-")
-    session.console.print(table)
+        path = session.run.dictionary(name)
+        found = done_from(path.with_suffix(".json"), config, inputs) if skip_done and path.is_file() else None
+        if found is None:
+            dictionary = build_dictionary(
+                name, strategy, maps, generators[name], percentile=percentile, seed=session.settings.seed
+            )
+            dictionary.save(path)
+            found = {
+                "strategy": name,
+                "kept": float(dictionary.binary.float().mean()),
+                "landmarks_inside": strategy.landmark_share(landmarks),
+                **describe(config, inputs),
+            }
+            plot_kept_share(dictionary, session.example_face(), path.with_suffix(".png"))
+            write_text(path.with_suffix(".json"), json.dumps(found, indent=2) + "\n")
+        reports[name] = found
+    session.console.print(_table(session, reports))
+
+
+def _table(session: Session, reports: dict[str, dict[str, Any]]) -> Table:
+    table = Table(
+        "dictionary", "regions", "percentile", "kept", "landmarks in their region", title="Mask dictionaries"
+    )
+    for name, report in reports.items():
+        config = report["config"]
+        inside = ", ".join(
+            f"{region} {100 * share:.1f} %" for region, share in report["landmarks_inside"].items()
+        )
+        if session.is_control(name):
+            inside = f"regions of {session.settings.dictionary.regions}"
+        percentile = "-" if name == "geometric" else f"{config['percentile']:g}"
+        table.add_row(
+            name, str(len(config["regions"])), percentile, f"{100 * report['kept']:.1f} %", inside or "-"
+        )
+    return table

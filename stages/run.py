@@ -30,6 +30,6 @@ def main(shared: Shared, *, photos: Path | None, strategies: Sequence[str] | Non
     learned = [name for name in names if not session.is_control(name)]
     if learned:
         mask_train.main(session, learned)
-    build_dictionary.main(session, names)
-    evaluate.main(session, names)
+    build_dictionary.main(session, names, skip_done=True)
+    evaluate.main(session, names, skip_done=True)
     session.say(f"run: done in {time.perf_counter() - began:.0f} s, everything is in {session.run.root}")

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import platform
 import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from pdsn import __version__
 from pdsn.config import Settings
 from pdsn.errors import PdsnError, UsageError
 from pdsn.rundir import SYNTHETIC, RunDir
@@ -70,6 +65,10 @@ class Session:
     def __init__(
         self, shared: Shared, options: Layer, *, force: bool = False, data: str | None = None
     ) -> None:
+        from rich.console import Console
+
+        from pdsn.runtime import start
+
         self.shared = shared
         self.force = force
         self.console = Console()
@@ -86,25 +85,20 @@ class Session:
         self.settings: Settings = resolve(shared, self.preset, known, options)
         asked = _asked(shared, options)
         self._kept = merge(known, {name: value for name, value in asked.items() if name in REMEMBERED})
-
-        from pdsn.runtime import start
-
         self.accelerator: Accelerator = start(shared.device, shared.precision)
 
     def begin(self) -> None:
         """Write to run.json what this command works with; called once nothing stands in its way."""
         if not self.accelerator.is_main_process:
             return
-        from pdsn.artefact import LIBRARIES, plain
+        from pdsn.artefact import plain, versions
         from pdsn.runtime import precision_of
 
         entry = {
             "command": " ".join(["pdsn", *sys.argv[1:]]),
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            "pdsn": __version__,
             "revision": _revision(),
-            "python": platform.python_version(),
-            "libraries": {name: version(name) for name in LIBRARIES},
+            **versions(),
             "device": str(self.accelerator.device),
             "precision": precision_of(self.accelerator),
             "processes": self.accelerator.num_processes,

@@ -14,15 +14,20 @@ from pdsn.masks.pair_maps import PairMaps, batches
 from pdsn.occlusion.regions import Strategy
 
 
+def percentile_of(strategy: Strategy, asked: float) -> float:
+    """The percentile asked for, 0 to 100; the paper's for the strategy where it is -1."""
+    return PERCENTILES[strategy.name] if asked < 0 else asked
+
+
 def build_dictionary(
     name: str,
     strategy: Strategy,
     maps: PairMaps,
     generators: Mapping[str, TrainingFolder],
     *,
-    percentile: float = -1.0,
-    seed: int = 0,
-) -> tuple[MaskDictionary, float]:
+    percentile: float,
+    seed: int,
+) -> MaskDictionary:
     """Build the dictionary of a strategy or control.
 
     Args:
@@ -30,17 +35,12 @@ def build_dictionary(
         strategy: the regions.
         maps: maps of the training pairs.
         generators: the trained generator of each region; not used by controls.
-        percentile: 0 to 100, or -1 for the paper's.
+        percentile: 0 to 100, see `percentile_of`.
         seed: of the random control.
-
-    Returns:
-        The dictionary and the percentile that it was made with.
 
     Raises:
         PdsnError: a generator is missing or belongs to another base or region.
     """
-    if percentile < 0:
-        percentile = PERCENTILES[strategy.name]
     device = maps.encoder.device
     shape = maps.encoder.net.map_shape
     means, kept = [], []
@@ -59,4 +59,4 @@ def build_dictionary(
             mean = generated_mask(maps, strategy, region, generators[region].load(), device)
         means.append(mean)
         kept.append(binarise(mean, percentile))
-    return MaskDictionary(strategy, torch.stack(means), torch.stack(kept), maps.base), percentile
+    return MaskDictionary(strategy, torch.stack(means), torch.stack(kept), maps.base)

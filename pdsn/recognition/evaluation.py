@@ -94,18 +94,25 @@ class Evaluation:
             records.append(record)
         return records
 
-    def mean_gain(
-        self, strategy: str, occlusions: Sequence[str], *, bootstrap: int, seed: int
-    ) -> tuple[float, float, float]:
-        """Rank-1 above no FDM, averaged over occlusions, and its interval (photos resampled)."""
-        pairs = [(self.find(name, strategy), self.find(name, NO_FDM)) for name in occlusions]
-        gains = [
-            (ours.ranks <= 1).astype(float) - (plain.ranks <= 1)
-            for ours, plain in pairs
-            if ours is not None and plain is not None
-        ]
-        mean = np.mean(gains, axis=0)
-        return (float(mean.mean()), *bootstrap_interval(mean, draws=bootstrap, seed=seed))
+    def mean_gains(
+        self, occlusions: Sequence[str], *, bootstrap: int, seed: int
+    ) -> dict[str, dict[str, object]]:
+        """Rank-1 above no FDM, averaged over occlusions, of each strategy; the interval resamples photos."""
+        found: dict[str, dict[str, object]] = {}
+        for strategy in dict.fromkeys(answer.strategy for answer in self.answers):
+            gains = []
+            for name in occlusions:
+                ours, plain = self.find(name, strategy), self.find(name, NO_FDM)
+                if strategy != NO_FDM and ours is not None and plain is not None:
+                    gains.append((ours.ranks <= 1).astype(float) - (plain.ranks <= 1))
+            if gains:
+                mean = np.mean(gains, axis=0)
+                found[strategy] = {
+                    "occlusions": list(occlusions),
+                    "gain": float(mean.mean()),
+                    "ci95": list(bootstrap_interval(mean, draws=bootstrap, seed=seed)),
+                }
+        return found
 
 
 def evaluate(

@@ -98,6 +98,16 @@ class PDSN:
             return torch.zeros((len(covered), 0), dtype=torch.bool)
         return self.dictionary.strategy.occluded(covered, self.share)
 
+    def region_names(self, covered: Tensor) -> list[list[str]]:
+        """Names of the regions of each probe that count as occluded."""
+        if self.dictionary is None:
+            return [[] for _ in covered]
+        names = self.dictionary.strategy.regions
+        return [
+            [name for name, bit in zip(names, row, strict=True) if bit]
+            for row in self.regions(covered).tolist()
+        ]
+
     def scores(self, faces: Tensor, covered: Tensor) -> Tensor:
         """See `Recogniser`: cosines, -1 to 1, on the CPU."""
         views = self.memory.views(faces)

@@ -69,19 +69,14 @@ def markdown(records: list[Record]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_report(folder: Path, evaluation: Evaluation, records: list[Record], about: dict[str, Any]) -> None:
-    """Write table.json, table.md and probes.csv, each atomically.
+def write_report(folder: Path, evaluation: Evaluation, table: Record) -> None:
+    """Write probes.csv, table.md and, last, table.json, each atomically.
 
     Args:
         folder: the run's eval folder.
         evaluation: the answers.
-        records: from `Evaluation.records`.
-        about: settings and provenance, kept beside the records in table.json.
+        table: content of table.json, `Evaluation.records` among it.
     """
-    write_text(
-        folder / "table.json", json.dumps({"records": records, "segmentation": [], **about}, indent=2) + "\n"
-    )
-    write_text(folder / "table.md", markdown(records))
     dataset = evaluation.dataset
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
@@ -97,3 +92,5 @@ def write_report(folder: Path, evaluation: Evaluation, records: list[Record], ab
                 f"{answer.cosine[index]:.4f}", int(answer.ranks[index]),
             ))  # fmt: skip
     write_text(folder / "probes.csv", stream.getvalue())
+    write_text(folder / "table.md", markdown(table["records"]))
+    write_text(folder / "table.json", json.dumps(table, indent=2) + "\n")

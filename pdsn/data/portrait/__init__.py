@@ -1,0 +1,1 @@
+"""Drawn portraits: who a person is (`people`), what a photo is taken like (`shot`), the picture (`photo`)."""

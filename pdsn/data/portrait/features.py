@@ -5,62 +5,59 @@ from __future__ import annotations
 import numpy as np
 
 from pdsn.data.portrait.camera import mouth_pose
-from pdsn.data.portrait.canvas import Canvas, bump, linear
+from pdsn.data.portrait.canvas import Canvas, bump, clip, linear
 from pdsn.data.portrait.people import Person
 from pdsn.data.portrait.shot import Shot
 
 
 def paint_eyes(face: Canvas, person: Person, shot: Shot) -> None:
-    """Both eyes; they mirror each other but for the gaze and the catch light."""
-    for side in (-1.0, 1.0):
-        _eye(face.window(side * 0.5, -0.02, 0.46, 0.34), person, shot, side)
+    """Ball, iris, pupil, catch light, lids, lashes, crease and the bag below.
 
-
-def _eye(part: Canvas, person: Person, shot: Shot, side: float) -> None:
-    """One eye: ball, iris, pupil, catch light, lids, lashes, crease and the bag below."""
+    Both eyes at once: they mirror each other but for the gaze and the catch light.
+    """
+    part = face.window(0.0, -0.02, 0.96, 0.34)
     eyes = person.eyes
-    out, down = side * part.u - 0.5, part.v
+    side = np.sign(part.u)
+    out, down = np.abs(part.u) - 0.5, part.v
     down = down + eyes.tilt * out
     squint = 0.25 * max(shot.smile, 0.0)
-    place = np.clip(out / eyes.width, -1.6, 1.6)
-    arc = np.clip(1 - place**2, 0, None) * (1 + eyes.peak * place)
-    beyond = np.clip(place**2 - 1, 0, None) * 0.05
+    place = clip(out / eyes.width, -1.6, 1.6)
+    arc = np.maximum(1 - place**2, 0) * (1 + eyes.peak * place)
+    beyond = np.maximum(place**2 - 1, 0) * 0.05
     upper = -eyes.upper * shot.lids * arc**0.8 + 0.01 + beyond
     lower = eyes.lower * (1 - squint) * arc**0.9 * (0.4 + 0.6 * min(shot.lids, 1.0)) + 0.01 - beyond
     ends = part.cover(np.abs(out) - eyes.width, 0.02)
     opening = part.cover(upper - down) * part.cover(down - lower) * ends
     # The lid and the socket first, the ball over them.
     crease = upper - eyes.crease - 0.02 * (1.2 - shot.lids)
-    lid = np.exp(-(((down - crease) / 0.022) ** 2)) * np.clip(1.25 - place**2, 0, 1)
+    lid = np.exp(-(((down - crease) / 0.022) ** 2)) * clip(1.25 - place**2, 0, 1)
     part.tint(lid * 0.75, (0.55, 0.42, 0.38))
-    above = part.cover(down - upper) * part.cover(crease - down, 0.03) * np.clip(1.3 - place**2, 0, 1)
+    above = part.cover(down - upper) * part.cover(crease - down, 0.03) * clip(1.3 - place**2, 0, 1)
     part.tint(above * 0.35, (0.82, 0.72, 0.70))
-    bag = np.exp(-(((down - lower - 0.085) / 0.05) ** 2)) * np.clip(1.1 - (place + 0.15) ** 2, 0, 1)
+    bag = np.exp(-(((down - lower - 0.085) / 0.05) ** 2)) * clip(1.1 - (place + 0.15) ** 2, 0, 1)
     part.tint(bag * (0.2 + 0.6 * eyes.bag), (0.78, 0.68, 0.70))
     gaze_u, gaze_v = 0.09 * shot.gaze[0] * side, 0.06 * shot.gaze[1]
     iris_u, iris_v = out - gaze_u, down - gaze_v + 0.012
     far = np.sqrt(iris_u**2 + iris_v**2)
-    shade = (
-        1 - 0.55 * np.exp(-np.clip(down - upper, 0, None) / 0.035) - 0.25 * np.clip(np.abs(place) - 0.3, 0, 1)
-    )
+    shade = 1 - 0.55 * np.exp(-np.maximum(down - upper, 0) / 0.035) - 0.25 * clip(np.abs(place) - 0.3, 0, 1)
     ball = np.broadcast_to(linear((0.84, 0.81, 0.80)), part.colour.shape).copy()
     rim = far / eyes.radius
     iris = (
         linear(eyes.iris)
-        * (0.75 + 0.9 * np.clip(iris_v / eyes.radius + 0.35, 0, 1) * (rim < 1))
+        * (0.75 + 0.9 * clip(iris_v / eyes.radius + 0.35, 0, 1) * (rim < 1))
         * (1.15 - 0.75 * rim**4)
     )
-    ball += part.cover(far - eyes.radius, 0.02) * (np.clip(iris, 0, 1) - ball)
+    ball += part.cover(far - eyes.radius, 0.02) * (clip(iris, 0, 1) - ball)
     ball *= 1 - part.cover(far - eyes.radius * 0.43, 0.02) * 0.97
-    ball *= np.clip(shade, 0.1, 1)
+    ball *= clip(shade, 0.1, 1)
     glint_u, glint_v = 0.05 * shot.light[0] * side, 0.03 * shot.light[1] - 0.036
     ball += 0.9 * part.cover(np.hypot(iris_u - glint_u, iris_v - glint_v) - 0.021, 0.02)
     part.paint(opening, ball)
-    lash = np.exp(-(((down - upper + 0.006) / (0.016 + 0.016 * eyes.lash)) ** 2)) * np.clip(
+    lash = np.exp(-(((down - upper + 0.006) / (0.016 + 0.016 * eyes.lash)) ** 2)) * clip(
         1.35 - place**2, 0, 1
     )
-    part.tint(np.clip(lash * (0.75 + 0.6 * eyes.lash), 0, 0.97), (0.10, 0.08, 0.08))
-    below = np.exp(-(((down - lower - 0.004) / 0.014) ** 2)) * np.clip(1.15 - place**2, 0, 1)
+    part.tint(clip(lash * (0.75 + 0.6 * eyes.lash), 0, 0.97), (0.10, 0.08, 0.08))
+    below = np.exp(-(((down - lower - 0.004) / 0.014) ** 2)) * clip(1.15 - place**2, 0, 1)
     part.tint(below * (0.35 + 0.3 * eyes.lash), (0.42, 0.28, 0.26))
 
 
@@ -70,16 +67,16 @@ def paint_brows(face: Canvas, person: Person, shot: Shot) -> None:
     part = face.window(0.0, -brows.height, 1.15, 0.4)
     across = np.abs(part.u)
     along = (across - brows.inner) / (brows.outer - brows.inner)
-    inside = np.clip(along, 0, 1)
+    inside = clip(along, 0, 1)
     middle = -brows.height - 0.045 * shot.raised - brows.tilt * (inside - 0.5)
-    middle = middle - brows.arch * np.clip(1 - ((inside - 0.62) / 0.62) ** 2, 0, 1) + 0.03
-    thick = brows.thickness * (1 - 0.7 * inside**2) * (0.8 + 0.2 * np.clip(inside * 5, 0, 1))
-    fine = float(np.clip(1.2 - part.pixel * 40, 0, 1))
+    middle = middle - brows.arch * clip(1 - ((inside - 0.62) / 0.62) ** 2, 0, 1) + 0.03
+    thick = brows.thickness * (1 - 0.7 * inside**2) * (0.8 + 0.2 * clip(inside * 5, 0, 1))
+    fine = float(clip(1.2 - part.pixel * 40, 0, 1))
     hairs = 1 + fine * 0.13 * np.sin(across * 170 + part.v * 190 + 2 * np.sin(across * 31))
     hairs += fine * 0.10 * np.sin(across * 97 + part.v * 140 + 3 * np.sin(part.v * 40))
-    ends = np.clip(along * 4 + 0.55, 0, 1) * np.clip((1.08 - along) * 5, 0, 1)
+    ends = clip(along * 4 + 0.55, 0, 1) * clip((1.08 - along) * 5, 0, 1)
     mask = part.cover(np.abs(part.v - middle) - thick, 0.07) * ends
-    part.paint(np.clip(mask * brows.density * hairs, 0, 0.95), brows.colour)
+    part.paint(clip(mask * brows.density * hairs, 0, 0.95), brows.colour)
 
 
 def paint_nostrils(face: Canvas, person: Person) -> None:
@@ -96,7 +93,7 @@ def paint_nostrils(face: Canvas, person: Person) -> None:
     wing = np.hypot(
         (across - nose.width * 0.72) / (nose.width * 0.42), (v - nose.length - 0.055 + nose.upturn) / 0.115
     )
-    crease = np.exp(-(((wing - 1) / 0.22) ** 2)) * np.clip((across - nose.width * 0.72) / 0.06, 0, 1)
+    crease = np.exp(-(((wing - 1) / 0.22) ** 2)) * clip((across - nose.width * 0.72) / 0.06, 0, 1)
     part.tint(crease * 0.45, (0.55, 0.42, 0.40))
 
 
@@ -106,7 +103,7 @@ def paint_mouth(face: Canvas, person: Person, shot: Shot) -> None:
     width, lift = mouth_pose(person, shot)
     part = face.window(0.0, mouth.height + 0.05, width + 0.2, 0.55)
     place = part.u / width
-    arc = np.clip(1 - place**2, 0, None)
+    arc = np.maximum(1 - place**2, 0)
     down = part.v - mouth.height + lift * place**2
     smile = max(shot.smile, 0.0)
     gap = 0.20 * shot.open + 0.03 * smile
@@ -151,13 +148,13 @@ def paint_beard(face: Canvas, person: Person, shot: Shot) -> None:
     across = np.abs(u)
     width, _ = mouth_pose(person, shot)
     upper = mouth.height - mouth.upper
-    lip = upper - 0.09 + 0.13 * np.clip(across / (width + 0.04), 0, 1.3) ** 2
+    lip = upper - 0.09 + 0.13 * clip(across / (width + 0.04), 0, 1.3) ** 2
     moustache = face.cover(np.abs(v - lip - 0.02) - 0.085, 0.09) * face.cover(across - width + 0.01, 0.12)
     low = mouth.height + mouth.lower
     chin = face.cover(low + 0.05 - v, 0.09) * face.cover(across - 0.36 - 0.12 * (v - low), 0.14)
-    curve = beard.reach + 0.62 * np.clip(1 - (across - 0.45) / 0.55, 0, 1) ** 1.5
-    jaw = face.cover(curve - v, 0.16) * np.clip((across - 0.18) / 0.25, 0, 1)
-    cheek = np.clip(0.25 + 0.75 * (v - curve) / 0.3, 0, 1)
+    curve = beard.reach + 0.62 * clip(1 - (across - 0.45) / 0.55, 0, 1) ** 1.5
+    jaw = face.cover(curve - v, 0.16) * clip((across - 0.18) / 0.25, 0, 1)
+    cheek = clip(0.25 + 0.75 * (v - curve) / 0.3, 0, 1)
     mask = np.maximum(np.maximum(moustache * beard.moustache, chin * beard.chin), jaw * cheek * beard.jaw)
     grain = 0.86 + 0.14 * np.sin(u * 61 + 5 * np.sin(v * 23)) * np.sin(v * 47 + 4 * np.sin(u * 31))
-    face.paint(np.clip(mask * grain, 0, 0.96), beard.colour)
+    face.paint(clip(mask * grain, 0, 0.96), beard.colour)

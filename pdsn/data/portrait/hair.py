@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pdsn.data.portrait.canvas import Canvas, inside_of, linear, slopes
+from pdsn.data.portrait.canvas import Canvas, clip, inside_of, linear, slopes
 from pdsn.data.portrait.people import TEXTURES, Hair, Person
 from pdsn.data.portrait.shot import Shot
 
@@ -33,16 +33,16 @@ def comb(hair: Hair, shot: Shot, canvas: Canvas) -> Locks:
     out = np.abs(u)
     volume = hair.volume * (1 + 0.25 * shot.tousle)
     top, middle = 1.80 + volume, 0.1
-    high = np.clip((middle - v) / (top + middle), 0, None)
-    low = np.clip(v - middle, 0, None)
-    wide = 1.12 + volume + (0.10 * np.clip(low, 0, 1.5) if hair.back > 1.2 else -0.10 * low)
+    high = np.maximum((middle - v) / (top + middle), 0)
+    low = np.maximum(v - middle, 0)
+    wide = 1.12 + volume + (0.10 * clip(low, 0, 1.5) if hair.back > 1.2 else -0.10 * low)
     field = (out / wide) ** 2.4 + high**3.0 - 1
     rise = v + 1.95 + 0.25 * np.abs(u - hair.part)
     angle = np.arctan2(u - 0.5 * hair.part, rise + 0.6)
     reach = np.sqrt(u**2 + rise**2)
     phase = hair.phase
     # Strands finer than a pixel would only flicker.
-    fine = float(np.clip(1.6 - canvas.pixel * 40, 0, 1))
+    fine = float(clip(1.6 - canvas.pixel * 40, 0, 1))
     if hair.texture in ("straight", "wavy"):
         bend = (0.30 if hair.texture == "wavy" else 0.04) * hair.wave
         path = angle * 7 + bend * 4 * np.sin(3.2 * reach + phase + 0.4 * shot.tousle)
@@ -68,19 +68,19 @@ def hairline(hair: Hair, shot: Shot, u: np.ndarray, v: np.ndarray, locks: Locks)
     line = line - hair.recession * np.exp(-(((out - 0.5) / 0.22) ** 2))
     # The hair frames the face in an oval, widest beside the eyes.
     frame = hair.temple + 0.05 - 0.13 * np.minimum((v - 0.15) ** 2, 1.6) + 0.02 * locks.grain
-    sides = np.clip((out - frame) / 0.16, 0, 1)
+    sides = clip((out - frame) / 0.16, 0, 1)
     sides = sides * sides * (3 - 2 * sides)
     line = line + sides * (hair.front - line)
     if hair.fringe != "none":
-        within = np.clip((1.26 - out) / 0.15, 0, 1)
+        within = clip((1.26 - out) / 0.15, 0, 1)
         start = -hair.hairline - 0.05 + 0.05 * shot.tousle
         if hair.fringe == "straight":
             fall = hair.fringe_depth * (1.25 - 0.1 * out) * np.ones_like(u)
         elif hair.fringe == "swept":
             side = 1.0 if hair.part <= 0 else -1.0
-            fall = hair.fringe_depth * 1.3 * np.clip(0.15 + 0.75 * (side * u + 0.55), 0, 1.15)
+            fall = hair.fringe_depth * 1.3 * clip(0.15 + 0.75 * (side * u + 0.55), 0, 1.15)
         else:
-            fall = hair.fringe_depth * 2.1 * np.clip((np.abs(u - 0.3 * hair.part) - 0.1) / 0.75, 0, 1) ** 1.4
+            fall = hair.fringe_depth * 2.1 * clip((np.abs(u - 0.3 * hair.part) - 0.1) / 0.75, 0, 1) ** 1.4
         line = np.maximum(line, start + fall * within + 0.045 * locks.grain)
     return line + 0.02 * locks.grain
 
@@ -91,18 +91,18 @@ def _hair_colour(canvas: Canvas, person: Person, shot: Shot | None, locks: Locks
     base = linear(hair.colour)
     strand = 1 + (0.42 if hair.texture in TEXTURES[:2] else 0.7) * locks.grain
     if shot is None:
-        return base * np.clip(strand, 0.3, 2) * 0.38
-    round_ = np.sqrt(np.clip(-locks.field, 0, 1) + 0.003)
+        return base * clip(strand, 0.3, 2) * 0.38
+    round_ = np.sqrt(clip(-locks.field, 0, 1) + 0.003)
     down, right = slopes(0.85 * round_)
     scale = 1 / canvas.pixel
     down, right = down * scale, right * scale
     norm = 1 / np.sqrt(1 + down**2 + right**2)
     facing = (shot.light[2] - right * shot.light[0] - down * shot.light[1]) * norm
-    amount = 0.12 + shot.ambient * (0.75 - 0.25 * down * norm) + 0.95 * np.clip((facing + 0.3) / 1.3, 0, 1)
+    amount = 0.12 + shot.ambient * (0.75 - 0.25 * down * norm) + 0.95 * clip((facing + 0.3) / 1.3, 0, 1)
     smooth = {"straight": 1.0, "wavy": 0.7, "curly": 0.3, "coily": 0.15}[hair.texture]
     band = np.exp(-(((canvas.v + 1.35 - 0.3 * shot.light[1] - 0.15 * canvas.u**2) / 0.17) ** 2))
-    gloss = 0.16 * smooth * band * np.clip(1 + 0.9 * locks.grain, 0, None) * (0.4 + 0.6 * amount)
-    return base * np.clip(strand, 0.25, 2) * amount + gloss * (0.25 + base)
+    gloss = 0.16 * smooth * band * np.maximum(1 + 0.9 * locks.grain, 0) * (0.4 + 0.6 * amount)
+    return base * clip(strand, 0.25, 2) * amount + gloss * (0.25 + base)
 
 
 def paint_back_hair(canvas: Canvas, person: Person, locks: Locks) -> None:
@@ -121,4 +121,4 @@ def paint_front_hair(canvas: Canvas, person: Person, shot: Shot, locks: Locks, l
     mask = inside_of(locks.field) * canvas.cover(canvas.v - line, soft)
     thin = hair.density + (1 - hair.density) * 0.5 * locks.grain
     colour = _hair_colour(canvas, person, shot, locks)
-    canvas.paint(np.clip(mask * thin, 0, 1), colour)
+    canvas.paint(clip(mask * thin, 0, 1), colour)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pdsn.data.portrait.canvas import Canvas, bump, linear
+from pdsn.data.portrait.canvas import Canvas, bump, clip, linear
 from pdsn.data.portrait.people import Colour, Person
 from pdsn.data.portrait.shot import Shot
 
@@ -16,14 +16,14 @@ def head_shape(person: Person, u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray
     """The outline as a field, negative inside the head, and the bulge 0 (outline) to 1 (middle)."""
     head = person.head
     middle = 0.25
-    low = np.clip((v - middle) / (head.chin - middle), 0, None)
-    high = np.clip((middle - v) / (head.crown + middle), 0, None)
+    low = np.maximum((v - middle) / (head.chin - middle), 0)
+    high = np.maximum((middle - v) / (head.crown + middle), 0)
     wide = head.width * (1 - head.taper * low**1.5) * (1 - 0.04 * high)
     # The chin is flatter than the jaw that leads to it: its width fades in towards the bottom.
-    flat = np.clip(np.abs(u) - head.chin_width, 0, None) + 0.35 * np.minimum(np.abs(u), head.chin_width)
-    across = np.abs(u) + np.clip(low, 0, 1) ** 4 * (flat - np.abs(u)) * 0.9
+    flat = np.maximum(np.abs(u) - head.chin_width, 0) + 0.35 * np.minimum(np.abs(u), head.chin_width)
+    across = np.abs(u) + clip(low, 0, 1) ** 4 * (flat - np.abs(u)) * 0.9
     field = (across / wide) ** 2 + low**head.jaw + high**3.2 - 1
-    return field, np.clip(-field, 0, 1)
+    return field, clip(-field, 0, 1)
 
 
 def paint_ears(canvas: Canvas, person: Person, shot: Shot) -> None:
@@ -35,7 +35,7 @@ def paint_ears(canvas: Canvas, person: Person, shot: Shot) -> None:
         v = part.v - 0.28 - 0.15 * float(np.sin(shot.pitch))
         far = np.sqrt((u / 0.15) ** 2 + (v / head.ear) ** 2)
         lit = 0.75 + 0.25 * side * shot.light[0]
-        round_ = lit * (1.08 - 0.45 * np.clip(far, 0, 1.1) ** 5)
+        round_ = lit * (1.08 - 0.45 * clip(far, 0, 1.1) ** 5)
         flushed = linear(person.skin.tone) * np.array([[[1.0]], [[0.86]], [[0.82]]], np.float32)
         part.paint(part.cover((far - 1) * 0.15), flushed * round_)
         hollow = np.exp(-(((u - 0.01) / 0.07) ** 2) - ((v + 0.02) / (head.ear * 0.6)) ** 2)
@@ -60,10 +60,10 @@ def _freckles(face: Canvas, strength: float, pattern: int) -> None:
     part = face.window(0.0, 0.45, 1.05, 0.6)
     table = np.random.default_rng(pattern).random((4, 64, 64), np.float32)
     cells_u, cells_v = part.u * 9 + 32, part.v * 9 + 32
-    row, column = np.clip(cells_v.astype(int), 0, 63), np.clip(cells_u.astype(int), 0, 63)
+    row, column = clip(cells_v.astype(int), 0, 63), clip(cells_u.astype(int), 0, 63)
     at_u, at_v, radius, dark = table[:, row, column]
     far = np.hypot(cells_u - column - 0.3 - 0.4 * at_u, cells_v - row - 0.3 - 0.4 * at_v)
-    spots = np.clip(1.5 - far / (0.12 + 0.22 * radius), 0, 1) * dark
+    spots = clip(1.5 - far / (0.12 + 0.22 * radius), 0, 1) * dark
     part.tint(spots * strength * bump(np.abs(part.u), part.v, 0.35, 0.42, 0.45, 0.32), (0.66, 0.46, 0.36))
 
 
@@ -78,9 +78,9 @@ def paint_neck_and_clothes(canvas: Canvas, person: Person, shot: Shot, y: np.nda
     """The neck in the shadow of the chin, and what is worn around it."""
     across = np.abs(canvas.u + 0.25 * shot.yaw)
     neck = canvas.cover(across - 0.72 + 0.06 * (y - 1.6)) * canvas.cover(1.0 - y)
-    shade = 0.42 - 0.2 * np.clip(across / 0.8, 0, 1) ** 2
+    shade = 0.42 - 0.2 * clip(across / 0.8, 0, 1) ** 2
     canvas.paint(neck, linear(person.skin.tone) * shade)
-    edge = shot.collar + 0.35 * np.clip(0.9 - across, 0, 1)
+    edge = shot.collar + 0.35 * clip(0.9 - across, 0, 1)
     canvas.paint(canvas.cover(edge - y), shot.clothes)
 
 
@@ -91,14 +91,14 @@ def paint_background(canvas: Canvas, shot: Shot) -> None:
     column = np.linspace(-1, 1, width, dtype=np.float32)[None]
     plan = shot.background
     slope = (plan[0, 3] - 0.5) * 2 * column + (plan[0, 4] - 0.5) * 2 * row
-    mix = np.clip(0.5 + slope * plan[0, 5], 0, 1)
+    mix = clip(0.5 + slope * plan[0, 5], 0, 1)
     first, second = linear(_muted(plan[0])), linear(_muted(plan[1]))
     canvas.colour[:] = first + mix * (second - first)
     for blob in plan[2:5]:
         place = (blob[3] * 2.4 - 1.2, blob[4] * 2.4 - 1.2)
         reach = 0.15 + 0.5 * float(blob[5])
         far = ((column - place[0]) ** 2 + (row - place[1]) ** 2) / reach**2
-        canvas.paint(np.clip(1.4 - far, 0, 1), _muted(blob))
+        canvas.paint(clip(1.4 - far, 0, 1), _muted(blob))
 
 
 def _muted(plan: np.ndarray) -> Colour:

@@ -44,7 +44,9 @@ LIGHT_EYES: tuple[Colour, ...] = (
 )
 LIPSTICKS: tuple[Colour, ...] = ((0.72, 0.16, 0.20), (0.55, 0.12, 0.22), (0.82, 0.38, 0.42))
 FRINGES = ("none", "straight", "swept", "curtain")
-SEXED = ("hair", "brows", "beard")
+INHERITED = ("skin", "head", "hair", "brows", "eyes", "nose", "mouth")
+"""Parts that siblings may share."""
+SEXED = ("hair", "brows")
 """Parts that siblings of different sex do not share."""
 TEXTURES = ("straight", "wavy", "curly", "coily")
 
@@ -207,7 +209,7 @@ def draw_person(
         age: apparent age, 0 (about 18) to 1 (about 75); drawn when None.
         tone: place on the scale of skin tones, 0 (light) to 1 (dark); drawn when None.
         sibling: somebody the person resembles.
-        likeness: chance of each part of the face to be the sibling's.
+        likeness: share of the `INHERITED` parts that are the sibling's.
         alike: whether the sibling is of the same apparent sex; if not, `SEXED` parts are the person's own.
     """
     drawn = rng.random(3)
@@ -227,11 +229,12 @@ def draw_person(
         "beard": _beard(rng, sex, hair_colour),
     }
     if sibling is not None:
-        shared = rng.random(len(parts)) < likeness
+        # A fixed number of parts, or some siblings would be twins whom nobody can tell apart.
+        shared = rng.permutation(len(INHERITED)) < round(likeness * len(INHERITED))
         parts |= {
             name: getattr(sibling, name)
-            for name, same in zip(parts, shared, strict=True)
-            if same and (name not in SEXED or alike)
+            for name, same in zip(INHERITED, shared, strict=True)
+            if same and (alike or name not in SEXED)
         }
     return Person(**parts)  # type: ignore[arg-type]
 

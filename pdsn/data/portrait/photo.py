@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from pdsn.data.portrait.camera import align_crop, enlarge, trace
-from pdsn.data.portrait.canvas import GAMMA, Canvas, inside_of, linear, reduce
+from pdsn.data.portrait.canvas import GAMMA, Canvas, clip, inside_of, linear, reduce
 from pdsn.data.portrait.features import paint_beard, paint_brows, paint_eyes, paint_mouth, paint_nostrils
 from pdsn.data.portrait.hair import comb, hairline, paint_back_hair, paint_front_hair
 from pdsn.data.portrait.head import (
@@ -98,7 +98,7 @@ def _develop(colour: np.ndarray, shot: Shot, metering: float, rng: np.random.Gen
     colour = colour * np.array(shot.cast, np.float32)[:, None, None] * (shot.exposure * metering)
     # A shoulder instead of a hard limit, so that bright skin keeps its shape.
     colour = colour * (1 + colour * 0.35) / (1 + colour * 0.75)
-    colour = np.clip(colour, 0, 1) ** (shot.gamma / GAMMA)
+    colour = clip(colour, 0, 1) ** (shot.gamma / GAMMA)
     grey = (colour * LUMA).sum(0)
     colour = grey + shot.saturation * (colour - grey)
     for _ in range(max(1, round(width / 96))):
@@ -107,7 +107,7 @@ def _develop(colour: np.ndarray, shot: Shot, metering: float, rng: np.random.Gen
     # The noise of a sensor, as strong after averaging to any size.
     grain = rng.standard_normal((4, *colour.shape[1:]), np.float32)
     noise = shot.noise * min(1.0, 64 / width) * (grain[:1] + 0.5 * grain[1:])
-    pixels = np.clip((colour + noise) * 255 + 0.5, 0, 255).astype(np.uint8)
+    pixels = clip((colour + noise) * 255 + 0.5, 0, 255).astype(np.uint8)
     return np.ascontiguousarray(pixels.transpose(1, 2, 0))
 
 

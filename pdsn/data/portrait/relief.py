@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pdsn.data.portrait.camera import mouth_pose
-from pdsn.data.portrait.canvas import Canvas, bump, slopes
+from pdsn.data.portrait.canvas import Canvas, bump, clip, slopes
 from pdsn.data.portrait.people import Person
 from pdsn.data.portrait.shot import Shot
 
@@ -44,10 +44,10 @@ def _nose_relief(person: Person, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Bridge, tip and wings."""
     nose = person.nose
     tip = nose.length - nose.upturn
-    down = np.clip((v + 0.12) / (tip + 0.12), 0, 1.3)
-    fade = np.clip((tip + 0.19 - v - 1.4 * u**2) / 0.22, 0, 1)
-    bridge = nose.height * (0.16 + 0.40 * down + nose.hump * 3 * np.sin(np.pi * np.clip(down, 0, 1)))
-    start = np.clip((v + 0.30) / 0.30, 0, 1)
+    down = clip((v + 0.12) / (tip + 0.12), 0, 1.3)
+    fade = clip((tip + 0.19 - v - 1.4 * u**2) / 0.22, 0, 1)
+    bridge = nose.height * (0.16 + 0.40 * down + nose.hump * 3 * np.sin(np.pi * clip(down, 0, 1)))
+    start = clip((v + 0.30) / 0.30, 0, 1)
     thick = nose.bridge * (0.85 + 0.5 * down)
     ridge = bridge * np.exp(-((u / thick) ** 2)) * fade * fade * (3 - 2 * fade) * start
     ball = 0.56 * nose.height * bump(u, v, 0.0, tip, nose.tip, nose.tip)
@@ -60,12 +60,12 @@ def _folds(person: Person, shot: Shot, across: np.ndarray, v: np.ndarray) -> np.
     age, smile = person.skin.wrinkles, max(shot.smile, 0.0)
     nose, mouth = person.nose, person.mouth
     start, end = nose.length + 0.02, mouth.height - 0.02
-    along = np.clip((v - start) / (end - start), -0.3, 1.4)
-    path = nose.width + 0.06 + (mouth.width + 0.10 + 0.05 * smile - nose.width) * np.clip(along, 0, 2) ** 1.1
-    window = np.clip(1.2 - np.abs(along - 0.5) * 1.9, 0, 1)
+    along = clip((v - start) / (end - start), -0.3, 1.4)
+    path = nose.width + 0.06 + (mouth.width + 0.10 + 0.05 * smile - nose.width) * clip(along, 0, 2) ** 1.1
+    window = clip(1.2 - np.abs(along - 0.5) * 1.9, 0, 1)
     depth = (0.012 + 0.022 * age + 0.022 * smile) * np.exp(-(((across - path) / 0.075) ** 2)) * window
     if age > 0.15:
-        brow = np.clip(1 - ((v + 0.72) / 0.28) ** 2, 0, 1) * np.clip(1 - (across / 0.75) ** 2, 0, 1)
+        brow = clip(1 - ((v + 0.72) / 0.28) ** 2, 0, 1) * clip(1 - (across / 0.75) ** 2, 0, 1)
         depth += 0.006 * age * brow * np.sin(v * 46 + 3 * across**2)
         feet = bump(across, v, 0.90, 0.03, 0.10, 0.16)
         depth += 0.010 * age * (0.5 + smile) * feet * np.sin(np.arctan2(v - 0.02, across - 0.72) * 11)
@@ -83,7 +83,7 @@ def light_face(face: Canvas, person: Person, shot: Shot, relief: np.ndarray, lin
     norm = 1 / np.sqrt(1 + down**2 + right**2)
     light = shot.light
     facing = (light[2] - right * light[0] - down * light[1]) * norm
-    direct = np.clip((facing + 0.35) / 1.35, 0, 1)
+    direct = clip((facing + 0.35) / 1.35, 0, 1)
     sky = 0.75 - 0.25 * down * norm
     # Where light hardly reaches: sockets, sides of the nose, under nose, lip and chin, at the hair.
     nose, mouth, head = person.nose, person.mouth, person.head
@@ -91,19 +91,19 @@ def light_face(face: Canvas, person: Person, shot: Shot, relief: np.ndarray, lin
     hidden += 0.30 * bump(u, v, 0.0, nose.length + 0.20, nose.width * 0.95, 0.07)
     hidden += 0.20 * bump(across, v, nose.width + 0.06, nose.length + 0.06, 0.06, 0.10)
     hidden += 0.25 * bump(u, v, 0.0, mouth.height + mouth.lower + 0.10, 0.26, 0.06)
-    hidden += 0.35 * np.clip((v - head.chin + 0.18) / 0.3, 0, 1) ** 2
-    hidden += 0.40 * np.exp(-np.clip(v - line, 0, None) / 0.11) * person.hair.density
+    hidden += 0.35 * clip((v - head.chin + 0.18) / 0.3, 0, 1) ** 2
+    hidden += 0.40 * np.exp(-np.maximum(v - line, 0) / 0.11) * person.hair.density
     fall = bump(u, v, -0.38 * light[0], nose.length + 0.05, 0.20, 0.26) * (u * light[0] < 0)
     hidden += 0.55 * abs(light[0]) * fall
     edge = u * shot.shadow[0] + (v - 0.5) * shot.shadow[1] - shot.shadow[2]
-    direct *= 1 - shot.shadow[3] * np.clip(0.5 + edge / 0.35, 0, 1)
-    amount = (shot.ambient * sky + 1.05 * (1 - 0.6 * shot.ambient) * direct) * (1 - np.clip(hidden, 0, 0.8))
+    direct *= 1 - shot.shadow[3] * clip(0.5 + edge / 0.35, 0, 1)
+    amount = (shot.ambient * sky + 1.05 * (1 - 0.6 * shot.ambient) * direct) * (1 - clip(hidden, 0, 0.8))
     # Light that has travelled through skin is red: shadows lose blue and green first.
     for channel, power in enumerate((0.92, 1.04, 1.08)):
         face.colour[channel] *= amount**power
     halfway = np.array([light[0], light[1], light[2] + 1.0])
     halfway /= np.linalg.norm(halfway)
-    mirror = np.clip((float(halfway[2]) - right * float(halfway[0]) - down * float(halfway[1])) * norm, 0, 1)
+    mirror = clip((float(halfway[2]) - right * float(halfway[0]) - down * float(halfway[1])) * norm, 0, 1)
     face.colour += (
-        person.skin.gloss * (0.16 * mirror**24 + 0.05 * mirror**6) * direct * (1 - np.clip(hidden * 2, 0, 1))
+        person.skin.gloss * (0.16 * mirror**24 + 0.05 * mirror**6) * direct * (1 - clip(hidden * 2, 0, 1))
     )

@@ -60,7 +60,7 @@ def draw_shot(rng: np.random.Generator) -> Shot:
     side, above = rng.normal(0, 0.7), rng.normal(-0.4, 0.4)
     light = np.array([side, above, 0.75 + 0.4 * rng.random()])
     light /= np.linalg.norm(light)
-    warmth, green = rng.normal(0, 0.15), rng.normal(0, 0.04)
+    warmth, green = rng.normal(0, 0.18), rng.normal(0, 0.05)
     angle = rng.uniform(0, 2 * np.pi)
     smiling = rng.random() < 0.6
     return Shot(
@@ -82,11 +82,11 @@ def draw_shot(rng: np.random.Generator) -> Shot:
             float(rng.uniform(-0.6, 0.9)),
             float(rng.uniform(0.2, 0.75)) if rng.random() < 0.5 else 0.0,
         ),
-        exposure=float(np.exp(rng.normal(0.0, 0.27))),
-        gamma=float(np.exp(rng.normal(0, 0.14))),
+        exposure=float(np.exp(rng.normal(0.0, 0.36))),
+        gamma=float(np.exp(rng.normal(0, 0.18))),
         saturation=0.0 if rng.random() < 0.08 else float(np.clip(rng.normal(0.95, 0.22), 0.3, 1.4)),
         cast=(float(np.exp(warmth)), float(np.exp(green)), float(np.exp(-warmth))),
-        contrast=float(np.exp(rng.normal(0.06, 0.15))),
+        contrast=float(np.exp(rng.normal(0.04, 0.18))),
         blur=float(max(0.0, rng.normal(0.25, 0.35))),
         noise=float(rng.uniform(0.004, 0.03)),
         background=rng.random((6, 6)).astype(np.float32),

@@ -14,7 +14,7 @@ from pdsn.errors import UsageError
 
 __all__ = ["draw_dataset", "draw_people", "draw_person", "draw_photo", "photo_of"]
 
-LIKENESS = 0.6
+LIKENESS = 0.45
 """Share of the parts of a sibling's face that are the other's: what keeps the people from being too easy."""
 SPREAD = (0.7548776662466927, 0.5698402909980532)
 """Steps of the sequence that fills age and skin tone evenly at any number of people (Roberts' R2)."""

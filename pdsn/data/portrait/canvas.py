@@ -56,7 +56,7 @@ class Canvas:
         return Canvas(self.u[part], self.v[part], self.colour[:, part[0], part[1]], self.pixel)
 
 
-def clip(values: np.ndarray, low: float, high: float) -> np.ndarray:
+def clip(values: np.ndarray | float, low: float, high: float) -> np.ndarray:
     """What `np.clip` does, in a third of its time on arrays as small as these."""
     return np.minimum(np.maximum(values, low), high)
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from stages.session import Session
+
+if TYPE_CHECKING:
+    from pdsn.artefact import TrainingFolder
+    from pdsn.models.base import BaseModel
+    from pdsn.occlusion.regions import Strategy
 
 
 def main(session: Session, strategies: Sequence[str] | None, *, skip_done: bool = False) -> None:
@@ -16,18 +21,34 @@ def main(session: Session, strategies: Sequence[str] | None, *, skip_done: bool 
 
     With `skip_done`, those that were built from the same inputs and settings are left as they are.
     """
-    from pdsn.artefact import describe, done_from
-    from pdsn.explain.figures import plot_kept_share
-    from pdsn.files import write_text
-    from pdsn.masks.building import build_dictionary, percentile_of
-
     names = list(dict.fromkeys(strategies or ["LM2"]))
     chosen = {name: session.regions_of(name) for name in names}  # an unknown name is refused before all else
     model, base = session.base()
     generators = {name: session.generators(name, base) for name in names}
     session.begin()
-    if not session.accelerator.is_main_process:
-        return
+    # Other processes wait for the main one: what comes next reads what it writes.
+    if session.accelerator.is_main_process:
+        session.console.print(
+            _table(session, _build(session, chosen, generators, model, base, skip_done=skip_done))
+        )
+    session.accelerator.wait_for_everyone()
+
+
+def _build(
+    session: Session,
+    chosen: dict[str, Strategy],
+    generators: dict[str, dict[str, TrainingFolder]],
+    model: BaseModel,
+    base: str,
+    *,
+    skip_done: bool,
+) -> dict[str, dict[str, Any]]:
+    """Build and save each dictionary; what stands in the JSON file beside it, by name."""
+    from pdsn.artefact import describe, done_from
+    from pdsn.explain.figures import plot_kept_share
+    from pdsn.files import write_text
+    from pdsn.masks.building import build_dictionary, percentile_of
+
     maps = session.pair_maps(model, base)
     landmarks = session.dataset.landmarks[session.dataset.rows("train")]
     reports: dict[str, dict[str, Any]] = {}
@@ -59,7 +80,7 @@ def main(session: Session, strategies: Sequence[str] | None, *, skip_done: bool 
             plot_kept_share(dictionary, session.example_face(), path.with_suffix(".png"))
             write_text(path.with_suffix(".json"), json.dumps(found, indent=2) + "\n")
         reports[name] = found
-    session.console.print(_table(session, reports))
+    return reports
 
 
 def _table(session: Session, reports: dict[str, dict[str, Any]]) -> Table:

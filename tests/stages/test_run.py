@@ -101,9 +101,7 @@ def test_run_json_says_how_it_was_made(finished):
 def test_the_same_command_again_does_nothing(copied, tiny):
     kinds = ("*.safetensors", "table.json", "probes.csv", "*.npy", "*.png")
     before = {path: path.stat().st_mtime_ns for kind in kinds for path in copied.rglob(kind)}
-    said = give(
-        "run", "--run", copied, "--device", "cpu", "--precision", "fp32"
-    )  # the run remembers its settings
+    said = give("run", "--run", copied, "--config", tiny, "--device", "cpu", "--precision", "fp32")
     assert said.code == 0, said.err
     assert "trained already" in said.out and "nose+mouth+chin" in said.out
     assert {path: path.stat().st_mtime_ns for path in before} == before

@@ -134,8 +134,8 @@ class BaseConfig:
     init: str = ""
 
     def __post_init__(self) -> None:
-        _one_of("--arch", self.arch, ("resnet18", "resnet34"))
-        _one_of("--stem", self.stem, ("standard", "fine"))
+        one_of("--arch", self.arch, ("resnet18", "resnet34"))
+        one_of("--stem", self.stem, ("standard", "fine"))
         _within("--width", self.width, 8, 256)
         _within("--embedding", self.embedding, 8, 4096)
         _within("--dropout", self.dropout, 0, 0.95)
@@ -228,8 +228,8 @@ class EvalConfig:
     bootstrap: int = 2000
 
     def __post_init__(self) -> None:
-        _one_of("--split", self.split, ("test", "val"))
-        _one_of("--occlusion-source", self.source, ("oracle",))
+        one_of("--split", self.split, ("test", "val"))
+        one_of("--occlusion-source", self.source, ("oracle",))
         _within("--share", self.share, 0, 0.999)
         _within("--bootstrap", self.bootstrap, 100, 100_000)
 
@@ -251,7 +251,8 @@ class Settings:
         _within("--seed", self.seed, 0, 2**31)
 
 
-def _one_of(option: str, value: str, choices: tuple[str, ...]) -> None:
+def one_of(option: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise UsageError unless `value` is one of `choices`; the line names the option and the choices."""
     if value not in choices:
         raise UsageError(f"{option} {value} is unknown: choose from {', '.join(choices)}")
 

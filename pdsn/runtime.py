@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import platform
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
+from pdsn.config import one_of
 from pdsn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ def start(device: str = "auto", precision: str = "auto") -> Accelerator:
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
-    _check("--device", device, DEVICES)
-    _check("--precision", precision, PRECISIONS)
+    one_of("--device", device, DEVICES)
+    one_of("--precision", precision, PRECISIONS)
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device in available and not available[device]:
         raise UsageError(f"--device {device}: this machine has none that torch can use; try --device cpu")
@@ -66,13 +66,3 @@ def cpu_has_bf16() -> bool:
 def precision_of(accelerator: Accelerator) -> str:
     """The precision in use, "fp32" or "bf16"."""
     return "bf16" if accelerator.mixed_precision == "bf16" else "fp32"
-
-
-def autocast(accelerator: Accelerator) -> AbstractContextManager[None]:
-    """Mixed precision for what runs inside; nothing changes at fp32."""
-    return accelerator.autocast()
-
-
-def _check(option: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UsageError(f"{option} {value} is unknown: choose from {', '.join(choices)}")

@@ -13,7 +13,7 @@ from stages.session import Session
 def main(session: Session, strategies: Sequence[str] | None) -> None:
     """Train the generators of some strategies (default LM2); those that are trained are left alone."""
     from pdsn.masks.controls import CONTROLS
-    from pdsn.masks.learning import generator_folder, train_generator
+    from pdsn.masks.learning import train_generator
 
     names = list(dict.fromkeys(strategies or ["LM2"]))
     for name in names:
@@ -27,11 +27,9 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
     config, seed = session.settings.masks, session.settings.seed
     todo = []
     for strategy in chosen:
-        for region in strategy.regions:
-            folder = generator_folder(
-                session.run.masks(strategy.name, region), config, strategy, region, base, seed
-            )
-            todo.append((strategy, region, folder, folder.open(force=session.force, replace_stale=True)))
+        for region, folder in session.generator_folders(strategy, base).items():
+            done = folder.open(force=session.force, replace_stale=True)
+            todo.append((strategy, region, folder, done))
     session.begin()
     table = Table(
         "strategy",

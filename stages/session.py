@@ -180,23 +180,31 @@ class Session:
         self.check_strategy(name)
         return self.strategy(self.settings.dictionary.regions if self.is_control(name) else name)
 
+    def generator_folders(self, strategy: Strategy, base: str) -> dict[str, TrainingFolder]:
+        """The generator folder of each region of a strategy, trained or not."""
+        from pdsn.masks.learning import generator_folder
+
+        return {
+            region: generator_folder(
+                self.run.masks(strategy.name, region),
+                self.settings.masks,
+                strategy,
+                region,
+                base,
+                self.settings.seed,
+            )
+            for region in strategy.regions
+        }
+
     def generators(self, name: str, base: str) -> dict[str, TrainingFolder]:
-        """The generator folder of each region; empty for a control.
+        """The trained generator of each region; none for a control.
 
         Raises:
             PdsnError: one is missing, or belongs to another base or region.
         """
-        from pdsn.masks.learning import generator_folder
-
         if self.is_control(name):
             return {}
-        strategy = self.strategy(name)
-        folders = {
-            region: generator_folder(
-                self.run.masks(name, region), self.settings.masks, strategy, region, base, self.settings.seed
-            )
-            for region in strategy.regions
-        }
+        folders = self.generator_folders(self.strategy(name), base)
         for folder in folders.values():
             folder.check()
         return folders

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import torch
@@ -39,7 +38,7 @@ class Encoder:
         """Maps of (N, 3, H, W) uint8 faces, batch by batch: (B, C, h, w) float32 on the device."""
         self.net.eval()
         for part in faces.split(self.batch):
-            with self._autocast():
+            with self.accelerator.autocast():
                 maps = self.net.features(part.to(self.device))
             yield maps.float().contiguous()
 
@@ -60,6 +59,3 @@ class Encoder:
     def embed_faces(self, faces: Tensor) -> Tensor:
         """Embeddings (N, E) float32 of faces, without keeping their maps."""
         return torch.cat([self.embed(maps) for maps in self.map_batches(faces)])
-
-    def _autocast(self) -> AbstractContextManager[None]:
-        return self.accelerator.autocast()

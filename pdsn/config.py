@@ -11,6 +11,7 @@ ALIGNMENTS = ("similarity", "box")
 FACE_CHOICES = ("centre", "largest")
 SMALLEST_SIDE, LARGEST_SIDE = 32, 512
 """Sides of a crop in pixels that `--size` may ask for."""
+ENCODERS = ("vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn")
 SMALLEST_FACE = 12
 """The first network of MTCNN sees 12 px squares: nothing smaller can be found."""
 
@@ -208,13 +209,51 @@ class DictionaryConfig:
 
 
 @dataclass(frozen=True)
+class SegmentConfig:
+    """The U-Net that finds what is covered, and its training.
+
+    Attributes:
+        encoder: the U-Net's encoder by its name in segmentation-models-pytorch, of the VGG family.
+        height: rows that the network sees; larger faces are reduced to it, its answer is enlarged again.
+        steps: of training, whatever the number of photos.
+        batch, lr: of the fixed schedule (AdamW, warm-up, cosine).
+        validations: how often the network is validated on the way; the best one is kept.
+        labels: "mask", the occluders' exact masks, or "difference" of photo and occluded photo, cleaned
+            by morphological opening and closing (Johnston & Ngxande, section 4.1).
+        init: "" for random weights, or "imagenet" for the encoder's.
+    """
+
+    encoder: str = "vgg16_bn"
+    height: int = 64
+    steps: int = 1500
+    batch: int = 16
+    lr: float = 1e-3
+    validations: int = 5
+    labels: str = "mask"
+    init: str = ""
+
+    def __post_init__(self) -> None:
+        one_of("--encoder", self.encoder, ENCODERS)
+        _within("--height", self.height, SMALLEST_SIDE, LARGEST_SIDE)
+        _within("--steps", self.steps, 1, 10_000_000)
+        _within("--batch", self.batch, 2, 65_536)
+        _within("--lr", self.lr, 1e-8, 100)
+        _within("segment.validations", self.validations, 1, 1000)
+        one_of("--labels", self.labels, ("mask", "difference"))
+        one_of("--init", self.init, ("", "imagenet"))
+
+
+@dataclass(frozen=True)
 class EvalConfig:
     """Recognition of the probes.
 
     Attributes:
         occlusions: rows of the table; "all" is every occlusion there is.
         split: the probes, "test" or "val".
-        source: where the covered pixels come from; "oracle" is the occluder's exact mask.
+        source: where the covered pixels come from: "segmenter", the U-Net, or "oracle", the occluder's
+            exact mask.
+        align: "clean" occludes the aligned face; "occluded" paints the original photo, then detects and
+            aligns, as it is outside the laboratory.
         share: a region counts as occluded when more than this share of it is covered.
         mirror: add the embedding of the mirror image (flip-sum).
         bootstrap: resamples behind each interval.
@@ -222,14 +261,16 @@ class EvalConfig:
 
     occlusions: tuple[str, ...] = ("all",)
     split: str = "test"
-    source: str = "oracle"
+    source: str = "segmenter"
+    align: str = "clean"
     share: float = 0.5
     mirror: bool = True
     bootstrap: int = 2000
 
     def __post_init__(self) -> None:
         one_of("--split", self.split, ("test", "val"))
-        one_of("--occlusion-source", self.source, ("oracle",))
+        one_of("--occlusion-source", self.source, ("segmenter", "oracle"))
+        one_of("--align", self.align, ("clean", "occluded"))
         _within("--share", self.share, 0, 0.999)
         _within("--bootstrap", self.bootstrap, 100, 100_000)
 
@@ -245,6 +286,7 @@ class Settings:
     regions: RegionsConfig = field(default_factory=RegionsConfig)
     masks: MaskConfig = field(default_factory=MaskConfig)
     dictionary: DictionaryConfig = field(default_factory=DictionaryConfig)
+    segment: SegmentConfig = field(default_factory=SegmentConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
 
     def __post_init__(self) -> None:

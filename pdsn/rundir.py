@@ -5,10 +5,12 @@ runs/<name>/
   run.json                  data, preset, settings in use, every command with versions and device
   data/                     the embedded people, or the photos that `pdsn run --photos` prepared
   base/                     the base CNN, see pdsn.artefact
-  cache/                    feature maps of the frozen base; safe to delete
+  cache/                    feature maps of the frozen base, scores of strangers; safe to delete
   masks/LM2/<region>/       a mask generator each, see pdsn.artefact
   dictionary/LM2.safetensors, LM2.json, LM2.png
-  eval/                     table.json, table.md, probes.csv, figures/
+  segmenter/                the U-Net that finds what is covered, see pdsn.artefact
+  eval/                     table.json, table.md, probes.csv, figures/; align-occluded/ the same again
+  identify/                 pictures of `identify` and `verify`
 ```
 """
 
@@ -25,7 +27,7 @@ from pdsn.files import write_text
 
 SYNTHETIC = "synthetic"
 FORMAT = 1
-OWN = ("run.json", "data", "base", "cache", "masks", "dictionary", "eval")
+OWN = ("run.json", "data", "base", "cache", "masks", "dictionary", "segmenter", "eval", "identify")
 """What lies in a run directory; a run that was killed at its start may have data before run.json."""
 
 
@@ -98,6 +100,11 @@ class RunDir:
     def cache(self) -> Path:
         """Feature maps."""
         return self.root / "cache"
+
+    @property
+    def segmenter(self) -> Path:
+        """The U-Net."""
+        return self.root / "segmenter"
 
     @property
     def eval(self) -> Path:

@@ -205,6 +205,8 @@ def _note(row: dict[str, float]) -> str:
     shown = [f"epoch {row['epoch']}", f"loss {row['loss']:.3f}"]
     if "val_rank1" in row:
         shown.append(f"val rank-1 {100 * row['val_rank1']:.1f} %")
+    elif "val_iou" in row:
+        shown.append(f"val IoU {row['val_iou']:.3f}")
     elif "val_loss" in row:
         shown.append(f"val loss {row['val_loss']:.3f}")
     return ", ".join(shown)

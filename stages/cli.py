@@ -12,6 +12,7 @@ import typer
 
 from pdsn import __version__
 from pdsn.errors import UsageError
+from stages import cli_people
 from stages.command import OneLineErrors, command
 from stages.session import Layer, Session, Shared
 
@@ -240,6 +241,46 @@ def build_dictionary(
     main(Session(shared, options), strategy)
 
 
+@command(app, "segment-train", TRAINING)
+def segment_train(
+    shared: Shared,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps of training, whatever the number of photos.")
+    ] = None,
+    batch: Batch = None,
+    lr: Rate = None,
+    encoder: Annotated[str | None, typer.Option(help="The U-Net's VGG encoder. Default vgg16_bn.")] = None,
+    height: Annotated[
+        int | None, typer.Option(help="Rows that the network sees; larger faces are reduced. Default 64.")
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="mask (the occluders' exact masks) or difference (of the photos, the paper's way)."
+        ),
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(metavar="imagenet", help="Start the encoder from ImageNet weights (a download)."),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Train the U-Net that finds what is covered.
+
+    [bold]Examples[/bold]
+
+    pdsn segment-train
+
+    pdsn segment-train --data data/lfw --run runs/lfw --steps 4000 --height 128
+    """
+    from stages.segment_train import main
+
+    options = _layer(
+        "segment", steps=steps, batch=batch, lr=lr, encoder=encoder, height=height, labels=labels, init=init
+    )
+    main(Session(shared, options, force=force))
+
+
 @command(app, "eval", RECOGNITION)
 def evaluate(
     shared: Shared,
@@ -247,13 +288,21 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="all, clean, forehead, eyes, nose, mouth, chin, nose+mouth+chin, random-block, or block:STRATEGY/REGION.",
+            help="all, clean, forehead, eyes, nose, mouth, chin, nose+mouth+chin, face-mask, sunglasses, scarf, cap, hand, random-block, face-mask-seen, sunglasses-seen, or block:STRATEGY/REGION.",
         ),
     ] = None,
     strategy: AnyStrategies = None,
     occlusion_source: Annotated[
         str | None,
-        typer.Option(help="Where the covered pixels come from: oracle, the occluders' exact masks."),
+        typer.Option(
+            help="Where the covered pixels come from: segmenter (the U-Net) or oracle (the occluders' exact masks)."
+        ),
+    ] = None,
+    align: Annotated[
+        str | None,
+        typer.Option(
+            help="clean (occlude the aligned face) or occluded (paint the photo, then detect and align)."
+        ),
     ] = None,
     split: Annotated[str | None, typer.Option(help="The probes: test or val.")] = None,
     share: Annotated[
@@ -269,13 +318,15 @@ def evaluate(
 
     pdsn eval --occlusion all
 
-    pdsn eval --occlusion eyes --occlusion chin --strategy LM2
+    pdsn eval --occlusion sunglasses --strategy LM2
+
+    pdsn eval --align occluded
     """
     from stages.evaluate import main
 
     options = _layer(
-        "eval", occlusions=None if occlusion is None else list(occlusion), source=occlusion_source, split=split,
-        share=share, mirror=mirror,
+        "eval", occlusions=None if occlusion is None else list(occlusion), source=occlusion_source, align=align,
+        split=split, share=share, mirror=mirror,
     )  # fmt: skip
     main(Session(shared, options), strategy)
 
@@ -292,6 +343,8 @@ def _size(text: str) -> list[int]:
         raise UsageError(f"--size {text} is not HEIGHTxWIDTH, such as 128x96")
     return [int(height), int(width)]
 
+
+cli_people.register(app)
 
 if __name__ == "__main__":
     app()

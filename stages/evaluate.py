@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from rich.table import Column, Table
 
+from pdsn.errors import PdsnError
+from pdsn.rundir import SYNTHETIC
 from stages.session import Session
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
-    from pdsn.occlusion.occluders import Occluder
     from pdsn.recognition.evaluation import Evaluation
+    from pdsn.recognition.probes import MakeProbes, Probes
     from pdsn.recognition.recogniser import PDSN
 
 
-def main(session: Session, strategies: Sequence[str] | None, *, skip_done: bool = False) -> None:
+def main(
+    session: Session,
+    strategies: Sequence[str] | None,
+    *,
+    skip_done: bool = False,
+    align: str | None = None,
+) -> None:
     """Evaluate some strategies (default: all that have a dictionary) beside no FDM, and print the table.
 
-    With `skip_done`, a table that was made from the same inputs and settings is printed again.
+    With `skip_done`, a table that was made from the same inputs and settings is printed again. `align`
+    takes the place of the setting.
     """
     from pdsn.artefact import describe, done_from, plain
     from pdsn.files import sha256_of
-    from pdsn.models.encoder import Encoder
-    from pdsn.occlusion.occluders import BANDS, find_occluder, make_occluders
-    from pdsn.progress import progress_bar
-    from pdsn.recognition.evaluation import NO_FDM, evaluate
-    from pdsn.recognition.recogniser import PDSN, MapMemory
-    from pdsn.recognition.report import write_report
+    from pdsn.occlusion.occluders import find_occluder, make_occluders
+    from pdsn.recognition.evaluation import NO_FDM
 
-    asked, seed, floor = session.settings.eval, session.settings.seed, session.settings.regions.floor
+    asked = session.settings.eval if align is None else replace(session.settings.eval, align=align)
+    seed, floor = session.settings.seed, session.settings.regions.floor
     names = list(dict.fromkeys(strategies)) if strategies else session.run.dictionaries()
     names = [name for name in names if name != NO_FDM]
     for name in names:
@@ -39,8 +48,10 @@ def main(session: Session, strategies: Sequence[str] | None, *, skip_done: bool 
     known = make_occluders(session.statistics, floor)
     wanted = [part for name in asked.occlusions for part in (known if name == "all" else [name])]
     occluders = {name: find_occluder(name, session.statistics, floor) for name in dict.fromkeys(wanted)}
+    photos = _photos(session) if asked.align == "occluded" else None
     model, base = session.base()
     dictionaries = {name: session.dictionary(name, base) for name in names}
+    segmenter = session.segmenter() if asked.source == "segmenter" else None
     session.begin()
     if not session.accelerator.is_main_process:
         return
@@ -53,75 +64,141 @@ def main(session: Session, strategies: Sequence[str] | None, *, skip_done: bool 
     }
     inputs = {"base": base, "data set": session.dataset.sha256}
     inputs |= {f"dictionary {name}": sha256_of(session.run.dictionary(name)) for name in names}
-    table = done_from(session.run.eval / "table.json", config, inputs) if skip_done else None
+    if segmenter is not None:
+        inputs["segmentation"] = session.segmenter_folder.sha256()
+    folder = session.run.eval if photos is None else session.run.eval / "align-occluded"
+    table = done_from(folder / "table.json", config, inputs) if skip_done else None
     if table is None:
+        from pdsn.models.encoder import Encoder
+        from pdsn.occlusion.occluders import BANDS
+        from pdsn.recognition.recogniser import PDSN, MapMemory
+        from pdsn.recognition.report import write_report
+
         memory = MapMemory(Encoder(model.net, session.accelerator), mirror=asked.mirror)
         recognisers = {NO_FDM: PDSN(memory, None, asked.share)}
         recognisers |= {name: PDSN(memory, dictionaries[name], asked.share) for name in names}
-
-        def regions(strategy: str, covered: Tensor) -> list[list[str]]:
-            return recognisers[strategy].region_names(covered)
-
-        with progress_bar("eval", len(occluders) * len(recognisers), "answers") as advance:
-            evaluation = evaluate(
-                session.dataset, recognisers, occluders, split=asked.split, seed=seed, describe=regions,
-                on_answer=lambda answer: advance(1, note=f"{answer.occlusion}, {answer.strategy}"),
-            )  # fmt: skip
+        find_covered = None if segmenter is None else segmenter.covered
+        evaluation = _evaluate(session, recognisers, occluders, photos, find_covered, folder / "figures")
         bands = [name for name in BANDS if name in occluders]
         table = {
             "records": evaluation.records(bootstrap=asked.bootstrap, seed=seed),
-            "segmentation": [],
+            "segmentation": [] if segmenter is None else evaluation.segmentation,
             "mean_gain": evaluation.mean_gains(bands, bootstrap=asked.bootstrap, seed=seed),
             "left_out": evaluation.left_out,
             **describe(config, inputs),
         }
-        _draw(session, evaluation, recognisers, occluders, table["records"])
-        write_report(session.run.eval, evaluation, table)
-    _show(session, table)
+        _draw(session, recognisers, table["records"], folder / "figures")
+        write_report(folder, evaluation, table)
+    _show(session, table, folder)
+
+
+def has_photos(session: Session) -> bool:
+    """Whether the original photos of the data set lie where they were prepared from."""
+    root = session.dataset.settings.get("photos")
+    return session.data != SYNTHETIC and root is not None and Path(root).is_dir()
+
+
+def _photos(session: Session) -> Path:
+    """The folder of original photos that the data set was prepared from.
+
+    Raises:
+        PdsnError: there are none, or they are gone.
+    """
+    root = session.dataset.settings.get("photos")
+    if has_photos(session):
+        return Path(str(root))
+    if session.data == SYNTHETIC or root is None:
+        raise PdsnError(
+            f"{session.dataset.root} has no original photos to paint on: take --align clean, or a data set "
+            "made by `pdsn prepare`"
+        )
+    raise PdsnError(
+        f"{root}, from which {session.dataset.root} was prepared, is gone: --align occluded paints on "
+        "the original photos; put them back, or take --align clean"
+    )
+
+
+def _evaluate(
+    session: Session,
+    recognisers: dict[str, PDSN],
+    occluders: dict[str, Any],
+    photos: Path | None,
+    find_covered: Callable[[Tensor], Tensor] | None,
+    figures: Path,
+) -> Evaluation:
+    """Ask every recogniser; a picture of each occlusion as it is done, by LM2 or else the last strategy."""
+    from pdsn.explain.figures import plot_probes
+    from pdsn.progress import progress_bar
+    from pdsn.recognition.evaluation import evaluate
+
+    shown = "LM2" if "LM2" in recognisers else list(recognisers)[-1]
+    dictionary = recognisers[shown].dictionary
+
+    def draw(evaluation: Evaluation, name: str, probes: Probes, covered: Tensor) -> None:
+        answer = evaluation.find(name, shown)
+        assert answer is not None
+        regions = None if dictionary is None else dictionary.strategy
+        file = name.replace("/", "-").replace(":", "-")
+        plot_probes(evaluation, answer, probes.faces, covered, regions, figures / f"probes-{file}.png")
+
+    asked = session.settings.eval
+    with progress_bar("eval", len(occluders) * len(recognisers), "answers") as advance:
+        return evaluate(
+            session.dataset, recognisers, occluders, split=asked.split,
+            make_probes=lambda rows: _probes(session, rows, photos),
+            find_covered=find_covered,
+            triggers=session.strategy("LM2"),
+            describe=lambda strategy, covered: recognisers[strategy].region_names(covered),
+            on_answer=lambda answer: advance(1, note=f"{answer.occlusion}, {answer.strategy}"),
+            on_occlusion=draw,
+        )  # fmt: skip
+
+
+def _probes(session: Session, rows: np.ndarray, photos: Path | None) -> MakeProbes:
+    from pdsn.config import PrepareConfig
+    from pdsn.data.detector import Detector
+    from pdsn.recognition.probes import PhotoProbes, aligned_probes
+
+    if photos is None:
+        return aligned_probes(session.dataset, rows, session.settings.seed)
+    made, default = session.dataset.settings, PrepareConfig()
+    detect = Detector(int(made.get("min_face", default.min_face)), str(session.accelerator.device))
+    return PhotoProbes(
+        session.dataset, rows, session.settings.seed, photos, detect,
+        align=str(made.get("align", default.align)), face=str(made.get("face", default.face)),
+    )  # fmt: skip
 
 
 def _draw(
-    session: Session,
-    evaluation: Evaluation,
-    recognisers: dict[str, PDSN],
-    occluders: dict[str, Occluder],
-    records: list[dict[str, Any]],
+    session: Session, recognisers: dict[str, PDSN], records: list[dict[str, Any]], folder: Path
 ) -> None:
-    """A grid of probes for each occlusion, by LM2 or else by the first strategy that there is."""
-    from pdsn.explain.figures import plot_probes, plot_regions, plot_table
-    from pdsn.occlusion.occluders import occlude
+    from pdsn.explain.figures import plot_regions, plot_table
 
-    folder, dataset = session.run.eval / "figures", session.dataset
-    shown = "LM2" if "LM2" in recognisers else list(recognisers)[-1]
-    dictionary = recognisers[shown].dictionary
-    for name, occluder in occluders.items():
-        answer = evaluation.find(name, shown)
-        if answer is not None:
-            faces, _ = occlude(
-                occluder, dataset.tensor(answer.rows), dataset.landmarks[answer.rows],
-                seed=session.settings.seed, name=name, rows=answer.rows.tolist(),
-            )  # fmt: skip
-            strategy = None if dictionary is None else dictionary.strategy
-            file = name.replace("/", "-").replace(":", "-")
-            plot_probes(evaluation, answer, faces, strategy, folder / f"probes-{file}.png")
     plot_table(records, folder / "table.png")
     used = {r.dictionary.strategy.name: r.dictionary.strategy for r in recognisers.values() if r.dictionary}
     if used:
-        landmarks = dataset.landmarks[dataset.rows("train")]
+        landmarks = session.dataset.landmarks[session.dataset.rows("train")]
         plot_regions(list(used.values()), session.example_face(), landmarks, folder / "regions.png")
 
 
-def _show(session: Session, made: dict[str, Any]) -> None:
+def _show(session: Session, made: dict[str, Any], folder: Path) -> None:
     from pdsn.recognition.report import cell, heading, strategies_of, table_rows
 
     records, split = made["records"], made["config"]["split"]
-    title = f"Rank-1, % of {records[0]['probes']} {split} photos (distance to no FDM)"
-    table = Table("occlusion", title=title)
+    painted = ", photo painted before detection" if made["config"]["align"] == "occluded" else ""
+    title = f"Rank-1, % of {records[0]['probes']} {split} photos (distance to no FDM){painted}"
+    table = Table(Column("occlusion", no_wrap=True), title=title)
     for name in strategies_of(records):
         table.add_column(heading(name), justify="right")
     for occlusion, row in table_rows(records):
         table.add_row(occlusion, *(cell(record) for record in row))
     session.console.print(table)
+    if made["segmentation"]:
+        session.console.print(_segmentation(made["segmentation"]))
+    missed = {record["occlusion"]: record["missed"] for record in records if record["missed"]}
+    if missed:
+        shown = ", ".join(f"{name} {count}" for name, count in missed.items())
+        session.say(f"no face found any more, counted as errors: {shown}")
     for name, gain in made["mean_gain"].items():
         low, high = gain["ci95"]
         session.say(
@@ -130,4 +207,18 @@ def _show(session: Session, made: dict[str, Any]) -> None:
         )
     if made["left_out"]:
         session.say(f"left out: {made['left_out']} {split} photos of people without a gallery photo")
-    session.say(f"table, probes and pictures: {session.run.eval}")
+    session.say(f"table, probes and pictures: {folder}")
+
+
+def _segmentation(records: list[dict[str, Any]]) -> Table:
+    table = Table(Column("occlusion", no_wrap=True), title="What the segmentation found")
+    for heading in ("foreground IoU", "pixels told right", "trigger a region", "by the exact mask"):
+        table.add_column(heading, justify="right")
+    for r in records:
+        shares = (r["pixel_accuracy"], r["triggered"], r["triggered_exact"])
+        table.add_row(
+            r["occlusion"],
+            "-" if r["iou"] is None else f"{r['iou']:.3f}",
+            *("-" if share is None else f"{100 * share:.1f} %" for share in shares),
+        )
+    return table

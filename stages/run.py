@@ -8,12 +8,12 @@ from pathlib import Path
 
 from pdsn.errors import UsageError
 from pdsn.rundir import SYNTHETIC
-from stages import base_train, build_dictionary, evaluate, mask_train, prepare
+from stages import base_train, build_dictionary, evaluate, mask_train, prepare, segment_train
 from stages.session import Session, Shared
 
 
 def main(shared: Shared, *, photos: Path | None, strategies: Sequence[str] | None, force: bool) -> None:
-    """Prepare (with `photos`), train base and masks, build dictionaries, evaluate."""
+    """Prepare (with `photos`), train base and masks, build dictionaries, train the segmentation, evaluate."""
     began = time.perf_counter()
     if photos is not None and shared.data == SYNTHETIC:
         raise UsageError("--photos and --data synthetic exclude each other: leave one out")
@@ -31,5 +31,10 @@ def main(shared: Shared, *, photos: Path | None, strategies: Sequence[str] | Non
     if learned:
         mask_train.main(session, learned)
     build_dictionary.main(session, names, skip_done=True)
+    if session.settings.eval.source == "segmenter":
+        segment_train.main(session)
     evaluate.main(session, names, skip_done=True)
+    # The honest case beside the usual one, wherever there are photos to paint on.
+    if session.settings.eval.align == "clean" and evaluate.has_photos(session):
+        evaluate.main(session, names, skip_done=True, align="occluded")
     session.say(f"run: done in {time.perf_counter() - began:.0f} s, everything is in {session.run.root}")

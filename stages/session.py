@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from pdsn.masks.pair_maps import PairMaps
     from pdsn.models.base import BaseModel
     from pdsn.occlusion.regions import LandmarkStatistics, Strategy
+    from pdsn.occlusion.segmenter import Segmenter
 
-REMEMBERED = ("seed", "prepare", "synthetic", "base", "regions", "masks", "dictionary")
+REMEMBERED = ("seed", "prepare", "synthetic", "base", "regions", "masks", "dictionary", "segment")
 """Settings that a run keeps once an option or a file has set them; those of `eval` hold for one call."""
 
 
@@ -223,6 +224,23 @@ class Session:
         if found.strategy != self.strategy(found.strategy.name):
             raise PdsnError(f"{path} was built for other regions: rebuild it with `{remake}`")
         return found
+
+    @cached_property
+    def segmenter_folder(self) -> TrainingFolder:
+        """The folder of the segmentation."""
+        from pdsn.occlusion.segmenter import segmenter_folder
+
+        return segmenter_folder(self.run.segmenter, self.settings.segment, self.dataset, self.settings.seed)
+
+    def segmenter(self) -> Segmenter:
+        """The trained segmentation.
+
+        Raises:
+            PdsnError: there is none, or it belongs to another data set.
+        """
+        from pdsn.occlusion.segmenter import load_segmenter
+
+        return load_segmenter(self.segmenter_folder, self.accelerator)
 
     def example_face(self) -> np.ndarray:
         """The mean training face (H, W, 3) uint8: a backdrop for pictures that shows nobody."""

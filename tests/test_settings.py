@@ -37,7 +37,10 @@ def test_later_layers_win_value_by_value():
         ("[base]\nlr = -1.0\n", "--lr -1.0 is out of range"),
         ("[base]\nlr = nan\n", "--lr nan is out of range"),
         ("[dictionary]\nstrategies = 'LM2'\n", "dictionary.strategies must be a list"),
-        ("[eval]\nsource = 'psychic'\n", "--occlusion-source psychic is unknown: choose from oracle"),
+        (
+            "[eval]\nsource = 'psychic'\n",
+            "--occlusion-source psychic is unknown: choose from segmenter, oracle",
+        ),
     ],
 )
 def test_bad_files_say_what_is_wrong_and_where(tmp_path, text, said):

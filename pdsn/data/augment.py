@@ -38,8 +38,20 @@ class Augmentation:
         Returns:
             (N, 3, H, W) float32 in 0 to 255.
         """
-        count, _, height, width = faces.shape
-        draws = torch.rand(7, count, generator=generator) * 2 - 1
+        draws = torch.rand(7, len(faces), generator=generator) * 2 - 1
+        return self.relight(self.move(faces, draws), draws)
+
+    def move(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Mirror, rotate, zoom and shift.
+
+        Args:
+            images: (N, C, H, W) of any kind; masks move as faces do.
+            draws: (7, N) in -1 to 1; the first five count here.
+
+        Returns:
+            (N, C, H, W) float32; what comes in over the edge repeats it.
+        """
+        count, channels, height, width = images.shape
         flip = torch.where(draws[0] < 2 * self.mirror - 1, -1.0, 1.0)
         angle = draws[1] * math.radians(self.rotate)
         scale = 1 + draws[2] * self.zoom
@@ -50,11 +62,14 @@ class Augmentation:
             torch.stack([flip * cosine, -aspect * sine, 2 * self.shift * draws[3]], dim=1),
             torch.stack([flip * sine / aspect, cosine, 2 * self.shift * draws[4]], dim=1),
         ]
-        theta = torch.stack(rows, dim=1).to(faces.device)
-        grid = F.affine_grid(theta, [count, 3, height, width], align_corners=False)
-        moved = F.grid_sample(
-            faces.float().contiguous(), grid, mode="bilinear", padding_mode="border", align_corners=False
+        theta = torch.stack(rows, dim=1).to(images.device)
+        grid = F.affine_grid(theta, [count, channels, height, width], align_corners=False)
+        return F.grid_sample(
+            images.float().contiguous(), grid, mode="bilinear", padding_mode="border", align_corners=False
         )
+
+    def relight(self, faces: Tensor, draws: Tensor) -> Tensor:
+        """Change brightness and contrast of (N, 3, H, W) faces by the last two of `draws`, see `move`."""
         gain, contrast = (1 + self.light * draws[5:7].to(faces.device))[:, :, None, None, None]
-        grey = moved.mean((1, 2, 3), keepdim=True)
-        return (((moved - grey) * contrast + grey) * gain).clamp_(0, 255)
+        grey = faces.mean((1, 2, 3), keepdim=True)
+        return (((faces - grey) * contrast + grey) * gain).clamp_(0, 255)

@@ -12,7 +12,7 @@ import numpy as np
 
 from pdsn.config import PrepareConfig
 from pdsn.data.detector import Detection
-from pdsn.data.faces import Detect, align_box, align_similarity, choose_face, detect_faces, sideways
+from pdsn.data.faces import Detect, choose_face, crop_face, detect_faces, sideways
 from pdsn.data.photos import Photo, PhotoFile, UnreadablePhotoError, read_photo
 from pdsn.files import atomic_path
 
@@ -115,10 +115,7 @@ def _align(
         return None
     face = choose_face(detections, (pixels.shape[0], pixels.shape[1]), config.face)
     try:
-        if config.align == "box":
-            crop, landmarks = align_box(pixels, face, config.size)
-        else:
-            crop, landmarks = align_similarity(pixels, face.landmarks, config.size)
+        crop, landmarks = crop_face(pixels, face, config.size, config.align)
     except ValueError:
         return None
     return face, crop, landmarks

@@ -17,6 +17,8 @@ SURE = 0.9
 SMALLEST_SCALE = 0.01
 """Crop pixels per photo pixel: a face 50 times as large as its crop is larger than any photo."""
 
+NO_FORM = "the landmarks do not form a face"
+
 Detect = Callable[[Sequence[np.ndarray]], list[list[Detection]]]
 """N photos (H, W, 3) uint8 of equal size -> the faces of each; `pdsn.data.detector.Detector` is one."""
 
@@ -83,6 +85,52 @@ def sideways(face: Detection) -> float:
     return float(abs(face.landmarks[:2, 0].mean() - (left + right) / 2) / (right - left))
 
 
+def similarity_matrix(landmarks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The least-squares similarity (Umeyama, 1991) that puts five landmarks on the template.
+
+    Args:
+        landmarks: (5, 2) x, y in pixels of the photo.
+        size: (h, w) of the crop in pixels.
+
+    Returns:
+        (3, 3) float64, photo to crop, in coordinates whose whole numbers are pixel edges.
+
+    Raises:
+        ValueError: the landmarks do not spread like a face's.
+    """
+    from skimage.transform import SimilarityTransform
+
+    if not np.isfinite(landmarks).all():
+        raise ValueError(NO_FORM)
+    # An estimate that fails is no transform: it is false, and has no parameters.
+    matrix = getattr(SimilarityTransform.from_estimate(landmarks, template(size)), "params", None)
+    if matrix is None or not np.isfinite(matrix).all():
+        raise ValueError(NO_FORM)
+    return matrix
+
+
+def crop_matrix(shape: tuple[int, ...], face: Detection, size: tuple[int, int], align: str) -> np.ndarray:
+    """(3, 3) float64, photo to crop, of `crop_face` on a photo of `shape` (H, W, …).
+
+    Raises:
+        ValueError: the face cannot be cropped.
+    """
+    if align == "similarity":
+        return similarity_matrix(face.landmarks, size)
+    low, high = _clipped_box(shape, face)
+    scale = np.array([size[1], size[0]]) / (high - low)
+    return np.array([[scale[0], 0, -low[0] * scale[0]], [0, scale[1], -low[1] * scale[1]], [0, 0, 1]])
+
+
+def crop_face(
+    photo: np.ndarray, face: Detection, size: tuple[int, int], align: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Crop a face by "similarity" or "box", see `align_similarity` and `align_box`."""
+    if align == "box":
+        return align_box(photo, face, size)
+    return align_similarity(photo, face.landmarks, size)
+
+
 def align_similarity(
     photo: np.ndarray, landmarks: np.ndarray, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -102,18 +150,10 @@ def align_similarity(
     Raises:
         ValueError: the landmarks do not spread like a face's.
     """
-    from skimage.transform import SimilarityTransform
-
-    refused = "the landmarks do not form a face"
-    if not np.isfinite(landmarks).all():
-        raise ValueError(refused)
-    # An estimate that fails is no transform: it is false, and has no parameters.
-    matrix = getattr(SimilarityTransform.from_estimate(landmarks, template(size)), "params", None)
-    if matrix is None or not np.isfinite(matrix).all():
-        raise ValueError(refused)
+    matrix = similarity_matrix(landmarks, size)
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
     if scale < SMALLEST_SCALE:
-        raise ValueError(refused)
+        raise ValueError(NO_FORM)
     height, width = size
     corners = np.array([[0, 0], [width, 0], [0, height], [width, height]])
     back = np.linalg.inv(matrix)
@@ -157,10 +197,15 @@ def align_box(photo: np.ndarray, face: Detection, size: tuple[int, int]) -> tupl
     Raises:
         ValueError: less than a pixel of the box lies in the photo.
     """
-    limits = np.array([photo.shape[1], photo.shape[0]], dtype=float)
-    low, high = np.clip(face.box[:2], 0, limits), np.clip(face.box[2:], 0, limits)
-    if not (high - low >= 1).all():
-        raise ValueError("the face box lies outside the photo")
+    low, high = _clipped_box(photo.shape, face)
     shape = (size[1], size[0])
     crop = Image.fromarray(photo).resize(shape, Image.Resampling.BICUBIC, box=(*low, *high))
     return np.asarray(crop), (face.landmarks - low) / (high - low) * shape
+
+
+def _clipped_box(shape: tuple[int, ...], face: Detection) -> tuple[np.ndarray, np.ndarray]:
+    limits = np.array([shape[1], shape[0]], dtype=float)
+    low, high = np.clip(face.box[:2], 0, limits), np.clip(face.box[2:], 0, limits)
+    if not (high - low >= 1).all():
+        raise ValueError("the face box lies outside the photo")
+    return low, high

@@ -133,7 +133,7 @@ def _make(
         _read_faces(paths, set(kept)),
         [described[row] for row in kept],
         config.size,
-        settings={**asdict(config), "photos": str(photos), "method": METHOD, "request": request},
+        settings={**asdict(config), "photos": str(photos.resolve()), "method": METHOD, "request": request},
         split_seed=config.split_seed,
         skipped=skipped,
     )

@@ -80,7 +80,12 @@ def plot_kept_share(dictionary: MaskDictionary, face: np.ndarray, path: Path) ->
 
 
 def plot_probes(
-    evaluation: Evaluation, answer: Answer, occluded: Tensor, strategy: Strategy | None, path: Path
+    evaluation: Evaluation,
+    answer: Answer,
+    occluded: Tensor,
+    covered: Tensor,
+    strategy: Strategy | None,
+    path: Path,
 ) -> None:
     """A grid of probes: the probe, its triggered regions, and the nearest gallery photo.
 
@@ -88,37 +93,49 @@ def plot_probes(
         evaluation: the table.
         answer: whose answers to show.
         occluded: (P, 3, H, W) uint8, the probes as the recogniser saw them.
+        covered: (P, H, W) bool, what was taken as covered; its outline is drawn.
         strategy: the regions to outline; None without an FDM.
         path: the PNG to write.
     """
     dataset = evaluation.dataset
     plain = evaluation.find(answer.occlusion, "none")
     chosen = _telling(answer, plain, 18)
-    columns = 6
+    height, width = occluded.shape[2:]
+    gap = max(width // 16, 1)
+    # One picture for the whole grid, not a drawing area for each probe: those take seconds.
+    across, down, columns = 2 * width + 3 * gap, round(1.16 * height), 6
     rows = -(-len(chosen) // columns)
-    canvas = _figure(2.6 * columns, 2.0 * rows)
-    canvas.suptitle(
-        f"{answer.occlusion}, {answer.strategy}: probe and nearest gallery photo "
-        "(green: right, red: wrong; outlined: regions taken as occluded; *: without the FDM it is the other way round)",
+    sheet = np.full((rows * down, columns * across, 3), 255, np.uint8)
+    canvas = _figure(2.6 * columns, 2.6 * columns * sheet.shape[0] / sheet.shape[1] + 0.3)
+    axes = canvas.subplots()
+    axes.set_axis_off()
+    axes.set_title(
+        f"{answer.occlusion}, {answer.strategy}: probe and nearest gallery photo (green: right, red: wrong; yellow: "
+        "regions taken as occluded, blue: pixels taken as covered; *: without the FDM it is the other way round)",
         fontsize=8,
     )
-    grid = canvas.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for axes, index in zip(grid.flat, chosen, strict=False):
+    for place, index in enumerate(chosen):
+        top, left = place // columns * down + down - height, place % columns * across + gap
         row, found = int(answer.rows[index]), int(answer.found[index])
-        probe = occluded[index].permute(1, 2, 0).numpy()
-        neighbour = np.asarray(dataset.faces[found])
-        gap = np.full((probe.shape[0], max(probe.shape[1] // 16, 1), 3), 255, np.uint8)
-        axes.imshow(np.concatenate([probe, gap, neighbour], axis=1))
+        sheet[top : top + height, left : left + width] = occluded[index].permute(1, 2, 0).numpy()
+        if found >= 0:
+            second = left + width + gap
+            sheet[top : top + height, second : second + width] = dataset.faces[found]
+        pixels = covered[index].numpy()
+        if pixels.any() and not pixels.all():
+            at = left + np.arange(width), top + np.arange(height)
+            axes.contour(*at, pixels, levels=[0.5], colors="#00d0ff", linewidths=0.6)
         for name in answer.regions[index]:
             if strategy is not None:
-                axes.add_patch(_outline(strategy.regions[name], "#f1c40f"))
+                axes.add_patch(_outline(strategy.regions[name], "#f1c40f", top, left))
         right = answer.ranks[index] == 1
         other = plain is not None and (plain.ranks[index] == 1) != right
-        people = dataset.people[dataset.labels[row]], dataset.people[dataset.labels[found]]
-        title = people[0] if right else f"{people[0]} → {people[1]}"
-        axes.set_title(f"{title}{' *' if other else ''}"[:44], fontsize=6, color=RIGHT if right else WRONG)
+        answered = dataset.people[dataset.labels[found]] if found >= 0 else "no face found"
+        person = dataset.people[dataset.labels[row]]
+        title = f"{person if right else f'{person} → {answered}'}{' *' if other else ''}"[:44]
+        colour = RIGHT if right else WRONG
+        axes.text(left + width + gap / 2, top - 1, title, fontsize=6, color=colour, ha="center", va="bottom")
+    axes.imshow(sheet)
     _save(canvas, path)
 
 
@@ -174,10 +191,11 @@ def _telling(answer: Answer, plain: Answer | None, count: int) -> list[int]:
     return [*changed, *others[: count - len(changed)]]
 
 
-def _outline(box: Any, colour: str) -> Any:
+def _outline(box: Any, colour: str, top: int = 0, left: int = 0) -> Any:
+    """A region's outline on a face whose first pixel is drawn at row `top` and column `left`."""
     from matplotlib.patches import Rectangle
 
-    corner = (box.left - 0.5, box.top - 0.5)
+    corner = (left + box.left - 0.5, top + box.top - 0.5)
     return Rectangle(corner, box.right - box.left, box.bottom - box.top, fill=False, ec=colour, lw=1.2)
 
 

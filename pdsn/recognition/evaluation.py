@@ -12,7 +12,9 @@ from torch import Tensor
 
 from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError
-from pdsn.occlusion.occluders import Occluder, occlude
+from pdsn.occlusion.labels import foreground_iou, pixel_accuracy
+from pdsn.occlusion.occluders import Occluder
+from pdsn.occlusion.regions import Strategy
 from pdsn.recognition.metrics import (
     best_per_person,
     bootstrap_interval,
@@ -20,6 +22,7 @@ from pdsn.recognition.metrics import (
     rank_rate_per_person,
     true_rank,
 )
+from pdsn.recognition.probes import MakeProbes, Probes
 from pdsn.recognition.recogniser import Recogniser
 
 NO_FDM = "none"
@@ -34,8 +37,8 @@ class Answer:
         occlusion, strategy: names.
         rows: (P,) rows of the probes in the data set.
         ranks: (P,) place of the true person, 1 for the nearest.
-        found: (P,) row of the nearest gallery photo.
-        cosine: (P,) its score.
+        found: (P,) row of the nearest gallery photo; -1 where no face was found in the probe.
+        cosine: (P,) its score; NaN where no face was found.
         regions: the regions that counted as occluded, for each probe.
         seconds: wall-clock time of the answers; maps that strategies share count for the first.
     """
@@ -52,10 +55,18 @@ class Answer:
 
 @dataclass
 class Evaluation:
-    """All answers of a table, in the order in which they were asked for."""
+    """All answers of a table, in the order in which they were asked for.
+
+    Attributes:
+        dataset: the faces.
+        answers: one for each occlusion and strategy.
+        segmentation: one record for each occlusion, how well the covered pixels were found.
+        left_out: probes whose person has no gallery photo.
+    """
 
     dataset: FaceDataset
     answers: list[Answer] = field(default_factory=list)
+    segmentation: list[dict[str, object]] = field(default_factory=list)
     left_out: int = 0
 
     def find(self, occlusion: str, strategy: str) -> Answer | None:
@@ -84,6 +95,7 @@ class Evaluation:
                 "rank1_per_person": rank_rate_per_person(answer.ranks, labels, 1),
                 "rank5_per_person": rank_rate_per_person(answer.ranks, labels, 5),
                 "ci95": list(bootstrap_interval(hits, draws=bootstrap, seed=seed)),
+                "missed": int((answer.found < 0).sum()),
             }
             plain = self.find(answer.occlusion, NO_FDM)
             if plain is not None and answer.strategy != NO_FDM:
@@ -115,28 +127,41 @@ class Evaluation:
         return found
 
 
+def _nothing(*told: object) -> None:
+    """What nobody asked to be told of."""
+    del told
+
+
 def evaluate(
     dataset: FaceDataset,
     recognisers: Mapping[str, Recogniser],
     occluders: Mapping[str, Occluder],
     *,
     split: str,
-    seed: int,
+    make_probes: Callable[[np.ndarray], MakeProbes],
+    find_covered: Callable[[Tensor], Tensor] | None,
+    triggers: Strategy,
     describe: Callable[[str, Tensor], list[list[str]]],
-    on_answer: Callable[[Answer], None] | None = None,
+    on_answer: Callable[[Answer], None] = _nothing,
+    on_occlusion: Callable[[Evaluation, str, Probes, Tensor], None] = _nothing,
 ) -> Evaluation:
     """Recognise the probes of a split under every occlusion with every recogniser.
 
-    The gallery is the training split. Probes whose person has no gallery photo are left out.
+    The gallery is the training split. Probes whose person has no gallery photo are left out. A probe in
+    which no face is found any more counts as an error.
 
     Args:
         dataset: the faces.
         recognisers: by strategy.
         occluders: by name.
         split: the probes, "test" or "val".
-        seed: of the occlusions; a photo's occlusion depends on it, the name and the photo alone.
+        make_probes: from the probes' rows to the maker of their occluded faces.
+        find_covered: the covered pixels (P, H, W) bool of faces (P, 3, H, W); None takes the exact ones.
+        triggers: regions by which the segmentation's "triggered" is counted.
         describe: the occluded regions' names of each probe, from strategy and covered pixels (P, H, W).
         on_answer: told of each answer as it comes.
+        on_occlusion: told of each occlusion when all have answered: the evaluation so far, the
+            occlusion's name, its probes and what was taken as covered (P, H, W).
 
     Raises:
         PdsnError: there is nobody to recognise.
@@ -153,27 +178,47 @@ def evaluate(
     faces = dataset.tensor(gallery)
     for recogniser in recognisers.values():
         recogniser.enrol(faces, people)
-    clean = dataset.tensor(known)
+    make = make_probes(known)
     for occlusion, occluder in occluders.items():
-        occluded, covered = occlude(
-            occluder, clean, dataset.landmarks[known], seed=seed, name=occlusion, rows=known.tolist()
-        )
+        asked = make(occlusion, occluder)
+        covered = asked.exact if find_covered is None else find_covered(asked.faces)
+        result.segmentation.append(_agreement(occlusion, asked, covered, triggers))
         for strategy, recogniser in recognisers.items():
             began = time.perf_counter()
-            scores = recogniser.scores(occluded, covered)
+            scores = recogniser.scores(asked.faces, covered)
             nearest = scores.max(1)
-            ranks = true_rank(best_per_person(scores, people, len(dataset.people)), labels)
+            ranks = true_rank(best_per_person(scores, people, len(dataset.people)), labels).cpu().numpy()
             answer = Answer(
                 occlusion,
                 strategy,
                 known,
-                ranks.cpu().numpy(),
-                gallery[nearest.indices.cpu().numpy()],
-                nearest.values.cpu().numpy(),
+                np.where(asked.found, ranks, len(dataset.people) + 1),
+                np.where(asked.found, gallery[nearest.indices.cpu().numpy()], -1),
+                np.where(asked.found, nearest.values.cpu().numpy(), np.nan),
                 describe(strategy, covered),
                 time.perf_counter() - began,
             )
             result.answers.append(answer)
-            if on_answer is not None:
-                on_answer(answer)
+            on_answer(answer)
+        on_occlusion(result, occlusion, asked, covered)
     return result
+
+
+def _agreement(occlusion: str, probes: Probes, covered: Tensor, triggers: Strategy) -> dict[str, object]:
+    """How well covered pixels were found in the probes that still show a face, means over photos."""
+    kept = torch.from_numpy(probes.found)
+    found, exact = covered[kept], probes.exact[kept]
+    return {
+        "occlusion": occlusion,
+        "photos": len(found),
+        "pixel_accuracy": _mean(pixel_accuracy(found, exact)),
+        # Photos that the occluder left clean have no foreground to find.
+        "iou": _mean(foreground_iou(found, exact)[exact.any(2).any(1)]),
+        "triggered": _mean(triggers.occluded(found).any(1)),
+        "triggered_exact": _mean(triggers.occluded(exact).any(1)),
+    }
+
+
+def _mean(values: Tensor) -> float | None:
+    """The mean of a vector; None of an empty one, which JSON can say and NaN it cannot."""
+    return float(values.float().mean()) if len(values) else None

@@ -37,11 +37,19 @@ class Recogniser(Protocol):
         """
         ...
 
+    def region_names(self, covered: Tensor) -> list[list[str]]:
+        """For each of (P, H, W) covered probes, the parts of the face that it is compared without.
+
+        Probes with equal answers are compared alike: they share a threshold.
+        """
+        ...
+
 
 class MapMemory:
     """Maps of faces and, for the flip-sum, of their mirror images; those of the last faces are kept.
 
-    The recognisers of one table share it: the trunk runs once for all strategies.
+    The recognisers of one table share it: the trunk runs once for all strategies. Faces that are needed
+    again and again, with others in between, can be kept for good (`keep`).
 
     Args:
         encoder: the base.
@@ -53,15 +61,37 @@ class MapMemory:
         self.mirror = mirror
         self._faces: Tensor | None = None
         self._views: list[Tensor] = []
+        self._kept: list[tuple[Tensor, list[Tensor]]] = []
+
+    def keep(self, faces: Tensor, views: list[Tensor] | None = None) -> list[Tensor]:
+        """Keep the maps of these very faces (the tensor itself) as long as the memory lives.
+
+        Args:
+            faces: (N, 3, H, W) uint8.
+            views: their maps as `views` returned them before, if they are known.
+
+        Returns:
+            The maps, see `views`.
+        """
+        made = self._look(faces) if views is None else [view.to(self.encoder.device) for view in views]
+        self._kept.append((faces, made))
+        return made
 
     def views(self, faces: Tensor) -> list[Tensor]:
         """Maps (N, C, h, w) of the faces and, with `mirror`, those of their mirror images."""
+        for kept, views in self._kept:
+            if kept is faces:
+                return views
         if self._faces is not faces:
-            self._views = [self.encoder.maps(faces)]
-            if self.mirror:
-                self._views.append(self.encoder.maps(faces.flip(3)))
+            self._views = self._look(faces)
             self._faces = faces
         return self._views
+
+    def _look(self, faces: Tensor) -> list[Tensor]:
+        views = [self.encoder.maps(faces)]
+        if self.mirror:
+            views.append(self.encoder.maps(faces.flip(3)))
+        return views
 
 
 class PDSN:

@@ -69,6 +69,23 @@ def markdown(records: list[Record]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def segmentation_markdown(records: list[Record]) -> str:
+    """How well the covered pixels were found: a row for each occlusion."""
+    lines = [
+        "| occlusion | photos with a face | pixels told right, % | foreground IoU | trigger a region, % | would by the exact mask, % |",
+        "|---" * 6 + "|",
+    ]
+    for r in records:
+        iou = "" if r["iou"] is None else f"{r['iou']:.3f}"
+        shares = (
+            "" if r[name] is None else f"{100 * r[name]:.{digits}f}"
+            for name, digits in (("pixel_accuracy", 2), ("triggered", 1), ("triggered_exact", 1))
+        )
+        accuracy, triggered, exact = shares
+        lines.append(f"| {r['occlusion']} | {r['photos']} | {accuracy} | {iou} | {triggered} | {exact} |")
+    return "\n".join(lines) + "\n"
+
+
 def write_report(folder: Path, evaluation: Evaluation, table: Record) -> None:
     """Write probes.csv, table.md and, last, table.json, each atomically.
 
@@ -86,11 +103,22 @@ def write_report(folder: Path, evaluation: Evaluation, table: Record) -> None:
     for answer in evaluation.answers:
         for index, row in enumerate(answer.rows):
             found = int(answer.found[index])
+            nearest = (
+                ("", "", "")
+                if found < 0
+                else (
+                    dataset.files[found],
+                    dataset.people[dataset.labels[found]],
+                    f"{answer.cosine[index]:.4f}",
+                )
+            )
             writer.writerow((
                 answer.occlusion, answer.strategy, dataset.files[row], dataset.people[dataset.labels[row]],
-                " ".join(answer.regions[index]), dataset.files[found], dataset.people[dataset.labels[found]],
-                f"{answer.cosine[index]:.4f}", int(answer.ranks[index]),
+                " ".join(answer.regions[index]), *nearest, int(answer.ranks[index]),
             ))  # fmt: skip
     write_text(folder / "probes.csv", stream.getvalue())
-    write_text(folder / "table.md", markdown(table["records"]))
+    text = markdown(table["records"])
+    if table["segmentation"]:
+        text += "\nSegmentation, means over photos.\n\n" + segmentation_markdown(table["segmentation"])
+    write_text(folder / "table.md", text)
     write_text(folder / "table.json", json.dumps(table, indent=2) + "\n")

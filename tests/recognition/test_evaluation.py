@@ -8,8 +8,9 @@ import torch
 from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError
 from pdsn.occlusion.occluders import Block, Nothing
-from pdsn.occlusion.regions import Box
+from pdsn.occlusion.regions import Box, Strategy
 from pdsn.recognition.evaluation import evaluate
+from pdsn.recognition.probes import Probes, aligned_probes
 from pdsn.recognition.report import cell, markdown, write_report
 
 
@@ -37,13 +38,18 @@ class Pixels:
 OCCLUDERS = {"clean": Nothing(), "top": Block((Box(0, 0, 40, 48),))}
 
 
-def table(dataset: FaceDataset, **recognisers):
+TRIGGERS = Strategy("LM2", (64, 48), {"top": Box(0, 0, 40, 48), "rest": Box(40, 0, 64, 48)}, {})
+
+
+def table(dataset: FaceDataset, find_covered=None, make_probes=None, **recognisers):
     return evaluate(
         dataset,
         recognisers,
         OCCLUDERS,
         split="test",
-        seed=0,
+        make_probes=make_probes or (lambda rows: aligned_probes(dataset, rows, 0)),
+        find_covered=find_covered,
+        triggers=TRIGGERS,
         describe=lambda name, covered: [["top"] for _ in covered],
     )
 
@@ -84,7 +90,7 @@ def test_answers_name_the_nearest_photo_and_the_rank_of_the_right_person(dataset
 def test_reports_agree_with_the_records(dataset, tmp_path):
     evaluation = table(dataset, none=Pixels(False), careful=Pixels(True))
     records = evaluation.records(bootstrap=200, seed=0)
-    write_report(tmp_path, evaluation, {"records": records})
+    write_report(tmp_path, evaluation, {"records": records, "segmentation": []})
     assert json.loads((tmp_path / "table.json").read_text())["records"] == json.loads(json.dumps(records))
     text = (tmp_path / "table.md").read_text()
     assert text == markdown(records)
@@ -108,3 +114,48 @@ def test_nobody_to_recognise_is_an_error(dataset):
 
     with pytest.raises(PdsnError, match="holds nobody of the gallery"):
         table(replace(dataset, split=np.full(len(dataset.files), "train")), none=Pixels(False))
+
+
+def test_covered_pixels_come_from_the_finder_and_are_compared_with_the_exact_ones(dataset):
+    def upper_half(faces):
+        found = torch.zeros(len(faces), 64, 48, dtype=torch.bool)
+        found[:, :32] = True
+        return found
+
+    careful = Pixels(True)
+    found = table(dataset, upper_half, none=Pixels(False), careful=careful)
+    exact = table(dataset, none=Pixels(False), careful=Pixels(True))
+    assert found.segmentation[0] == {
+        "occlusion": "clean", "photos": len(dataset.rows("test")), "pixel_accuracy": 0.5, "iou": None,
+        "triggered": 1.0, "triggered_exact": 0.0,
+    }  # fmt: skip
+    assert found.segmentation[1]["iou"] == pytest.approx(32 / 40)
+    assert found.segmentation[1]["pixel_accuracy"] == pytest.approx(56 / 64)
+    assert exact.segmentation[1]["iou"] == 1.0
+    ours, oracle = found.find("top", "careful"), exact.find("top", "careful")
+    assert not np.array_equal(ours.cosine, oracle.cosine), "the recogniser must be told what was found"
+
+
+def test_a_missed_face_is_an_error_of_every_recogniser(dataset, tmp_path):
+    def blind(rows):
+        maker = aligned_probes(dataset, rows, 0)
+
+        def make(name, occluder):
+            made = maker(name, occluder)
+            found = np.ones(len(rows), bool)
+            found[[0, 2]] = False
+            return Probes(made.faces, made.exact, found)
+
+        return make
+
+    evaluation = table(dataset, make_probes=blind, none=Pixels(False))
+    answer = evaluation.find("clean", "none")
+    assert answer.ranks[0] == len(dataset.people) + 1 and answer.found[2] == -1 and np.isnan(answer.cosine[0])
+    records = evaluation.records(bootstrap=200, seed=0)
+    assert records[0]["missed"] == 2
+    assert records[0]["rank5"] <= 1 - 2 / len(answer.rows)
+    assert evaluation.segmentation[0]["photos"] == len(answer.rows) - 2
+    write_report(tmp_path, evaluation, {"records": records, "segmentation": evaluation.segmentation})
+    with (tmp_path / "probes.csv").open() as stream:
+        missed = [row for row in csv.DictReader(stream) if not row["found_person"]]
+    assert len(missed) == 4 and {row["cosine"] for row in missed} == {""}

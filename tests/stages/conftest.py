@@ -29,6 +29,12 @@ epochs = 2
 batch = 16
 [dictionary]
 strategies = ["LM2", "random", "geometric", "difference", "relative"]
+[segment]
+encoder = "vgg11_bn"
+height = 32
+steps = 4
+batch = 4
+validations = 1
 [eval]
 bootstrap = 200
 """

@@ -40,7 +40,10 @@ def snapshot(root):
             ["eval", "--occlusion", "glasses"],
             "--occlusion glasses is unknown: choose from all, clean, forehead",
         ),
-        (["eval", "--occlusion-source", "magic"], "--occlusion-source magic is unknown: choose from oracle"),
+        (
+            ["eval", "--occlusion-source", "magic"],
+            "--occlusion-source magic is unknown: choose from segmenter, oracle",
+        ),
         (["eval", "--strategy", "LM9"], "--strategy LM9 is unknown"),
         (["prepare", "x", "--size", "128"], "--size 128 is not HEIGHTxWIDTH, such as 128x96"),
         (["prepare", "x"], "say where the data set goes: --data DIR"),

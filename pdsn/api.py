@@ -1,0 +1,318 @@
+"""Recognition from Python, in a few lines.
+
+```python
+from pdsn.api import load_run
+
+run = load_run("runs/lfw")                        # strategy="LM2", device="auto"
+people = run.enrol("team-photos")                 # a folder per person; run.enrol() for the run's own people
+for face in people.identify("meeting.jpg", fpr=0.01):
+    print(face.person or "unknown", face.cosine, face.covered)
+people.draw(people.identify("meeting.jpg"), "meeting-named.png")
+print(run.verify("a.jpg", "b.jpg").same)
+```
+
+What goes wrong raises `pdsn.errors.PdsnError`, with one line that says what to do; a photo that nobody can
+be looked for in raises its kind `PhotoError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from pdsn.artefact import load_tensors, save_tensors
+from pdsn.config import Settings, one_of
+from pdsn.data.dataset import FaceDataset
+from pdsn.data.detector import Detector
+from pdsn.data.faces import Detect
+from pdsn.errors import PdsnError, UsageError
+from pdsn.files import sha256_of
+from pdsn.masks.dictionary import MaskDictionary
+from pdsn.models.base import base_folder, load_base
+from pdsn.models.encoder import Encoder
+from pdsn.occlusion.regions import Box, LandmarkStatistics, make_strategy
+from pdsn.recognition.calibration import KeptScores, Strangers
+from pdsn.recognition.evaluation import NO_FDM
+from pdsn.recognition.gallery import Gallery, crop_settings, digest_of, own_gallery, read_gallery
+from pdsn.recognition.identification import IdentifiedFace, Identifier
+from pdsn.recognition.photo import Cover, PhotoError, SearchedPhoto, nothing_covered, search_photo
+from pdsn.recognition.recogniser import PDSN, MapMemory
+from pdsn.recognition.verification import Verification, Verifier
+from pdsn.rundir import SYNTHETIC, RunDir
+from pdsn.settings import build, load_preset, merge
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["IdentifiedFace", "IdentifiedPhoto", "People", "PhotoError", "Run", "Verification", "load_run"]
+
+SOURCES = ("segmenter", "none")
+"""Where the covered pixels of a new photo come from: the run's segmenter, or nothing is covered."""
+
+
+@dataclass(frozen=True)
+class IdentifiedPhoto:
+    """The faces of a photo with their answers, from left to right; iterate over it.
+
+    Attributes:
+        photo: the photo as it was searched.
+        faces: the answers, see `IdentifiedFace`.
+    """
+
+    photo: SearchedPhoto
+    faces: list[IdentifiedFace]
+
+    def __iter__(self) -> Iterator[IdentifiedFace]:
+        return iter(self.faces)
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+
+def load_run(
+    root: str | Path,
+    *,
+    strategy: str | None = None,
+    occlusion_source: str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    min_face: int | None = None,
+) -> Run:
+    """Open a finished run for recognition.
+
+    Args:
+        root: the run directory.
+        strategy: whose dictionary makes the FDM, "none" for no FDM; by default LM2, or else the only one.
+        occlusion_source: see `SOURCES`; by default the segmenter, or "none" for strategy "none".
+        device, precision: see `pdsn.runtime.start`.
+        min_face: edge in pixels of the smallest face looked for, in the photo reduced to at most 1024 px;
+            by default what the run's photos were prepared with.
+
+    Raises:
+        PdsnError: something that is needed is missing or does not belong together; the line says which
+            command makes it.
+    """
+    from pdsn.runtime import start
+
+    run = RunDir.open(Path(root))
+    about = run.about
+    settings = build(merge(load_preset(about["preset"]), about.get("settings", {}))) if about else Settings()
+    return Run(run, settings, start(device, precision), strategy, occlusion_source, min_face)
+
+
+class Run:
+    """A finished run, ready to recognise people; made by `load_run`, whose arguments these are.
+
+    Attributes:
+        strategy: name of the strategy in use, "none" for no FDM.
+        occlusion_source: where the covered pixels come from.
+    """
+
+    def __init__(
+        self,
+        run: RunDir,
+        settings: Settings,
+        accelerator: Accelerator,
+        strategy: str | None = None,
+        occlusion_source: str | None = None,
+        min_face: int | None = None,
+    ) -> None:
+        if not run.about:
+            raise PdsnError(f"{run.root} holds no run: make one with `pdsn run --run {run.root}`")
+        self._run, self._settings, self._accelerator = run, settings, accelerator
+        data = run.about["data"]
+        self.dataset = FaceDataset.load(run.data if data == SYNTHETIC else Path(data))
+        self._crop = crop_settings(self.dataset, min_face)
+        self.strategy = _strategy(run, strategy)
+        self.occlusion_source = occlusion_source or ("none" if self.strategy == NO_FDM else SOURCES[0])
+        one_of("--occlusion-source", self.occlusion_source, SOURCES)
+        folder = base_folder(run.base, settings.base, self.dataset, settings.seed)
+        model = load_base(folder)
+        self._base = folder.sha256()
+        self._dictionary = self._load_dictionary()
+        self._cover = self._load_cover()
+        self._memory = MapMemory(Encoder(model.net, accelerator), mirror=settings.eval.mirror)
+
+    def enrol(
+        self, folder: str | Path | None = None, *, on_progress: Callable[[int, int], None] | None = None
+    ) -> People:
+        """Take a gallery.
+
+        Args:
+            folder: a folder of photos per person, whom the base need never have seen; None for the
+                training photos of the run's own people.
+            on_progress: told the photos done and the photos in all.
+
+        Raises:
+            PdsnError: nobody in the folder can be enrolled.
+        """
+        if folder is None:
+            gallery = own_gallery(self.dataset)
+            self._keep(gallery.faces)
+        else:
+            gallery = read_gallery(Path(folder), self._crop, self._detect, on_progress=on_progress)
+        identifier = Identifier(
+            self._recogniser(), gallery, self._strangers, self._cover, self._regions, self._scores
+        )
+        return People(self, gallery, identifier)
+
+    def verify(self, a: str | Path, b: str | Path, *, fpr: float = 0.01) -> Verification:
+        """Whether two photos show the same person; of several faces in a photo the largest counts.
+
+        Args:
+            a, b: the photos.
+            fpr: share of pairs of different people that may pass for the same, above 0 and below 1.
+
+        Raises:
+            PhotoError: one of them cannot be read or shows no face.
+        """
+        return self._verifier.verify(self.search(a), self.search(b), fpr)
+
+    def search(self, photo: str | Path) -> SearchedPhoto:
+        """Find and crop every face of a photo.
+
+        Raises:
+            PhotoError: it cannot be read or shows no face.
+        """
+        return search_photo(Path(photo), self._crop, self._detect)
+
+    def draw(self, answer: Verification, path: str | Path) -> None:
+        """Write the picture of a verification as PNG."""
+        from pdsn.explain.annotate import draw_verification, save_picture
+
+        save_picture(draw_verification(answer), Path(path))
+
+    @cached_property
+    def _detect(self) -> Detect:
+        return Detector(self._crop.min_face, str(self._accelerator.device))
+
+    @cached_property
+    def _strangers(self) -> Strangers:
+        strangers = Strangers.of(self.dataset)
+        self._keep(strangers.faces)
+        return strangers
+
+    @cached_property
+    def _verifier(self) -> Verifier:
+        return Verifier(self._recogniser(), self._strangers, self._cover, self._regions, self._scores)
+
+    @property
+    def _regions(self) -> dict[str, Box]:
+        return {} if self._dictionary is None else self._dictionary.strategy.regions
+
+    def _recogniser(self) -> PDSN:
+        return PDSN(self._memory, self._dictionary, self._settings.eval.share)
+
+    def _load_dictionary(self) -> MaskDictionary | None:
+        if self.strategy == NO_FDM:
+            return None
+        remake = f"pdsn build-dictionary --strategy {self.strategy}"
+        path = self._run.dictionary(self.strategy)
+        found = MaskDictionary.load(path, base=self._base, remake=remake)
+        landmarks = self.dataset.landmarks[self.dataset.rows("train")]
+        statistics = LandmarkStatistics.of(landmarks, self.dataset.size)
+        if found.strategy != make_strategy(found.strategy.name, statistics, self._settings.regions.floor):
+            raise PdsnError(f"{path} was built for other regions: rebuild it with `{remake}`")
+        return found
+
+    def _load_cover(self) -> Cover:
+        if self.occlusion_source == "none":
+            return nothing_covered
+        from pdsn.occlusion.segmenter import load_segmenter, segmenter_folder
+
+        folder = segmenter_folder(
+            self._run.segmenter, self._settings.segment, self.dataset, self._settings.seed
+        )
+        return load_segmenter(folder, self._accelerator).covered
+
+    def _made(self) -> tuple[object, ...]:
+        """What the maps of faces depend on besides the faces."""
+        return self._base, str(self._accelerator.mixed_precision), self._memory.mirror
+
+    @cached_property
+    def _scores(self) -> KeptScores:
+        masks = None if self._dictionary is None else sha256_of(self._run.dictionary(self.strategy))
+        made = (*self._made(), masks, self._settings.eval.share, self.dataset.sha256)
+        return KeptScores(self._run.cache, made)
+
+    def _keep(self, faces: Tensor) -> None:
+        """Keep the maps of faces that every call needs, on disk too: the trunk takes a minute for a gallery."""
+        digest = digest_of(repr((self._made(), tuple(faces.shape))), faces)
+        path = self._run.cache / f"views-{digest[:16]}.safetensors"
+        try:
+            stored, _ = load_tensors(path, "pdsn identify")
+            views = [stored[name] for name in sorted(stored)]
+        except PdsnError:
+            views = None
+        if views is None:
+            views = self._memory.keep(faces)
+            # A run that cannot be written to can be used all the same.
+            with suppress(OSError):
+                save_tensors(path, {f"view{n}": view.cpu() for n, view in enumerate(views)}, {})
+        else:
+            self._memory.keep(faces, views)
+
+
+class People:
+    """Enrolled people; made by `Run.enrol`.
+
+    Attributes:
+        gallery: who they are, and which photos were left out and why.
+    """
+
+    def __init__(self, run: Run, gallery: Gallery, identifier: Identifier) -> None:
+        self._run = run
+        self.gallery = gallery
+        self._identifier = identifier
+
+    def identify(self, photo: str | Path, *, fpr: float = 0.01) -> IdentifiedPhoto:
+        """Name every face of a photo, from left to right.
+
+        Args:
+            photo: the photo.
+            fpr: share of strangers who may be taken for somebody in the gallery, above 0 and below 1.
+
+        Raises:
+            PhotoError: it cannot be read or shows no face.
+            UsageError: `fpr` is out of range, or smaller than the run's strangers can tell.
+        """
+        self._identifier.check(fpr)
+        searched = self._run.search(photo)
+        return IdentifiedPhoto(searched, self._identifier.identify(searched, fpr))
+
+    def check(self, fpr: float) -> None:
+        """Raise UsageError unless the run's strangers can tell this false-positive rate."""
+        self._identifier.check(fpr)
+
+    def draw(self, answer: IdentifiedPhoto, path: str | Path) -> None:
+        """Write the annotated photo as PNG."""
+        from pdsn.explain.annotate import draw_identification, save_picture
+
+        save_picture(draw_identification(answer.photo, answer.faces, self.gallery), Path(path))
+
+
+def _strategy(run: RunDir, asked: str | None) -> str:
+    """The strategy asked for, or LM2, or the only one that has a dictionary."""
+    known = run.dictionaries()
+    if asked is not None:
+        if asked != NO_FDM and asked not in known:
+            there = f"this run has {', '.join([*known, NO_FDM])}"
+            raise UsageError(
+                f"--strategy {asked} has no dictionary ({there}): "
+                f"make it with `pdsn build-dictionary --strategy {asked} --run {run.root}`"
+            )
+        return asked
+    if "LM2" in known or len(known) == 1:
+        return "LM2" if "LM2" in known else known[0]
+    if known:
+        raise UsageError(f"{run.root} has several dictionaries: choose --strategy {' or '.join(known)}")
+    raise PdsnError(
+        f"{run.root} has no mask dictionary: make one with `pdsn build-dictionary --strategy LM2`, "
+        f"or take --strategy {NO_FDM}"
+    )

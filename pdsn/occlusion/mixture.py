@@ -1,0 +1,128 @@
+"""What the segmentation and an occlusion-aware base are trained on: a mixture of all occluders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdsn.occlusion.occluders import Nothing, Occluder
+from pdsn.occlusion.worn import KINDS, Worn
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A box or an ellipse of random place, size, colour and texture.
+
+    Attributes:
+        height: range of its height, as a share of the photo's.
+        width: likewise; (1, 1) makes a band across the photo.
+        white: probability of plain white, the colour of the bands that are tested.
+    """
+
+    height: tuple[float, float] = (0.12, 0.55)
+    width: tuple[float, float] = (0.2, 1.0)
+    white: float = 0.1
+
+    def __call__(self, image: Tensor, landmarks: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """See `Occluder`."""
+        del landmarks
+        rows, columns = image.shape[1:]
+        tall = min(max(round(rows * rng.uniform(*self.height)), 2), rows)
+        wide = min(max(round(columns * rng.uniform(*self.width)), 2), columns)
+        # It may reach over the edge by up to half: at the edge it is as likely as elsewhere.
+        top = int(rng.integers(-tall // 2, rows - tall // 2))
+        left = 0 if wide == columns else int(rng.integers(-wide // 2, columns - wide // 2))
+        shape = np.ones((tall, wide), bool)
+        if wide < columns and rng.random() < 0.4:
+            y, x = np.mgrid[-1 : 1 : tall * 1j, -1 : 1 : wide * 1j]
+            shape = x**2 + y**2 <= 1
+        fill = np.full((tall, wide, 3), 255.0) if rng.random() < self.white else texture(tall, wide, rng)
+        covered = torch.zeros((rows, columns), dtype=torch.bool)
+        occluded = image.clone()
+        inside = slice(max(top, 0), top + tall), slice(max(left, 0), left + wide)
+        own = slice(max(-top, 0), rows - top), slice(max(-left, 0), columns - left)
+        cut = torch.from_numpy(shape[own])
+        covered[inside] = cut
+        painted = torch.from_numpy(fill[own].clip(0, 255).astype(np.uint8)).permute(2, 0, 1)
+        occluded[:, inside[0], inside[1]] = torch.where(cut, painted, occluded[:, inside[0], inside[1]])
+        return occluded, covered
+
+
+def texture(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
+    """A random surface (rows, columns, 3) float, about 0 to 255: plain, shaded, striped, chequered or rough."""
+    colour, other = rng.uniform(0, 256, (2, 3))
+    if rng.random() < 0.4:  # clothes, walls and paper are more often grey than a random colour is
+        colour, other = np.full(3, colour.mean()), np.full(3, other.mean())
+    y, x = np.mgrid[0:rows, 0:columns].astype(float)
+    angle, period = rng.uniform(0, np.pi), rng.uniform(3, 16)
+    along = (x * np.cos(angle) + y * np.sin(angle)) / period
+    across = (y * np.cos(angle) - x * np.sin(angle)) / period
+    share = {
+        0: lambda: np.zeros((rows, columns)),
+        1: lambda: (along - along.min()) / max(float(np.ptp(along)), 1e-6),
+        2: lambda: (along % 1 < 0.5).astype(float),
+        3: lambda: ((along % 1 < 0.5) ^ (across % 1 < 0.5)).astype(float),
+        4: lambda: _clouds(rows, columns, rng),
+    }[int(rng.choice(5, p=(0.4, 0.2, 0.12, 0.08, 0.2)))]()[..., None]
+    return colour * (1 - share) + other * share + rng.normal(0, rng.uniform(0, 12), (rows, columns, 1))
+
+
+def _clouds(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
+    coarse = torch.from_numpy(rng.random((1, 1, max(rows // 6, 2), max(columns // 6, 2))))
+    return torch.nn.functional.interpolate(coarse, (rows, columns), mode="bicubic")[0, 0].numpy().clip(0, 1)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """One of several occluders by chance, now and then two of them at once.
+
+    Attributes:
+        parts: occluders by name.
+        weights: probability of each.
+        twice: probability that a second one is laid over the first.
+    """
+
+    parts: Mapping[str, Occluder]
+    weights: Mapping[str, float]
+    twice: float = 0.1
+    _names: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_names", tuple(self.parts))
+
+    def __call__(self, image: Tensor, landmarks: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """See `Occluder`."""
+        occluded, covered = self._one(rng)(image, landmarks, rng)
+        if covered.any() and rng.random() < self.twice:
+            occluded, more = self._one(rng)(occluded, landmarks, rng)
+            covered = covered | more
+        return occluded, covered
+
+    def _one(self, rng: np.random.Generator) -> Occluder:
+        chances = np.array([self.weights[name] for name in self._names])
+        return self.parts[self._names[int(rng.choice(len(chances), p=chances / chances.sum()))]]
+
+
+def segmentation_occluders(split: str) -> dict[str, Occluder]:
+    """Every occlusion that the segmentation learns, with the worn styles of one split.
+
+    Args:
+        split: "train", "val" or "test".
+    """
+    return {
+        "clean": Nothing(),
+        **{kind: Worn(kind, split) for kind in KINDS},
+        "band": Patch((0.08, 0.4), (1.0, 1.0), white=0.4),
+        "block": Patch(),
+    }
+
+
+SEGMENTATION_WEIGHTS = {
+    "clean": 0.15, "face-mask": 0.16, "sunglasses": 0.16, "scarf": 0.08, "cap": 0.08, "hand": 0.08,
+    "band": 0.14, "block": 0.15,
+}  # fmt: skip
+"""How often each is seen in training."""

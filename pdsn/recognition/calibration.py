@@ -1,0 +1,126 @@
+"""Thresholds for "unknown" and "same": from the scores of people who are known to be somebody else.
+
+They come from the validation photos of the run, whose names are known. For identification each of them is
+asked about as a stranger: its highest cosine to the gallery **without its own person**. For verification
+pairs of photos of two different people count. Cosines under different feature-discarding masks (FDMs)
+cannot be compared, and an FDM does not remove all that an occlusion does: so the strangers are covered as
+the probe is, by a block of random grey over the same regions, and scored under the same FDM.
+
+The false-positive rate that is asked for remains an estimate. The strangers are strangers to the gallery,
+not to the base: a split per photo has trained it on other photos of everybody, so people it never saw may
+pass more often; a base trained on the split by person would give a cleaner estimate. And a mask or a scarf
+is no block of grey.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from pdsn import __version__
+from pdsn.data.dataset import FaceDataset
+from pdsn.errors import UsageError
+from pdsn.files import atomic_path
+from pdsn.occlusion.occluders import Block, occlude
+from pdsn.occlusion.regions import Box
+
+MOST_STRANGERS = 1000
+"""Validation photos behind a threshold; of more, as many spread evenly."""
+
+
+@dataclass(frozen=True)
+class Strangers:
+    """Photos of people with known names, from which thresholds are calibrated.
+
+    Attributes:
+        faces: (V, 3, H, W) uint8.
+        names: the person of each.
+    """
+
+    faces: Tensor
+    names: list[str]
+
+    @classmethod
+    def of(cls, dataset: FaceDataset) -> Strangers:
+        """The validation photos of a data set, at most `MOST_STRANGERS`."""
+        rows = dataset.rows("val")
+        if len(rows) > MOST_STRANGERS:
+            rows = rows[np.linspace(0, len(rows) - 1, MOST_STRANGERS).round().astype(int)]
+        return cls(dataset.tensor(rows), [dataset.people[label] for label in dataset.labels[rows]])
+
+    def covered(self, boxes: tuple[Box, ...]) -> Tensor:
+        """The photos (V, 3, H, W) with a block of random grey over some boxes, the same at every call."""
+        if not boxes:
+            return self.faces  # the tensor itself: its maps are kept
+        count = len(self.faces)
+        # A block needs no landmarks.
+        places = np.zeros((count, 5, 2), np.float32)
+        return occlude(Block(boxes, None), self.faces, places, seed=0, name="stranger", rows=range(count))[0]
+
+
+class KeptScores:
+    """Impostor scores, computed once for each way of being covered; on disk too where there is a folder.
+
+    Args:
+        folder: where files are kept, safe to delete; None for this process alone.
+        made: everything the scores depend on besides the key of each: base, dictionary, data set, precision.
+    """
+
+    def __init__(self, folder: Path | None = None, made: Sequence[object] = ()) -> None:
+        self.folder = folder
+        self.made = tuple(made)
+        self._known: dict[Hashable, np.ndarray] = {}
+
+    def get(self, key: Hashable, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        """The scores (n,) of a key, from memory, from disk, or computed."""
+        if key not in self._known:
+            self._known[key] = compute() if self.folder is None else self._from(self.folder, key, compute)
+        return self._known[key]
+
+    def _from(self, folder: Path, key: Hashable, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        digest = hashlib.sha256(repr((__version__, self.made, key)).encode()).hexdigest()
+        path = folder / f"scores-{digest[:16]}.npy"
+        with suppress(OSError, ValueError, EOFError):
+            return np.asarray(np.load(path, allow_pickle=False))
+        scores = compute()
+        # A run that cannot be written to can be used all the same.
+        with suppress(OSError), atomic_path(path) as temporary:
+            np.save(temporary, scores)
+        return scores
+
+
+def threshold_at(impostors: np.ndarray, fpr: float) -> float:
+    """The cosine that has to be passed: the m-th largest of n impostor scores, m = floor(fpr * (n + 1)).
+
+    At most m - 1 of the impostors lie above it, a share below `fpr`. A further impostor, drawn as these
+    were, passes it with a probability of at most m / (n + 1), thus of at most `fpr` (a conformal test).
+
+    Args:
+        impostors: (n,) scores.
+        fpr: false-positive rate, at least 1 / (n + 1) and below 1.
+    """
+    place = _place(fpr, len(impostors))
+    return float(np.partition(impostors, len(impostors) - place)[len(impostors) - place])
+
+
+def check_rate(fpr: float, count: int, what: str) -> None:
+    """Raise UsageError unless `count` impostor scores can tell a false-positive rate."""
+    if not 0 < fpr < 1:
+        raise UsageError(f"--fpr {fpr} is out of range: above 0 and below 1, such as 0.01")
+    if _place(fpr, count) < 1:
+        raise UsageError(
+            f"--fpr {fpr:g} is too small to be told by {count} {what}: "
+            f"at least {math.ceil(1e6 / (count + 1)) / 1e6:g}"
+        )
+
+
+def _place(fpr: float, count: int) -> int:
+    # 0.29 * 100 is 28.999…: what is whole on paper must stay whole.
+    return min(math.floor(fpr * (count + 1) + 1e-9), count)

@@ -1,0 +1,120 @@
+"""The commands about new photos: `pdsn identify` and `pdsn verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages.command import command
+from stages.session import Session, Shared
+
+PANEL = "Recognition"
+
+Strategy = Annotated[
+    str | None,
+    typer.Option(
+        "--strategy", metavar="NAME",
+        help="Whose dictionary makes the FDM; none for no FDM. Default LM2, or the only one there is.",
+    ),
+]  # fmt: skip
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--occlusion-source", metavar="NAME",
+        help="Where the covered pixels come from: segmenter (the U-Net) or none (nothing is covered). Default segmenter.",
+    ),
+]  # fmt: skip
+Rate = Annotated[
+    float,
+    typer.Option(
+        "--fpr", metavar="RATE",
+        help="Share of strangers who may pass for somebody; it sets the threshold, from the run's validation photos.",
+    ),
+]  # fmt: skip
+MinFace = Annotated[
+    int | None,
+    typer.Option(
+        "--min-face", metavar="PIXELS",
+        help="Edge of the smallest face looked for, in the photo reduced to at most 1024 pixels. Default: the run's.",
+    ),
+]  # fmt: skip
+Picture = Annotated[
+    Path | None,
+    typer.Option("--picture", metavar="PATH", help="Where the picture goes. Default: the run's identify/."),
+]
+Pictures = Annotated[bool, typer.Option("--draw/--no-draw", help="Draw the picture.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON alone on standard output.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands to the application."""
+    command(app, "identify", PANEL)(identify)
+    command(app, "verify", PANEL)(verify)
+
+
+def identify(
+    shared: Shared,
+    photos: Annotated[
+        list[Path], typer.Argument(metavar="PHOTO...", help="Photos; a folder stands for those in it.")
+    ],
+    gallery: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PHOTOS",
+            help="Who can be named: a folder per person, or a prepared data set. Default: the run's people.",
+        ),
+    ] = None,
+    strategy: Strategy = None,
+    occlusion_source: Source = None,
+    fpr: Rate = 0.01,
+    min_face: MinFace = None,
+    picture: Picture = None,
+    draw: Pictures = True,
+    json: Json = False,
+) -> None:
+    """Name every face of new photos, or say that nobody known is near enough.
+
+    [bold]Examples[/bold]
+
+    pdsn identify meeting.jpg --run runs/lfw
+
+    pdsn identify door/ --gallery team-photos --fpr 0.002 --json
+    """
+    from stages.identify import main
+
+    found = main(
+        Session(shared, {}), photos, gallery=gallery, strategy=strategy, source=occlusion_source, fpr=fpr,
+        min_face=min_face, picture=picture, pictures=draw, as_json=json,
+    )  # fmt: skip
+    if not found:
+        raise typer.Exit(1)
+
+
+def verify(
+    shared: Shared,
+    a: Annotated[Path, typer.Argument(metavar="A", help="A photo.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    strategy: Strategy = None,
+    occlusion_source: Source = None,
+    fpr: Rate = 0.01,
+    min_face: MinFace = None,
+    picture: Picture = None,
+    draw: Pictures = True,
+    json: Json = False,
+) -> None:
+    """Say whether two photos show the same person; of several faces the largest is compared.
+
+    [bold]Examples[/bold]
+
+    pdsn verify badge.jpg door.jpg --run runs/lfw
+
+    pdsn verify badge.jpg door.jpg --fpr 0.001 --json
+    """
+    from stages.verify import main
+
+    main(
+        Session(shared, {}), a, b, strategy=strategy, source=occlusion_source, fpr=fpr, min_face=min_face,
+        picture=picture, pictures=draw, as_json=json,
+    )  # fmt: skip

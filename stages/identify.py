@@ -1,0 +1,227 @@
+"""Stage `identify`: who is on new photos."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from pdsn.errors import PdsnError, UsageError
+from stages.session import Session
+
+if TYPE_CHECKING:
+    from pdsn.api import IdentifiedPhoto, People, Run
+
+ROWS = 20
+"""Faces of a photo that the table shows."""
+
+
+def main(
+    session: Session,
+    photos: Sequence[Path],
+    *,
+    gallery: Path | None,
+    strategy: str | None,
+    source: str | None,
+    fpr: float,
+    min_face: int | None,
+    picture: Path | None,
+    pictures: bool,
+    as_json: bool,
+) -> bool:
+    """Name the faces of some photos; a folder stands for the photos in it.
+
+    A photo that nobody can be looked for in is one line on standard error, and the others go on.
+
+    Returns:
+        Whether there was a face in any of them.
+    """
+    from pdsn.recognition.photo import PhotoError
+
+    paths = expand(photos)
+    if not session.accelerator.is_main_process:
+        return True
+    run = open_run(session, strategy, source, min_face)
+    targets = picture_paths(paths, picture, session.run.root / "identify") if pictures else {}
+    people = _enrol(run, gallery)
+    people.check(fpr)
+    answers: list[dict[str, Any]] = []
+    failed: list[dict[str, str]] = []
+    for path in paths:
+        try:
+            answer = people.identify(path, fpr=fpr)
+        except PhotoError as error:
+            failed.append({"photo": shown(path), "reason": str(error)})
+            complain("identify", str(error))
+            continue
+        if path in targets:
+            people.draw(answer, targets[path])
+        answers.append(
+            {
+                "photo": shown(path),
+                "picture": shown(targets[path]) if path in targets else None,
+                "faces": [face.as_dict() for face in answer],
+            }
+        )
+        if not as_json:
+            _show(session, answer, targets.get(path), fpr)
+    if as_json:
+        about = about_run(session, run, fpr) | {"gallery": people.gallery.as_dict()}
+        print_json({**about, "photos": answers, "failed": failed})
+    return bool(answers)
+
+
+def expand(photos: Sequence[Path]) -> list[Path]:
+    """The photos given, each once; a folder stands for the photos in it, sorted, not those in its sub-folders.
+
+    Raises:
+        PdsnError: a folder holds no photo.
+    """
+    from pdsn.data.photos import EXTENSIONS
+
+    found: list[Path] = []
+    for path in photos:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(
+            entry
+            for entry in path.iterdir()
+            if entry.is_file() and entry.suffix.lower() in EXTENSIONS and not entry.name.startswith(".")
+        )
+        if not inside:
+            raise PdsnError(
+                f"{shown(path)} is a folder without a photo: give photos, or a folder that holds some"
+            )
+        found += inside
+    return list(dict.fromkeys(found))
+
+
+def picture_paths(photos: Sequence[Path], asked: Path | None, default: Path) -> dict[Path, Path]:
+    """Where the annotated picture of each photo goes, never in the place of a photo that was given.
+
+    Args:
+        photos: the photos.
+        asked: a file for one photo, or a folder; None for `default`.
+        default: the folder for pictures nobody asked for by name.
+
+    Raises:
+        UsageError: one file was asked for several photos, or a photo itself.
+    """
+    if asked is not None and is_file_name(asked):
+        if len(photos) > 1:
+            raise UsageError(f"--picture {asked} is one file for {len(photos)} photos: give a folder")
+        check_picture(asked, photos)
+        return {photos[0]: asked}
+    taken = {path.resolve() for path in photos}
+    folder = default if asked is None else asked
+    targets = {}
+    for path in photos:
+        number, target = 2, folder / f"{path.stem}-identified.png"
+        while target.resolve() in taken:
+            target = folder / f"{path.stem}-identified-{number}.png"
+            number += 1
+        taken.add(target.resolve())
+        targets[path] = target
+    return targets
+
+
+def is_file_name(path: Path) -> bool:
+    """Whether --picture means a file, not a folder."""
+    return bool(path.suffix) and not path.is_dir()
+
+
+def check_picture(path: Path, photos: Sequence[Path]) -> None:
+    """Raise UsageError unless a picture can be written there without harm to the photos."""
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"--picture {path}: pictures are written as PNG, give a name that ends in .png")
+    if path.resolve() in {photo.resolve() for photo in photos}:
+        raise UsageError(f"--picture {path} is one of the photos: give another name")
+
+
+def open_run(session: Session, strategy: str | None, source: str | None, min_face: int | None) -> Run:
+    """The run of a session as `pdsn.api` has it."""
+    from pdsn.api import Run
+
+    return Run(session.run, session.settings, session.accelerator, strategy, source, min_face)
+
+
+def about_run(session: Session, run: Run, fpr: float) -> dict[str, Any]:
+    """What the JSON of both commands says of how the answers came about."""
+    return {
+        "format": 1,
+        "run": shown(session.run.root),
+        "strategy": run.strategy,
+        "occlusion_source": run.occlusion_source,
+        "fpr": fpr,
+    }
+
+
+def print_json(answer: dict[str, Any]) -> None:
+    """Print JSON, alone on standard output."""
+    print(json.dumps(answer, indent=2, allow_nan=False))
+
+
+def complain(command: str, line: str) -> None:
+    """A line on standard error about something that is left out."""
+    print(f"pdsn {command}: {' '.join(line.split())}", file=sys.stderr)
+
+
+def shown(path: Path) -> str:
+    """A path that can be printed whatever bytes it has on disk."""
+    from pdsn.recognition.gallery import readable
+
+    return readable(str(path))
+
+
+def _enrol(run: Run, folder: Path | None) -> People:
+    """Enrol the run's people, or those of a folder; say whom or what could not be."""
+    from pdsn.progress import progress_bar
+
+    if folder is None:
+        return run.enrol()
+    with progress_bar("gallery", 0, "photos") as advance:
+        done = 0
+
+        def report(now: int, total: int) -> None:
+            nonlocal done
+            advance(now - done, total=total)
+            done = now
+
+        people = run.enrol(folder, on_progress=report)
+    for file, reason in people.gallery.skipped:
+        complain("identify", f"gallery: {file} is left out: {reason}")
+    for person in people.gallery.left_out:
+        complain("identify", f"gallery: {person} cannot be named: no usable photo")
+    return people
+
+
+def _show(session: Session, answer: IdentifiedPhoto, picture: Path | None, fpr: float) -> None:
+    from rich.markup import escape
+
+    faces = answer.faces
+    count = f"{len(faces)} face{'s' * (len(faces) > 1)}"
+    title = f"{shown(answer.photo.path)}: {count}, {100 * fpr:g} % false positives"
+    table = Table(title=escape(title))
+    table.add_column("face", justify="right")
+    table.add_column("person")
+    table.add_column("cosine (threshold)", justify="right")
+    table.add_column("covered")
+    table.add_column("nearest people")
+    for number, face in enumerate(faces[:ROWS], 1):
+        table.add_row(
+            str(number),
+            escape(face.person or "unknown"),
+            f"{face.cosine:.3f} ({face.threshold:.3f})",
+            ", ".join(face.covered) or "-",
+            escape(", ".join(f"{match.person} {match.cosine:.2f}" for match in face.nearest)),
+        )
+    session.console.print(table)
+    if len(faces) > ROWS:
+        session.say(f"and {len(faces) - ROWS} more faces: --json has all")
+    if picture is not None:
+        session.say(f"picture: {escape(shown(picture))}")

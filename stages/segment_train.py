@@ -1,0 +1,41 @@
+"""Stage `segment-train`: the U-Net that finds what is covered."""
+
+from __future__ import annotations
+
+from rich.table import Table
+
+from stages.session import Session
+
+
+def main(session: Session) -> None:
+    """Train the segmentation, or say that it is trained; prints its validation figures."""
+    from pdsn.explain.figures import plot_training
+    from pdsn.occlusion.segment_training import train_segmenter
+    from pdsn.training import read_metrics
+
+    folder = session.segmenter_folder
+    done = folder.open(force=session.force)
+    triggers = session.strategy("LM2")
+    session.begin()
+    if done:
+        best = folder.best()
+        session.say(f"segmentation: trained already, {folder.model}")
+    else:
+        best = train_segmenter(
+            session.dataset, session.settings.segment, folder, session.accelerator,
+            session.settings.seed, triggers,
+        )  # fmt: skip
+        if session.accelerator.is_main_process:
+            plot_training(read_metrics(folder), folder.root / "training.png", "val_iou", "validation IoU")
+    table = Table("occlusion", title="Segmentation, validation photos and styles")
+    table.add_column("foreground IoU", justify="right")
+    table.add_column("pixels told right", justify="right")
+    for name in (key.removeprefix("accuracy ") for key in best if key.startswith("accuracy ")):
+        iou = best.get(f"iou {name}")
+        table.add_row(name, "-" if iou is None else f"{iou:.3f}", f"{100 * best[f'accuracy {name}']:.2f} %")
+    if session.accelerator.is_main_process:
+        session.console.print(table)
+    session.say(
+        f"segmentation: mean IoU {best['iou']:.3f}; {100 * best['triggered']:.1f} % of clean photos "
+        f"trigger a region -> {folder.model}"
+    )

@@ -1,0 +1,63 @@
+"""Stage `verify`: whether two photos show the same person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stages.identify import about_run, check_picture, complain, is_file_name, open_run, print_json, shown
+from stages.session import Session
+
+
+def main(
+    session: Session,
+    a: Path,
+    b: Path,
+    *,
+    strategy: str | None,
+    source: str | None,
+    fpr: float,
+    min_face: int | None,
+    picture: Path | None,
+    pictures: bool,
+    as_json: bool,
+) -> None:
+    """Compare the largest face of each photo and print the verdict."""
+    from rich.markup import escape
+
+    if not session.accelerator.is_main_process:
+        return
+    run = open_run(session, strategy, source, min_face)
+    target = _target(a, b, picture, session.run.root / "identify") if pictures else None
+    answer = run.verify(a, b, fpr=fpr)
+    for compared, count in zip(answer.photos, answer.faces, strict=True):
+        if count > 1:
+            complain("verify", f"{shown(compared.path)} shows {count} faces: the largest is compared")
+    if target is not None:
+        run.draw(answer, target)
+    if as_json:
+        print_json(
+            {
+                **about_run(session, run, fpr),
+                **answer.as_dict(),
+                "picture": None if target is None else shown(target),
+            }
+        )
+        return
+    verdict = "same person" if answer.same else "not shown to be the same person"
+    covered = ", ".join(answer.covered) or "nothing"
+    session.say(
+        f"{verdict}: cosine {answer.cosine:.3f}, threshold {answer.threshold:.3f} "
+        f"({100 * fpr:g} % of {answer.impostors} pairs of different people), covered: {covered}"
+    )
+    if target is not None:
+        session.say(f"picture: {escape(shown(target))}")
+
+
+def _target(a: Path, b: Path, asked: Path | None, default: Path) -> Path:
+    """Where the picture goes: a file or a folder that was asked for, else the default folder."""
+    if asked is not None and is_file_name(asked):
+        target = asked
+    else:
+        target = (default if asked is None else asked) / f"{a.stem}-{b.stem}-verified.png"
+    check_picture(target, (a, b))
+    return target

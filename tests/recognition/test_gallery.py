@@ -1,0 +1,121 @@
+"""Enrolling people: whom a folder gives, and what is left out and why."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pdsn.data.dataset import FaceDataset
+from pdsn.errors import PdsnError, UsageError
+from pdsn.recognition.gallery import Gallery, crop_settings, own_gallery, read_gallery
+from tests.conftest import make_dataset
+from tests.recognition.photos import PlainDetector, save_photo
+
+
+def read(folder: Path, dataset: FaceDataset) -> Gallery:
+    return read_gallery(folder, crop_settings(dataset), PlainDetector())
+
+
+@pytest.fixture
+def people(dataset: FaceDataset, tmp_path: Path) -> Path:
+    """Ann and Bob, with one photo and two."""
+    save_photo(tmp_path / "team/Ann/1.png", dataset.faces[0])
+    save_photo(tmp_path / "team/Bob/1.png", dataset.faces[12])
+    save_photo(tmp_path / "team/Bob/deeper/2.png", dataset.faces[13])
+    return tmp_path / "team"
+
+
+def test_a_folder_per_person(people, dataset):
+    gallery = read(people, dataset)
+    assert gallery.people == ["Ann", "Bob"]
+    assert gallery.labels.tolist() == [0, 1, 1]
+    assert gallery.files == ["Ann/1.png", "Bob/1.png", "Bob/deeper/2.png"]
+    assert (gallery.skipped, gallery.left_out) == ([], [])
+    assert tuple(gallery.faces.shape) == (3, 3, *dataset.size)
+    # The crop is the face that was pasted: aligned as the run's own faces are.
+    wanted = dataset.tensor([0, 12, 13]).float()
+    assert (gallery.faces.float() - wanted).abs().mean() < 12
+
+
+def test_what_cannot_be_used_is_skipped_with_its_reason(people, dataset):
+    (people / "Ann/broken.jpg").write_text("no photo")
+    save_photo(people / "Ann/empty.png")
+    shutil.copy(people / "Bob/1.png", people / "Bob/again.png")
+    (people / "Cid").mkdir()
+    save_photo(people / "Dan/nobody.png")
+    seen = []
+    gallery = read_gallery(
+        people, crop_settings(dataset), PlainDetector(), on_progress=lambda *now: seen.append(now)
+    )
+    assert gallery.people == ["Ann", "Bob"]
+    assert (
+        gallery.skipped
+        == [
+            ("Ann/broken.jpg", "cannot be read: not an image"),
+            ("Ann/empty.png", "no face found"),
+            ("Bob/again.png", "duplicate of Bob/1.png"),
+            ("Dan/nobody.png", "no face found"),
+        ]
+        or ("Bob/1.png", "duplicate of Bob/again.png") in gallery.skipped
+    )
+    assert gallery.left_out == ["Cid", "Dan"]
+    assert seen == [(7, 7)]
+    said = gallery.as_dict()
+    assert (said["people"], said["photos"], said["left_out"]) == (2, 3, ["Cid", "Dan"])
+
+
+def test_one_person_is_enough(people, dataset):
+    shutil.rmtree(people / "Bob")
+    assert read(people, dataset).people == ["Ann"]
+
+
+def test_nobody_at_all(tmp_path, dataset, people):
+    with pytest.raises(PdsnError, match="no such folder"):
+        read(tmp_path / "nowhere", dataset)
+    (tmp_path / "void").mkdir()
+    with pytest.raises(PdsnError, match="holds nothing: put the photos of each person in a folder"):
+        read(tmp_path / "void", dataset)
+    save_photo(tmp_path / "loose/a.png", dataset.faces[0])
+    with pytest.raises(PdsnError, match="1 photo but no sub-folder with photos"):
+        read(tmp_path / "loose", dataset)
+    with pytest.raises(PdsnError, match="is a file"):
+        read(people / "Ann/1.png", dataset)
+    save_photo(tmp_path / "faceless/Ann/1.png")
+    with pytest.raises(PdsnError, match=r"none of its 1 photos can be used \(Ann/1.png: no face found\)"):
+        read(tmp_path / "faceless", dataset)
+
+
+def test_a_run_directory_is_no_gallery(people, dataset):
+    (people / "run.json").write_text("{}")
+    with pytest.raises(UsageError, match="is a run directory: give a folder that holds a folder of photos"):
+        read(people, dataset)
+
+
+def test_a_prepared_data_set_of_the_same_crops_is_one(tmp_path, dataset):
+    same = make_dataset(tmp_path / "same", people=3, photos=4, seed=5)
+    gallery = read(tmp_path / "same", dataset)
+    assert len(gallery.files) == 12 and gallery.people == same.people
+    np.testing.assert_array_equal(gallery.faces, same.tensor(np.arange(12)))
+    make_dataset(tmp_path / "other", people=2, photos=4, size=(72, 54))
+    with pytest.raises(UsageError, match="holds faces of 72x54 aligned by similarity, the run's are 64x48"):
+        read(tmp_path / "other", dataset)
+
+
+def test_own_people_are_the_training_photos(dataset):
+    gallery = own_gallery(dataset)
+    rows = dataset.rows("train")
+    assert gallery.files == [dataset.files[row] for row in rows]
+    assert [gallery.people[label] for label in gallery.labels] == [
+        dataset.people[label] for label in dataset.labels[rows]
+    ]
+
+
+def test_crops_follow_the_data_set(dataset):
+    made = crop_settings(dataset)
+    assert (made.size, made.align, made.min_face) == ((64, 48), "similarity", 40)
+    assert crop_settings(dataset, 20).min_face == 20
+    with pytest.raises(UsageError, match="--min-face 3"):
+        crop_settings(dataset, 3)

@@ -1,0 +1,219 @@
+"""`pdsn identify` and `pdsn verify` as they are typed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pdsn import api
+from pdsn.data.dataset import FaceDataset
+from stages import identify as stage
+from tests.recognition.photos import PlainDetector, save_photo
+from tests.stages.conftest import Said, give
+from tests.stages.test_bad_input import snapshot
+
+
+@pytest.fixture(scope="module")
+def people(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished run that the tests of this module share, its pictures and maps included."""
+    return Path(shutil.copytree(finished, tmp_path_factory.mktemp("people") / "run"))
+
+
+@pytest.fixture(scope="module")
+def drawn(people: Path) -> FaceDataset:
+    return FaceDataset.load(people / "data")
+
+
+@pytest.fixture
+def photo(drawn: FaceDataset, tmp_path: Path) -> Path:
+    """A training photo of the first person, beside one of the third."""
+    rows = drawn.rows("train")
+    first, third = (rows[drawn.labels[rows] == person][0] for person in (0, 2))
+    return save_photo(tmp_path / "in" / "two.png", drawn.faces[first], drawn.faces[third])
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "Detector", PlainDetector)
+
+
+def ask(command: str, people: Path, *words: object) -> Said:
+    common = ("--run", people, "--device", "cpu", "--precision", "fp32", "--fpr", "0.2")
+    return give(command, *words, *common, "--occlusion-source", "none")
+
+
+def test_json_is_alone_on_standard_output(people, drawn, photo):
+    said = ask("identify", people, photo, "--json")
+    assert said.code == 0, said.err
+    answer = json.loads(said.out)
+    assert list(answer) == [
+        "format", "run", "strategy", "occlusion_source", "fpr", "gallery", "photos", "failed",
+    ]  # fmt: skip
+    assert (answer["strategy"], answer["occlusion_source"], answer["fpr"]) == ("LM2", "none", 0.2)
+    assert answer["gallery"]["source"] == "run" and answer["gallery"]["people"] == 6
+    (found,) = answer["photos"]
+    assert list(found) == ["photo", "picture", "faces"] and answer["failed"] == []
+    # They are in the gallery themselves.
+    assert [face["nearest"][0]["person"] for face in found["faces"]] == [drawn.people[0], drawn.people[2]]
+    assert all(len(face["nearest"]) == 5 and face["covered"] == [] for face in found["faces"])
+    assert Path(found["picture"]) == people / "identify/two-identified.png"
+    with Image.open(found["picture"]) as picture:
+        assert picture.format == "PNG" and picture.width > 500
+
+
+def test_the_table_shows_the_same(people, photo, tmp_path):
+    faces = json.loads(ask("identify", people, photo, "--json", "--no-draw").out)["photos"][0]["faces"]
+    target = tmp_path / "named.png"
+    said = ask("identify", people, photo, "--picture", target)
+    assert said.code == 0 and target.is_file()
+    assert "2 faces, 20 % false positives" in said.out and f"picture: {target}" in said.out
+    for face in faces:
+        assert f"{face['cosine']:.3f} ({face['threshold']:.3f})" in said.out
+
+
+def test_bad_photos_among_good_ones_are_reported_and_skipped(people, photo, tmp_path):
+    (tmp_path / "in/broken.jpg").write_text("no photo")
+    save_photo(tmp_path / "in/nobody.png")
+    (tmp_path / "clip.MP4").write_bytes(b"video")
+    said = ask("identify", people, tmp_path / "in", tmp_path / "clip.MP4", tmp_path / "nowhere.jpg", "--json")
+    assert said.code == 0
+    answer = json.loads(said.out)
+    assert [Path(found["photo"]).name for found in answer["photos"]] == ["two.png"]
+    lines = said.err.splitlines()
+    assert [line for line in lines if line.startswith("pdsn")] == [
+        f"pdsn identify: {failed['reason']}" for failed in answer["failed"]
+    ]
+    assert [failed["reason"].removeprefix(f"{failed['photo']}") for failed in answer["failed"]] == [
+        " cannot be read: not an image",
+        ": no face found",
+        " is a video, and only photos are read: extract frames first, for example with "
+        f"`ffmpeg -i {tmp_path / 'clip.MP4'} -vf fps=1 frame-%04d.png`",
+        " cannot be read: no such file",
+    ]
+
+
+def test_nothing_but_bad_photos_is_exit_code_1(people, tmp_path):
+    nobody = save_photo(tmp_path / "nobody.png")
+    said = ask("identify", people, nobody)
+    assert (said.code, said.out) == (1, "")
+    assert said.err == f"pdsn identify: {nobody}: no face found\n"
+    said = ask("identify", people, nobody, "--json")
+    assert said.code == 1 and json.loads(said.out)["photos"] == []
+
+
+def test_a_gallery_with_one_bad_photo(people, drawn, photo, tmp_path):
+    save_photo(tmp_path / "team/Ann/1.png", drawn.faces[drawn.rows("train")[0]])
+    save_photo(tmp_path / "team/Bob/1.png", drawn.faces[-1])
+    (tmp_path / "team/Bob/2.png").write_text("no photo")
+    (tmp_path / "team/Cid").mkdir()
+    said = ask("identify", people, photo, "--gallery", tmp_path / "team", "--json")
+    assert said.code == 0, said.err
+    assert "gallery: Bob/2.png is left out: cannot be read: not an image" in said.err
+    assert "gallery: Cid cannot be named: no usable photo" in said.err
+    answer = json.loads(said.out)
+    assert answer["gallery"] == {
+        "source": str(tmp_path / "team"), "people": 2, "photos": 2,
+        "skipped": [{"photo": "Bob/2.png", "reason": "cannot be read: not an image"}], "left_out": ["Cid"],
+    }  # fmt: skip
+    assert answer["photos"][0]["faces"][0]["nearest"][0]["person"] == "Ann"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "line"),
+    [
+        (["--gallery", "RUN"], 2, "is a run directory: give a folder that holds a folder of photos per person"),
+        (["--gallery", "EMPTY"], 1, "holds nothing: put the photos of each person in a folder"),
+        (["--gallery", "nowhere"], 1, "nowhere: no such folder"),
+        (["--strategy", "LM1"], 2, "--strategy LM1 has no dictionary (this run has LM2, difference"),
+        (["--fpr", "0.001"], 2, "--fpr 0.001 is too small to be told by"),
+        (["--fpr", "2"], 2, "--fpr 2.0 is out of range"),
+        (["--min-face", "5"], 2, "--min-face 5: must be a whole number of pixels from 12"),
+        (["--occlusion-source", "oracle"], 2, "--occlusion-source oracle is unknown: choose from segmenter, none"),
+        (["--picture", "PHOTO"], 2, "is one of the photos: give another name"),
+        (["--picture", "out.jpg"], 2, "pictures are written as PNG"),
+        (["EMPTY"], 1, "is a folder without a photo"),
+    ],
+)  # fmt: skip
+def test_bad_usage_is_one_line_and_writes_nothing(refused, people, photo, tmp_path, words, code, line):
+    (tmp_path / "empty").mkdir()
+    stands_for = {"RUN": people, "EMPTY": tmp_path / "empty", "PHOTO": photo}
+    before = snapshot(tmp_path)
+    words = [stands_for.get(word, word) for word in words]
+    given = ["identify", photo, "--run", people, "--device", "cpu", "--occlusion-source", "none", *words]
+    assert line in refused(code, *given)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_run_that_is_none(refused, photo, tmp_path):
+    line = refused(1, "identify", photo, "--run", tmp_path / "none")
+    assert f"holds no run: make one with `pdsn run --run {tmp_path / 'none'}`" in line
+    assert not (tmp_path / "none").exists()
+
+
+def test_without_a_segmenter_it_says_how_to_make_one(refused, people, photo, tmp_path):
+    bare = Path(shutil.copytree(people, tmp_path / "run"))
+    shutil.rmtree(bare / "segmenter", ignore_errors=True)
+    for command in (["identify", photo], ["verify", photo, photo]):
+        assert "make it with `pdsn segment-train`" in refused(1, *command, "--run", bare, "--device", "cpu")
+
+
+def test_the_segmenter_finds_what_is_covered(people, photo):
+    words = ("--run", people, "--device", "cpu", "--precision", "fp32", "--fpr", "0.2", "--no-draw", "--json")
+    said = give("identify", photo, *words)
+    assert said.code == 0, said.err
+    answer = json.loads(said.out)
+    assert answer["occlusion_source"] == "segmenter"
+    assert all(0 <= face["covered_share"] <= 1 for face in answer["photos"][0]["faces"])
+
+
+def test_pictures_never_take_the_place_of_a_photo(tmp_path):
+    a, b, c = (tmp_path / name for name in ("x/p.jpg", "y/p.png", "out/p-identified.png"))
+    targets = stage.picture_paths([a, b, c], tmp_path / "out", tmp_path / "default")
+    assert targets == {
+        a: tmp_path / "out/p-identified-2.png",
+        b: tmp_path / "out/p-identified-3.png",
+        c: tmp_path / "out/p-identified-identified.png",
+    }
+    with pytest.raises(Exception, match="is one file for 2 photos: give a folder"):
+        stage.picture_paths([a, b], tmp_path / "one.png", tmp_path)
+
+
+def test_a_crowd_is_cut_short_in_the_table_alone(people, drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "ROWS", 3)
+    crowd = save_photo(tmp_path / "crowd.png", *np.asarray(drawn.faces[:5]), scale=[1] * 5)
+    said = ask("identify", people, crowd, "--no-draw")
+    assert "5 faces" in said.out and "and 2 more faces: --json has all" in said.out
+    assert (
+        len(json.loads(ask("identify", people, crowd, "--no-draw", "--json").out)["photos"][0]["faces"]) == 5
+    )
+
+
+def test_verify(people, drawn, photo, tmp_path):
+    alone = save_photo(tmp_path / "alone.png", drawn.faces[drawn.rows("train")[0]], scale=[3])
+    said = ask("verify", people, alone, alone, "--json")
+    assert said.code == 0, said.err
+    answer = json.loads(said.out)
+    assert list(answer) == [
+        "format", "run", "strategy", "occlusion_source", "fpr",
+        "same", "cosine", "threshold", "impostors", "covered", "photos", "picture",
+    ]  # fmt: skip
+    assert answer["same"] is True and answer["cosine"] == pytest.approx(1, abs=1e-4)
+    assert Path(answer["picture"]) == people / "identify/alone-alone-verified.png"
+    assert Path(answer["picture"]).is_file()
+    said = ask("verify", people, photo, alone, "--picture", tmp_path / "pair.png")
+    assert said.code == 0 and (tmp_path / "pair.png").is_file()
+    assert f"pdsn verify: {photo} shows 2 faces: the largest is compared" in said.err
+    assert "cosine" in said.out and "pairs of different people" in said.out
+
+
+def test_verify_needs_two_photos_with_a_face(refused, people, photo, tmp_path):
+    nobody = save_photo(tmp_path / "nobody.png")
+    common = ("--run", people, "--device", "cpu", "--occlusion-source", "none")
+    assert "nobody.png: no face found" in refused(1, "verify", photo, nobody, *common)
+    assert "is a folder: give one photo" in refused(1, "verify", tmp_path, photo, *common)
+    assert "is one of the photos" in refused(2, "verify", photo, nobody, *common, "--picture", nobody)

@@ -1,0 +1,257 @@
+"""A few lines of Python: load a run, enrol, identify, verify."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pdsn import api
+from pdsn.api import load_run
+from pdsn.config import BaseConfig
+from pdsn.data.dataset import FaceDataset
+from pdsn.data.detector import Detection
+from pdsn.data.synthetic import draw_people, photo_of
+from pdsn.data.template import template
+from pdsn.errors import PdsnError, UsageError
+from pdsn.explain.annotate import MOST_CARDS, TALLEST, WIDEST
+from pdsn.masks.dictionary import MaskDictionary
+from pdsn.models.base import base_folder, load_base, train_base
+from pdsn.occlusion.regions import LandmarkStatistics, make_strategy
+from pdsn.recognition.identification import BATCH
+from pdsn.rundir import RunDir
+from pdsn.runtime import start
+from tests.conftest import make_dataset
+from tests.recognition.photos import PlainDetector, save_photo
+
+BASE = {"arch": "resnet18", "width": 8, "embedding": 32, "epochs": 12, "batch": 16, "dropout": 0.0}
+TEN = [f"person_{number:02d}" for number in range(10)]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> FaceDataset:
+    """Sixteen pattern people with twelve photos each."""
+    return make_dataset(tmp_path_factory.mktemp("sixteen"), people=16)
+
+
+@pytest.fixture(scope="module")
+def trained(dataset: FaceDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on the sixteen, with a dictionary that keeps half of the features at random."""
+    run = RunDir(tmp_path_factory.mktemp("api") / "run")
+    run.remember({}, data=str(dataset.root), preset="demo", settings={"base": BASE})
+    folder = base_folder(run.base, BaseConfig(**BASE), dataset, 0)
+    folder.open()
+    train_base(dataset, BaseConfig(**BASE), folder, start("cpu", "fp32"), 0)
+    landmarks = dataset.landmarks[dataset.rows("train")]
+    strategy = make_strategy("LM2", LandmarkStatistics.of(landmarks, dataset.size), 0.57)
+    shape = (len(strategy.regions), *load_base(folder).net.map_shape)
+    kept = torch.rand(shape, generator=torch.Generator().manual_seed(0)) > 0.3
+    MaskDictionary(strategy, kept.float(), kept, folder.sha256()).save(run.dictionary("LM2"))
+    return run.root
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "Detector", PlainDetector)
+
+
+@pytest.fixture(scope="module")
+def others() -> np.ndarray:
+    """Fourteen people the base never saw, ten for the gallery and four strangers: three photos each, in order."""
+    rng = np.random.default_rng(77)
+    faces = []
+    for _ in range(14):
+        pattern = np.kron(rng.uniform(30, 225, (8, 6, 3)), np.ones((8, 8, 1)))
+        for _ in range(3):
+            moved = np.roll(pattern, rng.integers(-1, 2, 2), (0, 1)) * rng.uniform(0.95, 1.05)
+            faces.append(np.clip(moved + rng.normal(0, 8, pattern.shape), 0, 255).astype(np.uint8))
+    return np.stack(faces)
+
+
+@pytest.fixture(scope="module")
+def team(others: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the ten, two photos each."""
+    root = tmp_path_factory.mktemp("team")
+    for person, name in enumerate(TEN):
+        for photo in range(2):
+            save_photo(root / name / f"{photo}.png", others[3 * person + photo])
+    return root
+
+
+@pytest.fixture
+def run(trained: Path) -> api.Run:
+    return load_run(trained, occlusion_source="none", device="cpu", precision="fp32")
+
+
+def test_ten_people_whom_the_base_never_saw(run, team, others, tmp_path):
+    people = run.enrol(team)
+    assert people.gallery.people == TEN
+    named = []
+    for person in range(10):
+        path = save_photo(tmp_path / f"{person}.png", others[3 * person + 2])
+        (face,) = people.identify(path, fpr=0.1)
+        named.append(face.person)
+        assert face.nearest[0].person == TEN[person] and len(face.nearest) == 5
+        assert -1 <= face.cosine <= 1 and face.impostors == 32
+    assert named == TEN
+
+
+def test_strangers_are_unknown_in_one_photo_with_people_who_are_not(run, team, others, tmp_path):
+    people = run.enrol(team)
+    rows = [2, 3 * 10, 3 * 11, 5, 3 * 12]  # person 0, two strangers, person 1, another stranger
+    answer = people.identify(save_photo(tmp_path / "group.png", *others[rows]), fpr=0.1)
+    assert [face.person for face in answer] == [TEN[0], None, None, TEN[1], None]
+    lefts = [face.found.box[0] for face in answer]
+    assert lefts == sorted(lefts)
+    people.draw(answer, tmp_path / "out" / "named.png")
+    with Image.open(tmp_path / "out/named.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_the_runs_own_people_name_their_test_photos(run, dataset, tmp_path):
+    people = run.enrol()
+    assert people.gallery.source == "run" and people.gallery.people == dataset.people
+    for row in dataset.rows("test")[::5]:
+        (face,) = people.identify(save_photo(tmp_path / "p.png", dataset.faces[row]), fpr=0.1)
+        assert face.nearest[0].person == dataset.people[dataset.labels[row]]
+
+
+def test_maps_are_kept_on_disk_and_answer_alike(run, trained, dataset, tmp_path):
+    photo = save_photo(tmp_path / "p.png", dataset.faces[dataset.rows("test")[0]])
+    first = run.enrol().identify(photo, fpr=0.1).faces[0].as_dict()
+    kept = sorted((trained / "cache").glob("views-*.safetensors"))
+    assert len(kept) == 2  # the gallery's and the strangers'
+    again = load_run(trained, occlusion_source="none", device="cpu", precision="fp32")
+    assert again.enrol().identify(photo, fpr=0.1).faces[0].as_dict() == first
+    assert sorted((trained / "cache").glob("views-*")) == kept
+    for path in (trained / "cache").iterdir():
+        path.write_bytes(b"damaged")
+    again = load_run(trained, occlusion_source="none", device="cpu", precision="fp32")
+    assert again.enrol().identify(photo, fpr=0.1).faces[0].as_dict() == first
+
+
+def test_verify(run, others, tmp_path):
+    a, b = (save_photo(tmp_path / f"a{n}.png", others[n]) for n in range(2))
+    c = save_photo(tmp_path / "c.png", others[6])
+    same, different = run.verify(a, b, fpr=0.02), run.verify(a, c, fpr=0.02)
+    assert same.same and not different.same
+    assert same.threshold == different.threshold
+    assert same.impostors == 32 * 31 // 2 - 16  # sixteen people with two validation photos each
+    run.draw(same, tmp_path / "pair.png")
+    assert (tmp_path / "pair.png").is_file()
+
+
+def test_the_largest_face_is_verified(run, others, tmp_path):
+    both = save_photo(tmp_path / "both.png", others[6], others[0], scale=(1, 3))
+    alone = save_photo(tmp_path / "alone.png", others[1])
+    answer = run.verify(both, alone, fpr=0.1)
+    assert answer.same and answer.faces == (2, 1)
+    assert answer.photos[0].faces[0].box[2] - answer.photos[0].faces[0].box[0] == 3 * 48
+
+
+def test_what_is_covered_decides_about_the_fdm_and_the_threshold(trained, team, others, tmp_path):
+    run = load_run(trained, occlusion_source="none", device="cpu", precision="fp32")
+    white = others[2].copy()
+    white[44:] = 255
+
+    def lower(faces: torch.Tensor) -> torch.Tensor:
+        return (faces == 255).all(1)
+
+    run._cover = lower
+    people = run.enrol(team)
+    before = set((trained / "cache").glob("scores-*.npy"))
+    clean, masked = people.identify(save_photo(tmp_path / "p.png", others[2], white), fpr=0.1)
+    assert clean.covered == [] and "mouth" in masked.covered and "eyes" not in masked.covered
+    assert masked.threshold != clean.threshold
+    assert masked.as_dict()["covered_share"] == pytest.approx(20 / 64, abs=0.05)  # soft edges
+    new = set((trained / "cache").glob("scores-*.npy")) - before
+    assert new, "what took a calibration is kept"
+    again = run.enrol(team)
+    again._identifier._strangers = None  # they are not asked again
+    assert [face.as_dict() for face in again.identify(tmp_path / "p.png", fpr=0.1)] == [
+        clean.as_dict(), masked.as_dict(),
+    ]  # fmt: skip
+    verified = run.verify(tmp_path / "p.png", save_photo(tmp_path / "q.png", white), fpr=0.1)
+    assert verified.covered == masked.covered
+
+
+def test_a_crowd_of_a_thousand_is_worked_on_in_batches(trained, team, tmp_path, monkeypatch):
+    class Crowd(PlainDetector):
+        def __call__(self, photos):
+            grid = [(x, y) for x in range(0, 1000, 25) for y in range(0, 625, 25)]
+            points = template((24, 18))
+            found = [
+                Detection(np.array([x, y, x + 18, y + 24.0]), 0.99, points + np.array([x, y]))
+                for x, y in grid
+            ]
+            return [
+                found if photo.shape[0] == 640 else super(Crowd, self).__call__([photo])[0]
+                for photo in photos
+            ]
+
+    monkeypatch.setattr(api, "Detector", Crowd)
+    run = load_run(trained, occlusion_source="none", device="cpu", precision="fp32")
+    sizes = []
+
+    def cover(faces: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(faces))
+        return torch.zeros((len(faces), *faces.shape[2:]), dtype=torch.bool)
+
+    run._cover = cover
+    people = run.enrol(team)
+    noise = np.random.default_rng(0).integers(0, 256, (640, 1024, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "crowd.png")
+    answer = people.identify(tmp_path / "crowd.png", fpr=0.1)
+    assert len(answer) == 1000 == sum(sizes) and max(sizes) == BATCH
+    people.draw(answer, tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as picture:
+        assert picture.width <= WIDEST + 100 and picture.height <= TALLEST + MOST_CARDS * 250
+
+
+def test_a_drawn_portrait_through_the_real_detector(trained, tmp_path, monkeypatch):
+    monkeypatch.undo()
+    person = next(iter(draw_people(1, seed=7)))
+    face, _ = photo_of(person, 0, 1, (256, 192), 7)
+    photo = np.full((400, 400, 3), 120, np.uint8)
+    photo[72:328, 104:296] = face
+    Image.fromarray(photo).save(tmp_path / "portrait.png")
+    run = load_run(trained, occlusion_source="none", device="cpu", precision="fp32")
+    (found,) = run.enrol().identify(tmp_path / "portrait.png", fpr=0.1)
+    left, top, right, bottom = found.found.box
+    assert 104 - 20 < left < right < 296 + 40 and 72 - 20 < top < bottom < 328 + 40
+    assert np.isfinite(found.cosine)
+
+
+def test_what_is_missing_is_said_with_the_command_that_makes_it(trained, tmp_path):
+    with pytest.raises(PdsnError, match="holds no run: make one with `pdsn run --run"):
+        load_run(tmp_path / "nowhere")
+    with pytest.raises(PdsnError, match="make it with `pdsn segment-train`"):
+        load_run(trained, device="cpu")
+    with pytest.raises(UsageError, match="--strategy LM1 has no dictionary .this run has LM2, none"):
+        load_run(trained, strategy="LM1", device="cpu")
+    with pytest.raises(UsageError, match="--occlusion-source oracle is unknown: choose from segmenter, none"):
+        load_run(trained, occlusion_source="oracle", device="cpu")
+    bare = Path(shutil.copytree(trained, tmp_path / "bare"))
+    shutil.rmtree(bare / "dictionary")
+    with pytest.raises(PdsnError, match="has no mask dictionary: make one with `pdsn build-dictionary"):
+        load_run(bare, device="cpu")
+    assert load_run(bare, strategy="none", device="cpu").occlusion_source == "none"
+    shutil.rmtree(bare / "base")
+    with pytest.raises(PdsnError, match="make it with `pdsn base-train`"):
+        load_run(bare, strategy="none", device="cpu")
+
+
+def test_rates_that_nobody_can_tell(run, team, others, tmp_path):
+    people = run.enrol(team)
+    photo = save_photo(tmp_path / "p.png", others[0])
+    with pytest.raises(UsageError, match="--fpr 0.01 is too small to be told by 32 .* at least 0.03"):
+        people.identify(photo, fpr=0.01)
+    for rate in (0.0, 1.0, -1.0, float("nan")):
+        with pytest.raises(UsageError, match="--fpr .* is out of range"):
+            people.identify(photo, fpr=rate)
+        with pytest.raises(UsageError, match="--fpr .* is out of range"):
+            run.verify(photo, photo, fpr=rate)

@@ -214,12 +214,15 @@ class Run:
             return None
         remake = f"pdsn build-dictionary --strategy {self.strategy}"
         path = self._run.dictionary(self.strategy)
-        found = MaskDictionary.load(path, base=self._base, remake=remake)
         landmarks = self.dataset.landmarks[self.dataset.rows("train")]
         statistics = LandmarkStatistics.of(landmarks, self.dataset.size)
-        if found.strategy != make_strategy(found.strategy.name, statistics, self._settings.regions.floor):
-            raise PdsnError(f"{path} was built for other regions: rebuild it with `{remake}`")
-        return found
+        floor = self._settings.regions.floor
+        return MaskDictionary.load(
+            path,
+            base=self._base,
+            regions_now=lambda name: make_strategy(name, statistics, floor),
+            remake=remake,
+        )
 
     def _load_cover(self) -> Cover:
         if self.occlusion_source == "none":

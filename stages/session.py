@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdsn.config import Settings
-from pdsn.errors import PdsnError, UsageError
+from pdsn.errors import UsageError
 from pdsn.rundir import SYNTHETIC, RunDir
 from pdsn.settings import Layer, build, load_file, load_preset, merge
 
@@ -220,10 +220,7 @@ class Session:
 
         remake = f"pdsn build-dictionary --strategy {name}"
         path = self.run.dictionary(name)
-        found = MaskDictionary.load(path, base=base, remake=remake)
-        if found.strategy != self.strategy(found.strategy.name):
-            raise PdsnError(f"{path} was built for other regions: rebuild it with `{remake}`")
-        return found
+        return MaskDictionary.load(path, base=base, regions_now=self.strategy, remake=remake)
 
     @cached_property
     def segmenter_folder(self) -> TrainingFolder:

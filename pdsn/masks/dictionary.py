@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,16 +62,19 @@ class MaskDictionary:
         save_tensors(path, {"mean": self.mean, "binary": self.binary}, {"dictionary": json.dumps(about)})
 
     @classmethod
-    def load(cls, path: Path, *, base: str, remake: str) -> MaskDictionary:
+    def load(
+        cls, path: Path, *, base: str, regions_now: Callable[[str], Strategy], remake: str
+    ) -> MaskDictionary:
         """Read a dictionary.
 
         Args:
             path: as written by `save`.
             base: sha256 of the base CNN it is to be used with.
+            regions_now: what a strategy's regions are on the data set it is to be used with.
             remake: the command that builds it, for messages.
 
         Raises:
-            PdsnError: missing, damaged, or built for another base.
+            PdsnError: missing, damaged, or built for another base or for other regions.
         """
         tensors, metadata = load_tensors(path, remake)
         try:
@@ -89,6 +92,8 @@ class MaskDictionary:
             ) from error
         if about["base"] != base:
             raise PdsnError(f"{path} belongs to another base: rebuild it with `{remake}`")
+        if strategy != regions_now(strategy.name):
+            raise PdsnError(f"{path} was built for other regions: rebuild it with `{remake}`")
         return cls(strategy, mean, binary, base)
 
 

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -57,10 +60,15 @@ def test_combining_is_the_and_of_the_occluded_regions_masks():
     assert torch.equal(made.combine(torch.tensor([True, True])), made.binary[0] & made.binary[1])
 
 
+def load(path: Path, base: str = "abc", strategy: Strategy | None = None) -> MaskDictionary:
+    now = strategy or dictionary().strategy
+    return MaskDictionary.load(path, base=base, regions_now=lambda name: now, remake="pdsn x")
+
+
 def test_round_trip(tmp_path):
     made = dictionary()
     made.save(tmp_path / "LM2.safetensors")
-    found = MaskDictionary.load(tmp_path / "LM2.safetensors", base="abc", remake="pdsn x")
+    found = load(tmp_path / "LM2.safetensors")
     assert found.strategy == made.strategy and found.base == "abc"
     assert torch.equal(found.binary, made.binary) and torch.equal(found.mean, made.mean)
 
@@ -70,7 +78,15 @@ def test_a_dictionary_of_another_base_says_what_rebuilds_it(tmp_path):
     with pytest.raises(
         PdsnError, match=r"LM2\.safetensors belongs to another base: rebuild it with `pdsn x`"
     ):
-        MaskDictionary.load(tmp_path / "LM2.safetensors", base="other", remake="pdsn x")
+        load(tmp_path / "LM2.safetensors", base="other")
+
+
+def test_a_dictionary_of_other_regions_says_what_rebuilds_it(tmp_path):
+    made = dictionary()
+    made.save(tmp_path / "LM2.safetensors")
+    moved = replace(made.strategy, regions={name: Box(0, 0, 1, 2) for name in made.strategy.regions})
+    with pytest.raises(PdsnError, match="was built for other regions: rebuild it with `pdsn x`"):
+        load(tmp_path / "LM2.safetensors", strategy=moved)
 
 
 @pytest.mark.parametrize("content", [b"", b"not safetensors at all", None])
@@ -79,7 +95,7 @@ def test_a_damaged_or_missing_dictionary_is_one_line(tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(PdsnError, match="`pdsn x`") as error:
-        MaskDictionary.load(path, base="abc", remake="pdsn x")
+        load(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 

@@ -1,4 +1,4 @@
-"""The commands about new photos: `pdsn identify` and `pdsn verify`."""
+"""The commands that recognise: `pdsn eval`, and `pdsn identify` and `verify` for new photos."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stages.command import command
+from stages.options import AnyStrategies, layer
 from stages.session import Session, Shared
 
 PANEL = "Recognition"
@@ -49,9 +50,59 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON alone on standard
 
 
 def register(app: typer.Typer) -> None:
-    """Add both commands to the application."""
+    """Add the commands to the application."""
+    command(app, "eval", PANEL)(evaluate)
     command(app, "identify", PANEL)(identify)
     command(app, "verify", PANEL)(verify)
+
+
+def evaluate(
+    shared: Shared,
+    occlusion: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="all, clean, forehead, eyes, nose, mouth, chin, nose+mouth+chin, face-mask, sunglasses, scarf, cap, hand, random-block, face-mask-seen, sunglasses-seen, or block:STRATEGY/REGION.",
+        ),
+    ] = None,
+    strategy: AnyStrategies = None,
+    occlusion_source: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the covered pixels come from: segmenter (the U-Net) or oracle (the occluders' exact masks)."
+        ),
+    ] = None,
+    align: Annotated[
+        str | None,
+        typer.Option(
+            help="clean (occlude the aligned face) or occluded (paint the photo, then detect and align)."
+        ),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="The probes: test or val.")] = None,
+    share: Annotated[
+        float | None, typer.Option(help="A region counts as occluded when more than this is covered.")
+    ] = None,
+    mirror: Annotated[
+        bool | None, typer.Option("--mirror/--no-mirror", help="Add the embedding of the mirror image.")
+    ] = None,
+) -> None:
+    """Recognise occluded test photos and print the table, one column per strategy.
+
+    [bold]Examples[/bold]
+
+    pdsn eval --occlusion all
+
+    pdsn eval --occlusion sunglasses --strategy LM2
+
+    pdsn eval --align occluded
+    """
+    from stages.evaluate import main
+
+    options = layer(
+        "eval", occlusions=None if occlusion is None else list(occlusion), source=occlusion_source, align=align,
+        split=split, share=share, mirror=mirror,
+    )  # fmt: skip
+    main(Session(shared, options), strategy)
 
 
 def identify(

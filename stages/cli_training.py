@@ -1,0 +1,175 @@
+"""The commands that train: `pdsn base-train`, `mask-train`, `build-dictionary` and `segment-train`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from stages.command import command
+from stages.options import AnyStrategies, Force, layer
+from stages.session import Session, Shared
+
+PANEL = "Training"
+
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training photos.")]
+Batch = Annotated[int | None, typer.Option(help="Photos a step, over all processes.")]
+Rate = Annotated[float | None, typer.Option("--lr", help="Largest learning rate.")]
+Floor = Annotated[
+    float | None,
+    typer.Option(
+        "--region-floor",
+        help="Least size of a landmark region, in units of the distance between the eyes; 0 is the paper's rule.",
+    ),
+]
+Strategies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--strategy", metavar="NAME", help="grid3x3, LM1, LM2 or LM2-split; several times for several."
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    command(app, "base-train", PANEL)(base_train)
+    command(app, "mask-train", PANEL)(mask_train)
+    command(app, "build-dictionary", PANEL)(build_dictionary)
+    command(app, "segment-train", PANEL)(segment_train)
+
+
+def base_train(
+    shared: Shared,
+    epochs: Epochs = None,
+    batch: Batch = None,
+    lr: Rate = None,
+    arch: Annotated[str | None, typer.Option(help="resnet34 or resnet18.")] = None,
+    width: Annotated[
+        int | None, typer.Option(help="Channels of the first stage; 64 is ResNet's own.")
+    ] = None,
+    stem: Annotated[str | None, typer.Option(help="standard (a map of 4x3 at 128x96) or fine (8x6).")] = None,
+    scale: Annotated[float | None, typer.Option(help="s of the large margin cosine loss.")] = None,
+    margin: Annotated[float | None, typer.Option(help="m of the large margin cosine loss.")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(
+            metavar="imagenet|FILE", help="Start the trunk from ImageNet weights or a safetensors file."
+        ),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Train the base CNN: ResNet34 with large margin cosine loss.
+
+    [bold]Examples[/bold]
+
+    pdsn base-train
+
+    pdsn base-train --data data/lfw --run runs/lfw --epochs 40
+
+    accelerate launch --num_processes 4 -m stages.cli base-train --data data/lfw --run runs/lfw
+    """
+    from stages.base_train import main
+
+    options = layer(
+        "base", epochs=epochs, batch=batch, lr=lr, arch=arch, width=width, stem=stem, scale=scale,
+        margin=margin, init=init,
+    )  # fmt: skip
+    main(Session(shared, options, force=force))
+
+
+def mask_train(
+    shared: Shared,
+    strategy: Strategies = None,
+    epochs: Epochs = None,
+    batch: Batch = None,
+    lr: Rate = None,
+    weight: Annotated[
+        float | None, typer.Option("--lambda", help="Weight of the difference beside the class loss.")
+    ] = None,
+    intensity: Annotated[
+        int | None, typer.Option(help="Grey level 0 to 255 of the blocks; -1 for random.")
+    ] = None,
+    region_floor: Floor = None,
+    force: Force = False,
+) -> None:
+    """Train one mask generator per region of a strategy, with the base frozen.
+
+    [bold]Examples[/bold]
+
+    pdsn mask-train --strategy LM2
+
+    pdsn mask-train --strategy LM1 --strategy grid3x3 --epochs 12
+    """
+    from stages.mask_train import main
+
+    options = layer("masks", epochs=epochs, batch=batch, lr=lr, weight=weight, intensity=intensity)
+    options |= layer("regions", floor=region_floor)
+    main(Session(shared, options, force=force), strategy)
+
+
+def build_dictionary(
+    shared: Shared,
+    strategy: AnyStrategies = None,
+    percentile: Annotated[
+        float | None,
+        typer.Option(
+            help="Drop the features below it. Default 25 for grid3x3, 20 for LM1, 30 for LM2 and the controls."
+        ),
+    ] = None,
+    regions: Annotated[
+        str | None, typer.Option(help="The strategy whose regions the controls use. Default LM2.")
+    ] = None,
+    region_floor: Floor = None,
+) -> None:
+    """Turn the trained generators into the dictionary of binary masks.
+
+    [bold]Examples[/bold]
+
+    pdsn build-dictionary --strategy LM2
+
+    pdsn build-dictionary --strategy difference --percentile 40
+    """
+    from stages.build_dictionary import main
+
+    options = layer("dictionary", percentile=percentile, regions=regions)
+    options |= layer("regions", floor=region_floor)
+    main(Session(shared, options), strategy)
+
+
+def segment_train(
+    shared: Shared,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps of training, whatever the number of photos.")
+    ] = None,
+    batch: Batch = None,
+    lr: Rate = None,
+    encoder: Annotated[str | None, typer.Option(help="The U-Net's VGG encoder. Default vgg16_bn.")] = None,
+    height: Annotated[
+        int | None, typer.Option(help="Rows that the network sees; larger faces are reduced. Default 64.")
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="mask (the occluders' exact masks) or difference (of the photos, the paper's way)."
+        ),
+    ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(metavar="imagenet", help="Start the encoder from ImageNet weights (a download)."),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Train the U-Net that finds what is covered.
+
+    [bold]Examples[/bold]
+
+    pdsn segment-train
+
+    pdsn segment-train --data data/lfw --run runs/lfw --steps 4000 --height 128
+    """
+    from stages.segment_train import main
+
+    options = layer(
+        "segment", steps=steps, batch=batch, lr=lr, encoder=encoder, height=height, labels=labels, init=init
+    )
+    main(Session(shared, options, force=force))

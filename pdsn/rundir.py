@@ -9,7 +9,8 @@ runs/<name>/
   masks/LM2/<region>/       a mask generator each, see pdsn.artefact
   dictionary/LM2.safetensors, LM2.json, LM2.png
   segmenter/                the U-Net that finds what is covered, see pdsn.artefact
-  eval/                     table.json, table.md, probes.csv, figures/; align-occluded/ the same again
+  eval/                     table.json, table.md, probes.csv, segmentation.csv, figures/
+                            align-occluded/: the same for photos painted before detection
   identify/                 pictures of `identify` and `verify`
 ```
 """

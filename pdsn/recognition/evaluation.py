@@ -53,6 +53,37 @@ class Answer:
     seconds: float
 
 
+@dataclass(frozen=True)
+class FoundPixels:
+    """How well the covered pixels of each probe were found; NaN where no face was found.
+
+    Attributes:
+        rows: (P,) rows of the probes in the data set.
+        accuracy: (P,) share of pixels told right.
+        iou: (P,) foreground intersection over union; NaN also where nothing is covered.
+        triggered: (P,) whether a region counts as occluded, bool.
+        triggered_exact: (P,) whether one would by the exact mask, bool.
+    """
+
+    rows: np.ndarray
+    accuracy: np.ndarray
+    iou: np.ndarray
+    triggered: np.ndarray
+    triggered_exact: np.ndarray
+
+    def record(self, occlusion: str) -> dict[str, object]:
+        """Means over the photos that show a face; None where there is nothing to average."""
+        seen = ~np.isnan(self.accuracy)
+        return {
+            "occlusion": occlusion,
+            "photos": int(seen.sum()),
+            "pixel_accuracy": _mean(self.accuracy[seen]),
+            "iou": _mean(self.iou[~np.isnan(self.iou)]),
+            "triggered": _mean(self.triggered[seen]),
+            "triggered_exact": _mean(self.triggered_exact[seen]),
+        }
+
+
 @dataclass
 class Evaluation:
     """All answers of a table, in the order in which they were asked for.
@@ -61,12 +92,14 @@ class Evaluation:
         dataset: the faces.
         answers: one for each occlusion and strategy.
         segmentation: one record for each occlusion, how well the covered pixels were found.
+        found_pixels: the same for each photo, by occlusion, see `FoundPixels`.
         left_out: probes whose person has no gallery photo.
     """
 
     dataset: FaceDataset
     answers: list[Answer] = field(default_factory=list)
     segmentation: list[dict[str, object]] = field(default_factory=list)
+    found_pixels: dict[str, FoundPixels] = field(default_factory=dict)
     left_out: int = 0
 
     def find(self, occlusion: str, strategy: str) -> Answer | None:
@@ -182,7 +215,8 @@ def evaluate(
     for occlusion, occluder in occluders.items():
         asked = make(occlusion, occluder)
         covered = asked.exact if find_covered is None else find_covered(asked.faces)
-        result.segmentation.append(_agreement(occlusion, asked, covered, triggers))
+        result.found_pixels[occlusion] = _agreement(known, asked, covered, triggers)
+        result.segmentation.append(result.found_pixels[occlusion].record(occlusion))
         for strategy, recogniser in recognisers.items():
             began = time.perf_counter()
             scores = recogniser.scores(asked.faces, covered)
@@ -204,21 +238,19 @@ def evaluate(
     return result
 
 
-def _agreement(occlusion: str, probes: Probes, covered: Tensor, triggers: Strategy) -> dict[str, object]:
-    """How well covered pixels were found in the probes that still show a face, means over photos."""
-    kept = torch.from_numpy(probes.found)
-    found, exact = covered[kept], probes.exact[kept]
-    return {
-        "occlusion": occlusion,
-        "photos": len(found),
-        "pixel_accuracy": _mean(pixel_accuracy(found, exact)),
-        # Photos that the occluder left clean have no foreground to find.
-        "iou": _mean(foreground_iou(found, exact)[exact.any(2).any(1)]),
-        "triggered": _mean(triggers.occluded(found).any(1)),
-        "triggered_exact": _mean(triggers.occluded(exact).any(1)),
-    }
+def _agreement(rows: np.ndarray, probes: Probes, covered: Tensor, triggers: Strategy) -> FoundPixels:
+    exact = probes.exact
+    # Photos that the occluder left clean have no foreground to find.
+    iou = torch.where(exact.any(2).any(1), foreground_iou(covered, exact), torch.nan)
+    return FoundPixels(
+        rows,
+        np.where(probes.found, pixel_accuracy(covered, exact).numpy(), np.nan),
+        np.where(probes.found, iou.numpy(), np.nan),
+        triggers.occluded(covered).any(1).numpy(),
+        triggers.occluded(exact).any(1).numpy(),
+    )
 
 
-def _mean(values: Tensor) -> float | None:
+def _mean(values: np.ndarray) -> float | None:
     """The mean of a vector; None of an empty one, which JSON can say and NaN it cannot."""
-    return float(values.float().mean()) if len(values) else None
+    return float(values.mean()) if len(values) else None

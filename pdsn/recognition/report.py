@@ -8,6 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pdsn.files import write_text
 from pdsn.recognition.evaluation import NO_FDM, Evaluation
 
@@ -87,7 +89,7 @@ def segmentation_markdown(records: list[Record]) -> str:
 
 
 def write_report(folder: Path, evaluation: Evaluation, table: Record) -> None:
-    """Write probes.csv, table.md and, last, table.json, each atomically.
+    """Write probes.csv, segmentation.csv, table.md and, last, table.json, each atomically.
 
     Args:
         folder: the run's eval folder.
@@ -117,8 +119,25 @@ def write_report(folder: Path, evaluation: Evaluation, table: Record) -> None:
                 " ".join(answer.regions[index]), *nearest, int(answer.ranks[index]),
             ))  # fmt: skip
     write_text(folder / "probes.csv", stream.getvalue())
+    if table["segmentation"]:
+        write_text(folder / "segmentation.csv", _segmentation_csv(evaluation))
     text = markdown(table["records"])
     if table["segmentation"]:
         text += "\nSegmentation, means over photos.\n\n" + segmentation_markdown(table["segmentation"])
     write_text(folder / "table.md", text)
     write_text(folder / "table.json", json.dumps(table, indent=2) + "\n")
+
+
+def _segmentation_csv(evaluation: Evaluation) -> str:
+    """A line for each occlusion and photo; empty cells where no face was found or nothing is covered."""
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(("occlusion", "file", "pixel_accuracy", "iou", "triggered", "triggered_exact"))
+    for occlusion, found in evaluation.found_pixels.items():
+        for index, row in enumerate(found.rows):
+            numbers = (found.accuracy[index], found.iou[index])
+            writer.writerow((
+                occlusion, evaluation.dataset.files[row], *("" if np.isnan(n) else f"{n:.4f}" for n in numbers),
+                int(found.triggered[index]), int(found.triggered_exact[index]),
+            ))  # fmt: skip
+    return stream.getvalue()

@@ -159,3 +159,8 @@ def test_a_missed_face_is_an_error_of_every_recogniser(dataset, tmp_path):
     with (tmp_path / "probes.csv").open() as stream:
         missed = [row for row in csv.DictReader(stream) if not row["found_person"]]
     assert len(missed) == 4 and {row["cosine"] for row in missed} == {""}
+    with (tmp_path / "segmentation.csv").open() as stream:
+        photos = list(csv.DictReader(stream))
+    assert len(photos) == 2 * len(answer.rows) and sum(not row["pixel_accuracy"] for row in photos) == 4
+    covered = [float(row["iou"]) for row in photos if row["occlusion"] == "top" and row["iou"]]
+    assert np.mean(covered) == pytest.approx(evaluation.segmentation[1]["iou"], abs=1e-4)

@@ -48,7 +48,7 @@ def test_the_exact_listing(finished):
         expected |= {f"cache/{name}-{split}.{kind}" for split in ("train", "val") for kind in ("npy", "json")}
     for name in STRATEGIES[1:]:
         expected |= {f"dictionary/{name}.{kind}" for kind in ("safetensors", "json", "png")}
-    expected |= {f"eval/{name}" for name in ("table.json", "table.md", "probes.csv")}
+    expected |= {f"eval/{name}" for name in ("table.json", "table.md", "probes.csv", "segmentation.csv")}
     expected |= {
         f"eval/figures/{name}.png" for name in ("table", "regions", *(f"probes-{o}" for o in OCCLUSIONS))
     }

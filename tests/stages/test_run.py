@@ -82,7 +82,8 @@ def test_probes_csv_agrees_with_the_table(finished):
         ]
         assert len(mine) == record["probes"]
         assert np.mean([r["rank"] == "1" for r in mine]) == pytest.approx(record["rank1"])
-        assert all((r["found_person"] == r["person"]) == (r["rank"] == "1") for r in mine)
+        # The other way round ties count against: a mask that drops everything makes all people alike.
+        assert all(r["found_person"] == r["person"] for r in mine if r["rank"] == "1")
     assert {r["regions"] for r in rows if r["strategy"] == "none"} == {""}
 
 

@@ -93,10 +93,19 @@ class TrainingFolder:
         config: the stage's settings, a dataclass or dict.
         inputs: name and sha256 of what it is trained from.
         command: the command that trains it, for messages.
+        defaults: what a setting is that an older pdsn did not know and did not write down.
     """
 
-    def __init__(self, root: Path, config: Any, inputs: dict[str, str], command: str) -> None:
+    def __init__(
+        self,
+        root: Path,
+        config: Any,
+        inputs: dict[str, str],
+        command: str,
+        defaults: dict[str, Any] | None = None,
+    ) -> None:
         self.root = root
+        self.defaults = plain(defaults or {})
         self.config = plain(config)
         self.inputs = inputs
         self.command = command
@@ -127,7 +136,7 @@ class TrainingFolder:
                     "choose another --run, or add --force to train it anew"
                 )
             if not stale:
-                differs = difference(self.config, found.get("config", {}))
+                differs = difference(self.config, {**self.defaults, **found.get("config", {})})
                 if differs:
                     raise UsageError(
                         f"{self.root} was trained with other settings ({differs}): "

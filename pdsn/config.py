@@ -115,6 +115,8 @@ class BaseConfig:
         scale, margin: s and m of the large margin cosine loss.
         epochs, batch, lr, weight_decay: of the fixed schedule (SGD, warm-up, cosine).
         augment: strength of mirror, affine and light augmentation; 1 is the default amount, 0 is none.
+        occlude: share of the training photos that are occluded, in the training's styles, as Trigueros et al.
+            do; 0 trains on clean photos alone, as Johnston & Ngxande do.
         validate_every: epochs between validations.
         init: "" for random weights, "imagenet", or a safetensors file with torchvision's names.
     """
@@ -131,6 +133,7 @@ class BaseConfig:
     lr: float = 0.1
     weight_decay: float = 5e-4
     augment: float = 1.0
+    occlude: float = 0.0
     validate_every: int = 4
     init: str = ""
 
@@ -147,6 +150,7 @@ class BaseConfig:
         _within("--lr", self.lr, 1e-8, 100)
         _within("--weight-decay", self.weight_decay, 0, 1)
         _within("--augment", self.augment, 0, 4)
+        _within("--occlude", self.occlude, 0, 1)
         _within("--validate-every", self.validate_every, 1, 10_000)
 
 

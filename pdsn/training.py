@@ -10,9 +10,12 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +26,9 @@ from pdsn.progress import progress_bar
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+
+Made = TypeVar("Made")
 
 
 class Batches(Protocol):
@@ -174,6 +180,23 @@ def fit(
     accelerator.wait_for_everyone()
     accelerator.free_memory()
     return {name: float(value) for name, value in best.items()}
+
+
+def ahead(make: Callable[[int], Made], steps: range, *, workers: int = 1) -> Iterator[Made]:
+    """What `make` gives for each step, in order, made by threads while earlier ones are in use.
+
+    Args:
+        make: from the step's number; everything random in it must follow from that number.
+        steps: the steps.
+        workers: threads; four batches wait for each.
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = deque(pool.submit(make, step) for step in steps[: 4 * workers])
+        coming = iter(steps[4 * workers :])
+        while waiting:
+            made = waiting.popleft().result()
+            waiting.extend(pool.submit(make, step) for step in islice(coming, 1))
+            yield made
 
 
 def shuffled(count: int, batch: int, seed: int, epoch: int, *, rank: int = 0, world: int = 1) -> list[Tensor]:

@@ -50,6 +50,9 @@ def base_train(
     stem: Annotated[str | None, typer.Option(help="standard (a map of 4x3 at 128x96) or fine (8x6).")] = None,
     scale: Annotated[float | None, typer.Option(help="s of the large margin cosine loss.")] = None,
     margin: Annotated[float | None, typer.Option(help="m of the large margin cosine loss.")] = None,
+    occlude: Annotated[
+        float | None, typer.Option(help="Share of the training photos that are occluded. Default 0.")
+    ] = None,
     init: Annotated[
         str | None,
         typer.Option(
@@ -72,7 +75,7 @@ def base_train(
 
     options = layer(
         "base", epochs=epochs, batch=batch, lr=lr, arch=arch, width=width, stem=stem, scale=scale,
-        margin=margin, init=init,
+        margin=margin, occlude=occlude, init=init,
     )  # fmt: skip
     main(Session(shared, options, force=force))
 

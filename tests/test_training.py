@@ -2,16 +2,18 @@
 
 import json
 import math
+import time
 
 import pytest
 import torch
 
 from pdsn.artefact import TrainingFolder
 from pdsn.config import BaseConfig
+from pdsn.data.augment import Augmentation
 from pdsn.errors import PdsnError, UsageError
-from pdsn.models.base import base_folder, load_base, train_base
+from pdsn.models.base import FaceBatches, base_folder, load_base, train_base
 from pdsn.runtime import start
-from pdsn.training import Schedule, fit, read_metrics, shuffled
+from pdsn.training import Schedule, ahead, fit, read_metrics, shuffled
 
 CONFIG = BaseConfig(arch="resnet18", width=8, embedding=16, epochs=4, batch=16, validate_every=2, lr=0.05)
 
@@ -87,6 +89,59 @@ def test_other_settings_are_refused_and_nothing_is_lost(dataset, tmp_path):
     assert folder.model.read_bytes() == before
     assert other.open(force=True) is False
     assert not folder.model.exists()
+
+
+def test_a_setting_that_an_older_version_did_not_know_has_its_default(dataset, tmp_path):
+    folder = train(dataset, tmp_path)
+    described = json.loads(folder.described.read_text())
+    del described["config"]["occlude"]
+    folder.described.write_text(json.dumps(described))
+    assert folder.open() is True
+    other = base_folder(tmp_path, BaseConfig(**{**CONFIG.__dict__, "occlude": 0.5}), dataset, 0)
+    with pytest.raises(UsageError, match="occlude is 0.0 there and 0.5 here"):
+        other.open()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_batches_made_ahead_come_in_order_and_each_once(workers):
+    made = []
+
+    def make(step):
+        time.sleep(0.003 if step % 2 else 0)
+        made.append(step)
+        return step * 10
+
+    found = ahead(make, range(5, 45), workers=workers)
+    assert next(found) == 50
+    assert len(made) < 40, "not everything may be made before it is wanted"
+    assert list(found) == [step * 10 for step in range(6, 45)]
+    assert sorted(made) == list(range(5, 45))
+
+
+def test_an_error_while_making_a_batch_reaches_the_training():
+    def fail(step):
+        raise ValueError(step)
+
+    with pytest.raises(ValueError, match="3"):
+        next(ahead(fail, range(3, 9)))
+
+
+def test_the_base_sees_the_share_of_occluded_photos_that_was_asked_for(dataset):
+    rows = dataset.rows("train")
+    still = Augmentation(0, 0, 0, 0, 0)
+    accelerator = start("cpu", "fp32")
+
+    def changed(occlude, seed=0):
+        batches = FaceBatches(dataset, rows, 16, still, seed, accelerator, occlude)
+        clean = FaceBatches(dataset, rows, 16, still, seed, accelerator)
+        pairs = [zip(batches.epoch(n), clean.epoch(n), strict=True) for n in range(3)]
+        return torch.cat([(a[0] != b[0]).flatten(1).any(1) for pair in pairs for a, b in pair])
+
+    assert not changed(0.0).any()
+    share = changed(0.5).float().mean()
+    assert 0.3 < share < 0.7
+    assert changed(1.0).float().mean() > 0.95
+    assert torch.equal(changed(0.5), changed(0.5)) and not torch.equal(changed(0.5), changed(0.5, seed=1))
 
 
 def test_another_data_set_is_refused(dataset, tmp_path):

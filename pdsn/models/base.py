@@ -19,8 +19,9 @@ from pdsn.errors import PdsnError, UsageError
 from pdsn.models.backbone import FaceNet, load_trunk
 from pdsn.models.encoder import Encoder
 from pdsn.models.margins import LMCL
+from pdsn.occlusion.mixture import BASE_WEIGHTS, Mixture, base_occluders
 from pdsn.recognition.metrics import best_per_person, rank_rate, true_rank
-from pdsn.training import Schedule, fit, seed_everything, shuffled
+from pdsn.training import Schedule, ahead, fit, seed_everything, shuffled
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -55,6 +56,7 @@ class FaceBatches:
     augmentation: Augmentation
     seed: int
     accelerator: Accelerator
+    occlude: float = 0.0
 
     def __len__(self) -> int:
         return max(len(self.rows) // self.batch, 1)
@@ -63,17 +65,31 @@ class FaceBatches:
         """See `training.Batches`."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         generator = torch.Generator().manual_seed((self.seed * 100_003 + number) * 64 + rank)
-        for chosen in shuffled(len(self.rows), self.batch, self.seed, number, rank=rank, world=world):
-            rows = self.rows[chosen.numpy()]
-            faces = self.dataset.tensor(rows).to(self.accelerator.device)
-            labels = torch.from_numpy(self.dataset.labels[rows]).to(self.accelerator.device)
-            yield self.augmentation(faces, generator), labels
+        chosen = shuffled(len(self.rows), self.batch, self.seed, number, rank=rank, world=world)
+        mixture = Mixture(base_occluders(), BASE_WEIGHTS)
+
+        def make(step: int) -> tuple[Tensor, Tensor]:
+            rows = self.rows[chosen[step].numpy()]
+            faces = self.dataset.tensor(rows)
+            if self.occlude:
+                rng = np.random.default_rng((self.seed, number, step, rank))
+                for index in np.flatnonzero(rng.random(len(rows)) < self.occlude):
+                    points = torch.from_numpy(self.dataset.landmarks[rows[index]])
+                    faces[index] = mixture(faces[index], points, rng)[0]
+            return faces, torch.from_numpy(self.dataset.labels[rows])
+
+        for faces, labels in ahead(make, range(len(chosen))):
+            yield (
+                self.augmentation(faces.to(self.accelerator.device), generator),
+                labels.to(self.accelerator.device),
+            )
 
 
 def base_folder(root: Path, config: BaseConfig, dataset: FaceDataset, seed: int) -> TrainingFolder:
     """The base's folder for these settings and this data set."""
     settings = {**config.__dict__, "seed": seed, "size": list(dataset.size), "people": len(dataset.people)}
-    return TrainingFolder(root, settings, {"data set": dataset.sha256}, "pdsn base-train")
+    inputs = {"data set": dataset.sha256}
+    return TrainingFolder(root, settings, inputs, "pdsn base-train", BaseConfig().__dict__)
 
 
 def train_base(
@@ -106,7 +122,7 @@ def train_base(
         shift=strength.shift * config.augment,
         light=strength.light * config.augment,
     )
-    batches = FaceBatches(dataset, train, config.batch, augmentation, seed, accelerator)
+    batches = FaceBatches(dataset, train, config.batch, augmentation, seed, accelerator, config.occlude)
     encoder = Encoder(model.net, accelerator)
 
     def validate() -> dict[str, float]:

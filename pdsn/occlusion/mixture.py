@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.occlusion.occluders import Nothing, Occluder
+from pdsn.occlusion.occluders import CLEAN, Nothing, Occluder
 from pdsn.occlusion.worn import KINDS, Worn
 
 
@@ -114,7 +114,7 @@ def segmentation_occluders(split: str) -> dict[str, Occluder]:
         split: "train", "val" or "test".
     """
     return {
-        "clean": Nothing(),
+        CLEAN: Nothing(),
         **{kind: Worn(kind, split) for kind in KINDS},
         "band": Patch((0.08, 0.4), (1.0, 1.0), white=0.4),
         "block": Patch(),
@@ -126,3 +126,12 @@ SEGMENTATION_WEIGHTS = {
     "band": 0.14, "block": 0.15,
 }  # fmt: skip
 """How often each is seen in training."""
+
+
+def base_occluders() -> dict[str, Occluder]:
+    """Every occlusion that an occlusion-aware base is trained on: the segmentation's, without clean photos."""
+    return {name: occluder for name, occluder in segmentation_occluders("train").items() if name != CLEAN}
+
+
+BASE_WEIGHTS = {name: weight for name, weight in SEGMENTATION_WEIGHTS.items() if name != CLEAN}
+"""How often each is seen among the occluded photos of a base's training."""

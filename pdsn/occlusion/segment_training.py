@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,15 +21,13 @@ from pdsn.occlusion.mixture import SEGMENTATION_WEIGHTS, Mixture, segmentation_o
 from pdsn.occlusion.occluders import CLEAN, occlude
 from pdsn.occlusion.regions import Strategy
 from pdsn.occlusion.segmenter import SegmentationNet, Segmenter
-from pdsn.training import Schedule, fit, seed_everything
+from pdsn.training import Schedule, ahead, fit, seed_everything
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 VALIDATION_PHOTOS = 96
 """Photos that each validation looks at under every occlusion, spread evenly over the validation split."""
-AHEAD = 4
-"""Batches that are occluded while the network works."""
 
 
 class SegmentationLoss(nn.Module):
@@ -71,15 +68,9 @@ class OccludedBatches:
     def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
         """See `training.Batches`; an epoch lasts from one validation to the next."""
         mixture = Mixture(segmentation_occluders("train"), SEGMENTATION_WEIGHTS)
-        device = self.accelerator.device
-        with ThreadPoolExecutor(1) as pool:
-            steps = range(number * len(self), (number + 1) * len(self))
-            waiting = [pool.submit(self._make, mixture, step) for step in steps[:AHEAD]]
-            for step in steps:
-                faces, covered = waiting.pop(0).result()
-                if step + AHEAD < steps.stop:
-                    waiting.append(pool.submit(self._make, mixture, step + AHEAD))
-                yield faces.to(device), covered.to(device)
+        steps = range(number * len(self), (number + 1) * len(self))
+        for faces, covered in ahead(lambda step: self._make(mixture, step), steps):
+            yield faces.to(self.accelerator.device), covered.to(self.accelerator.device)
 
     def _make(self, mixture: Mixture, step: int) -> tuple[Tensor, Tensor]:
         """Faces (B, 3, H, W) float32 in 0 to 255 and covered (B, H, W) float32 of one step."""

@@ -13,8 +13,8 @@ from pdsn.data.dataset import Face, FaceDataset, write_dataset
 from pdsn.data.template import template
 
 # Tests must not depend on the machine's cores, nor fight over them.
-torch.set_num_threads(2)
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SIZE = (64, 48)
 

@@ -23,6 +23,14 @@ OCCLUSIONS = [
 STRATEGIES = ["none", "LM2", "random", "geometric", "difference", "relative"]
 
 
+@pytest.fixture
+def few(tiny, tmp_path) -> Path:
+    """The tiny configuration with a table of two occlusions."""
+    path = tmp_path / "few.toml"
+    path.write_text(tiny.read_text().replace("[eval]", '[eval]\nocclusions = ["eyes", "sunglasses"]'))
+    return path
+
+
 def listing(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
 
@@ -164,8 +172,8 @@ def test_kill_9_at_any_moment_and_the_same_command_ends_alike(tmp_path, tiny, fi
     root = tmp_path / "killed"
     command = [sys.executable, "-m", "stages.cli", "run", "--run", str(root), "--config", str(tiny)]
     command += ["--device", "cpu", "--precision", "fp32"]
-    env = {**os.environ, "OMP_NUM_THREADS": "2"}
-    kills, patience = 0, 4.0
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    kills, patience = 0, 3.0
     while True:
         process = subprocess.Popen(
             command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
@@ -178,8 +186,9 @@ def test_kill_9_at_any_moment_and_the_same_command_ends_alike(tmp_path, tiny, fi
             process.send_signal(signal.SIGKILL)
             process.wait()
             kills += 1
-            patience += 0.7
-            assert kills < 60
+            # The longest step that is not resumed in its middle is the table.
+            patience *= 1.3
+            assert kills < 20
     assert kills >= 3
     for path in finished.rglob("*"):
         if path.suffix in (".safetensors", ".npy", ".csv"):
@@ -214,13 +223,13 @@ def test_ctrl_c_stops_cleanly_and_says_so(tmp_path, tiny):
 
 
 @pytest.mark.slow
-def test_two_processes_train_through_accelerate(tmp_path, tiny):
+def test_two_processes_train_through_accelerate(tmp_path, few):
     root = tmp_path / "two"
     # On CPUs `accelerate launch` starts several processes through MPI only: set what it sets by hand.
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "stages.cli", "run", "--run", str(root), "--config", str(tiny)]
+    command = [sys.executable, "-m", "stages.cli", "run", "--run", str(root), "--config", str(few)]
     command += ["--device", "cpu", "--precision", "fp32", "--debug"]
     started = []
     for rank in range(2):
@@ -234,16 +243,14 @@ def test_two_processes_train_through_accelerate(tmp_path, tiny):
         assert process.returncode == 0, err[-3000:]
     about = json.loads((root / "run.json").read_text())
     assert about["history"][0]["processes"] == 2
-    assert len(json.loads((root / "eval/table.json").read_text())["records"]) == len(OCCLUSIONS) * len(
-        STRATEGIES
-    )
+    assert len(json.loads((root / "eval/table.json").read_text())["records"]) == 2 * len(STRATEGIES)
     rows = (root / "base/metrics.jsonl").read_text().splitlines()
     assert len(rows) == 3, "one line an epoch, not one a process"
 
 
 @pytest.mark.slow
-def test_bf16_goes_through_every_stage(tmp_path, tiny):
-    said = give("run", "--run", tmp_path / "r", "--config", tiny, "--device", "cpu", "--precision", "bf16")
+def test_bf16_goes_through_every_stage(tmp_path, few):
+    said = give("run", "--run", tmp_path / "r", "--config", few, "--device", "cpu", "--precision", "bf16")
     assert said.code == 0, said.err
     about = json.loads((tmp_path / "r/run.json").read_text())
     assert about["history"][0]["precision"] == "bf16"

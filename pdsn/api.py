@@ -289,6 +289,11 @@ class People:
         searched = self._run.search(photo)
         return IdentifiedPhoto(searched, self._identifier.identify(searched, fpr))
 
+    @property
+    def finest_fpr(self) -> float:
+        """The smallest false-positive rate that the run's strangers can tell."""
+        return self._identifier.finest_fpr
+
     def check(self, fpr: float) -> None:
         """Raise UsageError unless the run's strangers can tell this false-positive rate."""
         self._identifier.check(fpr)

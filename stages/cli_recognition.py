@@ -28,10 +28,10 @@ Source = Annotated[
     ),
 ]  # fmt: skip
 Rate = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--fpr", metavar="RATE",
-        help="Share of strangers who may pass for somebody; it sets the threshold, from the run's validation photos.",
+        help="Share of strangers who may pass for somebody; it sets the threshold, from the run's validation photos. Default 0.01.",
     ),
 ]  # fmt: skip
 MinFace = Annotated[
@@ -119,7 +119,7 @@ def identify(
     ] = None,
     strategy: Strategy = None,
     occlusion_source: Source = None,
-    fpr: Rate = 0.01,
+    fpr: Rate = None,
     min_face: MinFace = None,
     picture: Picture = None,
     draw: Pictures = True,
@@ -149,7 +149,7 @@ def verify(
     b: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
     strategy: Strategy = None,
     occlusion_source: Source = None,
-    fpr: Rate = 0.01,
+    fpr: Rate = None,
     min_face: MinFace = None,
     picture: Picture = None,
     draw: Pictures = True,

@@ -27,7 +27,7 @@ def main(
     gallery: Path | None,
     strategy: str | None,
     source: str | None,
-    fpr: float,
+    fpr: float | None,
     min_face: int | None,
     picture: Path | None,
     pictures: bool,
@@ -40,6 +40,7 @@ def main(
     Returns:
         Whether there was a face in any of them.
     """
+    from pdsn.recognition.calibration import DEFAULT_FPR
     from pdsn.recognition.photo import PhotoError
 
     paths = expand(photos)
@@ -48,6 +49,13 @@ def main(
     run = open_run(session, strategy, source, min_face)
     targets = picture_paths(paths, picture, session.run.root / "identify") if pictures else {}
     people = _enrol(run, gallery)
+    if fpr is None:
+        fpr = max(DEFAULT_FPR, people.finest_fpr)
+        if fpr > DEFAULT_FPR:
+            complain(
+                "identify",
+                f"--fpr is {fpr:g}: the run has too few validation photos of strangers for {DEFAULT_FPR}",
+            )
     people.check(fpr)
     answers: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []

@@ -15,7 +15,7 @@ def main(
     *,
     strategy: str | None,
     source: str | None,
-    fpr: float,
+    fpr: float | None,
     min_face: int | None,
     picture: Path | None,
     pictures: bool,
@@ -24,8 +24,11 @@ def main(
     """Compare the largest face of each photo and print the verdict."""
     from rich.markup import escape
 
+    from pdsn.recognition.calibration import DEFAULT_FPR
+
     if not session.accelerator.is_main_process:
         return
+    fpr = DEFAULT_FPR if fpr is None else fpr
     run = open_run(session, strategy, source, min_face)
     target = _target(a, b, picture, session.run.root / "identify") if pictures else None
     answer = run.verify(a, b, fpr=fpr)

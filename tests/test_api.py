@@ -28,7 +28,7 @@ from pdsn.runtime import start
 from tests.conftest import make_dataset
 from tests.recognition.photos import PlainDetector, save_photo
 
-BASE = {"arch": "resnet18", "width": 8, "embedding": 32, "epochs": 12, "batch": 16, "dropout": 0.0}
+BASE = {"arch": "resnet18", "width": 8, "embedding": 32, "epochs": 24, "batch": 16, "dropout": 0.0}
 TEN = [f"person_{number:02d}" for number in range(10)]
 
 
@@ -67,8 +67,8 @@ def others() -> np.ndarray:
     for _ in range(14):
         pattern = np.kron(rng.uniform(30, 225, (8, 6, 3)), np.ones((8, 8, 1)))
         for _ in range(3):
-            moved = np.roll(pattern, rng.integers(-1, 2, 2), (0, 1)) * rng.uniform(0.95, 1.05)
-            faces.append(np.clip(moved + rng.normal(0, 8, pattern.shape), 0, 255).astype(np.uint8))
+            relit = pattern * rng.uniform(0.98, 1.02)
+            faces.append(np.clip(relit + rng.normal(0, 4, pattern.shape), 0, 255).astype(np.uint8))
     return np.stack(faces)
 
 
@@ -103,7 +103,7 @@ def test_ten_people_whom_the_base_never_saw(run, team, others, tmp_path):
 def test_strangers_are_unknown_in_one_photo_with_people_who_are_not(run, team, others, tmp_path):
     people = run.enrol(team)
     rows = [2, 3 * 10, 3 * 11, 5, 3 * 12]  # person 0, two strangers, person 1, another stranger
-    answer = people.identify(save_photo(tmp_path / "group.png", *others[rows]), fpr=0.1)
+    answer = people.identify(save_photo(tmp_path / "group.png", *others[rows]), fpr=0.04)
     assert [face.person for face in answer] == [TEN[0], None, None, TEN[1], None]
     lefts = [face.found.box[0] for face in answer]
     assert lefts == sorted(lefts)

@@ -31,6 +31,8 @@ from pdsn.files import atomic_path
 from pdsn.occlusion.occluders import Block, occlude
 from pdsn.occlusion.regions import Box
 
+DEFAULT_FPR = 0.01
+"""Share of strangers who may be taken for somebody, where nobody asks for another."""
 MOST_STRANGERS = 1000
 """Validation photos behind a threshold; of more, as many spread evenly."""
 
@@ -110,14 +112,18 @@ def threshold_at(impostors: np.ndarray, fpr: float) -> float:
     return float(np.partition(impostors, len(impostors) - place)[len(impostors) - place])
 
 
+def finest_rate(count: int) -> float:
+    """The smallest false-positive rate that `count` impostor scores can tell, rounded up to a millionth."""
+    return math.ceil(1e6 / (count + 1)) / 1e6
+
+
 def check_rate(fpr: float, count: int, what: str) -> None:
     """Raise UsageError unless `count` impostor scores can tell a false-positive rate."""
     if not 0 < fpr < 1:
         raise UsageError(f"--fpr {fpr} is out of range: above 0 and below 1, such as 0.01")
     if _place(fpr, count) < 1:
         raise UsageError(
-            f"--fpr {fpr:g} is too small to be told by {count} {what}: "
-            f"at least {math.ceil(1e6 / (count + 1)) / 1e6:g}"
+            f"--fpr {fpr:g} is too small to be told by {count} {what}: at least {finest_rate(count):g}"
         )
 
 

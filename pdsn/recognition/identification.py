@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pdsn.errors import PdsnError
 from pdsn.occlusion.regions import Box
-from pdsn.recognition.calibration import KeptScores, Strangers, check_rate, threshold_at
+from pdsn.recognition.calibration import KeptScores, Strangers, check_rate, finest_rate, threshold_at
 from pdsn.recognition.gallery import Gallery
 from pdsn.recognition.metrics import best_per_person
 from pdsn.recognition.photo import Cover, FoundFace, SearchedPhoto
@@ -119,6 +119,11 @@ class Identifier:
         self._kept = KeptScores() if kept is None else kept
         self._digest = gallery.digest()
         recogniser.enrol(gallery.faces, gallery.labels)
+
+    @property
+    def finest_fpr(self) -> float:
+        """The smallest false-positive rate that the strangers can tell."""
+        return finest_rate(int(self._usable.sum()))
 
     def check(self, fpr: float) -> None:
         """Raise UsageError unless the strangers are enough for a false-positive rate."""

@@ -66,6 +66,26 @@ def test_json_is_alone_on_standard_output(people, drawn, photo):
         assert picture.format == "PNG" and picture.width > 500
 
 
+def test_too_few_strangers_for_the_default_rate_take_the_least_they_can_tell(people, photo):
+    words = (
+        "--run",
+        people,
+        "--device",
+        "cpu",
+        "--precision",
+        "fp32",
+        "--occlusion-source",
+        "none",
+        "--no-draw",
+    )
+    said = give("identify", *words, "--json", photo)
+    assert said.code == 0, said.err
+    answer = json.loads(said.out)
+    strangers = answer["photos"][0]["faces"][0]["impostors"]
+    assert 0.01 < answer["fpr"] == pytest.approx(1 / (strangers + 1), abs=1e-6)
+    assert "the run has too few validation photos of strangers for 0.01" in said.err
+
+
 def test_the_table_shows_the_same(people, photo, tmp_path):
     faces = json.loads(ask("identify", people, photo, "--json", "--no-draw").out)["photos"][0]["faces"]
     target = tmp_path / "named.png"

@@ -210,7 +210,11 @@ def test_ctrl_c_stops_cleanly_and_says_so(tmp_path, tiny):
         "--epochs",
         "400",
     ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell that starts the tests in the background has them ignore Ctrl-C, and what they start too.
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     for _ in range(600):
         if (root / "base/last.pt").exists():
             break

@@ -37,7 +37,7 @@ from pdsn.masks.dictionary import MaskDictionary
 from pdsn.models.base import base_folder, load_base
 from pdsn.models.encoder import Encoder
 from pdsn.occlusion.regions import Box, LandmarkStatistics, make_strategy
-from pdsn.recognition.calibration import KeptScores, Strangers
+from pdsn.recognition.calibration import DEFAULT_FPR, KeptScores, Strangers
 from pdsn.recognition.evaluation import NO_FDM
 from pdsn.recognition.gallery import Gallery, crop_settings, digest_of, own_gallery, read_gallery
 from pdsn.recognition.identification import IdentifiedFace, Identifier
@@ -162,7 +162,7 @@ class Run:
         )
         return People(self, gallery, identifier)
 
-    def verify(self, a: str | Path, b: str | Path, *, fpr: float = 0.01) -> Verification:
+    def verify(self, a: str | Path, b: str | Path, *, fpr: float = DEFAULT_FPR) -> Verification:
         """Whether two photos show the same person; of several faces in a photo the largest counts.
 
         Args:
@@ -274,7 +274,7 @@ class People:
         self.gallery = gallery
         self._identifier = identifier
 
-    def identify(self, photo: str | Path, *, fpr: float = 0.01) -> IdentifiedPhoto:
+    def identify(self, photo: str | Path, *, fpr: float = DEFAULT_FPR) -> IdentifiedPhoto:
         """Name every face of a photo, from left to right.
 
         Args:

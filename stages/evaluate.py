@@ -155,17 +155,17 @@ def _evaluate(
 
 
 def _probes(session: Session, rows: np.ndarray, photos: Path | None) -> MakeProbes:
-    from pdsn.config import PrepareConfig
     from pdsn.data.detector import Detector
+    from pdsn.recognition.gallery import crop_settings
     from pdsn.recognition.probes import PhotoProbes, aligned_probes
 
     if photos is None:
         return aligned_probes(session.dataset, rows, session.settings.seed)
-    made, default = session.dataset.settings, PrepareConfig()
-    detect = Detector(int(made.get("min_face", default.min_face)), str(session.accelerator.device))
+    made = crop_settings(session.dataset)
+    detect = Detector(made.min_face, str(session.accelerator.device))
     return PhotoProbes(
         session.dataset, rows, session.settings.seed, photos, detect,
-        align=str(made.get("align", default.align)), face=str(made.get("face", default.face)),
+        align=made.align, face=made.face,
     )  # fmt: skip
 
 

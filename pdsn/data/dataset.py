@@ -150,6 +150,13 @@ class FaceDataset:
         )  # fmt: skip
 
 
+def evenly(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` of some rows, spread evenly over them, in their order."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]
+
+
 def split_photos(people: Sequence[str], seed: int) -> list[str]:
     """Split per photo: floor(.7 n) of each person's n photos train, up to floor(.85 n) val, the rest test.
 

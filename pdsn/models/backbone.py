@@ -79,9 +79,7 @@ class FaceNet(nn.Module):
         Returns:
             (N, C, h, w), not negative (behind a ReLU).
         """
-        mean = torch.tensor(MEAN, device=faces.device).mul_(255).view(1, 3, 1, 1)
-        std = torch.tensor(STD, device=faces.device).mul_(255).view(1, 3, 1, 1)
-        x = ((faces.float() - mean) / std).contiguous(memory_format=torch.channels_last)
+        x = standardised(faces).contiguous(memory_format=torch.channels_last)
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         return self.layer4(self.layer3(self.layer2(self.layer1(x))))
 
@@ -92,6 +90,13 @@ class FaceNet(nn.Module):
     def forward(self, faces: Tensor) -> Tensor:
         """Embeddings (N, E) of faces, see `features`."""
         return self.head(self.features(faces))
+
+
+def standardised(faces: Tensor) -> Tensor:
+    """Faces (N, 3, H, W) uint8, or float in 0 to 255, less ImageNet's mean and over its deviation: float32."""
+    mean = torch.tensor(MEAN, device=faces.device).mul_(255).view(1, 3, 1, 1)
+    std = torch.tensor(STD, device=faces.device).mul_(255).view(1, 3, 1, 1)
+    return (faces.float() - mean) / std
 
 
 def load_trunk(net: FaceNet, weights: dict[str, Tensor]) -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from pdsn.artefact import TrainingFolder
 from pdsn.config import SegmentConfig
 from pdsn.data.augment import Augmentation
-from pdsn.data.dataset import FaceDataset
+from pdsn.data.dataset import FaceDataset, evenly
 from pdsn.errors import PdsnError
 from pdsn.occlusion.labels import difference_labels, foreground_iou, pixel_accuracy
 from pdsn.occlusion.mixture import SEGMENTATION_WEIGHTS, Mixture, segmentation_occluders
@@ -128,9 +128,7 @@ def train_segmenter(
         raise PdsnError(f"--init imagenet: the download failed ({error}); leave --init out") from error
     module = SegmentationLoss(net).to(accelerator.device).to(memory_format=torch.channels_last)
     segmenter = Segmenter(net, accelerator)
-    chosen = val[
-        np.unique(np.linspace(0, len(val) - 1, min(VALIDATION_PHOTOS, len(val))).round().astype(int))
-    ]
+    chosen = evenly(val, VALIDATION_PHOTOS)
     probes = {
         name: occlude(
             occluder, dataset.tensor(chosen), dataset.landmarks[chosen],

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from pdsn.artefact import TrainingFolder
 from pdsn.config import SegmentConfig
 from pdsn.errors import PdsnError
-from pdsn.models.backbone import MEAN, STD
+from pdsn.models.backbone import standardised
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -45,9 +45,7 @@ class SegmentationNet(nn.Module):
     def forward(self, faces: Tensor) -> Tensor:
         """Logits (N, H, W) float32, above 0 where covered, of faces (N, 3, H, W) uint8 or float in 0 to 255."""
         size = faces.shape[2:]
-        mean = torch.tensor(MEAN, device=faces.device).mul_(255).view(1, 3, 1, 1)
-        std = torch.tensor(STD, device=faces.device).mul_(255).view(1, 3, 1, 1)
-        x = (faces.float() - mean) / std
+        x = standardised(faces)
         rows, columns = size
         if rows > self.height:
             rows, columns = self.height, max(round(columns * self.height / rows), 1)

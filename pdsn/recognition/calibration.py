@@ -25,7 +25,7 @@ import numpy as np
 from torch import Tensor
 
 from pdsn import __version__
-from pdsn.data.dataset import FaceDataset
+from pdsn.data.dataset import FaceDataset, evenly
 from pdsn.errors import UsageError
 from pdsn.files import atomic_path
 from pdsn.occlusion.occluders import Block, occlude
@@ -52,9 +52,7 @@ class Strangers:
     @classmethod
     def of(cls, dataset: FaceDataset) -> Strangers:
         """The validation photos of a data set, at most `MOST_STRANGERS`."""
-        rows = dataset.rows("val")
-        if len(rows) > MOST_STRANGERS:
-            rows = rows[np.linspace(0, len(rows) - 1, MOST_STRANGERS).round().astype(int)]
+        rows = evenly(dataset.rows("val"), MOST_STRANGERS)
         return cls(dataset.tensor(rows), [dataset.people[label] for label in dataset.labels[rows]])
 
     def covered(self, boxes: tuple[Box, ...]) -> Tensor:

@@ -11,7 +11,14 @@ from torch import Tensor
 
 from pdsn.errors import PdsnError
 from pdsn.occlusion.regions import Box
-from pdsn.recognition.calibration import KeptScores, Strangers, check_rate, finest_rate, threshold_at
+from pdsn.recognition.calibration import (
+    DEFAULT_FPR,
+    KeptScores,
+    Strangers,
+    check_rate,
+    finest_rate,
+    threshold_at,
+)
 from pdsn.recognition.gallery import Gallery
 from pdsn.recognition.metrics import best_per_person
 from pdsn.recognition.photo import Cover, FoundFace, SearchedPhoto
@@ -129,7 +136,7 @@ class Identifier:
         """Raise UsageError unless the strangers are enough for a false-positive rate."""
         check_rate(fpr, int(self._usable.sum()), "validation photos of strangers")
 
-    def identify(self, photo: SearchedPhoto, fpr: float = 0.01) -> list[IdentifiedFace]:
+    def identify(self, photo: SearchedPhoto, fpr: float = DEFAULT_FPR) -> list[IdentifiedFace]:
         """Name every face of a photo, in its order.
 
         Args:

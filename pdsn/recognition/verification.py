@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pdsn.errors import PdsnError
 from pdsn.occlusion.regions import Box
-from pdsn.recognition.calibration import KeptScores, Strangers, check_rate, threshold_at
+from pdsn.recognition.calibration import DEFAULT_FPR, KeptScores, Strangers, check_rate, threshold_at
 from pdsn.recognition.gallery import readable
 from pdsn.recognition.photo import Cover, SearchedPhoto
 from pdsn.recognition.recogniser import Recogniser
@@ -99,7 +99,7 @@ class Verifier:
             )
         self._kept = KeptScores() if kept is None else kept
 
-    def verify(self, a: SearchedPhoto, b: SearchedPhoto, fpr: float = 0.01) -> Verification:
+    def verify(self, a: SearchedPhoto, b: SearchedPhoto, fpr: float = DEFAULT_FPR) -> Verification:
         """Compare the largest face of each photo.
 
         A pixel that is covered in one photo cannot be compared, whatever the other shows: the regions of

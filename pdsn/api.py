@@ -31,10 +31,10 @@ from pdsn.config import Settings, one_of
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.detector import Detector
 from pdsn.data.faces import Detect
-from pdsn.errors import PdsnError, UsageError
+from pdsn.errors import PdsnError
 from pdsn.files import sha256_of
 from pdsn.masks.dictionary import MaskDictionary
-from pdsn.models.base import base_folder, load_base
+from pdsn.models.base import load_base, open_base
 from pdsn.models.encoder import Encoder
 from pdsn.occlusion.regions import Box, LandmarkStatistics, make_strategy
 from pdsn.recognition.calibration import DEFAULT_FPR, KeptScores, Strangers
@@ -43,6 +43,7 @@ from pdsn.recognition.gallery import Gallery, crop_settings, digest_of, own_gall
 from pdsn.recognition.identification import IdentifiedFace, Identifier
 from pdsn.recognition.photo import Cover, PhotoError, SearchedPhoto, nothing_covered, search_photo
 from pdsn.recognition.recogniser import PDSN, MapMemory
+from pdsn.recognition.strategies import choose_strategy
 from pdsn.recognition.verification import Verification, Verifier
 from pdsn.rundir import SYNTHETIC, RunDir
 from pdsn.settings import build, load_preset, merge
@@ -128,11 +129,13 @@ class Run:
         self._run, self._settings, self._accelerator = run, settings, accelerator
         data = run.about["data"]
         self.dataset = FaceDataset.load(run.data if data == SYNTHETIC else Path(data))
+        # What was trained on: everybody, or the training people alone, see `Settings.split`.
+        self._training = self.dataset.training_people() if settings.split == "person" else self.dataset
         self._crop = crop_settings(self.dataset, min_face)
-        self.strategy = _strategy(run, strategy)
+        self.strategy = choose_strategy(run, strategy)
         self.occlusion_source = occlusion_source or ("none" if self.strategy == NO_FDM else SOURCES[0])
         one_of("--occlusion-source", self.occlusion_source, SOURCES)
-        folder = base_folder(run.base, settings.base, self.dataset, settings.seed)
+        folder = open_base(run.base, settings, self._training)
         model = load_base(folder)
         self._base = folder.sha256()
         self._dictionary = self._load_dictionary()
@@ -146,14 +149,14 @@ class Run:
 
         Args:
             folder: a folder of photos per person, whom the base need never have seen; None for the
-                training photos of the run's own people.
+                training photos of the run's own people (split by person: of those it was trained on).
             on_progress: told the photos done and the photos in all.
 
         Raises:
             PdsnError: nobody in the folder can be enrolled.
         """
         if folder is None:
-            gallery = own_gallery(self.dataset)
+            gallery = own_gallery(self._training)
             self._keep(gallery.faces)
         else:
             gallery = read_gallery(Path(folder), self._crop, self._detect, on_progress=on_progress)
@@ -194,7 +197,7 @@ class Run:
 
     @cached_property
     def _strangers(self) -> Strangers:
-        strangers = Strangers.of(self.dataset)
+        strangers = Strangers.of(self.dataset, self._settings.split)
         self._keep(strangers.faces)
         return strangers
 
@@ -214,7 +217,7 @@ class Run:
             return None
         remake = f"pdsn build-dictionary --strategy {self.strategy}"
         path = self._run.dictionary(self.strategy)
-        landmarks = self.dataset.landmarks[self.dataset.rows("train")]
+        landmarks = self._training.landmarks[self._training.rows("train")]
         statistics = LandmarkStatistics.of(landmarks, self.dataset.size)
         floor = self._settings.regions.floor
         return MaskDictionary.load(
@@ -230,7 +233,7 @@ class Run:
         from pdsn.occlusion.segmenter import load_segmenter, segmenter_folder
 
         folder = segmenter_folder(
-            self._run.segmenter, self._settings.segment, self.dataset, self._settings.seed
+            self._run.segmenter, self._settings.segment, self._training, self._settings.seed
         )
         return load_segmenter(folder, self._accelerator).covered
 
@@ -241,7 +244,7 @@ class Run:
     @cached_property
     def _scores(self) -> KeptScores:
         masks = None if self._dictionary is None else sha256_of(self._run.dictionary(self.strategy))
-        made = (*self._made(), masks, self._settings.eval.share, self.dataset.sha256)
+        made = (*self._made(), masks, self._settings.eval.share, self._training.sha256)
         return KeptScores(self._run.cache, made)
 
     def _keep(self, faces: Tensor) -> None:
@@ -303,24 +306,3 @@ class People:
         from pdsn.explain.annotate import draw_identification, save_picture
 
         save_picture(draw_identification(answer.photo, answer.faces, self.gallery), Path(path))
-
-
-def _strategy(run: RunDir, asked: str | None) -> str:
-    """The strategy asked for, or LM2, or the only one that has a dictionary."""
-    known = run.dictionaries()
-    if asked is not None:
-        if asked != NO_FDM and asked not in known:
-            there = f"this run has {', '.join([*known, NO_FDM])}"
-            raise UsageError(
-                f"--strategy {asked} has no dictionary ({there}): "
-                f"make it with `pdsn build-dictionary --strategy {asked} --run {run.root}`"
-            )
-        return asked
-    if "LM2" in known or len(known) == 1:
-        return "LM2" if "LM2" in known else known[0]
-    if known:
-        raise UsageError(f"{run.root} has several dictionaries: choose --strategy {' or '.join(known)}")
-    raise PdsnError(
-        f"{run.root} has no mask dictionary: make one with `pdsn build-dictionary --strategy LM2`, "
-        f"or take --strategy {NO_FDM}"
-    )

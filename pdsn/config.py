@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pdsn.errors import UsageError
 
 ALIGNMENTS = ("similarity", "box")
+SPLITS_BY = ("photo", "person")
 FACE_CHOICES = ("centre", "largest")
 SMALLEST_SIDE, LARGEST_SIDE = 32, 512
 """Sides of a crop in pixels that `--size` may ask for."""
@@ -29,6 +30,8 @@ class PrepareConfig:
             width away from the box's middle; None keeps side views too.
         split_seed: seed of both splits.
         min_face: edge in pixels of the smallest face looked for, in the photo reduced to at most 1024 px.
+        template: five (x, y) in pixels of the crop, where alignment by similarity puts the landmarks; None
+            for pdsn's own, see `pdsn.data.template`. A pretrained recogniser brings its own along.
 
     Raises:
         UsageError: a value is out of range; the line names the option and what is possible.
@@ -41,6 +44,7 @@ class PrepareConfig:
     frontal: float | None = None
     split_seed: int = 0
     min_face: int = 40
+    template: tuple[tuple[float, ...], ...] | None = None
 
     def __post_init__(self) -> None:
         sides = tuple(self.size)
@@ -74,6 +78,42 @@ class PrepareConfig:
                 f"--min-face {self.min_face}: must be a whole number of pixels "
                 f"from {SMALLEST_FACE} to {LARGEST_SIDE}"
             )
+        if self.template is not None:
+            object.__setattr__(self, "template", self._points())
+
+    def _points(self) -> tuple[tuple[float, ...], ...]:
+        """The template as it is kept, once it is known to be one."""
+        points = tuple(tuple(float(value) for value in point) for point in self.template or ())
+        width, height = self.size[1], self.size[0]
+        if len(points) != 5 or not all(
+            len(point) == 2 and 0 <= point[0] <= width and 0 <= point[1] <= height for point in points
+        ):
+            raise UsageError(
+                f"prepare.template must be five points x, y within the {height}x{width} crop: "
+                "left eye, right eye, nose, left and right mouth corner"
+            )
+        if self.align != "similarity":
+            raise UsageError(f"prepare.template goes with --align similarity, not with --align {self.align}")
+        return points
+
+
+@dataclass(frozen=True)
+class PretrainedConfig:
+    """A recogniser that was trained elsewhere, in place of a base of our own.
+
+    Attributes:
+        arch: "" for none, or its architecture, see `pdsn.models.pretrained.architecture.find_architecture`.
+        weights: its weights: a file, or the name of a download that the architecture knows.
+        classifier: what the mask generators' class loss compares with: the normalised "means" of the training
+            people's embeddings, or a classifier "trained" on the frozen embeddings.
+    """
+
+    arch: str = ""
+    weights: str = ""
+    classifier: str = "means"
+
+    def __post_init__(self) -> None:
+        one_of("--classifier", self.classifier, ("means", "trained"))
 
 
 @dataclass(frozen=True)
@@ -194,16 +234,47 @@ class MaskConfig:
 
 
 @dataclass(frozen=True)
+class MatchingConfig:
+    """Masks learned in the match itself, see `pdsn.masks.matching`.
+
+    Attributes:
+        steps: of training, whatever the number of photos.
+        batch, lr: of the fixed schedule (AdamW, warm-up, cosine).
+        margin: m of the large margin cosine loss; its scale is the base's.
+        draws: occluded twins of each training photo.
+        validations: how often the masks are validated on the way; the best ones are kept.
+    """
+
+    steps: int = 600
+    batch: int = 96
+    lr: float = 0.1
+    margin: float = 0.2
+    draws: int = 2
+    validations: int = 4
+
+    def __post_init__(self) -> None:
+        _within("--steps", self.steps, 1, 10_000_000)
+        _within("matching.batch", self.batch, 2, 65_536)
+        _within("matching.lr", self.lr, 1e-8, 100)
+        _within("matching.margin", self.margin, 0, 1)
+        _within("--draws", self.draws, 1, 1000)
+        _within("matching.validations", self.validations, 1, 1000)
+
+
+@dataclass(frozen=True)
 class DictionaryConfig:
     """The mask dictionary (Johnston & Ngxande, section 3.3).
 
     Attributes:
         strategies: those that `pdsn run` builds; controls among them need no generator.
-        percentile: features below it are dropped; -1 takes the paper's for each strategy.
-        regions: the strategy whose regions the controls use.
+        percentile: features below it are dropped; -1 takes the paper's for each strategy, and keeps the
+            masks of `matched` soft.
+        regions: the strategy whose regions `matched` and the controls use.
     """
 
-    strategies: tuple[str, ...] = ("grid3x3", "LM1", "LM2", "random", "geometric", "difference", "relative")
+    strategies: tuple[str, ...] = (
+        "grid3x3", "LM1", "LM2", "matched", "random", "geometric", "difference", "relative",
+    )  # fmt: skip
     percentile: float = -1.0
     regions: str = "LM2"
 
@@ -261,6 +332,8 @@ class EvalConfig:
         share: a region counts as occluded when more than this share of it is covered.
         mirror: add the embedding of the mirror image (flip-sum).
         bootstrap: resamples behind each interval.
+        enrol: photos of each person in the gallery where the split is by person; the others are the probes.
+        draws: how often each photo is occluded, each time with another draw.
     """
 
     occlusions: tuple[str, ...] = ("all",)
@@ -270,6 +343,8 @@ class EvalConfig:
     share: float = 0.5
     mirror: bool = True
     bootstrap: int = 2000
+    enrol: int = 5
+    draws: int = 1
 
     def __post_init__(self) -> None:
         one_of("--split", self.split, ("test", "val"))
@@ -277,24 +352,36 @@ class EvalConfig:
         one_of("--align", self.align, ("clean", "occluded"))
         _within("--share", self.share, 0, 0.999)
         _within("--bootstrap", self.bootstrap, 100, 100_000)
+        _within("--enrol", self.enrol, 1, 1000)
+        _within("--draws", self.draws, 1, 100)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything a run is made with; one section a stage, as in a preset's TOML."""
+    """Everything a run is made with; one section a stage, as in a preset's TOML.
+
+    Attributes:
+        seed: of training and occlusions.
+        split: "photo" trains on photos of everybody and recognises others of the same people; "person" trains
+            on some of the people and recognises the rest, who were never trained on.
+    """
 
     seed: int = 0
+    split: str = "photo"
     prepare: PrepareConfig = field(default_factory=PrepareConfig)
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     base: BaseConfig = field(default_factory=BaseConfig)
+    pretrained: PretrainedConfig = field(default_factory=PretrainedConfig)
     regions: RegionsConfig = field(default_factory=RegionsConfig)
     masks: MaskConfig = field(default_factory=MaskConfig)
+    matching: MatchingConfig = field(default_factory=MatchingConfig)
     dictionary: DictionaryConfig = field(default_factory=DictionaryConfig)
     segment: SegmentConfig = field(default_factory=SegmentConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
 
     def __post_init__(self) -> None:
         _within("--seed", self.seed, 0, 2**31)
+        one_of("--split-by", self.split, SPLITS_BY)
 
 
 def one_of(option: str, value: str, choices: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pdsn.errors import UsageError
 from stages.session import Session
 
 
@@ -11,6 +12,11 @@ def main(session: Session) -> None:
     from pdsn.models.base import train_base
     from pdsn.training import read_metrics
 
+    if session.settings.pretrained.arch:
+        raise UsageError(
+            f"the base of {session.run.root} is imported, {session.settings.pretrained.arch}: "
+            "choose another --run to train one"
+        )
     folder = session.base_folder
     done = folder.open(force=session.force)
     session.begin()
@@ -19,7 +25,7 @@ def main(session: Session) -> None:
         session.say(f"base: trained already, {folder.model}")
     else:
         best = train_base(
-            session.dataset, session.settings.base, folder, session.accelerator, session.settings.seed
+            session.training, session.settings.base, folder, session.accelerator, session.settings.seed
         )
         if session.accelerator.is_main_process:
             plot_training(

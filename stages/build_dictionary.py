@@ -50,10 +50,10 @@ def _build(
     from pdsn.masks.building import build_dictionary, percentile_of
 
     maps = session.pair_maps(model, base)
-    landmarks = session.dataset.landmarks[session.dataset.rows("train")]
+    landmarks = session.training.landmarks[session.training.rows("train")]
     reports: dict[str, dict[str, Any]] = {}
     for name, strategy in chosen.items():
-        percentile = percentile_of(strategy, session.settings.dictionary.percentile)
+        percentile = percentile_of(name, strategy, session.settings.dictionary.percentile)
         config = {
             "regions": {region: list(box) for region, box in strategy.regions.items()},
             "percentile": percentile,
@@ -73,7 +73,7 @@ def _build(
             dictionary.save(path)
             found = {
                 "strategy": name,
-                "kept": float(dictionary.binary.float().mean()),
+                "kept": float(dictionary.masks.float().mean()),
                 "landmarks_inside": strategy.landmark_share(landmarks),
                 **describe(config, inputs),
             }
@@ -84,6 +84,8 @@ def _build(
 
 
 def _table(session: Session, reports: dict[str, dict[str, Any]]) -> Table:
+    from pdsn.occlusion.regions import STRATEGIES
+
     table = Table(
         "dictionary", "regions", "percentile", "kept", "landmarks in their region", title="Mask dictionaries"
     )
@@ -92,9 +94,10 @@ def _table(session: Session, reports: dict[str, dict[str, Any]]) -> Table:
         inside = ", ".join(
             f"{region} {100 * share:.1f} %" for region, share in report["landmarks_inside"].items()
         )
-        if session.is_control(name):
+        if name not in STRATEGIES:
             inside = f"regions of {session.settings.dictionary.regions}"
-        percentile = "-" if name == "geometric" else f"{config['percentile']:g}"
+        percentile = "soft" if config["percentile"] is None else f"{config['percentile']:g}"
+        percentile = "-" if name == "geometric" else percentile
         table.add_row(
             name, str(len(config["regions"])), percentile, f"{100 * report['kept']:.1f} %", inside or "-"
         )

@@ -12,9 +12,9 @@ import typer
 
 from pdsn import __version__
 from pdsn.errors import UsageError
-from stages import cli_recognition, cli_training
+from stages import cli_deployment, cli_recognition, cli_training
 from stages.command import OneLineErrors, command
-from stages.options import AnyStrategies, Force, layer
+from stages.options import AnyStrategies, Architecture, Force, Weights, layer, recogniser
 from stages.session import Shared
 
 app = typer.Typer(
@@ -51,6 +51,8 @@ def run(
         ),
     ] = None,
     strategy: AnyStrategies = None,
+    arch: Architecture = None,
+    weights: Weights = None,
     force: Force = False,
 ) -> None:
     """Do all stages, skipping what is done.
@@ -60,10 +62,12 @@ def run(
     pdsn run
 
     pdsn run --photos lfw --preset lfw10-clean --run runs/lfw
+
+    pdsn run --photos lfw --arch mobilefacenet --weights mobilefacenet.npz --run runs/mobilefacenet
     """
     from stages.run import main
 
-    main(shared, photos=photos, strategies=strategy, force=force)
+    main(shared, recogniser(arch, weights), photos=photos, strategies=strategy, force=force)
 
 
 @command(app, "prepare", DATA)
@@ -94,6 +98,14 @@ def prepare(
     split_seed: Annotated[
         int | None, typer.Option(help="Seed of the splits; not the training seed. Default 0.")
     ] = None,
+    arch: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="ARCH",
+            help="Size, alignment and template of a pretrained recogniser, see base-import.",
+        ),
+    ] = None,
     lfw: Annotated[
         bool, typer.Option("--lfw", help="Download LFW (funneled) with scikit-learn and prepare it.")
     ] = False,
@@ -106,14 +118,19 @@ def prepare(
     pdsn prepare lfw --data data/lfw
 
     pdsn prepare team-photos --data data/team --min-photos 4 --face largest
+
+    pdsn prepare lfw --data data/lfw112 --for mobilefacenet
     """
     from stages.prepare import main
+
+    if arch is not None and (size is not None or align is not None):
+        raise UsageError("--for sets size and alignment: leave out --size and --align")
 
     options = layer(
         "prepare", size=None if size is None else _size(size), align=align, face=face, min_photos=min_photos,
         frontal=frontal, min_face=min_face, split_seed=split_seed,
     )  # fmt: skip
-    main(shared, options, photos=photos, lfw=lfw, force=force)
+    main(shared, options, photos=photos, lfw=lfw, arch=arch, force=force)
 
 
 def _size(text: str) -> list[int]:
@@ -125,6 +142,7 @@ def _size(text: str) -> list[int]:
 
 cli_training.register(app)
 cli_recognition.register(app)
+cli_deployment.register(app)
 
 if __name__ == "__main__":
     app()

@@ -31,7 +31,7 @@ Rate = Annotated[
     float | None,
     typer.Option(
         "--fpr", metavar="RATE",
-        help="Share of strangers who may pass for somebody; it sets the threshold, from the run's validation photos. Default 0.01.",
+        help="Share of strangers who may pass for somebody; it sets the threshold, from the run's validation photos or people. Default 0.01.",
     ),
 ]  # fmt: skip
 MinFace = Annotated[
@@ -79,6 +79,13 @@ def evaluate(
         ),
     ] = None,
     split: Annotated[str | None, typer.Option(help="The probes: test or val.")] = None,
+    enrol: Annotated[
+        int | None,
+        typer.Option(help="With --split-by person: photos of each person in the gallery. Default 5."),
+    ] = None,
+    draws: Annotated[
+        int | None, typer.Option(help="How often each photo is occluded, each time differently. Default 1.")
+    ] = None,
     share: Annotated[
         float | None, typer.Option(help="A region counts as occluded when more than this is covered.")
     ] = None,
@@ -95,12 +102,14 @@ def evaluate(
     pdsn eval --occlusion sunglasses --strategy LM2
 
     pdsn eval --align occluded
+
+    pdsn eval --run runs/people-apart --enrol 3 --draws 5
     """
     from stages.evaluate import main
 
     options = layer(
         "eval", occlusions=None if occlusion is None else list(occlusion), source=occlusion_source, align=align,
-        split=split, share=share, mirror=mirror,
+        split=split, share=share, mirror=mirror, enrol=enrol, draws=draws,
     )  # fmt: skip
     main(Session(shared, options), strategy)
 

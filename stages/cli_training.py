@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from stages.command import command
-from stages.options import AnyStrategies, Force, layer
+from stages.options import AnyStrategies, Architecture, Force, Weights, layer, recogniser
 from stages.session import Session, Shared
 
 PANEL = "Training"
@@ -33,6 +33,7 @@ Strategies = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     command(app, "base-train", PANEL)(base_train)
+    command(app, "base-import", PANEL)(base_import)
     command(app, "mask-train", PANEL)(mask_train)
     command(app, "build-dictionary", PANEL)(build_dictionary)
     command(app, "segment-train", PANEL)(segment_train)
@@ -78,6 +79,31 @@ def base_train(
         margin=margin, occlude=occlude, init=init,
     )  # fmt: skip
     main(Session(shared, options, force=force))
+
+
+def base_import(
+    shared: Shared,
+    arch: Architecture = None,
+    weights: Weights = None,
+    classifier: Annotated[
+        str | None,
+        typer.Option(
+            help="What the mask generators compare with: means (of the training people's embeddings) or trained."
+        ),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Take a recogniser that was trained elsewhere as the base: it is not retrained.
+
+    [bold]Examples[/bold]
+
+    pdsn base-import --arch mobilefacenet --weights mobilefacenet.npz --data data/lfw112 --run runs/mobile
+
+    pdsn base-import --arch inception_resnet_v1 --weights vggface2 --data data/lfw160 --run runs/facenet
+    """
+    from stages.base_import import main
+
+    main(Session(shared, recogniser(arch, weights, classifier=classifier), force=force))
 
 
 def mask_train(

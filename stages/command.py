@@ -54,6 +54,16 @@ _SHARED: dict[str, tuple[Any, Any]] = {
         "auto",
     ),
     "seed": (Annotated[int | None, _option("--seed", metavar="N", help="Seed of training and occlusions. Default 0.")], None),
+    "split_by": (
+        Annotated[
+            str | None,
+            _option(
+                "--split-by", metavar="NAME",
+                help="photo (recognise other photos of the people trained on) or person (recognise people never trained on). Default photo. Remembered.",
+            ),
+        ],
+        None,
+    ),
     "debug": (Annotated[bool, _option("--debug", help="Show the traceback of an error.")], False),
 }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from pdsn.config import EvalConfig
+    from pdsn.recognition.answers import Answer
+    from pdsn.recognition.enrolment import Enrolment
     from pdsn.recognition.evaluation import Evaluation
     from pdsn.recognition.probes import MakeProbes, Probes
     from pdsn.recognition.recogniser import PDSN
@@ -52,11 +55,13 @@ def main(
     model, base = session.base()
     dictionaries = {name: session.dictionary(name, base) for name in names}
     segmenter = session.segmenter() if asked.source == "segmenter" else None
+    enrolment = _enrolment(session, asked)
     session.begin()
     if not session.accelerator.is_main_process:
         return
     config = {
         **plain(asked),
+        "split_by": session.settings.split,
         "occlusions": list(occluders),
         "strategies": names,
         "floor": floor,
@@ -78,7 +83,11 @@ def main(
         recognisers = {NO_FDM: PDSN(memory, None, asked.share)}
         recognisers |= {name: PDSN(memory, dictionaries[name], asked.share) for name in names}
         find_covered = None if segmenter is None else segmenter.covered
-        evaluation = _evaluate(session, recognisers, occluders, photos, find_covered, folder / "figures")
+        make_probes = _probes(session, enrolment.probes, photos)
+        evaluation = _evaluate(
+            session, recognisers, occluders, enrolment, make_probes, find_covered, asked.draws,
+            folder / "figures",
+        )  # fmt: skip
         bands = [name for name in BANDS if name in occluders]
         table = {
             "records": evaluation.records(bootstrap=asked.bootstrap, seed=seed),
@@ -118,39 +127,53 @@ def _photos(session: Session) -> Path:
     )
 
 
+def _enrolment(session: Session, asked: EvalConfig) -> Enrolment:
+    """Who is enrolled and who is asked about, by the run's split."""
+    from pdsn.recognition.enrolment import Enrolment
+
+    if session.settings.split == "person":
+        return Enrolment.by_person(session.dataset, asked.split, asked.enrol)
+    return Enrolment.by_photo(session.dataset, asked.split)
+
+
 def _evaluate(
     session: Session,
     recognisers: dict[str, PDSN],
     occluders: dict[str, Any],
-    photos: Path | None,
+    enrolment: Enrolment,
+    make_probes: MakeProbes,
     find_covered: Callable[[Tensor], Tensor] | None,
+    draws: int,
     figures: Path,
 ) -> Evaluation:
-    """Ask every recogniser; a picture of each occlusion as it is done, by LM2 or else the last strategy."""
+    """Ask every recogniser; a picture of each occlusion's first draw, by LM2 or else the last strategy."""
     from pdsn.explain.figures import plot_probes
+    from pdsn.occlusion.occluders import is_fixed
     from pdsn.progress import progress_bar
-    from pdsn.recognition.evaluation import evaluate
+    from pdsn.recognition.evaluation import NO_FDM, evaluate
 
     shown = "LM2" if "LM2" in recognisers else list(recognisers)[-1]
     dictionary = recognisers[shown].dictionary
 
-    def draw(evaluation: Evaluation, name: str, probes: Probes, covered: Tensor) -> None:
-        answer = evaluation.find(name, shown)
-        assert answer is not None
+    def picture(answers: Mapping[str, Answer], probes: Probes, covered: Tensor) -> None:
         regions = None if dictionary is None else dictionary.strategy
-        file = name.replace("/", "-").replace(":", "-")
-        plot_probes(evaluation, answer, probes.faces, covered, regions, figures / f"probes-{file}.png")
+        file = answers[shown].occlusion.replace("/", "-").replace(":", "-")
+        plot_probes(
+            session.dataset, answers[shown], answers[NO_FDM], probes.faces, covered, regions,
+            figures / f"probes-{file}.png",
+        )  # fmt: skip
 
-    asked = session.settings.eval
-    with progress_bar("eval", len(occluders) * len(recognisers), "answers") as advance:
+    asked = sum(1 if is_fixed(occluder) else draws for occluder in occluders.values())
+    with progress_bar("eval", asked * len(recognisers), "answers") as advance:
         return evaluate(
-            session.dataset, recognisers, occluders, split=asked.split,
-            make_probes=lambda rows: _probes(session, rows, photos),
+            session.dataset, recognisers, occluders, enrolment,
+            make_probes=make_probes,
             find_covered=find_covered,
             triggers=session.strategy("LM2"),
             describe=lambda strategy, covered: recognisers[strategy].region_names(covered),
+            draws=draws,
             on_answer=lambda answer: advance(1, note=f"{answer.occlusion}, {answer.strategy}"),
-            on_occlusion=draw,
+            on_first_draw=picture,
         )  # fmt: skip
 
 
@@ -163,10 +186,7 @@ def _probes(session: Session, rows: np.ndarray, photos: Path | None) -> MakeProb
         return aligned_probes(session.dataset, rows, session.settings.seed)
     made = crop_settings(session.dataset)
     detect = Detector(made.min_face, str(session.accelerator.device))
-    return PhotoProbes(
-        session.dataset, rows, session.settings.seed, photos, detect,
-        align=made.align, face=made.face,
-    )  # fmt: skip
+    return PhotoProbes(session.dataset, rows, session.settings.seed, photos, detect, made)
 
 
 def _draw(
@@ -177,16 +197,20 @@ def _draw(
     plot_table(records, folder / "table.png")
     used = {r.dictionary.strategy.name: r.dictionary.strategy for r in recognisers.values() if r.dictionary}
     if used:
-        landmarks = session.dataset.landmarks[session.dataset.rows("train")]
+        landmarks = session.training.landmarks[session.training.rows("train")]
         plot_regions(list(used.values()), session.example_face(), landmarks, folder / "regions.png")
 
 
 def _show(session: Session, made: dict[str, Any], folder: Path) -> None:
     from pdsn.recognition.report import cell, heading, strategies_of, table_rows
 
-    records, split = made["records"], made["config"]["split"]
-    painted = ", photo painted before detection" if made["config"]["align"] == "occluded" else ""
-    title = f"Rank-1, % of {records[0]['probes']} {split} photos (distance to no FDM){painted}"
+    records, config = made["records"], made["config"]
+    unseen = config["split_by"] == "person"
+    whom = " of people never seen" if unseen else ""
+    painted = ", photo painted before detection" if config["align"] == "occluded" else ""
+    drawn = f", mean of {config['draws']} draws" if config["draws"] > 1 else ""
+    photos = f"{records[0]['probes']} {config['split']} photos{whom}"
+    title = f"Rank-1, % of {photos} (distance to no FDM){painted}{drawn}"
     table = Table(Column("occlusion", no_wrap=True), title=title)
     for name in strategies_of(records):
         table.add_column(heading(name), justify="right")
@@ -206,8 +230,9 @@ def _show(session: Session, made: dict[str, Any], folder: Path) -> None:
             f"(95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
         )
     if made["left_out"]:
-        session.say(f"left out: {made['left_out']} {split} photos of people without a gallery photo")
-    session.say(f"table, probes and pictures: {folder}")
+        why = f"with no more than {config['enrol']} photos" if unseen else "without a gallery photo"
+        session.say(f"left out: {made['left_out']} {config['split']} photos of people {why}")
+    session.say(f"table, open-set rates, probes and pictures: {folder}")
 
 
 def _segmentation(records: list[dict[str, Any]]) -> Table:

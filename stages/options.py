@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +17,32 @@ AnyStrategies = Annotated[
         help="grid3x3, LM1, LM2, LM2-split, or a control: random, geometric, difference, relative.",
     ),
 ]  # fmt: skip
+
+
+Architecture = Annotated[
+    str | None,
+    typer.Option(
+        "--arch", metavar="NAME",
+        help="A pretrained recogniser: mobilefacenet, iresnet18, iresnet34, iresnet50, iresnet100, "
+        "inception_resnet_v1, timm:NAME, or a FILE.py that defines one. Remembered.",
+    ),
+]  # fmt: skip
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Its weights: safetensors, npz or pth; or the name of a download, such as vggface2. Remembered.",
+    ),
+]
+
+
+def recogniser(arch: str | None, weights: str | None, **more: object) -> Layer:
+    """The options that name a pretrained recogniser, as a settings layer; files by their full path."""
+    given = (
+        name if name is None or not Path(name).is_file() else str(Path(name).resolve())
+        for name in (arch, weights)
+    )
+    return layer("pretrained", **dict(zip(("arch", "weights"), given, strict=True)), **more)
 
 
 def layer(section: str, **values: object) -> Layer:

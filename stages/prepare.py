@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,9 @@ PRESET = "lfw10-clean"
 """The preset whose settings hold unless another is asked for."""
 
 
-def main(shared: Shared, options: Layer, *, photos: Path | None, lfw: bool, force: bool) -> None:
+def main(
+    shared: Shared, options: Layer, *, photos: Path | None, lfw: bool, arch: str | None = None, force: bool
+) -> None:
     """Prepare a folder of photos, or LFW, into `--data`; no run directory is touched."""
     if lfw == (photos is not None):
         raise UsageError("give either a folder of photos or --lfw")
@@ -30,6 +33,7 @@ def main(shared: Shared, options: Layer, *, photos: Path | None, lfw: bool, forc
     if shared.data == SYNTHETIC:
         raise UsageError("--data synthetic needs no photos: `pdsn run` draws the embedded people itself")
     settings = resolve(shared, shared.preset or PRESET, {}, options)
+    config = for_architecture(settings.prepare, arch or settings.pretrained.arch)
     if photos is None:
         from pdsn.data.lfw import fetch_lfw
 
@@ -39,7 +43,17 @@ def main(shared: Shared, options: Layer, *, photos: Path | None, lfw: bool, forc
         )
     from pdsn.runtime import start
 
-    prepare(photos, Path(shared.data), settings.prepare, start(shared.device, shared.precision), force=force)
+    prepare(photos, Path(shared.data), config, start(shared.device, shared.precision), force=force)
+
+
+def for_architecture(config: PrepareConfig, arch: str) -> PrepareConfig:
+    """The settings with size, alignment and template of a pretrained recogniser; as they are without one."""
+    if not arch:
+        return config
+    from pdsn.models.imported import prepare_settings
+    from pdsn.models.pretrained.architecture import find_architecture
+
+    return replace(config, **{"template": None, **prepare_settings(find_architecture(arch))})
 
 
 def prepare(

@@ -8,25 +8,27 @@ from pathlib import Path
 
 from pdsn.errors import UsageError
 from pdsn.rundir import SYNTHETIC
-from stages import base_train, build_dictionary, evaluate, mask_train, prepare, segment_train
-from stages.session import Session, Shared
+from stages import base_import, base_train, build_dictionary, evaluate, mask_train, prepare, segment_train
+from stages.session import Layer, Session, Shared
 
 
-def main(shared: Shared, *, photos: Path | None, strategies: Sequence[str] | None, force: bool) -> None:
-    """Prepare (with `photos`), train base and masks, build dictionaries, train the segmentation, evaluate."""
+def main(
+    shared: Shared, options: Layer, *, photos: Path | None, strategies: Sequence[str] | None, force: bool
+) -> None:
+    """Prepare (with `photos`), train or import the base, train masks, build dictionaries, train the
+    segmentation, evaluate."""
     began = time.perf_counter()
     if photos is not None and shared.data == SYNTHETIC:
         raise UsageError("--photos and --data synthetic exclude each other: leave one out")
     own = str(shared.run / "data") if photos is not None and shared.data is None else None
-    session = Session(shared, {}, force=force, data=own)
+    session = Session(shared, options, force=force, data=own)
     names = list(strategies or session.settings.dictionary.strategies)
     for name in names:
         session.check_strategy(name)
     if photos is not None:
-        prepare.prepare(
-            photos, Path(session.data), session.settings.prepare, session.accelerator, force=False
-        )
-    base_train.main(session)
+        config = prepare.for_architecture(session.settings.prepare, session.settings.pretrained.arch)
+        prepare.prepare(photos, Path(session.data), config, session.accelerator, force=False)
+    (base_import if session.settings.pretrained.arch else base_train).main(session)
     learned = [name for name in names if not session.is_control(name)]
     if learned:
         mask_train.main(session, learned)

@@ -22,7 +22,7 @@ def main(session: Session) -> None:
         session.say(f"segmentation: trained already, {folder.model}")
     else:
         best = train_segmenter(
-            session.dataset, session.settings.segment, folder, session.accelerator,
+            session.training, session.settings.segment, folder, session.accelerator,
             session.settings.seed, triggers,
         )  # fmt: skip
         if session.accelerator.is_main_process:

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from pdsn.occlusion.regions import LandmarkStatistics, Strategy
     from pdsn.occlusion.segmenter import Segmenter
 
-REMEMBERED = ("seed", "prepare", "synthetic", "base", "regions", "masks", "dictionary", "segment")
+REMEMBERED = (
+    "seed", "split", "prepare", "synthetic", "base", "pretrained", "regions", "masks", "matching", "dictionary",
+    "segment",
+)  # fmt: skip
 """Settings that a run keeps once an option or a file has set them; those of `eval` hold for one call."""
 
 
@@ -40,6 +43,7 @@ class Shared:
     device: str = "auto"
     precision: str = "auto"
     seed: int | None = None
+    split_by: str | None = None
     preset: str | None = None
     config: Path | None = None
     debug: bool = False
@@ -80,9 +84,10 @@ class Session:
         self.data = self.run.remembered("data", "--data", given, SYNTHETIC)
         if shared.preset is not None:
             load_preset(shared.preset)  # an unknown one is refused as such
-        default = "demo" if self.data == SYNTHETIC else "lfw10-clean"
-        self.preset = self.run.remembered("preset", "--preset", shared.preset, default)
         known: Layer = self.run.about.get("settings", {})
+        imported = merge(known, _asked(shared, options)).get("pretrained", {}).get("arch")
+        default = "pretrained" if imported else "demo" if self.data == SYNTHETIC else "lfw10-clean"
+        self.preset = self.run.remembered("preset", "--preset", shared.preset, default)
         self.settings: Settings = resolve(shared, self.preset, known, options)
         asked = _asked(shared, options)
         self._kept = merge(known, {name: value for name, value in asked.items() if name in REMEMBERED})
@@ -112,18 +117,24 @@ class Session:
     def dataset(self) -> FaceDataset:
         """The prepared faces; the embedded people are drawn on first use."""
         from pdsn.data.dataset import FaceDataset
+        from stages.embedded import embedded_people
 
         if self.data != SYNTHETIC:
             return FaceDataset.load(Path(self.data))
         with self.accelerator.main_process_first():
-            return self._synthetic()
+            return embedded_people(self.run.data, self.settings)
+
+    @cached_property
+    def training(self) -> FaceDataset:
+        """The faces that everything is trained on: those of everybody, or of the training people alone."""
+        return self.dataset.training_people() if self.settings.split == "person" else self.dataset
 
     @cached_property
     def statistics(self) -> LandmarkStatistics:
         """Landmark statistics of the training split."""
         from pdsn.occlusion.regions import LandmarkStatistics
 
-        return LandmarkStatistics.of(self.dataset.landmarks[self.dataset.rows("train")], self.dataset.size)
+        return LandmarkStatistics.of(self.training.landmarks[self.training.rows("train")], self.training.size)
 
     def strategy(self, name: str) -> Strategy:
         """Regions of a strategy on this data set."""
@@ -133,10 +144,10 @@ class Session:
 
     @cached_property
     def base_folder(self) -> TrainingFolder:
-        """The folder of the base."""
-        from pdsn.models.base import base_folder
+        """The folder of the base, trained or imported."""
+        from pdsn.models.base import open_base
 
-        return base_folder(self.run.base, self.settings.base, self.dataset, self.settings.seed)
+        return open_base(self.run.base, self.settings, self.training)
 
     def base(self) -> tuple[BaseModel, str]:
         """The trained base and its sha256.
@@ -156,30 +167,32 @@ class Session:
         model.to(self.accelerator.device)
         encoder = Encoder(model.net, self.accelerator)
         return PairMaps(
-            self.run.cache, self.dataset, encoder, base, self.settings.seed, self.settings.masks.intensity
+            self.run.cache, self.training, encoder, base, self.settings.seed, self.settings.masks.intensity
         )
 
     @staticmethod
     def is_control(name: str) -> bool:
-        """Whether a strategy's masks come without a generator."""
+        """Whether a strategy's masks come without learning."""
         from pdsn.masks.controls import CONTROLS
 
         return name in CONTROLS
 
     def check_strategy(self, name: str) -> None:
-        """Raise UsageError unless `name` is a strategy or a control."""
+        """Raise UsageError unless `name` is a strategy, `matched` or a control."""
         from pdsn.masks.controls import CONTROLS
+        from pdsn.masks.matching import MATCHED
         from pdsn.occlusion.regions import STRATEGIES
 
-        if name not in STRATEGIES and name not in CONTROLS:
-            raise UsageError(
-                f"--strategy {name} is unknown: choose from {', '.join([*STRATEGIES, *CONTROLS])}"
-            )
+        known = [*STRATEGIES, MATCHED, *CONTROLS]
+        if name not in known:
+            raise UsageError(f"--strategy {name} is unknown: choose from {', '.join(known)}")
 
     def regions_of(self, name: str) -> Strategy:
-        """Regions of a strategy, or of the strategy that a control borrows them from."""
+        """Regions of a strategy, or of the strategy that `matched` or a control borrows them from."""
+        from pdsn.occlusion.regions import STRATEGIES
+
         self.check_strategy(name)
-        return self.strategy(self.settings.dictionary.regions if self.is_control(name) else name)
+        return self.strategy(name if name in STRATEGIES else self.settings.dictionary.regions)
 
     def generator_folders(self, strategy: Strategy, base: str) -> dict[str, TrainingFolder]:
         """The generator folder of each region of a strategy, trained or not."""
@@ -197,15 +210,28 @@ class Session:
             for region in strategy.regions
         }
 
+    def matching_folder(self, base: str) -> TrainingFolder:
+        """The folder of the masks that are learned in the match."""
+        from pdsn.masks.matching import MATCHED, matching_folder
+
+        strategy, share = self.regions_of(MATCHED), self.settings.eval.share
+        root = self.run.root / "masks" / MATCHED
+        return matching_folder(root, self.settings.matching, strategy, share, base, self.settings.seed)
+
     def generators(self, name: str, base: str) -> dict[str, TrainingFolder]:
-        """The trained generator of each region; none for a control.
+        """The trained generator of each region, or the learned masks of `matched`; none for a control.
 
         Raises:
             PdsnError: one is missing, or belongs to another base or region.
         """
+        from pdsn.masks.matching import MATCHED
+
         if self.is_control(name):
             return {}
-        folders = self.generator_folders(self.strategy(name), base)
+        if name == MATCHED:
+            folders = {MATCHED: self.matching_folder(base)}
+        else:
+            folders = self.generator_folders(self.strategy(name), base)
         for folder in folders.values():
             folder.check()
         return folders
@@ -227,7 +253,7 @@ class Session:
         """The folder of the segmentation."""
         from pdsn.occlusion.segmenter import segmenter_folder
 
-        return segmenter_folder(self.run.segmenter, self.settings.segment, self.dataset, self.settings.seed)
+        return segmenter_folder(self.run.segmenter, self.settings.segment, self.training, self.settings.seed)
 
     def segmenter(self) -> Segmenter:
         """The trained segmentation.
@@ -243,57 +269,20 @@ class Session:
         """The mean training face (H, W, 3) uint8: a backdrop for pictures that shows nobody."""
         import numpy as np
 
-        rows = self.dataset.rows("train")
-        return np.asarray(self.dataset.faces[rows[:: max(len(rows) // 500, 1)]].mean(0)).astype(np.uint8)
+        rows = self.training.rows("train")
+        return np.asarray(self.training.faces[rows[:: max(len(rows) // 500, 1)]].mean(0)).astype(np.uint8)
 
     def say(self, text: str) -> None:
         """Print a line, from the main process alone."""
         if self.accelerator.is_main_process:
             self.console.print(text, highlight=False, soft_wrap=True)
 
-    def _synthetic(self) -> FaceDataset:
-        from pdsn.artefact import difference, plain, read_json
-        from pdsn.data.dataset import FaceDataset
-        from pdsn.data.synthetic import draw_dataset
-        from pdsn.progress import progress_bar
-
-        asked = self.settings.synthetic
-        described = self.run.data / "dataset.json"
-        wanted = {**plain(asked), "split_seed": self.settings.prepare.split_seed}
-        if described.is_file():
-            found = read_json(described, "a new --run")
-            kept = {**found, **found.get("settings", {})}
-            differs = difference(wanted, {name: kept.get(name) for name in wanted})
-            if differs:
-                raise UsageError(
-                    f"{self.run.data} holds other embedded people ({differs}): choose another --run"
-                )
-            return FaceDataset.load(self.run.data)
-        total = asked.people * asked.photos
-        with progress_bar("drawing the embedded people", total, "photos") as advance:
-            done = 0
-
-            def report(now: int, of: int) -> None:
-                nonlocal done
-                del of
-                advance(now - done)
-                done = now
-
-            return draw_dataset(
-                self.run.data,
-                people=asked.people,
-                photos=asked.photos,
-                size=asked.size,
-                seed=asked.seed,
-                split_seed=self.settings.prepare.split_seed,
-                on_progress=report,
-            )
-
 
 def _asked(shared: Shared, options: Layer) -> Layer:
     """What this very command asks for."""
-    seed = {} if shared.seed is None else {"seed": shared.seed}
-    return merge(load_file(shared.config) if shared.config else {}, options, seed)
+    given = {"seed": shared.seed, "split": shared.split_by}
+    top = {name: value for name, value in given.items() if value is not None}
+    return merge(load_file(shared.config) if shared.config else {}, options, top)
 
 
 def _revision() -> str | None:

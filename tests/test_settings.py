@@ -29,6 +29,9 @@ def test_later_layers_win_value_by_value():
     ("text", "said"),
     [
         ("[base\n", "is not valid TOML"),
+        ("split = 'face'\n", "--split-by face is unknown: choose from photo, person"),
+        ("[eval]\ndraws = 101\n", "--draws 101 is out of range: from 1 to 100"),
+        ("[eval]\nenrol = 0\n", "--enrol 0 is out of range"),
         ("[base]\nepoch = 3\n", r"unknown setting epoch in \[base\]: there are arch"),
         ("colour = 1\n", "unknown setting colour at the top"),
         ('[base]\nepochs = "many"\n', "base.epochs must be a whole number, not 'many'"),

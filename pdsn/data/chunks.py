@@ -115,7 +115,7 @@ def _align(
         return None
     face = choose_face(detections, (pixels.shape[0], pixels.shape[1]), config.face)
     try:
-        crop, landmarks = crop_face(pixels, face, config.size, config.align)
+        crop, landmarks = crop_face(pixels, face, config)
     except ValueError:
         return None
     return face, crop, landmarks

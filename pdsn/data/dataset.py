@@ -18,7 +18,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,13 +75,15 @@ class FaceDataset:
         root: the folder.
         faces: (N, H, W, 3) uint8 memory map, RGB.
         people: the names of all people, sorted; labels index this list.
-        labels: (N,) int64, index of each face's person in `people`.
+        labels: (N,) int64, index of each face's person in `people`; -1 for faces of nobody there, which a
+            view has, see `training_people`.
         files: N paths relative to the photo folder.
-        split: (N,) "train", "val" or "test": the split per photo.
+        split: (N,) "train", "val" or "test": the split per photo; "" for faces that a view leaves out.
         person_split: (N,) the split by person: all faces of a person carry the same value.
         landmarks: (N, 5, 2) float32, x and y in crop pixels.
         sha256: fingerprint of faces and manifest; artefacts name the data set by it.
         settings: what `pdsn prepare` was asked for.
+        split_seed: seed of both splits.
     """
 
     root: Path
@@ -94,6 +96,7 @@ class FaceDataset:
     landmarks: np.ndarray
     sha256: str
     settings: dict[str, Any] = field(default_factory=dict)
+    split_seed: int = 0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -109,6 +112,33 @@ class FaceDataset:
         import torch
 
         return torch.from_numpy(np.ascontiguousarray(self.faces[rows])).permute(0, 3, 1, 2)
+
+    def training_people(self) -> FaceDataset:
+        """The same faces seen as a data set of the training people of the split by person alone.
+
+        Faces keep their rows. Of those people, the photos that the split per photo keeps for validation are
+        "val" and all others "train"; everybody else's are in no split. The fingerprint is another one: what
+        is trained on the view cannot be taken for trained on everybody.
+
+        Raises:
+            PdsnError: there are fewer than two training people.
+        """
+        inside = self.person_split == "train"
+        known = np.unique(self.labels[inside])
+        if len(known) < 2:
+            raise PdsnError(
+                f"{self.root} has {len(known)} training people in the split by person: "
+                "prepare more people, or take --split-by photo"
+            )
+        number = np.full(len(self.people), -1, dtype=np.int64)
+        number[known] = np.arange(len(known))
+        return replace(
+            self,
+            people=[self.people[label] for label in known],
+            labels=number[self.labels],
+            split=np.where(inside, np.where(self.split == "val", "val", "train"), ""),
+            sha256=hashlib.sha256(f"training people of {self.sha256}".encode()).hexdigest(),
+        )
 
     @classmethod
     def load(cls, root: Path) -> FaceDataset:
@@ -137,6 +167,7 @@ class FaceDataset:
             person_split = np.array([row["person_split"] for row in rows])
             files = [row["file"] for row in rows]
             fingerprint, version = str(info["sha256"]), int(info["format"])
+            split_seed = int(info["split_seed"])
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise PdsnError(f"{broken} ({type(error).__name__}: {error})") from error
         if version != FORMAT:
@@ -146,7 +177,7 @@ class FaceDataset:
         landmarks = np.array(points, dtype=np.float32).reshape(-1, 5, 2)
         return cls(
             root, faces, people, labels, files, split, person_split, landmarks, fingerprint,
-            settings=dict(info.get("settings", {})),
+            settings=dict(info.get("settings", {})), split_seed=split_seed,
         )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
+from pdsn.config import PrepareConfig
 from pdsn.data.detector import Detection
 from pdsn.data.template import template
 
@@ -85,12 +86,12 @@ def sideways(face: Detection) -> float:
     return float(abs(face.landmarks[:2, 0].mean() - (left + right) / 2) / (right - left))
 
 
-def similarity_matrix(landmarks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The least-squares similarity (Umeyama, 1991) that puts five landmarks on the template.
+def similarity_matrix(landmarks: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """The least-squares similarity (Umeyama, 1991) that puts five landmarks on a template.
 
     Args:
         landmarks: (5, 2) x, y in pixels of the photo.
-        size: (h, w) of the crop in pixels.
+        goal: (5, 2) x, y in pixels of the crop, where they are to lie.
 
     Returns:
         (3, 3) float64, photo to crop, in coordinates whose whole numbers are pixel edges.
@@ -103,36 +104,39 @@ def similarity_matrix(landmarks: np.ndarray, size: tuple[int, int]) -> np.ndarra
     if not np.isfinite(landmarks).all():
         raise ValueError(NO_FORM)
     # An estimate that fails is no transform: it is false, and has no parameters.
-    matrix = getattr(SimilarityTransform.from_estimate(landmarks, template(size)), "params", None)
+    matrix = getattr(SimilarityTransform.from_estimate(landmarks, goal), "params", None)
     if matrix is None or not np.isfinite(matrix).all():
         raise ValueError(NO_FORM)
     return matrix
 
 
-def crop_matrix(shape: tuple[int, ...], face: Detection, size: tuple[int, int], align: str) -> np.ndarray:
+def goal_of(config: PrepareConfig) -> np.ndarray:
+    """(5, 2) x, y in pixels of the crop: where alignment by similarity puts the landmarks."""
+    return template(config.size) if config.template is None else np.array(config.template, dtype=np.float64)
+
+
+def crop_matrix(shape: tuple[int, ...], face: Detection, config: PrepareConfig) -> np.ndarray:
     """(3, 3) float64, photo to crop, of `crop_face` on a photo of `shape` (H, W, …).
 
     Raises:
         ValueError: the face cannot be cropped.
     """
-    if align == "similarity":
-        return similarity_matrix(face.landmarks, size)
+    if config.align == "similarity":
+        return similarity_matrix(face.landmarks, goal_of(config))
     low, high = _clipped_box(shape, face)
-    scale = np.array([size[1], size[0]]) / (high - low)
+    scale = np.array([config.size[1], config.size[0]]) / (high - low)
     return np.array([[scale[0], 0, -low[0] * scale[0]], [0, scale[1], -low[1] * scale[1]], [0, 0, 1]])
 
 
-def crop_face(
-    photo: np.ndarray, face: Detection, size: tuple[int, int], align: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Crop a face by "similarity" or "box", see `align_similarity` and `align_box`."""
-    if align == "box":
-        return align_box(photo, face, size)
-    return align_similarity(photo, face.landmarks, size)
+def crop_face(photo: np.ndarray, face: Detection, config: PrepareConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Crop a face by size, alignment and template of `config`, see `align_similarity` and `align_box`."""
+    if config.align == "box":
+        return align_box(photo, face, config.size)
+    return align_similarity(photo, face.landmarks, config.size, goal_of(config))
 
 
 def align_similarity(
-    photo: np.ndarray, landmarks: np.ndarray, size: tuple[int, int]
+    photo: np.ndarray, landmarks: np.ndarray, size: tuple[int, int], goal: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Crop a face so that its landmarks come to lie on the template, by rotation, scale and shift.
 
@@ -143,6 +147,7 @@ def align_similarity(
         photo: (H, W, 3) uint8, RGB.
         landmarks: (5, 2) x, y in pixels of the photo.
         size: (h, w) of the crop in pixels.
+        goal: (5, 2) x, y in pixels of the crop, the template.
 
     Returns:
         The crop (h, w, 3) uint8 and the landmarks (5, 2) in its pixels.
@@ -150,7 +155,7 @@ def align_similarity(
     Raises:
         ValueError: the landmarks do not spread like a face's.
     """
-    matrix = similarity_matrix(landmarks, size)
+    matrix = similarity_matrix(landmarks, goal)
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
     if scale < SMALLEST_SCALE:
         raise ValueError(NO_FORM)

@@ -31,6 +31,8 @@ METHOD = "MTCNN of facenet-pytorch 2.5.3, method 1"
 """Changes whenever reading, detection or alignment change what comes out: old chunks are then not taken up."""
 CHUNK = 64
 """Photos that are finished, and lost by a kill, together."""
+MAKING = ("size", "align", "face", "min_face", "template")
+"""Settings that a chunk depends on; the others decide which of its photos are kept."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def prepare_photos(
     start = time.perf_counter()
     listed = list_photos(photos)
     people = len({photo.person for photo in listed})
-    request = _fingerprint(asdict(config), listed)
+    request = _fingerprint(_asked(config), listed)
     reused = not force and (root / "dataset.json").is_file()
     try:
         if reused:
@@ -133,7 +135,7 @@ def _make(
         _read_faces(paths, set(kept)),
         [described[row] for row in kept],
         config.size,
-        settings={**asdict(config), "photos": str(photos.resolve()), "method": METHOD, "request": request},
+        settings={**_asked(config), "photos": str(photos.resolve()), "method": METHOD, "request": request},
         split_seed=config.split_seed,
         skipped=skipped,
     )
@@ -163,7 +165,7 @@ def _run_chunks(
     import torch
 
     # What only decides which photos are kept may change between a kill and the next call.
-    making = {name: getattr(config, name) for name in ("size", "align", "face", "min_face")}
+    making = {name: value for name, value in _asked(config).items() if name in MAKING}
     folder = root / "partial" / _fingerprint(making, wanted)[:16]
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.parent.iterdir():
@@ -245,7 +247,12 @@ def _open_made(root: Path, config: PrepareConfig, request: str) -> tuple[FaceDat
     if dataset.settings.get("request") != request:
         asked = json.loads(json.dumps(asdict(config)))
         other = [name for name in asked if dataset.settings.get(name) != asked[name]]
-        options = ", ".join(f"--{name.replace('_', '-')} {dataset.settings.get(name)}" for name in other)
+        options = ", ".join(
+            "another template (see --for)"
+            if name == "template"
+            else f"--{name.replace('_', '-')} {dataset.settings.get(name)}"
+            for name in other
+        )
         made = f"with {options}" if other else f"from other photos, {dataset.settings.get('photos')}"
         raise UsageError(
             f"{root} holds another data set, made {made}: choose another --data, or replace it with --force"
@@ -260,6 +267,11 @@ def _clean(root: Path) -> None:
     for name in ("faces", "manifest", "skipped", "dataset"):
         for left in root.glob(f".{name}-*"):
             left.unlink(missing_ok=True)
+
+
+def _asked(config: PrepareConfig) -> dict[str, object]:
+    """The settings as they are written down; a template only where it is not pdsn's own."""
+    return {name: value for name, value in asdict(config).items() if name != "template" or value is not None}
 
 
 def _fingerprint(settings: dict[str, object], photos: Sequence[PhotoFile]) -> str:

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
+    from pdsn.data.dataset import FaceDataset
     from pdsn.masks.dictionary import MaskDictionary
     from pdsn.occlusion.regions import Strategy
-    from pdsn.recognition.evaluation import Answer, Evaluation
+    from pdsn.recognition.answers import Answer
 
 RIGHT, WRONG = "#1b8a3a", "#c0392b"
 
@@ -80,8 +81,9 @@ def plot_kept_share(dictionary: MaskDictionary, face: np.ndarray, path: Path) ->
 
 
 def plot_probes(
-    evaluation: Evaluation,
+    dataset: FaceDataset,
     answer: Answer,
+    plain: Answer | None,
     occluded: Tensor,
     covered: Tensor,
     strategy: Strategy | None,
@@ -90,15 +92,14 @@ def plot_probes(
     """A grid of probes: the probe, its triggered regions, and the nearest gallery photo.
 
     Args:
-        evaluation: the table.
-        answer: whose answers to show.
+        dataset: the faces.
+        answer: whose answers to show, to one draw.
+        plain: those without an FDM.
         occluded: (P, 3, H, W) uint8, the probes as the recogniser saw them.
         covered: (P, H, W) bool, what was taken as covered; its outline is drawn.
         strategy: the regions to outline; None without an FDM.
         path: the PNG to write.
     """
-    dataset = evaluation.dataset
-    plain = evaluation.find(answer.occlusion, "none")
     chosen = _telling(answer, plain, 18)
     height, width = occluded.shape[2:]
     gap = max(width // 16, 1)

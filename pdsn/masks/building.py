@@ -10,13 +10,22 @@ from pdsn.artefact import TrainingFolder
 from pdsn.masks.controls import geometric_mask, mean_difference, random_mask
 from pdsn.masks.dictionary import PERCENTILES, MaskDictionary, binarise
 from pdsn.masks.learning import generated_mask
+from pdsn.masks.matching import MATCHED, learned_masks
 from pdsn.masks.pair_maps import PairMaps, batches
 from pdsn.occlusion.regions import Strategy
 
 
-def percentile_of(strategy: Strategy, asked: float) -> float:
-    """The percentile asked for, 0 to 100; the paper's for the strategy where it is -1."""
-    return PERCENTILES[strategy.name] if asked < 0 else asked
+def percentile_of(name: str, strategy: Strategy, asked: float) -> float | None:
+    """The percentile asked for, 0 to 100; the paper's for the regions where it is -1; None for soft masks.
+
+    Args:
+        name: of a strategy, a control, or `matched`.
+        strategy: the regions.
+        asked: the setting.
+    """
+    if asked >= 0:
+        return asked
+    return None if name == MATCHED else PERCENTILES[strategy.name]
 
 
 def build_dictionary(
@@ -25,17 +34,17 @@ def build_dictionary(
     maps: PairMaps,
     generators: Mapping[str, TrainingFolder],
     *,
-    percentile: float,
+    percentile: float | None,
     seed: int,
 ) -> MaskDictionary:
     """Build the dictionary of a strategy or control.
 
     Args:
-        name: a strategy's name, or a control's, whose regions `strategy` then gives.
+        name: a strategy's name, or `matched` or a control, whose regions `strategy` then gives.
         strategy: the regions.
         maps: maps of the training pairs.
-        generators: the trained generator of each region; not used by controls.
-        percentile: 0 to 100, see `percentile_of`.
+        generators: the trained generator of each region, or `matched` and its masks; not used by controls.
+        percentile: 0 to 100, or None for soft masks, see `percentile_of`.
         seed: of the random control.
 
     Raises:
@@ -43,6 +52,11 @@ def build_dictionary(
     """
     device = maps.encoder.device
     shape = maps.encoder.net.map_shape
+    if name == MATCHED:
+        mean = learned_masks(generators[MATCHED].load())
+        binary = torch.stack([m > 0.5 if percentile is None else binarise(m, percentile) for m in mean])
+        return MaskDictionary(strategy, mean, binary, maps.base, soft=percentile is None)
+    assert percentile is not None
     means, kept = [], []
     for number, (region, box) in enumerate(strategy.regions.items()):
         if name == "geometric":

@@ -20,34 +20,44 @@ PERCENTILES = {"grid3x3": 25.0, "LM1": 20.0, "LM2": 30.0, "LM2-split": 30.0}
 
 @dataclass(frozen=True)
 class MaskDictionary:
-    """One binary mask for each region.
+    """One mask for each region.
 
     Attributes:
         strategy: the regions; the order of its regions is the order of the masks.
         mean: (R, C, h, w) float32, how far each feature survives an occlusion of the region.
         binary: (R, C, h, w) bool, True where a feature is kept (equation 4).
         base: sha256 of the base CNN whose features these are.
+        soft: the mean masks themselves multiply the features, instead of the binary ones.
     """
 
     strategy: Strategy
     mean: Tensor
     binary: Tensor
     base: str
+    soft: bool = False
+
+    @property
+    def masks(self) -> Tensor:
+        """(R, C, h, w) what multiplies the features: bool, or float32 in 0 to 1 where it is soft."""
+        return self.mean if self.soft else self.binary
 
     def combine(self, occluded: Tensor) -> Tensor:
-        """The FDM of a set of occluded regions: the AND of their masks (section 3.5).
+        """The FDM of a set of occluded regions: the AND of their masks (section 3.5), their product if soft.
 
         Args:
             occluded: (R,) bool.
 
         Returns:
-            (C, h, w) bool; all True where no region is occluded.
+            (C, h, w) bool, or float32 in 0 to 1 where the masks are soft; all 1 where no region is occluded.
         """
-        return (self.binary | ~occluded.to(self.binary.device)[:, None, None, None]).all(0)
+        chosen = occluded.to(self.masks.device)[:, None, None, None]
+        if self.soft:
+            return torch.where(chosen, self.mean, 1.0).prod(0)
+        return (self.binary | ~chosen).all(0)
 
     def kept_share(self) -> Tensor:
-        """(R, h, w) share of the channels that each mask keeps at each cell of the map."""
-        return self.binary.float().mean(1)
+        """(R, h, w) share of the features that each mask keeps at each cell of the map."""
+        return self.masks.float().mean(1)
 
     def save(self, path: Path) -> None:
         """Write the dictionary atomically as one safetensors file."""
@@ -58,6 +68,7 @@ class MaskDictionary:
             "regions": regions,
             "landmarks": {name: list(points) for name, points in self.strategy.landmarks.items()},
             "base": self.base,
+            "soft": self.soft,
         }
         save_tensors(path, {"mean": self.mean, "binary": self.binary}, {"dictionary": json.dumps(about)})
 
@@ -94,7 +105,7 @@ class MaskDictionary:
             raise PdsnError(f"{path} belongs to another base: rebuild it with `{remake}`")
         if strategy != regions_now(strategy.name):
             raise PdsnError(f"{path} was built for other regions: rebuild it with `{remake}`")
-        return cls(strategy, mean, binary, base)
+        return cls(strategy, mean, binary, base, bool(about.get("soft", False)))
 
 
 def normalise(masks: Tensor) -> Tensor:

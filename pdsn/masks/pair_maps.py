@@ -20,6 +20,7 @@ from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError
 from pdsn.files import atomic_path, write_text
 from pdsn.models.encoder import Encoder
+from pdsn.occlusion.mixture import MATCHING_WEIGHTS, matching_mixture
 from pdsn.occlusion.occluders import Block, Nothing, Occluder, occlude
 from pdsn.occlusion.regions import Strategy
 from pdsn.progress import progress_bar
@@ -60,7 +61,37 @@ class PairMaps:
         made = {"box": list(box), "intensity": self.intensity, "seed": self.seed}
         return self._maps(f"{strategy.name}-{region}", block, split, made)
 
-    def _maps(self, name: str, occluder: Occluder, split: str, made: dict[str, object]) -> np.ndarray:
+    def mixed(self, strategy: Strategy, split: str, draws: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Twins under a mixture of blocks about the regions and of what people wear, `draws` times each photo.
+
+        Args:
+            strategy: the regions.
+            split: "train" or "val": photos, and the styles of what they wear.
+            draws: how often.
+
+        Returns:
+            For each draw the maps (N, C, h, w) float16, in the order of the split's rows, and the share
+            (N, R) float32 of each region that is covered.
+        """
+        mixture = matching_mixture(list(strategy.regions.values()), split)
+        found = []
+        for draw in range(draws):
+            boxes = [list(box) for box in strategy.regions.values()]
+            made = {"boxes": boxes, "weights": MATCHING_WEIGHTS, "seed": self.seed, "draw": draw}
+            name = f"{strategy.name}-mixed{draw}"
+            maps = self._maps(name, mixture, split, made, strategy)
+            found.append((maps, np.load(self.folder / f"{name}-{split}-covered.npy", allow_pickle=False)))
+        return found
+
+    def _maps(
+        self,
+        name: str,
+        occluder: Occluder,
+        split: str,
+        made: dict[str, object],
+        regions: Strategy | None = None,
+    ) -> np.ndarray:
+        """Maps of a split's photos under an occluder; with `regions`, how far each is covered beside them."""
         path = self.folder / f"{name}-{split}.npy"
         about = path.with_suffix(".json")
         precision = self.encoder.accelerator.mixed_precision
@@ -68,7 +99,7 @@ class PairMaps:
         if not (path.is_file() and about.is_file() and self._agrees(about, wanted)):
             # Several processes may do this at once: each writes the same bytes, atomically.
             about.unlink(missing_ok=True)
-            self._compute(path, f"{name} maps, {split}", occluder, split, name)
+            self._compute(path, f"{name} maps, {split}", occluder, split, name, regions)
             write_text(about, json.dumps(wanted) + "\n")
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
@@ -79,24 +110,33 @@ class PairMaps:
         except PdsnError:
             return False
 
-    def _compute(self, path: Path, title: str, occluder: Occluder, split: str, name: str) -> None:
+    def _compute(
+        self, path: Path, title: str, occluder: Occluder, split: str, name: str, regions: Strategy | None
+    ) -> None:
         rows = self.dataset.rows(split)
         shape = (len(rows), *self.encoder.net.map_shape)
         quiet = not self.encoder.accelerator.is_main_process
         with atomic_path(path) as temporary, progress_bar(title, len(rows), "photos", quiet=quiet) as advance:
+            shares: list[np.ndarray] = []
             array = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
             for first in range(0, len(rows), CHUNK):
                 part = rows[first : first + CHUNK]
-                faces, _ = occlude(
+                faces, covered = occlude(
                     occluder, self.dataset.tensor(part), self.dataset.landmarks[part],
                     seed=self.seed, name=name, rows=part.tolist(),
                 )  # fmt: skip
                 # Maps of a hardly trained base may pass float16's largest value; infinities would end as NaN.
                 maps = self.encoder.maps(faces).clamp(max=LARGEST).half()
                 array[first : first + len(part)] = maps.cpu().numpy()
+                if regions is not None:
+                    shares.append(regions.coverage(covered).numpy())
                 advance(len(part))
             array.flush()
             del array
+        if regions is not None:
+            beside = path.with_name(f"{path.stem}-covered.npy")
+            with atomic_path(beside) as temporary, temporary.open("wb") as stream:
+                np.save(stream, np.concatenate(shares))
 
 
 def batches(

@@ -46,6 +46,7 @@ class FaceNet(nn.Module):
     ) -> None:
         super().__init__()
         self.size = size
+        self.embedding = embedding
         kernel = 7 if stem == "standard" else 3
         self.conv1 = nn.Conv2d(3, width, kernel, stride=2, padding=kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(width)

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pdsn.artefact import TrainingFolder, load_tensors
-from pdsn.config import BaseConfig
+from pdsn.config import BaseConfig, Settings
 from pdsn.data.augment import Augmentation
 from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError, UsageError
 from pdsn.models.backbone import FaceNet, load_trunk
 from pdsn.models.encoder import Encoder
+from pdsn.models.imported import build_imported, import_folder, is_imported
 from pdsn.models.margins import LMCL
+from pdsn.models.network import BaseModel
 from pdsn.occlusion.mixture import BASE_WEIGHTS, Mixture, base_occluders
 from pdsn.recognition.metrics import best_per_person, rank_rate, true_rank
 from pdsn.training import Schedule, ahead, fit, seed_everything, shuffled
@@ -27,23 +29,10 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
-class BaseModel(nn.Module):
-    """Base CNN and classifier, as they train together.
-
-    Args:
-        config: architecture and loss.
-        size: height and width of a face.
-        people: K, number of people to tell apart.
-    """
-
-    def __init__(self, config: BaseConfig, size: tuple[int, int], people: int) -> None:
-        super().__init__()
-        self.net = FaceNet(size, config.arch, config.width, config.stem, config.embedding, config.dropout)
-        self.classifier = LMCL(config.embedding, people, config.scale, config.margin)
-
-    def forward(self, faces: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """{"loss": scalar} of faces (N, 3, H, W) and labels (N,)."""
-        return {"loss": self.classifier(self.net(faces), labels)}
+def new_base(config: BaseConfig, size: tuple[int, int], people: int) -> BaseModel:
+    """An untrained base for faces of `size` (height, width) and this number of people."""
+    net = FaceNet(size, config.arch, config.width, config.stem, config.embedding, config.dropout)
+    return BaseModel(net, LMCL(config.embedding, people, config.scale, config.margin))
 
 
 @dataclass(frozen=True)
@@ -92,6 +81,13 @@ def base_folder(root: Path, config: BaseConfig, dataset: FaceDataset, seed: int)
     return TrainingFolder(root, settings, inputs, "pdsn base-train", BaseConfig().__dict__)
 
 
+def open_base(root: Path, settings: Settings, dataset: FaceDataset) -> TrainingFolder:
+    """The folder of a run's base for these settings and this data set, whether it is trained or imported."""
+    if settings.pretrained.arch:
+        return import_folder(root, settings.pretrained, settings.base, dataset, settings.seed)
+    return base_folder(root, settings.base, dataset, settings.seed)
+
+
 def train_base(
     dataset: FaceDataset, config: BaseConfig, folder: TrainingFolder, accelerator: Accelerator, seed: int
 ) -> dict[str, float]:
@@ -110,8 +106,9 @@ def train_base(
             "prepare a data set with at least 4 photos a person"
         )
     seed_everything(seed)
-    model = BaseModel(config, dataset.size, len(dataset.people))
+    model = new_base(config, dataset.size, len(dataset.people))
     if config.init:
+        assert isinstance(model.net, FaceNet)
         _initialise(model.net, config)
     model.to(accelerator.device).to(memory_format=torch.channels_last)
     strength = Augmentation()
@@ -158,25 +155,29 @@ def identify(
 
 
 def load_base(folder: TrainingFolder) -> BaseModel:
-    """The finished base of a folder, on the CPU, built from the settings that lie beside it.
+    """The finished base of a folder, trained or imported, on the CPU, built from the settings beside it.
 
     Raises:
-        PdsnError: it is missing, damaged, or was trained on another data set.
+        PdsnError: it is missing, damaged, or belongs to another data set.
     """
     weights = folder.load()
     found = folder.found_config()
-    remake = f"{folder.command} --force"
     try:
-        names = BaseConfig.__dataclass_fields__
-        config = BaseConfig(**{name: value for name, value in found.items() if name in names})
-        model = BaseModel(config, tuple(found["size"]), int(found["people"]))
+        model = build_imported(found) if is_imported(found) else _build(found)
         model.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise PdsnError(
-            f"{folder.model} does not fit {folder.described.name} ({reason}): rebuild it with `{remake}`"
+            f"{folder.model} does not fit {folder.described.name} ({reason}): "
+            f"rebuild it with `{folder.command} --force`"
         ) from error
     return model.eval()
+
+
+def _build(found: dict[str, Any]) -> BaseModel:
+    names = BaseConfig.__dataclass_fields__
+    config = BaseConfig(**{name: value for name, value in found.items() if name in names})
+    return new_base(config, tuple(found["size"]), int(found["people"]))
 
 
 def _initialise(net: FaceNet, config: BaseConfig) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pdsn.models.backbone import FaceNet
+from pdsn.models.network import Network
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -23,7 +23,7 @@ class Encoder:
         batch: faces at a time.
     """
 
-    def __init__(self, net: FaceNet, accelerator: Accelerator, batch: int = 128) -> None:
+    def __init__(self, net: Network, accelerator: Accelerator, batch: int = 128) -> None:
         self.net = net.to(accelerator.device).to(memory_format=torch.channels_last)
         self.accelerator = accelerator
         self.batch = batch

@@ -7,6 +7,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def margin_logits(embeddings: Tensor, weight: Tensor, labels: Tensor, scale: float, margin: float) -> Tensor:
+    """Logits (N, K) float32 of the large margin cosine loss, see `LMCL`.
+
+    Args:
+        embeddings: (N, E), of any length.
+        weight: (K, E), of any length: one direction for each class.
+        labels: (N,) int64 in 0 to K - 1.
+        scale, margin: s and m.
+    """
+    # Under autocast half precision would eat the margin: cosines stay in float32.
+    with torch.autocast(embeddings.device.type, enabled=False):
+        cosine = F.linear(F.normalize(embeddings.float()), F.normalize(weight.float()))
+    return scale * (cosine - margin * F.one_hot(labels, cosine.shape[1]))
+
+
 class LMCL(nn.Module):
     """Large margin cosine loss (CosFace, Wang et al., CVPR 2018, equation 4).
 
@@ -37,11 +52,7 @@ class LMCL(nn.Module):
         Returns:
             (N, K) float32.
         """
-        # Under autocast half precision would eat the margin: cosines stay in float32.
-        with torch.autocast(embeddings.device.type, enabled=False):
-            cosine = F.linear(F.normalize(embeddings.float()), F.normalize(self.weight.float()))
-        margin = self.margin * F.one_hot(labels, cosine.shape[1])
-        return self.scale * (cosine - margin)
+        return margin_logits(embeddings, self.weight, labels, self.scale, self.margin)
 
     def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Mean loss over the batch, a scalar; arguments as for `logits`."""

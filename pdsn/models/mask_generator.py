@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdsn.models.backbone import FaceNet, freeze
+from pdsn.models.backbone import freeze
 from pdsn.models.margins import LMCL
+from pdsn.models.network import Network
 
 
 class MaskGenerator(nn.Module):
@@ -49,13 +50,13 @@ class PairwiseDifferential(nn.Module):
         weight: lambda.
     """
 
-    def __init__(self, generator: MaskGenerator, base: FaceNet, classifier: LMCL, weight: float) -> None:
+    def __init__(self, generator: MaskGenerator, base: Network, classifier: LMCL, weight: float) -> None:
         super().__init__()
         self.generator = generator
-        self.head = base.neck
+        self.base = base
         self.classifier = classifier
         self.weight = weight
-        freeze(self.head)
+        freeze(self.base)
         freeze(self.classifier)
 
     def forward(self, clean: Tensor, occluded: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -72,7 +73,7 @@ class PairwiseDifferential(nn.Module):
         mask = self.generator(clean, occluded)
         clean, occluded = mask * clean, mask * occluded
         difference = (clean.float() - occluded.float()).abs().mean()
-        logits = [self.classifier.logits(self.head(maps), labels) for maps in (clean, occluded)]
+        logits = [self.classifier.logits(self.base.head(maps), labels) for maps in (clean, occluded)]
         classes = (F.cross_entropy(logits[0], labels) + F.cross_entropy(logits[1], labels)) / 2
         # The margin makes the true class look worse than it is; undo it to count hits.
         plain = logits[1] + self.classifier.scale * self.classifier.margin * F.one_hot(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.occlusion.occluders import CLEAN, Nothing, Occluder
+from pdsn.occlusion.occluders import CLEAN, WHITE, Block, Nothing, Occluder
+from pdsn.occlusion.regions import Box
 from pdsn.occlusion.worn import KINDS, Worn
 
 
@@ -131,6 +132,65 @@ SEGMENTATION_WEIGHTS = {
 def base_occluders() -> dict[str, Occluder]:
     """Every occlusion that an occlusion-aware base is trained on: the segmentation's, without clean photos."""
     return {name: occluder for name, occluder in segmentation_occluders("train").items() if name != CLEAN}
+
+
+@dataclass(frozen=True)
+class MovedRegions:
+    """A block of white or grey over one region or several neighbours, each moved and stretched a little.
+
+    Faces are never aligned so well that an occlusion ends where a region does.
+
+    Attributes:
+        boxes: the regions.
+        jitter: how far each edge moves at most, as a share of the box's side.
+        more: probability of each further region.
+    """
+
+    boxes: tuple[Box, ...]
+    jitter: float = 0.25
+    more: float = 0.35
+
+    def __call__(self, image: Tensor, landmarks: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """See `Occluder`."""
+        centres = np.array([[b.top + b.bottom, b.left + b.right] for b in self.boxes]) / 2
+        first = int(rng.integers(len(self.boxes)))
+        near = np.argsort(np.linalg.norm(centres - centres[first], axis=1), kind="stable")
+        count = 1
+        while count < len(self.boxes) and rng.random() < self.more:
+            count += 1
+        boxes = tuple(self._moved(self.boxes[index], image.shape[1:], rng) for index in near[:count])
+        return Block(boxes, WHITE if rng.random() < 0.5 else None)(image, landmarks, rng)
+
+    def _moved(self, box: Box, size: Sequence[int], rng: np.random.Generator) -> Box:
+        edges = []
+        for low, high, length in ((box.top, box.bottom, size[0]), (box.left, box.right, size[1])):
+            # What spans the photo goes on doing so.
+            reach = 0.0 if (low, high) == (0, length) else self.jitter * (high - low)
+            start = min(max(round(low + rng.uniform(-reach, reach)), 0), length - 1)
+            end = min(max(round(high + rng.uniform(-reach, reach)), start + 1), length)
+            edges.append((start, end))
+        return Box(edges[0][0], edges[1][0], edges[0][1], edges[1][1])
+
+
+def matching_mixture(boxes: Sequence[Box], split: str) -> Mixture:
+    """What masks are learned from: blocks about the regions, and what people wear in the styles of one split.
+
+    Args:
+        boxes: the regions.
+        split: "train" or "val".
+    """
+    parts: dict[str, Occluder] = {
+        "regions": MovedRegions(tuple(boxes)),
+        **{kind: Worn(kind, split) for kind in KINDS},
+        "block": Patch(),
+    }
+    return Mixture(parts, MATCHING_WEIGHTS, twice=0.0)
+
+
+MATCHING_WEIGHTS = {
+    "regions": 0.5, "face-mask": 0.13, "sunglasses": 0.12, "scarf": 0.08, "cap": 0.05, "hand": 0.04, "block": 0.08,
+}  # fmt: skip
+"""How often each is seen while masks are learned."""
 
 
 BASE_WEIGHTS = {name: weight for name, weight in SEGMENTATION_WEIGHTS.items() if name != CLEAN}

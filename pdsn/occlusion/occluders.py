@@ -147,10 +147,22 @@ def find_occluder(name: str, statistics: LandmarkStatistics, floor: float) -> Oc
     )
 
 
+def is_fixed(occluder: Occluder) -> bool:
+    """Whether an occluder does the same to a photo each time, whatever the draw."""
+    return isinstance(occluder, Nothing) or (isinstance(occluder, Block) and occluder.intensity is not None)
+
+
 def occlude(
-    occluder: Occluder, images: Tensor, landmarks: np.ndarray, *, seed: int, name: str, rows: Sequence[int]
+    occluder: Occluder,
+    images: Tensor,
+    landmarks: np.ndarray,
+    *,
+    seed: int,
+    name: str,
+    rows: Sequence[int],
+    draw: int = 0,
 ) -> tuple[Tensor, Tensor]:
-    """Occlude photos so that each one's draw depends on seed, name and row alone.
+    """Occlude photos so that each one's draw depends on seed, name, row and the draw's number alone.
 
     Whatever else is occluded, and in whatever batches, a test photo always looks the same: every
     system is asked about the same probes.
@@ -162,6 +174,7 @@ def occlude(
         seed: of the draws.
         name: of the occlusion; another name gives other draws.
         rows: N numbers that identify the photos, such as their rows in the data set.
+        draw: number of the draw; another one gives other draws.
 
     Returns:
         (N, 3, H, W) uint8 and (N, H, W) bool.
@@ -170,11 +183,14 @@ def occlude(
     covered = torch.empty((len(images), *images.shape[2:]), dtype=torch.bool)
     points = torch.as_tensor(np.asarray(landmarks))
     for index, row in enumerate(rows):
-        occluded[index], covered[index] = occluder(images[index], points[index], draws_of(seed, name, row))
+        occluded[index], covered[index] = occluder(
+            images[index], points[index], draws_of(seed, name, row, draw)
+        )
     return occluded, covered
 
 
-def draws_of(seed: int, name: str, row: int) -> np.random.Generator:
-    """The source of everything random about one photo under one occlusion."""
+def draws_of(seed: int, name: str, row: int, draw: int = 0) -> np.random.Generator:
+    """The source of everything random about one draw of one photo under one occlusion."""
     key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
-    return np.random.default_rng((seed, key, int(row)))
+    # The first draw is seeded as it was when there was no other: tables stay comparable.
+    return np.random.default_rng((seed, key, int(row), draw) if draw else (seed, key, int(row)))

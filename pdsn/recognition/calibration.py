@@ -1,15 +1,16 @@
 """Thresholds for "unknown" and "same": from the scores of people who are known to be somebody else.
 
-They come from the validation photos of the run, whose names are known. For identification each of them is
-asked about as a stranger: its highest cosine to the gallery **without its own person**. For verification
-pairs of photos of two different people count. Cosines under different feature-discarding masks (FDMs)
-cannot be compared, and an FDM does not remove all that an occlusion does: so the strangers are covered as
-the probe is, by a block of random grey over the same regions, and scored under the same FDM.
+They come from photos of the run whose names are known: split by photo, everybody's validation photos; split by
+person, the photos of the validation people. For identification each of them is asked about as a stranger: its
+highest cosine to the gallery **without its own person**. For verification pairs of photos of two different
+people count. Cosines under different feature-discarding masks (FDMs) cannot be compared, and an FDM does not
+remove all that an occlusion does: so the strangers are covered as the probe is, by a block of random grey over
+the same regions, and scored under the same FDM.
 
-The false-positive rate that is asked for remains an estimate. The strangers are strangers to the gallery,
-not to the base: a split per photo has trained it on other photos of everybody, so people it never saw may
-pass more often; a base trained on the split by person would give a cleaner estimate. And a mask or a scarf
-is no block of grey.
+The false-positive rate that is asked for remains an estimate. Split by photo, the strangers are strangers to
+the gallery, not to the base: it was trained on other photos of everybody, so people it never saw may pass more
+often. Split by person it never saw them, as it never saw whoever comes to the door. Either way a mask or a
+scarf is no block of grey.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from pdsn import __version__
 from pdsn.data.dataset import FaceDataset, evenly
-from pdsn.errors import UsageError
+from pdsn.errors import PdsnError, UsageError
 from pdsn.files import atomic_path
 from pdsn.occlusion.occluders import Block, occlude
 from pdsn.occlusion.regions import Box
@@ -34,7 +35,7 @@ from pdsn.occlusion.regions import Box
 DEFAULT_FPR = 0.01
 """Share of strangers who may be taken for somebody, where nobody asks for another."""
 MOST_STRANGERS = 1000
-"""Validation photos behind a threshold; of more, as many spread evenly."""
+"""Photos of strangers behind a threshold; of more, as many spread evenly."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,18 @@ class Strangers:
     names: list[str]
 
     @classmethod
-    def of(cls, dataset: FaceDataset) -> Strangers:
-        """The validation photos of a data set, at most `MOST_STRANGERS`."""
-        rows = evenly(dataset.rows("val"), MOST_STRANGERS)
+    def of(cls, dataset: FaceDataset, by: str = "photo") -> Strangers:
+        """The validation photos of the split by "photo" or by "person", at most `MOST_STRANGERS`.
+
+        Raises:
+            PdsnError: there are none.
+        """
+        rows = evenly(dataset.rows("val", by), MOST_STRANGERS)
+        if not len(rows):
+            raise PdsnError(
+                f"no threshold can be calibrated: {dataset.root} has no validation photos in the split by {by}; "
+                "prepare more people, with more photos each"
+            )
         return cls(dataset.tensor(rows), [dataset.people[label] for label in dataset.labels[rows]])
 
     def covered(self, boxes: tuple[Box, ...]) -> Tensor:

@@ -77,11 +77,12 @@ def crop_settings(dataset: FaceDataset, min_face: int | None = None) -> PrepareC
         align=made.get("align", "similarity"),
         face=made.get("face", "centre"),
         min_face=made.get("min_face", PrepareConfig.min_face) if min_face is None else min_face,
+        template=made.get("template"),
     )
 
 
 def own_gallery(dataset: FaceDataset) -> Gallery:
-    """The training photos of a run's data set: the gallery of `pdsn eval`."""
+    """The training photos of what a run was trained on; split by photo they are the gallery of `pdsn eval`."""
     rows = dataset.rows("train")
     return _gallery(
         "run",

@@ -1,6 +1,8 @@
-"""Closed-set identification: rank-k rates per photo and per person, and their intervals."""
+"""Identification: closed-set rank-k rates per photo and per person with intervals, and open-set rates."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
@@ -37,6 +39,42 @@ def true_rank(best: Tensor, labels: Tensor) -> Tensor:
     return (best >= own).sum(1)
 
 
+def stranger_scores(best: Tensor, labels: Tensor) -> Tensor:
+    """What each probe would score as a stranger: its highest score in the gallery without its own person.
+
+    Args:
+        best: (P, K) from `best_per_person`.
+        labels: (P,) int64, the true person of each probe.
+
+    Returns:
+        (P,); -inf where nobody else is enrolled.
+    """
+    return best.scatter(1, labels.to(best.device)[:, None], -torch.inf).amax(1)
+
+
+def identification_rate(ranks: np.ndarray, scores: np.ndarray, strangers: np.ndarray, fpir: float) -> float:
+    """TPIR at FPIR: the true positive identification rate at a false positive identification rate.
+
+    The threshold t is the smallest for which at most the share `fpir` of the strangers' scores exceeds it:
+    the (m + 1)-th largest of their n scores, m = floor(fpir * n). Identified is who ranks first with a score
+    above t. Every probe is asked both ways, as itself and as a stranger (leave one person out).
+
+    Args:
+        ranks: (P,) place of the true person, see `true_rank`.
+        scores: (P,) the highest score of each probe, NaN where no face was found: it is not identified.
+        strangers: (P,) see `stranger_scores`; NaN where no face was found: it does not count.
+        fpir: share of strangers who may be taken for somebody, 0 to 1.
+
+    Returns:
+        Share of all P probes that are identified, 0 to 1.
+    """
+    known = np.sort(strangers[~np.isnan(strangers)])
+    # 0.29 * 100 is 28.999…: what is whole on paper must stay whole.
+    allowed = math.floor(fpir * len(known) + 1e-9)
+    threshold = known[-1 - allowed] if allowed < len(known) else -np.inf
+    return float(((ranks == 1) & (scores > threshold)).mean())
+
+
 def rank_rate(ranks: np.ndarray, k: int) -> float:
     """Share of probes whose true person is among the k nearest: rank-k, 0 to 1."""
     return float((ranks <= k).mean())
@@ -54,7 +92,8 @@ def bootstrap_interval(
     """Percentile bootstrap interval of a mean, over photos.
 
     Args:
-        values: (P,) one value a photo: a hit (0 or 1), or the difference of two systems' hits.
+        values: (P,) one value a photo: a hit (0 or 1), the share of hits among its draws, or the difference
+            of two systems' hits. Draws of one photo are averaged first: they are not independent.
         draws: resamples.
         seed: of the resampling; the same for every system, so that photos are resampled alike.
         level: probability that the interval is to cover.

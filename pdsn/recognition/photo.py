@@ -122,7 +122,7 @@ def search_photo(path: Path, config: PrepareConfig, detect: Detect) -> SearchedP
     faces = []
     for face in sure or sorted(detections, key=lambda face: -face.probability)[:1]:
         try:
-            crop, _ = crop_face(photo.pixels, face, config.size, config.align)
+            crop, _ = crop_face(photo.pixels, face, config)
         except ValueError:  # landmarks that form no face: there is nothing to compare
             continue
         faces.append(FoundFace(face.box * np.tile(photo.scale, 2), face.probability, crop))

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from pdsn.config import PrepareConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.detector import Detection
 from pdsn.data.faces import Detect, choose_face, crop_face, crop_matrix, detect_faces
@@ -38,17 +39,17 @@ class Probes:
     found: np.ndarray
 
 
-MakeProbes = Callable[[str, Occluder], Probes]
-"""Name of an occlusion and its occluder -> the probes under it, always in the same order."""
+MakeProbes = Callable[[str, Occluder, int], Probes]
+"""Name of an occlusion, its occluder, number of the draw -> the probes under it, always in the same order."""
 
 
 def aligned_probes(dataset: FaceDataset, rows: np.ndarray, seed: int) -> MakeProbes:
     """Occlude the aligned faces of some rows; every occlusion then meets perfect alignment."""
     clean = dataset.tensor(rows)
 
-    def make(name: str, occluder: Occluder) -> Probes:
+    def make(name: str, occluder: Occluder, draw: int = 0) -> Probes:
         faces, exact = occlude(
-            occluder, clean, dataset.landmarks[rows], seed=seed, name=name, rows=rows.tolist()
+            occluder, clean, dataset.landmarks[rows], seed=seed, name=name, rows=rows.tolist(), draw=draw
         )
         return Probes(faces, exact, np.ones(len(rows), bool))
 
@@ -68,8 +69,7 @@ class PhotoProbes:
         seed: of the occlusions.
         photos: the folder that the data set was prepared from.
         detect: the detector it was prepared with.
-        align: "similarity" or "box".
-        face: which face of several, "centre" or "largest".
+        crop: how it was prepared: size, alignment, and which face of several.
     """
 
     dataset: FaceDataset
@@ -77,12 +77,11 @@ class PhotoProbes:
     seed: int
     photos: Path
     detect: Detect
-    align: str
-    face: str
+    crop: PrepareConfig
     _clean: dict[int, Detection] = field(default_factory=dict, init=False)
 
-    def __call__(self, name: str, occluder: Occluder) -> Probes:
-        """The probes under one occlusion.
+    def __call__(self, name: str, occluder: Occluder, draw: int = 0) -> Probes:
+        """The probes under one draw of one occlusion.
 
         Raises:
             PdsnError: an original photo is gone, cannot be read any more, or shows no face.
@@ -95,7 +94,8 @@ class PhotoProbes:
             rows = self.rows[first : first + BATCH].tolist()
             photos = self._read(rows)
             painted = [
-                self._paint(photo, row, name, occluder) for photo, row in zip(photos, rows, strict=True)
+                self._paint(photo, row, occluder, draws_of(self.seed, name, row, draw))
+                for photo, row in zip(photos, rows, strict=True)
             ]
             answers = detect_faces([photo for photo, _ in painted], self.detect)
             for place, ((photo, covered), detections) in enumerate(zip(painted, answers, strict=True), first):
@@ -129,20 +129,20 @@ class PhotoProbes:
         return photos
 
     def _choose(self, photo: np.ndarray, detections: Sequence[Detection]) -> Detection:
-        return choose_face(detections, (photo.shape[0], photo.shape[1]), self.face)
+        return choose_face(detections, (photo.shape[0], photo.shape[1]), self.crop.face)
 
     def _paint(
-        self, photo: np.ndarray, row: int, name: str, occluder: Occluder
+        self, photo: np.ndarray, row: int, occluder: Occluder, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """The occluded photo (H, W, 3) uint8 and what is covered of it (H, W) bool."""
-        rng, face = draws_of(self.seed, name, row), self._clean[row]
+        face = self._clean[row]
         if isinstance(occluder, Worn):
             image = torch.from_numpy(photo.copy()).permute(2, 0, 1)
             occluded, covered = occluder(image, torch.from_numpy(face.landmarks), rng)
             return occluded.permute(1, 2, 0).numpy(), covered.numpy()
         crop = self.dataset.tensor([row])[0]
         occluded, covered = occluder(crop, torch.from_numpy(self.dataset.landmarks[row]), rng)
-        matrix = crop_matrix(photo.shape, face, self.dataset.size, self.align)
+        matrix = crop_matrix(photo.shape, face, self.crop)
         size = (photo.shape[1], photo.shape[0])
         # Pillow asks where each pixel of the photo lies in the crop, and gives 0 to those outside.
         back, where = (
@@ -163,9 +163,9 @@ class PhotoProbes:
             return None
         face = self._choose(photo, detections)
         try:
-            crop, _ = crop_face(photo, face, self.dataset.size, self.align)
+            crop, _ = crop_face(photo, face, self.crop)
             mask = np.repeat(covered[..., None].astype(np.uint8) * 255, 3, axis=2)
-            cut, _ = crop_face(mask, face, self.dataset.size, self.align)
+            cut, _ = crop_face(mask, face, self.crop)
         except ValueError:
             return None
         return crop, cut[..., 0] > 127

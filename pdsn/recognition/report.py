@@ -42,11 +42,19 @@ def heading(strategy: str) -> str:
     return "no FDM" if strategy == NO_FDM else strategy
 
 
-def markdown(records: list[Record]) -> str:
-    """The table in the form of Table 1 of Johnston & Ngxande: rank-1 in %, a row for each occlusion."""
+def markdown(records: list[Record], *, unseen: bool = False) -> str:
+    """The table in the form of Table 1 of Johnston & Ngxande: rank-1 in %, a row for each occlusion.
+
+    Below it the single figures, and the open-set rates.
+
+    Args:
+        records: see `Evaluation.records`.
+        unseen: the title says that the base was never trained on these people.
+    """
     names = strategies_of(records)
+    whom = "Rank-1 in %, people never seen in training" if unseen else "Rank-1 in %"
     lines = [
-        "Rank-1 in %; in brackets the distance to no FDM.",
+        f"{whom}; in brackets the distance to no FDM.",
         "",
         "| occlusion | " + " | ".join(heading(name) for name in names) + " |",
         "|---" * (len(names) + 1) + "|",
@@ -68,7 +76,20 @@ def markdown(records: list[Record]) -> str:
             f"| {100 * r['ci95'][0]:.2f} to {100 * r['ci95'][1]:.2f} | {100 * r['rank5']:.2f} "
             f"| {100 * r['rank1_per_person']:.2f} | {100 * r['rank5_per_person']:.2f} | {gain} |"
         )
+    lines += [
+        "",
+        "Open set: % of the probes that are named right, where at most 1 % / 10 % of strangers are named.",
+        "",
+        "| occlusion | " + " | ".join(heading(name) for name in names) + " |",
+        "|---" * (len(names) + 1) + "|",
+    ]
+    lines += [f"| {name} | " + " | ".join(_open(r) for r in row) + " |" for name, row in table_rows(records)]
     return "\n".join(lines) + "\n"
+
+
+def _open(record: Record | None) -> str:
+    """TPIR at an FPIR of 1 % and 10 %, in per cent."""
+    return "" if record is None else f"{100 * record['tpir01']:.1f} / {100 * record['tpir10']:.1f}"
 
 
 def segmentation_markdown(records: list[Record]) -> str:
@@ -94,34 +115,37 @@ def write_report(folder: Path, evaluation: Evaluation, table: Record) -> None:
     Args:
         folder: the run's eval folder.
         evaluation: the answers.
-        table: content of table.json, `Evaluation.records` among it.
+        table: content of table.json: `Evaluation.records`, the segmentation's, and how the table was made.
     """
     dataset = evaluation.dataset
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(
-        ("occlusion", "strategy", "file", "person", "regions", "found_file", "found_person", "cosine", "rank")
-    )
+        ("occlusion", "strategy", "draw", "file", "person", "regions", "found_file", "found_person", "cosine",
+         "stranger_cosine", "rank")
+    )  # fmt: skip
     for answer in evaluation.answers:
         for index, row in enumerate(answer.rows):
             found = int(answer.found[index])
             nearest = (
-                ("", "", "")
+                ("", "", "", "")
                 if found < 0
                 else (
                     dataset.files[found],
                     dataset.people[dataset.labels[found]],
                     f"{answer.cosine[index]:.4f}",
+                    f"{answer.stranger[index]:.4f}",
                 )
             )
             writer.writerow((
-                answer.occlusion, answer.strategy, dataset.files[row], dataset.people[dataset.labels[row]],
+                answer.occlusion, answer.strategy, int(answer.draw[index]),
+                dataset.files[row], dataset.people[dataset.labels[row]],
                 " ".join(answer.regions[index]), *nearest, int(answer.ranks[index]),
             ))  # fmt: skip
     write_text(folder / "probes.csv", stream.getvalue())
     if table["segmentation"]:
         write_text(folder / "segmentation.csv", _segmentation_csv(evaluation))
-    text = markdown(table["records"])
+    text = markdown(table["records"], unseen=table["config"]["split_by"] == "person")
     if table["segmentation"]:
         text += "\nSegmentation, means over photos.\n\n" + segmentation_markdown(table["segmentation"])
     write_text(folder / "table.md", text)
@@ -129,15 +153,16 @@ def write_report(folder: Path, evaluation: Evaluation, table: Record) -> None:
 
 
 def _segmentation_csv(evaluation: Evaluation) -> str:
-    """A line for each occlusion and photo; empty cells where no face was found or nothing is covered."""
+    """A line for each occlusion, draw and photo; empty cells where no face was found or nothing is covered."""
     stream = io.StringIO(newline="")
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(("occlusion", "file", "pixel_accuracy", "iou", "triggered", "triggered_exact"))
+    writer.writerow(("occlusion", "draw", "file", "pixel_accuracy", "iou", "triggered", "triggered_exact"))
     for occlusion, found in evaluation.found_pixels.items():
         for index, row in enumerate(found.rows):
             numbers = (found.accuracy[index], found.iou[index])
             writer.writerow((
-                occlusion, evaluation.dataset.files[row], *("" if np.isnan(n) else f"{n:.4f}" for n in numbers),
+                occlusion, int(found.draw[index]), evaluation.dataset.files[row],
+                *("" if np.isnan(n) else f"{n:.4f}" for n in numbers),
                 int(found.triggered[index]), int(found.triggered_exact[index]),
             ))  # fmt: skip
     return stream.getvalue()

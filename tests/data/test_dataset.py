@@ -51,6 +51,36 @@ def test_lfw10_splits_as_in_the_paper() -> None:
     assert Counter(split_photos(people, 0)) == {"train": 2959, "val": 647, "test": 718}
 
 
+def test_training_people_are_a_data_set_of_their_own(tmp_path: Path) -> None:
+    made, _, _ = write(tmp_path, (10, 9, 8, 7, 6, 5, 11, 12))
+    view = made.training_people()
+    inside = made.person_split == "train"
+    assert view.faces is made.faces and view.files is made.files, "nothing is copied"
+    assert (
+        view.people == sorted({made.people[label] for label in made.labels[inside]}) and len(view.people) == 5
+    )
+    train, val = view.rows("train"), view.rows("val")
+    assert sorted([*train, *val]) == np.flatnonzero(inside).tolist()
+    assert np.array_equal(val, np.flatnonzero(inside & (made.split == "val"))) and not len(view.rows("test"))
+    assert set(view.split[~inside]) == {""} and set(view.labels[~inside]) == {-1}
+    assert [view.people[label] for label in view.labels[train]] == [
+        made.people[label] for label in made.labels[train]
+    ]
+
+
+def test_training_people_have_a_fingerprint_of_their_own(tmp_path: Path) -> None:
+    made, _, _ = write(tmp_path, (6, 6, 6, 6))
+    fingerprint = made.training_people().sha256
+    assert len(fingerprint) == 64 and fingerprint != made.sha256
+    assert FaceDataset.load(tmp_path).training_people().sha256 == fingerprint
+
+
+def test_one_training_person_is_nobody_to_tell_apart(tmp_path: Path) -> None:
+    made, _, _ = write(tmp_path, (6, 6))
+    with pytest.raises(PdsnError, match="has 1 training people .* take --split-by photo"):
+        made.training_people()
+
+
 def test_split_per_photo_is_the_floor_rule_for_each_person() -> None:
     people = ["b"] * 13 + ["a"] * 10 + ["c"] * 3
     split = np.array(split_photos(people, 5))

@@ -159,7 +159,7 @@ def test_similarity_puts_a_real_face_on_the_template(
     astronaut: np.ndarray, detector: Detector, size: tuple[int, int]
 ) -> None:
     found = detector([astronaut])[0][0]
-    crop, landmarks = align_similarity(astronaut, found.landmarks, size)
+    crop, landmarks = align_similarity(astronaut, found.landmarks, size, template(size))
     assert crop.shape == (*size, 3) and crop.dtype == np.uint8
     residual = (landmarks - template(size)) / min(size[0] / 128, size[1] / 96)
     # A broad smile is wider than the template: least squares spreads what is left evenly.
@@ -178,7 +178,9 @@ def test_similarity_samples_where_it_says(scale: float, degrees: float) -> None:
     linear, shift = turned(scale, degrees, (0, 0))
     shift = np.array([120.0, 100.0]) - linear @ np.array([24.0, 32.0])
     photo = gradient()
-    crop, landmarks = align_similarity(photo, template((64, 48)) @ linear.T + shift, (64, 48))
+    crop, landmarks = align_similarity(
+        photo, template((64, 48)) @ linear.T + shift, (64, 48), template((64, 48))
+    )
     assert landmarks == pytest.approx(template((64, 48)), abs=1e-6)
     v, u = np.mgrid[:64, :48]
     source = np.stack([u + 0.5, v + 0.5], axis=2) @ linear.T + shift - 0.5
@@ -194,24 +196,24 @@ def test_a_face_larger_than_the_crop_does_not_alias() -> None:
     chess = np.repeat(((x + y) % 2 * 255).astype(np.uint8)[..., None], 3, axis=2)
     for scale in (1.37, 2.6, 5.1):
         linear, shift = turned(scale, 10, (250, 200))
-        crop, _ = align_similarity(chess, TEMPLATE @ linear.T + shift, (128, 96))
+        crop, _ = align_similarity(chess, TEMPLATE @ linear.T + shift, (128, 96), TEMPLATE)
         assert crop.min() > 90 and crop.max() < 165, scale
 
 
 def test_outside_the_photo_the_edge_is_repeated() -> None:
     photo = np.full((60, 60, 3), 200, np.uint8)
-    crop, _ = align_similarity(photo, TEMPLATE - (40, 60), (128, 96))
+    crop, _ = align_similarity(photo, TEMPLATE - (40, 60), (128, 96), TEMPLATE)
     assert (crop == 200).all()
 
 
 def test_landmarks_that_are_no_face_are_refused() -> None:
     photo = gradient()
     with pytest.raises(ValueError, match="face"):
-        align_similarity(photo, np.full((5, 2), 50.0), (128, 96))
+        align_similarity(photo, np.full((5, 2), 50.0), (128, 96), TEMPLATE)
     with pytest.raises(ValueError, match="face"):
-        align_similarity(photo, np.full((5, 2), np.nan), (128, 96))
+        align_similarity(photo, np.full((5, 2), np.nan), (128, 96), TEMPLATE)
     with pytest.raises(ValueError, match="face"):
-        align_similarity(photo, TEMPLATE * 1000, (128, 96))
+        align_similarity(photo, TEMPLATE * 1000, (128, 96), TEMPLATE)
 
 
 def test_box_stretches_the_box_and_the_landmarks_with_it() -> None:

@@ -9,7 +9,9 @@ from pdsn.occlusion.occluders import (
     Block,
     Nothing,
     RandomBlock,
+    draws_of,
     find_occluder,
+    is_fixed,
     make_occluders,
     occlude,
 )
@@ -102,6 +104,23 @@ def test_a_draw_depends_on_seed_name_and_row_alone():
     assert torch.equal(together[3], alone[0]) and torch.equal(masks[3], mask[0])
     assert not torch.equal(masks, draw([0, 1, 2, 3, 4, 5], seed=1)[1])
     assert not torch.equal(masks, draw([0, 1, 2, 3, 4, 5], name="other")[1])
+
+
+def test_the_first_draw_is_what_it_was_before_there_were_others():
+    key = 0x21723D32  # the first four bytes of sha256("random-block")
+    before = np.random.default_rng((7, key, 42)).random(5)
+    assert np.array_equal(draws_of(7, "random-block", 42).random(5), before)
+    assert np.array_equal(draws_of(7, "random-block", 42, 0).random(5), before)
+    seen = {tuple(draws_of(7, "random-block", 42, draw).random(5)) for draw in range(100)}
+    assert len(seen) == 100
+
+
+def test_only_what_leaves_nothing_to_chance_is_fixed():
+    image, points = photo(), torch.from_numpy(LANDMARKS[0])
+    for name in [*make_occluders(STATISTICS, 0.57), "block:LM1/nose"]:
+        occluder = find_occluder(name, STATISTICS, 0.57)
+        one, other = (occluder(image, points, np.random.default_rng(seed))[0] for seed in (0, 1))
+        assert is_fixed(occluder) == torch.equal(one, other), name
 
 
 def test_clean_covers_nothing():

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from pdsn.data.dataset import FaceDataset
-from pdsn.errors import PdsnError
-from pdsn.occlusion.occluders import Block, Nothing
+from pdsn.occlusion.occluders import Block, Nothing, RandomBlock
 from pdsn.occlusion.regions import Box, Strategy
+from pdsn.recognition.enrolment import Enrolment
 from pdsn.recognition.evaluation import evaluate
+from pdsn.recognition.metrics import bootstrap_interval, identification_rate
 from pdsn.recognition.probes import Probes, aligned_probes
 from pdsn.recognition.report import cell, markdown, write_report
 
@@ -41,17 +41,26 @@ OCCLUDERS = {"clean": Nothing(), "top": Block((Box(0, 0, 40, 48),))}
 TRIGGERS = Strategy("LM2", (64, 48), {"top": Box(0, 0, 40, 48), "rest": Box(40, 0, 64, 48)}, {})
 
 
-def table(dataset: FaceDataset, find_covered=None, make_probes=None, **recognisers):
+def table(
+    dataset, find_covered=None, make_probes=None, occluders=OCCLUDERS, draws=1, told=None, **recognisers
+):
+    enrolment = Enrolment.by_photo(dataset, "test")
     return evaluate(
         dataset,
         recognisers,
-        OCCLUDERS,
-        split="test",
-        make_probes=make_probes or (lambda rows: aligned_probes(dataset, rows, 0)),
+        occluders,
+        enrolment,
+        make_probes=make_probes or aligned_probes(dataset, enrolment.probes, 0),
         find_covered=find_covered,
         triggers=TRIGGERS,
         describe=lambda name, covered: [["top"] for _ in covered],
+        draws=draws,
+        on_first_draw=lambda *seen: None if told is None else told.append(seen),
     )
+
+
+def content(evaluation, records, split_by="photo"):
+    return {"records": records, "segmentation": evaluation.segmentation, "config": {"split_by": split_by}}
 
 
 def test_every_recogniser_sees_the_same_probes_and_careful_ones_win(dataset):
@@ -90,11 +99,15 @@ def test_answers_name_the_nearest_photo_and_the_rank_of_the_right_person(dataset
 def test_reports_agree_with_the_records(dataset, tmp_path):
     evaluation = table(dataset, none=Pixels(False), careful=Pixels(True))
     records = evaluation.records(bootstrap=200, seed=0)
-    write_report(tmp_path, evaluation, {"records": records, "segmentation": []})
+    write_report(tmp_path, evaluation, {**content(evaluation, records), "segmentation": []})
     assert json.loads((tmp_path / "table.json").read_text())["records"] == json.loads(json.dumps(records))
     text = (tmp_path / "table.md").read_text()
     assert text == markdown(records)
     assert f"| top | {100 * records[2]['rank1']:.2f} | {cell(records[3])} |" in text
+    shown = (f"{100 * r['tpir01']:.1f} / {100 * r['tpir10']:.1f}" for r in records[2:])
+    assert f"| top | {' | '.join(shown)} |" in text
+    write_report(tmp_path, evaluation, content(evaluation, records, "person"))
+    assert (tmp_path / "table.md").read_text().startswith("Rank-1 in %, people never seen in training; in")
     with (tmp_path / "probes.csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == 4 * len(dataset.rows("test"))
 
@@ -109,11 +122,84 @@ def test_people_without_a_gallery_photo_are_left_out_and_counted(dataset):
     assert not (dataset.labels[evaluation.answers[0].rows] == 2).any()
 
 
-def test_nobody_to_recognise_is_an_error(dataset):
-    from dataclasses import replace
+def test_open_set_scores_leave_the_probe_s_own_person_out(dataset):
+    evaluation = table(dataset, none=Pixels(False))
+    answer, gallery = evaluation.answers[0], dataset.rows("train")
+    for index in (0, 5):
+        others = gallery[dataset.labels[gallery] != dataset.labels[answer.rows[index]]]
+        recogniser = Pixels(False)
+        recogniser.enrol(dataset.tensor(others), None)
+        probe = dataset.tensor(answer.rows[index : index + 1])
+        alone = recogniser.scores(probe, torch.zeros(1, 64, 48, dtype=torch.bool))
+        assert answer.stranger[index] == pytest.approx(float(alone.max()), abs=1e-3)
+    record = evaluation.records(bootstrap=200, seed=0)[0]
+    for name, fpir in (("tpir01", 0.01), ("tpir10", 0.1)):
+        rate = identification_rate(answer.ranks, answer.cosine, answer.stranger, fpir)
+        assert record[name] == rate <= record["rank1"]
 
-    with pytest.raises(PdsnError, match="holds nobody of the gallery"):
-        table(replace(dataset, split=np.full(len(dataset.files), "train")), none=Pixels(False))
+
+DRAWN = {"clean": Nothing(), "block": RandomBlock()}
+
+
+def test_the_first_of_several_draws_is_the_only_one_there_was(dataset):
+    told = []
+    once = table(dataset, occluders=DRAWN, none=Pixels(False))
+    thrice = table(dataset, occluders=DRAWN, draws=3, told=told, none=Pixels(False))
+    one, three = once.find("block", "none"), thrice.find("block", "none")
+    count = len(one.rows)
+    assert three.draw.tolist() == [0] * count + [1] * count + [2] * count and three.draws == 3
+    assert three.rows.tolist() == one.rows.tolist() * 3 and len(three.regions) == 3 * count
+    assert np.array_equal(three.cosine[:count], one.cosine)
+    assert len({tuple(three.cosine[part * count :][:count]) for part in range(3)}) == 3
+    assert thrice.find("clean", "none").draws == 1, "nothing is left to chance on clean photos"
+    # Pictures are of the first draw.
+    assert [list(answers) for answers, _, _ in told] == [["none"], ["none"]]
+    _, probes, _ = told[1]
+    first = aligned_probes(dataset, one.rows, 0)("block", RandomBlock())
+    assert torch.equal(probes.faces, first.faces)
+
+
+def test_rates_are_means_over_photos_and_draws(dataset, tmp_path):
+    evaluation = table(dataset, occluders=DRAWN, draws=3, none=Pixels(False), careful=Pixels(True))
+    records = {(r["occlusion"], r["strategy"]): r for r in evaluation.records(bootstrap=200, seed=0)}
+    answer, record = evaluation.find("block", "none"), records["block", "none"]
+    assert (record["probes"], record["draws"]) == (len(dataset.rows("test")), 3)
+    assert (records["clean", "none"]["probes"], records["clean", "none"]["draws"]) == (record["probes"], 1)
+    hits = (answer.ranks == 1).reshape(3, -1)
+    assert record["rank1"] == pytest.approx(hits.mean())
+    assert record["ci95"] == list(bootstrap_interval(hits.mean(0), draws=200, seed=0))
+    careful = records["block", "careful"]
+    assert careful["gain"] == pytest.approx(careful["rank1"] - record["rank1"])
+    assert "careful" in evaluation.mean_gains(["clean", "block"], bootstrap=200, seed=0)
+    assert evaluation.segmentation[1]["photos"] == record["probes"]
+    write_report(tmp_path, evaluation, content(evaluation, list(records.values())))
+    for name, strategies in (("probes", 2), ("segmentation", 1)):
+        with (tmp_path / f"{name}.csv").open() as stream:
+            rows = [row for row in csv.DictReader(stream) if row["occlusion"] == "block"]
+        assert len(rows) == 3 * strategies * record["probes"]
+        assert {row["draw"] for row in rows} == {"0", "1", "2"}
+
+
+def test_five_equal_draws_tell_no_more_than_one(dataset):
+    def stubborn(name, occluder, draw):
+        return aligned_probes(dataset, dataset.rows("test"), 0)(name, occluder)
+
+    def told(draws):
+        evaluation = table(
+            dataset,
+            make_probes=stubborn,
+            occluders=DRAWN,
+            draws=draws,
+            none=Pixels(False),
+            careful=Pixels(True),
+        )
+        kept = ("rank1", "rank5", "rank1_per_person", "ci95", "gain", "gain_ci95", "tpir10")
+        records = evaluation.records(bootstrap=200, seed=0)
+        return [{name: r[name] for name in kept if name in r} for r in records], evaluation.mean_gains(
+            ["clean", "block"], bootstrap=200, seed=0
+        )
+
+    assert told(5) == told(1)
 
 
 def test_covered_pixels_come_from_the_finder_and_are_compared_with_the_exact_ones(dataset):
@@ -137,16 +223,11 @@ def test_covered_pixels_come_from_the_finder_and_are_compared_with_the_exact_one
 
 
 def test_a_missed_face_is_an_error_of_every_recogniser(dataset, tmp_path):
-    def blind(rows):
-        maker = aligned_probes(dataset, rows, 0)
-
-        def make(name, occluder):
-            made = maker(name, occluder)
-            found = np.ones(len(rows), bool)
-            found[[0, 2]] = False
-            return Probes(made.faces, made.exact, found)
-
-        return make
+    def blind(name, occluder, draw):
+        made = aligned_probes(dataset, dataset.rows("test"), 0)(name, occluder, draw)
+        found = np.ones(len(made.faces), bool)
+        found[[0, 2]] = False
+        return Probes(made.faces, made.exact, found)
 
     evaluation = table(dataset, make_probes=blind, none=Pixels(False))
     answer = evaluation.find("clean", "none")
@@ -155,7 +236,8 @@ def test_a_missed_face_is_an_error_of_every_recogniser(dataset, tmp_path):
     assert records[0]["missed"] == 2
     assert records[0]["rank5"] <= 1 - 2 / len(answer.rows)
     assert evaluation.segmentation[0]["photos"] == len(answer.rows) - 2
-    write_report(tmp_path, evaluation, {"records": records, "segmentation": evaluation.segmentation})
+    assert np.isnan(answer.stranger[[0, 2]]).all() and not np.isnan(answer.stranger[1])
+    write_report(tmp_path, evaluation, content(evaluation, records))
     with (tmp_path / "probes.csv").open() as stream:
         missed = [row for row in csv.DictReader(stream) if not row["found_person"]]
     assert len(missed) == 4 and {row["cosine"] for row in missed} == {""}

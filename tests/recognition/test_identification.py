@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError, UsageError
 from pdsn.occlusion.regions import Box
 from pdsn.recognition.calibration import Strangers, check_rate, threshold_at
@@ -77,6 +79,17 @@ def identifier(
     cover=nothing_covered, people: Gallery = PEOPLE, strangers: Strangers = STRANGERS
 ) -> Identifier:
     return Identifier(Pixels(), people, strangers, cover, REGIONS)
+
+
+def test_strangers_are_the_validation_photos_or_the_validation_people(dataset: FaceDataset):
+    for by in ("photo", "person"):
+        made, rows = Strangers.of(dataset, by), dataset.rows("val", by)
+        assert torch.equal(made.faces, dataset.tensor(rows))
+        assert made.names == [dataset.people[label] for label in dataset.labels[rows]]
+    assert len(set(Strangers.of(dataset, "person").names)) == 1
+    nobody = replace(dataset, person_split=np.full(len(dataset.files), "train"))
+    with pytest.raises(PdsnError, match="has no validation photos in the split by person"):
+        Strangers.of(nobody, "person")
 
 
 @pytest.mark.parametrize("count", [1, 2, 19, 99, 100, 647])

@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pdsn.config import PrepareConfig
 from pdsn.data.dataset import Face, write_dataset
 from pdsn.data.detector import Detection
 from pdsn.data.faces import crop_face
@@ -13,6 +14,7 @@ from pdsn.errors import PdsnError
 from pdsn.occlusion.occluders import Block, Nothing
 from pdsn.occlusion.regions import Box
 from pdsn.occlusion.worn import Worn
+from pdsn.recognition.gallery import crop_settings
 from pdsn.recognition.probes import PhotoProbes, aligned_probes
 
 SIZE = (64, 48)
@@ -38,7 +40,7 @@ def prepared(tmp_path, request):
             path = tmp_path / "photos" / person / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(path)
-            crop, landmarks = crop_face(pixels, detection(), SIZE, align)
+            crop, landmarks = crop_face(pixels, detection(), PrepareConfig(SIZE, align))
             faces.append(crop)
             described.append(Face(person, f"{person}/{number}.png", (0, 0, 1, 1), 1.0, landmarks))
     return write_dataset(
@@ -53,7 +55,7 @@ def always(photos):
 def make(prepared, detect=always):
     dataset, photos = prepared
     rows = np.arange(len(dataset.files))
-    return dataset, rows, PhotoProbes(dataset, rows, 0, photos, detect, dataset.settings["align"], "centre")
+    return dataset, rows, PhotoProbes(dataset, rows, 0, photos, detect, crop_settings(dataset))
 
 
 @pytest.mark.parametrize("prepared", ["similarity", "box"], indirect=True)
@@ -85,6 +87,14 @@ def test_worn_things_are_painted_at_the_photo_s_own_landmarks(prepared):
     assert made.exact.any(2).any(1).all()
     for x, y in template(SIZE)[:2].round().astype(int):
         assert made.exact[:, y, x].float().mean() > 0.9
+
+
+def test_another_draw_paints_other_things_on_the_same_photos(prepared):
+    worn = Worn("sunglasses", "test")
+    first, again = (make(prepared)[2]("sunglasses", worn, *draw) for draw in ((), (0,)))
+    other = make(prepared)[2]("sunglasses", worn, 1)
+    assert torch.equal(first.faces, again.faces)
+    assert all(not torch.equal(a, b) for a, b in zip(first.faces, other.faces, strict=True))
 
 
 def test_a_face_that_is_found_elsewhere_is_cropped_there(prepared):

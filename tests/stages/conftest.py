@@ -28,7 +28,12 @@ validate_every = 3
 epochs = 2
 batch = 16
 [dictionary]
-strategies = ["LM2", "random", "geometric", "difference", "relative"]
+strategies = ["LM2", "matched", "random", "geometric", "difference", "relative"]
+[matching]
+steps = 8
+batch = 16
+draws = 1
+validations = 2
 [segment]
 encoder = "vgg11_bn"
 height = 32

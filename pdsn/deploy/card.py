@@ -1,0 +1,375 @@
+"""The model card of an export: what it is, what it was trained on, its figures and its limits.
+
+It says only what the run's own files say; a figure that was not measured for these very weights is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pdsn.artefact import read_json
+from pdsn.deploy.example import example
+from pdsn.deploy.exported import Exported
+from pdsn.models.imported import is_imported
+from pdsn.recognition.evaluation import NO_FDM
+from pdsn.recognition.report import Record, heading, strategies_of, table_rows
+from pdsn.rundir import SYNTHETIC
+
+TABLES = (("", "aligned faces, occluded"), ("align-occluded", "photos, occluded before detection"))
+"""Folders below `eval/` and what their tables show."""
+PREPARED = ("align", "face", "min_photos", "min_face", "frontal")
+"""Settings of `pdsn prepare` that a card tells; the folder of the photos is not among them."""
+
+
+def model_card(exported: Exported, about: Mapping[str, Any]) -> str:
+    """The card as Markdown.
+
+    Args:
+        exported: what of the run is exported.
+        about: what `pdsn.json` says of it.
+    """
+    parts = (
+        _title(exported, about),
+        _files(exported, about),
+        _origin(exported),
+        _data(exported),
+        _settings(exported, about),
+        _figures(exported),
+        _segmentation(exported),
+        _limits(exported),
+        _privacy(exported),
+        _licences(exported),
+        _use(exported, about),
+    )
+    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+
+
+def _title(exported: Exported, about: Mapping[str, Any]) -> list[str]:
+    masked = exported.dictionary is not None
+    what = (
+        "It recognises people whose faces are partly covered: features that an occlusion corrupts are left out "
+        "of the comparison (a feature-discarding mask, FDM)."
+        if masked
+        else "It compares faces by the cosine of their embeddings, without a feature-discarding mask (FDM)."
+    )
+    return [
+        "# Model card: face recogniser",
+        "",
+        what,
+        f"Exported by pdsn {about['pdsn']} on {about['created'][:10]}; torch {about['libraries']['torch']}, ONNX opset "
+        f"{about['opset']}, float32. Meant for research on recognition under occlusion; the limits below hold.",
+    ]
+
+
+def _files(exported: Exported, about: Mapping[str, Any]) -> list[str]:
+    height, width = about["size"]
+    face, maps = f"(N, 3, {height}, {width})", f"(N, {', '.join(map(str, about['map_shape']))})"
+    rows = [
+        ("trunk.onnx", f"`faces` {face} float32, 0 to 255, RGB", f"`maps` {maps}; normalisation is inside"),
+        ("head.onnx", f"`maps` {maps}", f"`embeddings` (N, {about['embedding']}), not normalised"),
+    ]
+    if exported.segmenter is not None:
+        rows.append(
+            ("segmenter.onnx", f"`faces` {face}", f"`logits` (N, {height}, {width}), above 0 where covered")
+        )
+    lines = ["## Files", "", *_table(("file", "takes", "gives"), rows), ""]
+    if exported.dictionary is not None:
+        regions = ", ".join(about["regions"])
+        lines += [
+            f"`dictionary.npz` holds the masks of {len(about['regions'])} regions ({regions}): `binary` bool and `mean` "
+            f"(R, {', '.join(map(str, about['map_shape']))}), and `boxes` (R, 4): top, left, bottom, right in pixels, the last two exclusive. The array that multiplies the maps is `{about['masks']}`.",
+            "",
+        ]
+    worst = max(about["checked"]["largest_difference"].values())
+    batches = " and ".join(map(str, about["checked"]["batches"]))
+    lines.append(
+        f"`pdsn.json` says how they go together, and the sha256 of each. Checked by onnxruntime "
+        f"{about['libraries']['onnxruntime']} against torch on batches of {batches} faces: the largest difference is "
+        f"{worst:.1e} standard deviations of a network's output."
+    )
+    return lines
+
+
+def _origin(exported: Exported) -> list[str]:
+    found = exported.base.found_config()
+    arch = str(found["arch"])
+    name = Path(arch).name if arch.endswith(".py") else arch
+    lines = ["## Where the base comes from", ""]
+    if is_imported(found):
+        weights = str(found["weights"])
+        known = weights if weights.startswith("download ") else f"sha256 {weights}"
+        lines.append(
+            f"Imported: architecture {name}, weights trained elsewhere ({known}), not retrained. What these weights "
+            "were trained on, and how well they do on whom, is for their authors to say."
+        )
+    else:
+        init = str(found.get("init", ""))
+        start = "random weights" if not init else init if init == "imagenet" else Path(init).name
+        lines.append(
+            f"Trained for this run: {name}, first stage {found['width']} channels, large margin cosine loss, "
+            f"started from {start}."
+        )
+    best = exported.base.best()
+    rates = ", ".join(f"rank-{k} {100 * best[f'rank{k}']:.2f} %" for k in (1, 5) if f"rank{k}" in best)
+    lines.append(f"Validation on clean photos: {rates}." if rates else "No validation figures were kept.")
+    lines.append(f"Fingerprint of the base: sha256 {exported.base.sha256()}.")
+    return lines
+
+
+def _data(exported: Exported) -> list[str]:
+    dataset, training = exported.dataset, exported.training
+    made = dataset.settings
+    drawn = exported.run.about.get("data") == SYNTHETIC
+    what = "faces drawn by pdsn itself, of no real person" if drawn else "photos"
+    counts = ", ".join(f"{len(training.rows(split))} {split}" for split in ("train", "val", "test"))
+    lines = ["## Data", ""]
+    lines.append(
+        f"{len(dataset.files)} {what} of {len(dataset.people)} people, {dataset.size[0]}x{dataset.size[1]} pixels; sha256 {dataset.sha256}."
+    )
+    if exported.settings.split == "person":
+        lines.append(
+            f"Split by person (seed {dataset.split_seed}): everything was trained on {len(training.people)} people ({counts}); "
+            "the others were never trained on."
+        )
+    else:
+        lines.append(
+            f"Split by photo (seed {dataset.split_seed}): {counts}; everybody is in the training photos."
+        )
+    told = ", ".join(f"{name} {made[name]}" for name in PREPARED if made.get(name) is not None)
+    if told:
+        lines.append(f"Prepared with: {told}.")
+    return lines
+
+
+def _settings(exported: Exported, about: Mapping[str, Any]) -> list[str]:
+    lines = ["## Settings", ""]
+    if not is_imported(exported.base.found_config()):
+        lines.append(f"- base: {_named(exported.base.found_config())}")
+    if exported.dictionary is not None:
+        path = exported.run.dictionary(exported.strategy).with_suffix(".json")
+        made = (
+            read_json(path, f"pdsn build-dictionary --strategy {exported.strategy}") if path.is_file() else {}
+        )
+        config = {k: v for k, v in made.get("config", {}).items() if k != "regions"}
+        kept = float(exported.dictionary.kept_share().mean())
+        lines.append(
+            f"- dictionary: {exported.strategy}, {100 * kept:.1f} % of the features kept" + _and(config)
+        )
+    if exported.segmentation is not None:
+        lines.append(f"- U-Net: {_named(exported.segmentation.found_config())}")
+    mirror = "yes" if about["mirror"] else "no"
+    lines.append(
+        f"- comparing: a region is occluded above a share of {about['share']:g}; mirror images added: {mirror}"
+    )
+    return lines
+
+
+def _figures(exported: Exported) -> list[str]:
+    lines = ["## Figures", ""]
+    for folder, title in TABLES:
+        table = _table_of(exported, folder)
+        if table is not None:
+            lines += [*_rates(exported, table, title), ""]
+    if len(lines) == 2:
+        return [*lines, "No recognition rate was measured for this base (`pdsn eval` makes the table)."]
+    return lines[:-1]
+
+
+def _table_of(exported: Exported, folder: str) -> dict[str, Any] | None:
+    """The content of a `table.json`, if it was made with this base and, where it used one, with this U-Net."""
+    path = exported.run.eval / folder / "table.json"
+    if not path.is_file():
+        return None
+    table = read_json(path, "pdsn eval")
+    inputs, sources = table.get("inputs", {}), exported.sources()
+    if inputs.get("base") != sources["base"]:
+        return None
+    ours = sources.get("segmentation", inputs.get("segmentation"))
+    return table if inputs.get("segmentation") in (None, ours) else None
+
+
+def _rates(exported: Exported, table: dict[str, Any], title: str) -> list[str]:
+    config, inputs = table["config"], table["inputs"]
+    ours = f"dictionary {exported.strategy}"
+    same = exported.dictionary is not None and inputs.get(ours) == exported.sources()[ours]
+    wanted = {NO_FDM, exported.strategy} if same else {NO_FDM}
+    records = [record for record in table["records"] if record["strategy"] in wanted]
+    head = [f"{heading(name)}, 95 % interval" for name in strategies_of(records)]
+    head = ["occlusion", "photos", *head, *(["gain, 95 % interval"] if same else [])]
+    rows = []
+    for occlusion, cells in table_rows(records):
+        photos = next(str(cell["probes"]) for cell in cells if cell is not None)
+        row = [occlusion, photos, *(_percent(cell, "rank1", "ci95") for cell in cells)]
+        rows.append(row + ([_percent(cells[-1], "gain", "gain_ci95", "+")] if same else []))
+    whom = "the people it was trained on, on other photos"
+    if config.get("split_by") == "person":
+        whom = f"people that nothing was trained on, {config['enrol']} photos of each enrolled"
+    covered = "the exact masks" if config["source"] == "oracle" else "the U-Net's covered pixels"
+    draws = config.get("draws", 1)
+    drawn = f", mean of {draws} draws of each photo" if draws > 1 else ""
+    lines = [
+        f"Rank-1 in % ({title}): {config['split']} photos of {whom}, by {covered}, share {config['share']:g}, mirror "
+        f"images {'added' if config['mirror'] else 'not added'}{drawn}; intervals by bootstrap over photos.",
+        "",
+        *_table(head, rows),
+    ]
+    missed = sum(record["missed"] for record in records if record["strategy"] == NO_FDM)
+    if missed:
+        lines += ["", f"In {missed} of these photos no face was found any more: they count as errors."]
+    if exported.dictionary is not None and not same:
+        lines += [
+            "",
+            f"The dictionary {exported.strategy} of this export is not the one in the table, or was not measured.",
+        ]
+    if config["source"] != "oracle" and exported.segmenter is None:
+        lines += ["", "The U-Net behind these figures is not part of this export."]
+    return lines
+
+
+def _segmentation(exported: Exported) -> list[str]:
+    if exported.segmentation is None:
+        return []
+    lines = ["## What the U-Net finds", ""]
+    table = _table_of(exported, "")
+    if table is not None and table["inputs"].get("segmentation") and table["segmentation"]:
+        rows = [
+            (
+                r["occlusion"],
+                "" if r["iou"] is None else f"{r['iou']:.3f}",
+                f"{100 * r['pixel_accuracy']:.2f}",
+            )
+            for r in table["segmentation"]
+        ]
+        split = table["config"]["split"]
+        return [
+            *lines,
+            f"On {split} photos, means over photos.",
+            "",
+            *_table(("occlusion", "foreground IoU", "pixels told right, %"), rows),
+        ]
+    best = exported.segmentation.best()
+    rows = [
+        (name, f"{best[f'iou {name}']:.3f}" if f"iou {name}" in best else "", f"{100 * best[f'accuracy {name}']:.2f}")
+        for name in (key.removeprefix("accuracy ") for key in best if key.startswith("accuracy "))
+    ]  # fmt: skip
+    if not rows:
+        return [*lines, "No figures were kept."]
+    return [
+        *lines,
+        "On validation photos, by which it was chosen.",
+        "",
+        *_table(("occlusion", "foreground IoU", "pixels told right, %"), rows),
+    ]
+
+
+def _limits(exported: Exported) -> list[str]:
+    lines = [
+        "## Limits",
+        "",
+        "- What is worn in training and in the figures is painted on photos by landmarks; real masks, sunglasses "
+        "and scarves differ more.",
+        '- This export has no threshold for "unknown". One that is set from other people\'s photos, as `pdsn '
+        "identify --fpr` does it, is an estimate: expect more false positives among people the base never saw.",
+        "- Faces must be cropped as they were for training (see the end); other crops are not comparable.",
+    ]
+    if exported.segmenter is not None:
+        lines.append(
+            "- A hand has the face's own colour, and pdsn's U-Net has hardly found hands where that was measured: such "
+            "faces are then compared as if nothing were covered."
+        )
+    if exported.run.about.get("data") == SYNTHETIC:
+        lines.append("- Trained on drawn faces: it is a demonstration, and knows nothing about real people.")
+    lines.append(
+        "- No figure here shows fitness for use on a door, at a border or against a person. Labeled Faces in the Wild "
+        "(LFW), on which pdsn is developed, is mostly men of middle age: figures on it do not carry over to other people."
+    )
+    return lines
+
+
+def _privacy(exported: Exported) -> list[str]:
+    drawn = exported.run.about.get("data") == SYNTHETIC
+    return [
+        "## Privacy",
+        "",
+        "Photos of faces, and embeddings made from them, are biometric data: many countries allow processing them "
+        "only on a legal basis, often the explicit consent of the people shown. Do not use this to recognise people who "
+        "do not know of it."
+        + ("" if drawn else " The folder holds no photos and no names, but weights that were trained on people's photos."),
+        "Rates were not measured by age, sex or skin colour; whoever uses it has to do that for the people concerned.",
+    ]  # fmt: skip
+
+
+def _licences(exported: Exported) -> list[str]:
+    lines = ["## Licences", "", "pdsn is under the MIT licence."]
+    if is_imported(exported.base.found_config()):
+        lines.append(
+            "The base's weights come from elsewhere and keep their own licence, in `trunk.onnx` and `head.onnx` too; so do "
+            "the terms of the photos they were trained on."
+        )
+    elif exported.base.found_config().get("init"):
+        lines.append("The weights that the trunk was started from keep their own licence.")
+    if exported.segmentation is not None and exported.segmentation.found_config().get("init"):
+        lines.append("The weights that the U-Net's encoder was started from keep their own licence.")
+    if exported.run.about.get("data") != SYNTHETIC:
+        lines.append(
+            "The photos of the training have terms of their own, which may bind what was learned from them."
+        )
+    return lines
+
+
+def _use(exported: Exported, about: Mapping[str, Any]) -> list[str]:
+    height, width = about["size"]
+    if about["align"] == "similarity":
+        points = "; ".join(f"{x:.2f} {y:.2f}" for x, y in about["template"])
+        crop = (
+            f"the similarity transform (least squares) that puts five landmarks (left eye, right eye, nose, left and right "
+            f"mouth corner, left and right as seen in the photo) on x y = {points}; whole numbers are pixel edges. Smooth "
+            "where the photo is reduced. pdsn finds landmarks by MTCNN (facenet-pytorch)."
+        )
+    else:
+        crop = "the box of the face as MTCNN (facenet-pytorch) finds it, within the photo, stretched to that size."
+    covered = exported.dictionary is not None and exported.segmenter is None
+    given = " `covered` (H, W) bool tells its covered pixels: this export has no U-Net." if covered else ""
+    return [
+        "## Using it without pdsn",
+        "",
+        f"A face is a crop of {height}x{width} pixels (height x width): {crop}",
+        "",
+        "The code below compares a probe (3, H, W) with gallery faces (G, 3, H, W), float32 arrays in 0 to 255, red first, "
+        f"exactly as the run does; it needs numpy and onnxruntime alone.{given}"
+        + (" The embedding of the mirror image is added to that of the face (flip-sum)." if about["mirror"] else ""),
+        "",
+        "```python",
+        example(masks=exported.dictionary is not None, segmenter=exported.segmenter is not None, mirror=about["mirror"]),
+        "```",
+    ]  # fmt: skip
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    names = list(head)
+    lines = ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]
+    return [*lines, *("| " + " | ".join(row) + " |" for row in rows)]
+
+
+def _percent(record: Record | None, rate: str, interval: str, sign: str = "") -> str:
+    """A rate of a record with its interval, in per cent; empty where it was not measured."""
+    if record is None or rate not in record:
+        return ""
+    low, high = (f"{100 * end:{sign}.2f}" for end in record[interval])
+    return f"{100 * record[rate]:{sign}.2f} ({low} to {high})"
+
+
+def _named(config: Mapping[str, Any]) -> str:
+    """Settings in a line; of a file only its name, so that no folder of this machine gets out."""
+    shown = {
+        name: Path(value).name if name in ("init", "arch") and isinstance(value, str) else value
+        for name, value in config.items()
+    }
+    return ", ".join(f"{name} {json.dumps(value)}" for name, value in shown.items())
+
+
+def _and(config: Mapping[str, Any]) -> str:
+    return f", {_named(config)}" if config else ""

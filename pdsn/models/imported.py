@@ -1,0 +1,308 @@
+"""A recogniser that was trained elsewhere as the base: import, class loss, self-check.
+
+Its trunk and head stay as they are. Only what the class loss of the mask generators needs is added: LMCL
+weights for the training people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdsn.artefact import TrainingFolder
+from pdsn.config import BaseConfig, PretrainedConfig
+from pdsn.data.dataset import FaceDataset
+from pdsn.data.faces import goal_of
+from pdsn.errors import PdsnError, UsageError
+from pdsn.files import sha256_of
+from pdsn.models.encoder import Encoder
+from pdsn.models.margins import LMCL
+from pdsn.models.network import BaseModel
+from pdsn.models.pretrained.architecture import Architecture, find_architecture
+from pdsn.models.pretrained.net import PretrainedNet
+from pdsn.models.pretrained.weights import load_weights, read_weights
+from pdsn.recognition.gallery import crop_settings
+from pdsn.recognition.metrics import best_per_person, rank_rate, true_rank
+from pdsn.settings import Layer
+from pdsn.training import Schedule, fit, seed_everything, shuffled
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+KIND = "pretrained"
+COMMAND = "pdsn base-import"
+TEMPLATE_SLACK = 0.75
+"""Pixels by which the template of a data set may miss the architecture's."""
+CHECKED = (40, 5)
+"""People, and photos of each, that the self-check compares."""
+SURE_ORDER = 0.9
+"""Share of comparisons that even a middling recogniser gets right on aligned faces; a broken import does not."""
+BATCH = 256
+"""Embeddings a step of a trained classifier; of few photos an eighth of them."""
+CLASSIFIER = Schedule(epochs=30, lr=1e-2, optimizer="adamw", warmup=0.1)
+
+
+def prepare_settings(architecture: Architecture) -> Layer:
+    """Settings of `pdsn prepare` that give an architecture the faces that it was trained on."""
+    made: Layer = {"size": list(architecture.size), "align": architecture.align}
+    if architecture.landmarks is not None:
+        made["template"] = [list(point) for point in architecture.landmarks]
+    return made
+
+
+def check_prepared(dataset: FaceDataset, architecture: Architecture, arch: str) -> None:
+    """Raise UsageError unless a data set's faces have the architecture's size, alignment and template."""
+    found, wanted = crop_settings(dataset), _crop(architecture)
+    differs = ""
+    if found.size != wanted.size:
+        differs = f"faces of {_shape(found.size)} pixels, and {arch} takes {_shape(wanted.size)}"
+    elif found.align != wanted.align:
+        differs = f"faces aligned by {found.align}, and {arch} takes --align {wanted.align}"
+    elif wanted.align == "similarity":
+        off = float(np.abs(goal_of(found) - goal_of(wanted)).max())
+        if off > TEMPLATE_SLACK:
+            differs = f"faces on a template {off:.1f} px away from the one that {arch} takes"
+    if differs:
+        raise UsageError(
+            f"{dataset.root} holds {differs}: "
+            f"prepare the photos for it with `pdsn prepare PHOTOS --data DIR --for {arch}`"
+        )
+
+
+def import_folder(
+    root: Path, config: PretrainedConfig, base: BaseConfig, dataset: FaceDataset, seed: int
+) -> TrainingFolder:
+    """The folder of an imported base for these settings and this data set.
+
+    Args:
+        root: the folder.
+        config: architecture, weights, classifier.
+        base: gives scale and margin of the class loss.
+        dataset: the faces whose people the class loss tells apart.
+        seed: of a trained classifier.
+    """
+    settings = {
+        "kind": KIND,
+        "arch": config.arch,
+        "weights": _fingerprint(root, config),
+        "classifier": config.classifier,
+        "scale": base.scale,
+        "margin": base.margin,
+        "seed": seed,
+        "size": list(dataset.size),
+        "people": len(dataset.people),
+    }
+    return TrainingFolder(root, settings, {"data set": dataset.sha256}, COMMAND)
+
+
+def is_imported(found: dict[str, Any]) -> bool:
+    """Whether the settings beside a base say that it was imported."""
+    return found.get("kind") == KIND
+
+
+def build_imported(found: dict[str, Any]) -> BaseModel:
+    """The network of an imported base without its weights, from the settings that lie beside it."""
+    net = PretrainedNet(find_architecture(str(found["arch"])))
+    scale, margin = float(found["scale"]), float(found["margin"])
+    return BaseModel(net, LMCL(net.embedding, int(found["people"]), scale, margin))
+
+
+def import_base(
+    dataset: FaceDataset,
+    config: PretrainedConfig,
+    folder: TrainingFolder,
+    accelerator: Accelerator,
+    seed: int,
+) -> dict[str, float]:
+    """Load the weights, make the classifier, check what the embeddings are worth, and write the base.
+
+    Returns:
+        Validation "rank1" and "rank5" (0 to 1, against the training photos), and "order", "same" and "other"
+        of `separation`.
+
+    Raises:
+        PdsnError: the weights cannot be read or do not fit.
+        UsageError: the faces are not prepared for this architecture.
+    """
+    architecture = find_architecture(config.arch)
+    check_prepared(dataset, architecture, config.arch)
+    train, val = dataset.rows("train"), dataset.rows("val")
+    if len(train) == 0 or len(val) == 0:
+        raise PdsnError(
+            f"{dataset.root} has no training or no validation photos: prepare more photos a person"
+        )
+    model = build_imported(folder.config)
+    net = model.net
+    assert isinstance(net, PretrainedNet)
+    load_weights(net, architecture, _weights(architecture, config), config.weights)
+    encoder = Encoder(net.eval(), accelerator)
+    known, asked = (F.normalize(encoder.embed_faces(dataset.tensor(rows))).cpu() for rows in (train, val))
+    if not bool(torch.isfinite(known).all()):
+        raise PdsnError(
+            f"{config.weights}: {config.arch} gives embeddings that are not finite with these weights"
+        )
+    people = torch.from_numpy(dataset.labels)
+    best = best_per_person(asked @ known.T, people[train], len(dataset.people))
+    ranks = true_rank(best, people[val]).cpu().numpy()
+    found = {"rank1": rank_rate(ranks, 1), "rank5": rank_rate(ranks, 5), "epoch": 0.0}
+    found |= separation(known, people[train])
+    with torch.no_grad():
+        model.classifier.weight.copy_(class_means(known, people[train], len(dataset.people)))
+    if config.classifier == "trained":
+        flipped = F.normalize(encoder.embed_faces(dataset.tensor(train).flip(3))).cpu()
+        embeddings, labels = torch.cat([known, flipped]), people[train].repeat(2)
+        _train_classifier(
+            model.classifier, (embeddings, labels), (asked, people[val]), folder, accelerator, seed
+        )
+    if accelerator.is_main_process:
+        folder.finish({name: value.cpu() for name, value in model.state_dict().items()}, found)
+    accelerator.wait_for_everyone()
+    return found
+
+
+def class_means(embeddings: Tensor, labels: Tensor, people: int) -> Tensor:
+    """Normalised mean embedding of each person: the LMCL weights of an imported base.
+
+    Args:
+        embeddings: (N, E), of length 1.
+        labels: (N,) int64 in 0 to people - 1; everybody occurs.
+
+    Returns:
+        (people, E), of length 1.
+    """
+    sums = torch.zeros(people, embeddings.shape[1]).index_add_(0, labels, embeddings)
+    return F.normalize(sums)
+
+
+def separation(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
+    """How well embeddings (N, E) of length 1 tell people (N,) apart, on a few photos of some people.
+
+    Returns:
+        "order": the share of comparisons in which two photos of one person have a higher cosine than two
+        photos of different people (the area under the ROC curve); "same" and "other": the mean cosines.
+    """
+    most, photos = CHECKED
+    counts = torch.bincount(labels)
+    several = torch.nonzero(counts >= 2).flatten()
+    chosen = several[torch.linspace(0, len(several) - 1, min(most, len(several))).round().long()]
+    rows = torch.cat([torch.nonzero(labels == person).flatten()[:photos] for person in chosen.tolist()])
+    cosine = embeddings[rows] @ embeddings[rows].T
+    alike = labels[rows][:, None] == labels[rows][None]
+    upper = torch.ones_like(alike).triu(1)
+    same, other = cosine[alike & upper], cosine[~alike & upper]
+    if not len(same) or not len(other):
+        return {"order": 1.0, "same": 1.0, "other": 0.0}
+    lower = torch.searchsorted(other.sort().values, same)
+    return {
+        "order": float(lower.double().mean() / len(other)),
+        "same": float(same.mean()),
+        "other": float(other.mean()),
+    }
+
+
+@dataclass(frozen=True)
+class EmbeddingBatches:
+    """Frozen embeddings in shuffled batches, see `training.Batches`."""
+
+    embeddings: Tensor
+    labels: Tensor
+    batch: int
+    seed: int
+    accelerator: Accelerator
+
+    def __len__(self) -> int:
+        return max(len(self.labels) // self.batch, 1)
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
+        """See `training.Batches`."""
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        device = self.accelerator.device
+        for rows in shuffled(len(self.labels), self.batch, self.seed, number, rank=rank, world=world):
+            yield self.embeddings[rows].to(device), self.labels[rows].to(device)
+
+
+class _ClassLoss(nn.Module):
+    def __init__(self, classifier: LMCL) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        return {"loss": self.classifier(embeddings, labels)}
+
+
+def _train_classifier(
+    classifier: LMCL,
+    train: tuple[Tensor, Tensor],
+    val: tuple[Tensor, Tensor],
+    folder: TrainingFolder,
+    accelerator: Accelerator,
+    seed: int,
+) -> None:
+    """Train the LMCL weights on frozen embeddings; the epoch that names most validation photos is kept."""
+    own = TrainingFolder(folder.root / "classifier", folder.config, folder.inputs, folder.command)
+    if own.open(force=own.described.is_file() and own.found_config() != own.config):
+        classifier.load_state_dict(own.load())
+        return
+    seed_everything(seed)
+    module = _ClassLoss(classifier).to(accelerator.device)
+
+    def validate() -> dict[str, float]:
+        embeddings, labels = val[0].to(accelerator.device), val[1].to(accelerator.device)
+        named = (embeddings @ F.normalize(classifier.weight).T).argmax(1) == labels
+        rank1, loss = float(named.float().mean()), float(classifier(embeddings, labels))
+        # The loss settles ties between epochs.
+        return {"rank1": rank1, "loss": loss, "score": rank1 - 1e-3 * loss}
+
+    batch = max(min(BATCH, len(train[1]) // 8), 1)
+    fit(
+        module, EmbeddingBatches(*train, batch, seed, accelerator), validate,
+        schedule=CLASSIFIER, folder=own, accelerator=accelerator, seed=seed, title="classifier",
+        weights=classifier.state_dict, load_weights=classifier.load_state_dict,
+    )  # fmt: skip
+
+
+def _weights(architecture: Architecture, config: PretrainedConfig) -> dict[str, Tensor]:
+    if config.weights in architecture.downloads:
+        try:
+            return architecture.downloads[config.weights]()
+        except OSError as error:
+            raise PdsnError(
+                f"--weights {config.weights}: the download failed ({error}); "
+                "fetch the file elsewhere and give --weights FILE"
+            ) from error
+    return read_weights(Path(config.weights))
+
+
+def _fingerprint(root: Path, config: PretrainedConfig) -> str:
+    """What identifies the weights: the file's sha256, or the name of the download."""
+    architecture = find_architecture(config.arch)
+    if config.weights in architecture.downloads:
+        return f"download {config.weights}"
+    path = Path(config.weights)
+    if config.weights and path.is_file():
+        return sha256_of(path)
+    # Once imported, a base does without the file that it came from.
+    done = TrainingFolder(root, {}, {}, COMMAND)
+    if done.model.is_file():
+        return str(done.found_config().get("weights", ""))
+    downloads = "".join(f", or {name} for a download" for name in architecture.downloads)
+    if not config.weights:
+        raise UsageError(f"{config.arch} needs its weights: give --weights FILE{downloads}")
+    raise UsageError(f"--weights {config.weights} is no file: give one{downloads}")
+
+
+def _crop(architecture: Architecture) -> Any:
+    from pdsn.config import PrepareConfig
+
+    return PrepareConfig(architecture.size, architecture.align, template=architecture.landmarks)
+
+
+def _shape(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

@@ -1,0 +1,104 @@
+"""What a recogniser answered, and what the segmentation found, photo by photo and draw by draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One recogniser's answers under one occlusion.
+
+    With D draws of each of P photos there are A = D P answers, draw after draw, each in the order of the photos.
+
+    Attributes:
+        occlusion, strategy: names.
+        rows: (A,) rows of the probes in the data set.
+        draw: (A,) number of the draw, 0 to D - 1.
+        ranks: (A,) place of the true person, 1 for the nearest.
+        found: (A,) row of the nearest gallery photo; -1 where no face was found in the probe.
+        cosine: (A,) its score; NaN where no face was found.
+        stranger: (A,) the highest score of anybody else, see `metrics.stranger_scores`; NaN likewise.
+        regions: the regions that counted as occluded, for each answer.
+        seconds: wall-clock time of the answers; maps that strategies share count for the first.
+    """
+
+    occlusion: str
+    strategy: str
+    rows: np.ndarray
+    draw: np.ndarray
+    ranks: np.ndarray
+    found: np.ndarray
+    cosine: np.ndarray
+    stranger: np.ndarray
+    regions: list[list[str]]
+    seconds: float
+
+    @property
+    def draws(self) -> int:
+        """D, how often each photo was asked about."""
+        return int(self.draw.max()) + 1
+
+    def hits(self, k: int) -> np.ndarray:
+        """(P,) for each photo the share of its draws, 0 to 1, with the true person among the k nearest."""
+        return (self.ranks <= k).reshape(self.draws, -1).mean(0)
+
+
+@dataclass(frozen=True)
+class FoundPixels:
+    """How well the covered pixels of each probe were found; NaN where no face was found.
+
+    Attributes:
+        rows: (A,) rows of the probes in the data set.
+        draw: (A,) number of the draw.
+        accuracy: (A,) share of pixels told right.
+        iou: (A,) foreground intersection over union; NaN also where nothing is covered.
+        triggered: (A,) whether a region counts as occluded, bool.
+        triggered_exact: (A,) whether one would by the exact mask, bool.
+    """
+
+    rows: np.ndarray
+    draw: np.ndarray
+    accuracy: np.ndarray
+    iou: np.ndarray
+    triggered: np.ndarray
+    triggered_exact: np.ndarray
+
+    def record(self, occlusion: str) -> dict[str, object]:
+        """Means over the photos that show a face, and their draws; None where there is nothing to average."""
+        seen = ~np.isnan(self.accuracy)
+        return {
+            "occlusion": occlusion,
+            "photos": len(np.unique(self.rows[seen])),
+            "pixel_accuracy": _mean(self.accuracy[seen]),
+            "iou": _mean(self.iou[~np.isnan(self.iou)]),
+            "triggered": _mean(self.triggered[seen]),
+            "triggered_exact": _mean(self.triggered_exact[seen]),
+        }
+
+
+def join_answers(parts: Sequence[Answer]) -> Answer:
+    """The answers to all draws of one occlusion by one recogniser as one."""
+    names = ("rows", "draw", "ranks", "found", "cosine", "stranger")
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    return replace(
+        parts[0],
+        **arrays,
+        regions=[regions for part in parts for regions in part.regions],
+        seconds=sum(part.seconds for part in parts),
+    )
+
+
+def join_pixels(parts: Sequence[FoundPixels]) -> FoundPixels:
+    """The same of what the segmentation found."""
+    names = FoundPixels.__dataclass_fields__
+    return FoundPixels(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _mean(values: np.ndarray) -> float | None:
+    """The mean of a vector; None of an empty one, which JSON can say and NaN it cannot."""
+    return float(values.mean()) if len(values) else None

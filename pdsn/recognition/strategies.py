@@ -1,0 +1,32 @@
+"""Whose dictionary makes the FDM of a new photo."""
+
+from __future__ import annotations
+
+from pdsn.errors import PdsnError, UsageError
+from pdsn.recognition.evaluation import NO_FDM
+from pdsn.rundir import RunDir
+
+
+def choose_strategy(run: RunDir, asked: str | None) -> str:
+    """The strategy asked for, or LM2, or the only one that has a dictionary.
+
+    Raises:
+        PdsnError: it has no dictionary, or there is none to choose, or several.
+    """
+    known = run.dictionaries()
+    if asked is not None:
+        if asked != NO_FDM and asked not in known:
+            there = f"this run has {', '.join([*known, NO_FDM])}"
+            raise UsageError(
+                f"--strategy {asked} has no dictionary ({there}): "
+                f"make it with `pdsn build-dictionary --strategy {asked} --run {run.root}`"
+            )
+        return asked
+    if "LM2" in known or len(known) == 1:
+        return "LM2" if "LM2" in known else known[0]
+    if known:
+        raise UsageError(f"{run.root} has several dictionaries: choose --strategy {' or '.join(known)}")
+    raise PdsnError(
+        f"{run.root} has no mask dictionary: make one with `pdsn build-dictionary --strategy LM2`, "
+        f"or take --strategy {NO_FDM}"
+    )

@@ -1,0 +1,36 @@
+"""Stage `base-import`: a recogniser that was trained elsewhere, as the base."""
+
+from __future__ import annotations
+
+from pdsn.errors import UsageError
+from stages.session import Session
+
+
+def main(session: Session) -> None:
+    """Import the recogniser, or say that it is there; prints what its embeddings are worth."""
+    from pdsn.models.imported import SURE_ORDER, import_base
+
+    config = session.settings.pretrained
+    if not config.arch:
+        raise UsageError("say which recogniser: --arch NAME --weights FILE")
+    folder = session.base_folder
+    done = folder.open(force=session.force)
+    session.begin()
+    if done:
+        found = folder.best()
+        session.say(f"base: imported already, {folder.model}")
+    else:
+        found = import_base(session.training, config, folder, session.accelerator, session.settings.seed)
+    session.say(
+        f"base: {config.arch}, validation rank-1 {100 * found['rank1']:.2f} %, "
+        f"rank-5 {100 * found['rank5']:.2f} % -> {folder.model}"
+    )
+    session.say(
+        f"self-check: two photos of one person have a mean cosine of {found['same']:.2f}, of two people "
+        f"{found['other']:.2f}; {100 * found['order']:.1f} % of comparisons come out right"
+    )
+    if found["order"] < SURE_ORDER:
+        session.say(
+            "[bold yellow]warning:[/] these embeddings hardly tell people apart: preprocessing is probably "
+            "wrong; check size, alignment template, channel order and normalisation of the architecture"
+        )

@@ -1,0 +1,48 @@
+"""The embedded people of a run: drawn on first use, opened from then on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pdsn.artefact import difference, plain, read_json
+from pdsn.config import Settings
+from pdsn.data.dataset import FaceDataset
+from pdsn.data.synthetic import draw_dataset
+from pdsn.errors import UsageError
+from pdsn.progress import progress_bar
+
+
+def embedded_people(root: Path, settings: Settings) -> FaceDataset:
+    """The embedded people of these settings in a folder, drawn if they are not there yet.
+
+    Raises:
+        UsageError: the folder holds others.
+    """
+    asked, split_seed = settings.synthetic, settings.prepare.split_seed
+    described = root / "dataset.json"
+    wanted = {**plain(asked), "split_seed": split_seed}
+    if described.is_file():
+        found = read_json(described, "a new --run")
+        kept = {**found, **found.get("settings", {})}
+        differs = difference(wanted, {name: kept.get(name) for name in wanted})
+        if differs:
+            raise UsageError(f"{root} holds other embedded people ({differs}): choose another --run")
+        return FaceDataset.load(root)
+    with progress_bar("drawing the embedded people", asked.people * asked.photos, "photos") as advance:
+        done = 0
+
+        def report(now: int, of: int) -> None:
+            nonlocal done
+            del of
+            advance(now - done)
+            done = now
+
+        return draw_dataset(
+            root,
+            people=asked.people,
+            photos=asked.photos,
+            size=asked.size,
+            seed=asked.seed,
+            split_seed=split_seed,
+            on_progress=report,
+        )

@@ -1,0 +1,74 @@
+"""Stage `export`: the networks of a finished run as ONNX, with their masks and a model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Column, Table
+
+from pdsn.errors import PdsnError
+from stages.session import Session
+
+if TYPE_CHECKING:
+    from pdsn.deploy.exported import Exported
+
+
+def main(session: Session, folder: Path, *, strategy: str | None, with_segmenter: bool) -> None:
+    """Write the export, check it against torch, and print what was written."""
+    from rich.markup import escape
+
+    from pdsn.deploy.bundle import check_target, write_export
+    from pdsn.deploy.onnx import BATCHES, TOLERANCE, require_onnx
+    from pdsn.progress import progress_bar
+
+    if not session.accelerator.is_main_process:
+        return
+    require_onnx()
+    check_target(folder)
+    exported = parts_of_run(session, strategy, with_segmenter)
+    with progress_bar("export", 3 if with_segmenter else 2, "networks") as advance:
+        written = write_export(exported, folder, on_part=lambda name: advance(1, note=name))
+    table = Table(Column("file", no_wrap=True), title="Checked against torch")
+    for heading in ("MB", "largest difference"):
+        table.add_column(heading, justify="right")
+    for part in written:
+        table.add_row(part.file, f"{part.size / 1e6:.1f}", f"{part.difference:.1e}")
+    session.console.print(table)
+    batches = " and ".join(map(str, BATCHES))
+    session.say(
+        f"differences in standard deviations of each output, on batches of {batches} faces; {TOLERANCE:g} are allowed"
+    )
+    session.say(f"networks, masks and model card: {escape(str(folder))}")
+
+
+def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -> Exported:
+    """The parts of a run that an export is made from.
+
+    Raises:
+        PdsnError: one of them is missing or does not belong to the others; the line names the command.
+    """
+    from pdsn.deploy.exported import Exported
+    from pdsn.recognition.evaluation import NO_FDM
+    from pdsn.recognition.strategies import choose_strategy
+
+    if not session.run.about:
+        raise PdsnError(f"{session.run.root} holds no run: make one with `pdsn run --run {session.run.root}`")
+    chosen = choose_strategy(session.run, strategy)
+    model, base = session.base()
+    if with_segmenter and not session.segmenter_folder.model.is_file():
+        raise PdsnError(
+            f"{session.segmenter_folder.model} is missing: make it with `pdsn segment-train`, or take --no-segmenter"
+        )
+    return Exported(
+        run=session.run,
+        settings=session.settings,
+        dataset=session.dataset,
+        training=session.training,
+        net=model.net,
+        base=session.base_folder,
+        strategy=chosen,
+        dictionary=None if chosen == NO_FDM else session.dictionary(chosen, base),
+        segmenter=session.segmenter().net if with_segmenter else None,
+        segmentation=session.segmenter_folder if with_segmenter else None,
+    )

@@ -3,7 +3,7 @@
 ```python
 from pdsn.api import load_run
 
-run = load_run("runs/lfw")                        # strategy="LM2", device="auto"
+run = load_run("runs/lfw")                        # strategy="matched", device="auto"
 people = run.enrol("team-photos")                 # a folder per person; run.enrol() for the run's own people
 for face in people.identify("meeting.jpg", fpr=0.01):
     print(face.person or "unknown", face.cosine, face.covered)
@@ -89,7 +89,7 @@ def load_run(
 
     Args:
         root: the run directory.
-        strategy: whose dictionary makes the FDM, "none" for no FDM; by default LM2, or else the only one.
+        strategy: whose dictionary makes the FDM, "none" for no FDM; by default matched or LM2, or else the only one.
         occlusion_source: see `SOURCES`; by default the segmenter, or "none" for strategy "none".
         device, precision: see `pdsn.runtime.start`.
         min_face: edge in pixels of the smallest face looked for, in the photo reduced to at most 1024 px;

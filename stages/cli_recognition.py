@@ -17,7 +17,7 @@ Strategy = Annotated[
     str | None,
     typer.Option(
         "--strategy", metavar="NAME",
-        help="Whose dictionary makes the FDM; none for no FDM. Default LM2, or the only one there is.",
+        help="Whose dictionary makes the FDM; none for no FDM. Default matched or LM2, or the only one there is.",
     ),
 ]  # fmt: skip
 Source = Annotated[

@@ -25,7 +25,9 @@ Floor = Annotated[
 Strategies = Annotated[
     list[str] | None,
     typer.Option(
-        "--strategy", metavar="NAME", help="grid3x3, LM1, LM2 or LM2-split; several times for several."
+        "--strategy",
+        metavar="NAME",
+        help="grid3x3, LM1, LM2, LM2-split or matched; several times for several.",
     ),
 ]
 

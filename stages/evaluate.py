@@ -146,13 +146,14 @@ def _evaluate(
     draws: int,
     figures: Path,
 ) -> Evaluation:
-    """Ask every recogniser; a picture of each occlusion's first draw, by LM2 or else the last strategy."""
+    """Ask every recogniser; a picture of each occlusion's first draw, by the strategy that `identify` takes too."""
     from pdsn.explain.figures import plot_probes
     from pdsn.occlusion.occluders import is_fixed
     from pdsn.progress import progress_bar
     from pdsn.recognition.evaluation import NO_FDM, evaluate
+    from pdsn.recognition.strategies import PREFERRED
 
-    shown = "LM2" if "LM2" in recognisers else list(recognisers)[-1]
+    shown = next((name for name in PREFERRED if name in recognisers), list(recognisers)[-1])
     dictionary = recognisers[shown].dictionary
 
     def picture(answers: Mapping[str, Answer], probes: Probes, covered: Tensor) -> None:

@@ -14,7 +14,7 @@ AnyStrategies = Annotated[
     list[str] | None,
     typer.Option(
         "--strategy", metavar="NAME",
-        help="grid3x3, LM1, LM2, LM2-split, or a control: random, geometric, difference, relative.",
+        help="grid3x3, LM1, LM2, LM2-split, matched, or a control: random, geometric, difference, relative.",
     ),
 ]  # fmt: skip
 

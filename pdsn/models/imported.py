@@ -91,7 +91,8 @@ def import_folder(
     settings = {
         "kind": KIND,
         "arch": config.arch,
-        "weights": _fingerprint(root, config),
+        "code": _code(config.arch),
+        "weights": fingerprint(root, config),
         "classifier": config.classifier,
         "scale": base.scale,
         "margin": base.margin,
@@ -108,7 +109,15 @@ def is_imported(found: dict[str, Any]) -> bool:
 
 
 def build_imported(found: dict[str, Any]) -> BaseModel:
-    """The network of an imported base without its weights, from the settings that lie beside it."""
+    """The network of an imported base without its weights, from the settings that lie beside it.
+
+    Raises:
+        PdsnError: the file that defines the architecture has changed since.
+    """
+    if _code(str(found["arch"])) != found["code"]:
+        raise PdsnError(
+            f"{found['arch']} has changed since the base was imported: import it again with `{COMMAND} --force`"
+        )
     net = PretrainedNet(find_architecture(str(found["arch"])))
     scale, margin = float(found["scale"]), float(found["margin"])
     return BaseModel(net, LMCL(net.embedding, int(found["people"]), scale, margin))
@@ -280,8 +289,12 @@ def _weights(architecture: Architecture, config: PretrainedConfig) -> dict[str, 
     return read_weights(Path(config.weights))
 
 
-def _fingerprint(root: Path, config: PretrainedConfig) -> str:
-    """What identifies the weights: the file's sha256, or the name of the download."""
+def fingerprint(root: Path, config: PretrainedConfig) -> str:
+    """What identifies a recogniser's weights: the file's sha256, or the name of the download.
+
+    Raises:
+        UsageError: the architecture is unknown, or there are no such weights.
+    """
     architecture = find_architecture(config.arch)
     if config.weights in architecture.downloads:
         return f"download {config.weights}"
@@ -296,6 +309,11 @@ def _fingerprint(root: Path, config: PretrainedConfig) -> str:
     if not config.weights:
         raise UsageError(f"{config.arch} needs its weights: give --weights FILE{downloads}")
     raise UsageError(f"--weights {config.weights} is no file: give one{downloads}")
+
+
+def _code(arch: str) -> str:
+    """sha256 of the file that defines an architecture of one's own; "" for those that pdsn knows."""
+    return sha256_of(Path(arch)) if arch.endswith(".py") and Path(arch).is_file() else ""
 
 
 def _crop(architecture: Architecture) -> Any:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pdsn.errors import PdsnError, UsageError
+from pdsn.masks.matching import MATCHED
 from pdsn.recognition.evaluation import NO_FDM
 from pdsn.rundir import RunDir
 
+PREFERRED = (MATCHED, "LM2")
+"""What is taken where nobody asks for a strategy, best first."""
+
 
 def choose_strategy(run: RunDir, asked: str | None) -> str:
-    """The strategy asked for, or LM2, or the only one that has a dictionary.
+    """The strategy asked for, or the first of `PREFERRED`, or the only one that has a dictionary.
 
     Raises:
         PdsnError: it has no dictionary, or there is none to choose, or several.
@@ -22,8 +26,9 @@ def choose_strategy(run: RunDir, asked: str | None) -> str:
                 f"make it with `pdsn build-dictionary --strategy {asked} --run {run.root}`"
             )
         return asked
-    if "LM2" in known or len(known) == 1:
-        return "LM2" if "LM2" in known else known[0]
+    preferred = [name for name in PREFERRED if name in known] or known
+    if preferred and (preferred != known or len(known) == 1):
+        return preferred[0]
     if known:
         raise UsageError(f"{run.root} has several dictionaries: choose --strategy {' or '.join(known)}")
     raise PdsnError(

@@ -176,3 +176,13 @@ def test_class_means_are_of_length_one() -> None:
     embeddings = F.normalize(torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
     means = class_means(embeddings, torch.tensor([0, 0, 1]), 2)
     torch.testing.assert_close(means, torch.tensor([[0.5**0.5, 0.5**0.5], [0.0, -1.0]]))
+
+
+def test_the_readmes_own_network_is_one(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    code = readme.partition("```python\n# mynet.py\n")[2].partition("```")[0]
+    (tmp_path / "mynet.py").write_text(code)
+    architecture = find_architecture(str(tmp_path / "mynet.py"))
+    net = PretrainedNet(architecture)
+    assert net.map_shape == (64, 7, 7) and net.embedding == 128
+    assert prepare_settings(architecture)["size"] == [112, 112]

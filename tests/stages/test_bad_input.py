@@ -34,7 +34,7 @@ def snapshot(root):
         (["build-dictionary", "--percentile", "130"], "--percentile 130.0 is out of range"),
         (
             ["build-dictionary", "--strategy", "LM3"],
-            "choose from grid3x3, LM1, LM2, LM2-split, random, geometric",
+            "choose from grid3x3, LM1, LM2, LM2-split, matched, random, geometric",
         ),
         (
             ["eval", "--occlusion", "glasses"],

@@ -1,0 +1,96 @@
+"""A recogniser of one's own, from a file, as the base of a whole run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from pdsn.api import load_run
+from pdsn.artefact import save_tensors
+from pdsn.models.pretrained.architecture import find_architecture
+from pdsn.models.pretrained.net import PretrainedNet
+from tests.models.test_imported import TINY
+from tests.stages.conftest import give
+
+CPU = ("--device", "cpu", "--precision", "fp32")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The file that defines the architecture, and random weights."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "tiny.py").write_text(TINY)
+    torch.manual_seed(0)
+    net = PretrainedNet(find_architecture(str(folder / "tiny.py")))
+    save_tensors(folder / "tiny.safetensors", net.network.state_dict(), {})
+    return folder / "tiny.py", folder / "tiny.safetensors"
+
+
+@pytest.fixture(scope="module")
+def imported(tiny: Path, weights: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with an imported base, trained on some people and evaluated on others."""
+    root = tmp_path_factory.mktemp("imported") / "run"
+    said = give(
+        "run", "--run", root, "--config", tiny, *CPU, "--arch", weights[0], "--weights", weights[1],
+        "--strategy", "LM2", "--strategy", "matched",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    assert "self-check" in said.out and "preprocessing is probably wrong" in " ".join(said.out.split())
+    return root
+
+
+def test_a_run_with_an_imported_base_gives_the_table(imported: Path) -> None:
+    about = json.loads((imported / "run.json").read_text())
+    assert about["preset"] == "pretrained"
+    records = json.loads((imported / "eval" / "table.json").read_text())["records"]
+    assert {record["strategy"] for record in records} == {"none", "LM2", "matched"}
+    assert not (imported / "base" / "last.pt").exists()
+    described = json.loads((imported / "base" / "config.json").read_text())["config"]
+    assert described["kind"] == "pretrained" and len(described["weights"]) == 64
+
+
+def test_it_goes_on_without_being_told_again(imported: Path) -> None:
+    said = give("eval", "--run", imported, "--occlusion", "eyes", "--occlusion-source", "oracle", *CPU)
+    assert said.code == 0, said.err
+    assert load_run(imported).strategy == "matched"
+
+
+def test_training_a_base_in_its_place_is_refused(imported: Path) -> None:
+    said = give("base-train", "--run", imported, *CPU)
+    assert said.code == 2 and "is imported" in said.err
+
+
+def test_another_recogniser_in_the_same_run_is_refused(imported: Path) -> None:
+    said = give("base-import", "--run", imported, "--arch", "iresnet18", *CPU)
+    assert said.code == 2 and said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("base-import",), "say which recogniser"),
+        (("base-import", "--arch", "mobilenet"), "mobilenet is unknown"),
+        (("base-import", "--arch", "mobilefacenet"), "needs its weights"),
+        (("base-import", "--arch", "mobilefacenet", "--weights", "no.npz"), "no.npz is no file"),
+        (("base-import", "--arch", "inception_resnet_v1", "--weights", "no.pt"), "vggface2"),
+        (
+            ("prepare", "photos", "--data", "x", "--for", "mobilefacenet", "--size", "64x64"),
+            "leave out --size",
+        ),
+    ],
+)
+def test_bad_usage_is_one_line(tmp_path: Path, tiny: Path, words: tuple[str, ...], line: str) -> None:
+    said = give(*words, "--run", tmp_path / "run", "--config", tiny, *CPU)
+    assert said.code == 2 and line in said.err and said.err.count("\n") == 1
+
+
+def test_a_changed_architecture_is_noticed(imported: Path, weights: tuple[Path, Path]) -> None:
+    weights[0].write_text(TINY + "\n# changed\n")
+    try:
+        said = give("eval", "--run", imported, "--occlusion", "clean", *CPU)
+        assert said.code == 1 and "has changed" in said.err
+    finally:
+        weights[0].write_text(TINY)

@@ -48,9 +48,11 @@ def main(
     names = [name for name in names if name != NO_FDM]
     for name in names:
         session.check_strategy(name)
-    known = make_occluders(session.statistics, floor)
+    known = make_occluders(session.statistics, floor, asked.split)
     wanted = [part for name in asked.occlusions for part in (known if name == "all" else [name])]
-    occluders = {name: find_occluder(name, session.statistics, floor) for name in dict.fromkeys(wanted)}
+    occluders = {
+        name: find_occluder(name, session.statistics, floor, asked.split) for name in dict.fromkeys(wanted)
+    }
     photos = _photos(session) if asked.align == "occluded" else None
     model, base = session.base()
     dictionaries = {name: session.dictionary(name, base) for name in names}

@@ -104,7 +104,7 @@ class RandomBlock:
         return occluded, covered
 
 
-def make_occluders(statistics: LandmarkStatistics, floor: float) -> dict[str, Occluder]:
+def make_occluders(statistics: LandmarkStatistics, floor: float, styles: str = "test") -> dict[str, Occluder]:
     """The occlusions of the results table by name.
 
     The five LM2 bands in white across the whole width, nose + mouth + chin together (Johnston &
@@ -114,25 +114,26 @@ def make_occluders(statistics: LandmarkStatistics, floor: float) -> dict[str, Oc
     Args:
         statistics: landmark statistics of the training split.
         floor: region floor, see `regions.make_strategy`.
+        styles: of what is worn, "test" or, for choosing settings, "val".
     """
     bands = make_strategy("LM2", statistics, floor).regions
     return {
         CLEAN: Nothing(),
         **{name: Block((bands[name],)) for name in BANDS},
         LOWER_FACE: Block(tuple(bands[name] for name in ("nose", "mouth", "chin"))),
-        **{kind: Worn(kind, "test") for kind in KINDS},
+        **{kind: Worn(kind, styles) for kind in KINDS},
         RANDOM_BLOCK: RandomBlock(),
         **{f"{kind}-seen": Worn(kind, "train") for kind in ("face-mask", "sunglasses")},
     }
 
 
-def find_occluder(name: str, statistics: LandmarkStatistics, floor: float) -> Occluder:
-    """An occluder by name; `block:STRATEGY/REGION` is a block of random grey on any region.
+def find_occluder(name: str, statistics: LandmarkStatistics, floor: float, styles: str = "test") -> Occluder:
+    """An occluder by name, see `make_occluders`; `block:STRATEGY/REGION` is a block of random grey on any region.
 
     Raises:
         UsageError: there is none of that name; the message lists those that exist.
     """
-    known = make_occluders(statistics, floor)
+    known = make_occluders(statistics, floor, styles)
     if name in known:
         return known[name]
     strategy, _, region = name.removeprefix("block:").partition("/")

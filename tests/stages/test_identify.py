@@ -54,7 +54,7 @@ def test_json_is_alone_on_standard_output(people, drawn, photo):
     assert list(answer) == [
         "format", "run", "strategy", "occlusion_source", "fpr", "gallery", "photos", "failed",
     ]  # fmt: skip
-    assert (answer["strategy"], answer["occlusion_source"], answer["fpr"]) == ("LM2", "none", 0.2)
+    assert (answer["strategy"], answer["occlusion_source"], answer["fpr"]) == ("matched", "none", 0.2)
     assert answer["gallery"]["source"] == "run" and answer["gallery"]["people"] == 6
     (found,) = answer["photos"]
     assert list(found) == ["photo", "picture", "faces"] and answer["failed"] == []

@@ -20,7 +20,7 @@ OCCLUSIONS = [
     "clean", "forehead", "eyes", "nose", "mouth", "chin", "nose+mouth+chin", "face-mask", "sunglasses", "scarf",
     "cap", "hand", "random-block", "face-mask-seen", "sunglasses-seen",
 ]  # fmt: skip
-STRATEGIES = ["none", "LM2", "random", "geometric", "difference", "relative"]
+STRATEGIES = ["none", "LM2", "matched", "random", "geometric", "difference", "relative"]
 
 
 @pytest.fixture
@@ -52,7 +52,9 @@ def test_the_exact_listing(finished):
         expected |= {
             f"masks/LM2/{band}/{name}" for name in ("config.json", "model.safetensors", "metrics.jsonl")
         }
-    for name in ["clean", *(f"LM2-{band}" for band in bands)]:
+    expected |= {f"masks/matched/{name}" for name in ("config.json", "model.safetensors", "metrics.jsonl")}
+    expected |= {f"cache/LM2-mixed0-{split}-covered.npy" for split in ("train", "val")}
+    for name in ["clean", "LM2-mixed0", *(f"LM2-{band}" for band in bands)]:
         expected |= {f"cache/{name}-{split}.{kind}" for split in ("train", "val") for kind in ("npy", "json")}
     for name in STRATEGIES[1:]:
         expected |= {f"dictionary/{name}.{kind}" for kind in ("safetensors", "json", "png")}
@@ -97,7 +99,7 @@ def test_probes_csv_agrees_with_the_table(finished):
 
 def test_pictures_show_something(finished):
     pictures = [*finished.rglob("*.png")]
-    assert len(pictures) == 2 + 5 + 2 + len(OCCLUSIONS)
+    assert len(pictures) == 2 + len(STRATEGIES[1:]) + 2 + len(OCCLUSIONS)
     for path in pictures:
         pixels = np.asarray(Image.open(path).convert("L"))
         assert min(pixels.shape) > 200 and pixels.std() > 10, path

@@ -22,7 +22,9 @@ def apart(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("apart")
     config = root / "apart.toml"
     text = tiny.read_text().replace("people = 6\nphotos = 14", "people = 14\nphotos = 8")
-    text = text.replace('"LM2", "matched", "random", "geometric", "difference", "relative"', '"LM2", "random"')
+    text = text.replace(
+        '"LM2", "matched", "random", "geometric", "difference", "relative"', '"LM2", "random"'
+    )
     assert '"matched"' not in text
     config.write_text(text + 'occlusions = ["eyes", "sunglasses"]\ndraws = 2\n')
     said = give("run", "--run", root / "run", "--config", config, "--split-by", "person", *CPU)

@@ -124,13 +124,12 @@ class Run:
         occlusion_source: str | None = None,
         min_face: int | None = None,
     ) -> None:
-        if not run.about:
-            raise PdsnError(f"{run.root} holds no run: make one with `pdsn run --run {run.root}`")
+        run.check_made()
         self._run, self._settings, self._accelerator = run, settings, accelerator
         data = run.about["data"]
         self.dataset = FaceDataset.load(run.data if data == SYNTHETIC else Path(data))
         # What was trained on: everybody, or the training people alone, see `Settings.split`.
-        self._training = self.dataset.training_people() if settings.split == "person" else self.dataset
+        self._training = self.dataset.trained_on(settings.split)
         self._crop = crop_settings(self.dataset, min_face)
         self.strategy = choose_strategy(run, strategy)
         self.occlusion_source = occlusion_source or ("none" if self.strategy == NO_FDM else SOURCES[0])

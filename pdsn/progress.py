@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -68,3 +68,15 @@ def progress_bar(
             progress.advance(task, count)
 
         yield advance
+
+
+def counted(advance: Advance) -> Callable[[int, int], None]:
+    """What takes the number of steps done so far and of all, and moves a bar by the difference."""
+    done = 0
+
+    def report(now: int, total: int) -> None:
+        nonlocal done
+        advance(now - done, total=total)
+        done = now
+
+    return report

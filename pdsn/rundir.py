@@ -66,6 +66,11 @@ class RunDir:
             )
         return cls(root)
 
+    def check_made(self) -> None:
+        """Raise PdsnError unless some command has begun the run."""
+        if not self.about:
+            raise PdsnError(f"{self.root} holds no run: make one with `pdsn run --run {self.root}`")
+
     def remembered(self, name: str, option: str, given: str | None, default: str) -> str:
         """What the run was started with; another value later is refused, not mixed in.
 
@@ -112,8 +117,8 @@ class RunDir:
         """Results."""
         return self.root / "eval"
 
-    def masks(self, strategy: str, region: str) -> Path:
-        """The generator of a region."""
+    def masks(self, strategy: str, region: str = "") -> Path:
+        """The generator of a region, or all that a strategy has learned."""
         return self.root / "masks" / strategy / region
 
     def dictionary(self, strategy: str) -> Path:

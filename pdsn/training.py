@@ -44,6 +44,34 @@ class Batches(Protocol):
 
 
 @dataclass(frozen=True)
+class ShuffledBatches:
+    """What lies ready, row by row, in shuffled batches, see `Batches`.
+
+    Attributes:
+        count: rows there are.
+        take: rows (B,) int64 -> their tensors.
+        batch: rows a step, over all processes.
+        seed: of the shuffling.
+        accelerator: device and processes.
+    """
+
+    count: int
+    take: Callable[[Tensor], tuple[Tensor, ...]]
+    batch: int
+    seed: int
+    accelerator: Accelerator
+
+    def __len__(self) -> int:
+        return max(self.count // self.batch, 1)
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
+        """See `Batches`."""
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        for rows in shuffled(self.count, self.batch, self.seed, number, rank=rank, world=world):
+            yield tuple(part.to(self.accelerator.device) for part in self.take(rows))
+
+
+@dataclass(frozen=True)
 class Schedule:
     """How long and how fast to train.
 

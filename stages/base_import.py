@@ -8,12 +8,12 @@ from stages.session import Session
 
 def main(session: Session) -> None:
     """Import the recogniser, or say that it is there; prints what its embeddings are worth."""
-    from pdsn.models.imported import SURE_ORDER, fingerprint, import_base
+    from pdsn.models.imported import SURE_ORDER, find_weights, import_base
 
     config = session.settings.pretrained
     if not config.arch:
         raise UsageError("say which recogniser: --arch NAME --weights FILE")
-    fingerprint(session.run.base, config)  # a wrong name is refused before any face is drawn or read
+    find_weights(session.run.base, config)  # a wrong name is refused before any face is drawn or read
     folder = session.base_folder
     done = folder.open(force=session.force)
     session.begin()

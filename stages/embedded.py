@@ -9,7 +9,7 @@ from pdsn.config import Settings
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.synthetic import draw_dataset
 from pdsn.errors import UsageError
-from pdsn.progress import progress_bar
+from pdsn.progress import counted, progress_bar
 
 
 def embedded_people(root: Path, settings: Settings) -> FaceDataset:
@@ -29,14 +29,6 @@ def embedded_people(root: Path, settings: Settings) -> FaceDataset:
             raise UsageError(f"{root} holds other embedded people ({differs}): choose another --run")
         return FaceDataset.load(root)
     with progress_bar("drawing the embedded people", asked.people * asked.photos, "photos") as advance:
-        done = 0
-
-        def report(now: int, of: int) -> None:
-            nonlocal done
-            del of
-            advance(now - done)
-            done = now
-
         return draw_dataset(
             root,
             people=asked.people,
@@ -44,5 +36,5 @@ def embedded_people(root: Path, settings: Settings) -> FaceDataset:
             size=asked.size,
             seed=asked.seed,
             split_seed=split_seed,
-            on_progress=report,
+            on_progress=counted(advance),
         )

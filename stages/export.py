@@ -52,8 +52,7 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
     from pdsn.recognition.evaluation import NO_FDM
     from pdsn.recognition.strategies import choose_strategy
 
-    if not session.run.about:
-        raise PdsnError(f"{session.run.root} holds no run: make one with `pdsn run --run {session.run.root}`")
+    session.run.check_made()
     chosen = choose_strategy(session.run, strategy)
     model, base = session.base()
     if with_segmenter and not session.segmenter_folder.model.is_file():

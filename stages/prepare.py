@@ -53,7 +53,7 @@ def for_architecture(config: PrepareConfig, arch: str) -> PrepareConfig:
     from pdsn.models.imported import prepare_settings
     from pdsn.models.pretrained.architecture import find_architecture
 
-    return replace(config, **{"template": None, **prepare_settings(find_architecture(arch))})
+    return replace(config, **prepare_settings(find_architecture(arch)))
 
 
 def prepare(
@@ -61,26 +61,19 @@ def prepare(
 ) -> None:
     """Prepare `photos` into `root`; say what was kept, what was not, and why."""
     from pdsn.data.prepare import prepare_photos
-    from pdsn.progress import progress_bar
+    from pdsn.progress import counted, progress_bar
 
     main_process = accelerator.is_main_process
     with (
         accelerator.main_process_first(),
         progress_bar("prepare", 0, "photos", quiet=not main_process) as advance,
     ):
-        done = 0
-
-        def report(now: int, total: int) -> None:
-            nonlocal done
-            advance(now - done, total=total)
-            done = now
-
         made = prepare_photos(
             photos,
             root,
             config,
             device=str(accelerator.device),
-            on_progress=report,
+            on_progress=counted(advance),
             force=force and main_process,
         )
     if not main_process:

@@ -127,7 +127,7 @@ class Session:
     @cached_property
     def training(self) -> FaceDataset:
         """The faces that everything is trained on: those of everybody, or of the training people alone."""
-        return self.dataset.training_people() if self.settings.split == "person" else self.dataset
+        return self.dataset.trained_on(self.settings.split)
 
     @cached_property
     def statistics(self) -> LandmarkStatistics:
@@ -215,8 +215,8 @@ class Session:
         from pdsn.masks.matching import MATCHED, matching_folder
 
         strategy, share = self.regions_of(MATCHED), self.settings.eval.share
-        root = self.run.root / "masks" / MATCHED
-        return matching_folder(root, self.settings.matching, strategy, share, base, self.settings.seed)
+        root, seed = self.run.masks(MATCHED), self.settings.seed
+        return matching_folder(root, self.settings.matching, strategy, share, base, seed)
 
     def generators(self, name: str, base: str) -> dict[str, TrainingFolder]:
         """The trained generator of each region, or the learned masks of `matched`; none for a control.

@@ -113,6 +113,10 @@ class FaceDataset:
 
         return torch.from_numpy(np.ascontiguousarray(self.faces[rows])).permute(0, 3, 1, 2)
 
+    def trained_on(self, by: str) -> FaceDataset:
+        """What a run trains on whose split is by "photo", everybody, or by "person", see `training_people`."""
+        return self.training_people() if by == "person" else self
+
     def training_people(self) -> FaceDataset:
         """The same faces seen as a data set of the training people of the split by person alone.
 

@@ -187,7 +187,7 @@ def describe_export(exported: Exported, written: list[Written]) -> dict[str, Any
             "tolerance": TOLERANCE,
             "largest_difference": {part.file: part.difference for part in written},
         },
-        "inputs": exported.sources(),
+        "inputs": exported.sources,
     }
     about["libraries"] |= {name: version(name) for name in libraries}
     return about

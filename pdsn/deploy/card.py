@@ -184,7 +184,7 @@ def _table_of(exported: Exported, folder: str) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     table = read_json(path, "pdsn eval")
-    inputs, sources = table.get("inputs", {}), exported.sources()
+    inputs, sources = table.get("inputs", {}), exported.sources
     if inputs.get("base") != sources["base"]:
         return None
     ours = sources.get("segmentation", inputs.get("segmentation"))
@@ -194,7 +194,7 @@ def _table_of(exported: Exported, folder: str) -> dict[str, Any] | None:
 def _rates(exported: Exported, table: dict[str, Any], title: str) -> list[str]:
     config, inputs = table["config"], table["inputs"]
     ours = f"dictionary {exported.strategy}"
-    same = exported.dictionary is not None and inputs.get(ours) == exported.sources()[ours]
+    same = exported.dictionary is not None and inputs.get(ours) == exported.sources[ours]
     wanted = {NO_FDM, exported.strategy} if same else {NO_FDM}
     records = [record for record in table["records"] if record["strategy"] in wanted]
     head = [f"{heading(name)}, 95 % interval" for name in strategies_of(records)]

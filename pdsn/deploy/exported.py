@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from pdsn.artefact import TrainingFolder
 from pdsn.config import PrepareConfig, Settings
@@ -46,6 +47,7 @@ class Exported:
         """How a photo becomes a face that the networks know."""
         return crop_settings(self.dataset)
 
+    @cached_property
     def sources(self) -> dict[str, str]:
         """sha256 of what the export is made from, by name as in `eval/table.json`."""
         found = {"data set": self.dataset.sha256, "base": self.base.sha256()}

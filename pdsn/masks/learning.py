@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,34 +15,10 @@ from pdsn.masks.pair_maps import PairMaps, batches, to_tensor
 from pdsn.models.base import BaseModel
 from pdsn.models.mask_generator import MaskGenerator, PairwiseDifferential
 from pdsn.occlusion.regions import Strategy
-from pdsn.training import Schedule, fit, seed_everything, shuffled
+from pdsn.training import Schedule, ShuffledBatches, fit, seed_everything
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-
-@dataclass(frozen=True)
-class PairBatches:
-    """Pairs of cached maps in shuffled batches, see `training.Batches`."""
-
-    clean: np.ndarray
-    occluded: np.ndarray
-    labels: np.ndarray
-    batch: int
-    seed: int
-    accelerator: Accelerator
-
-    def __len__(self) -> int:
-        return max(len(self.labels) // self.batch, 1)
-
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
-        """See `training.Batches`."""
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        device = self.accelerator.device
-        for chosen in shuffled(len(self.labels), self.batch, self.seed, number, rank=rank, world=world):
-            rows = chosen.numpy()
-            maps = (to_tensor(part[rows], device) for part in (self.clean, self.occluded))
-            yield (*maps, torch.from_numpy(self.labels[rows]).to(device))
 
 
 def generator_folder(
@@ -80,6 +53,11 @@ def train_generator(
         MaskGenerator(clean.shape[1]), model.net, model.classifier, config.weight
     ).to(accelerator.device)
 
+    def pairs(rows: Tensor) -> tuple[Tensor, ...]:
+        chosen = rows.numpy()
+        maps = (to_tensor(part[chosen], accelerator.device) for part in (clean, occluded))
+        return *maps, torch.from_numpy(labels[chosen])
+
     def validate() -> dict[str, float]:
         sums: dict[str, float] = {}
         first = 0
@@ -92,7 +70,7 @@ def train_generator(
 
     return fit(
         network,
-        PairBatches(clean, occluded, labels, config.batch, seed, accelerator),
+        ShuffledBatches(len(labels), pairs, config.batch, seed, accelerator),
         validate,
         schedule=Schedule(config.epochs, config.lr, "adamw", warmup=0.1),
         folder=folder,

@@ -21,10 +21,11 @@ from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
 from pdsn.config import MatchingConfig
+from pdsn.data.dataset import evenly
 from pdsn.errors import PdsnError
-from pdsn.masks.pair_maps import PairMaps, batches, to_tensor
+from pdsn.masks.pair_maps import CHUNK, PairMaps, to_tensor
 from pdsn.models.backbone import freeze
-from pdsn.models.margins import margin_logits
+from pdsn.models.margins import hit_rate, margin_logits
 from pdsn.models.network import BaseModel, Network
 from pdsn.occlusion.regions import Strategy
 from pdsn.training import Schedule, fit, seed_everything
@@ -86,10 +87,9 @@ class MatchedMasks(nn.Module):
             fdm = torch.where(occluded[:, None, None, None], self.theta.sigmoid(), 1.0).prod(0)
             people, photos = self.base.head(self.people * fdm), self.base.head(maps.float() * fdm)
             logits = margin_logits(photos, people, labels, self.scale, self.margin)
-        plain = logits + self.scale * self.margin * F.one_hot(labels, logits.shape[1])
         return {
             "loss": F.cross_entropy(logits, labels),
-            "accuracy": (plain.argmax(1) == labels).float().mean(),
+            "accuracy": hit_rate(logits, labels, self.scale, self.margin),
         }
 
 
@@ -170,7 +170,7 @@ def train_matched(
     clean, drawn = maps.clean("train"), maps.mixed(strategy, "train", config.draws)
     val_drawn = maps.mixed(strategy, "val", 1)
     people = len(maps.dataset.people)
-    kept = np.unique(np.linspace(0, people - 1, min(people, MOST_PEOPLE)).round().astype(int))
+    kept = evenly(np.arange(people), MOST_PEOPLE)
     renumbered = np.full(people, -1, dtype=np.int64)
     renumbered[kept] = np.arange(len(kept))
     labels, val_labels = (
@@ -231,11 +231,10 @@ def mean_maps(maps: np.ndarray, labels: np.ndarray, people: int) -> Tensor:
         people: K; a person without a photo gets zeros.
     """
     total = torch.zeros((people, *maps.shape[1:]))
-    first = 0
-    for part, _ in batches(maps, maps, torch.device("cpu")):
-        chosen = torch.from_numpy(labels[first : first + len(part)])
+    for first in range(0, len(maps), CHUNK):
+        part = to_tensor(maps[first : first + CHUNK], total.device)
+        chosen = torch.from_numpy(labels[first : first + CHUNK])
         total.index_add_(0, chosen[chosen >= 0], part[chosen >= 0])
-        first += len(part)
     counts = torch.from_numpy(np.bincount(labels[labels >= 0], minlength=people))
     return total / counts.clamp_min(1).view(-1, 1, 1, 1)
 

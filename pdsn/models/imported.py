@@ -6,8 +6,6 @@ weights for the training people.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
-from pdsn.config import BaseConfig, PretrainedConfig
+from pdsn.config import BaseConfig, PrepareConfig, PretrainedConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.faces import goal_of
 from pdsn.errors import PdsnError, UsageError
@@ -31,7 +29,7 @@ from pdsn.models.pretrained.weights import load_weights, read_weights
 from pdsn.recognition.gallery import crop_settings
 from pdsn.recognition.metrics import best_per_person, rank_rate, true_rank
 from pdsn.settings import Layer
-from pdsn.training import Schedule, fit, seed_everything, shuffled
+from pdsn.training import Schedule, ShuffledBatches, fit, seed_everything
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -51,15 +49,17 @@ CLASSIFIER = Schedule(epochs=30, lr=1e-2, optimizer="adamw", warmup=0.1)
 
 def prepare_settings(architecture: Architecture) -> Layer:
     """Settings of `pdsn prepare` that give an architecture the faces that it was trained on."""
-    made: Layer = {"size": list(architecture.size), "align": architecture.align}
-    if architecture.landmarks is not None:
-        made["template"] = [list(point) for point in architecture.landmarks]
-    return made
+    points = architecture.landmarks
+    return {
+        "size": list(architecture.size),
+        "align": architecture.align,
+        "template": None if points is None else [list(point) for point in points],
+    }
 
 
 def check_prepared(dataset: FaceDataset, architecture: Architecture, arch: str) -> None:
     """Raise UsageError unless a data set's faces have the architecture's size, alignment and template."""
-    found, wanted = crop_settings(dataset), _crop(architecture)
+    found, wanted = crop_settings(dataset), PrepareConfig(**prepare_settings(architecture))
     differs = ""
     if found.size != wanted.size:
         differs = f"faces of {_shape(found.size)} pixels, and {arch} takes {_shape(wanted.size)}"
@@ -88,11 +88,12 @@ def import_folder(
         dataset: the faces whose people the class loss tells apart.
         seed: of a trained classifier.
     """
+    weights = find_weights(root, config)
     settings = {
         "kind": KIND,
         "arch": config.arch,
         "code": _code(config.arch),
-        "weights": fingerprint(root, config),
+        "weights": sha256_of(weights) if isinstance(weights, Path) else weights,
         "classifier": config.classifier,
         "scale": base.scale,
         "margin": base.margin,
@@ -216,27 +217,6 @@ def separation(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
     }
 
 
-@dataclass(frozen=True)
-class EmbeddingBatches:
-    """Frozen embeddings in shuffled batches, see `training.Batches`."""
-
-    embeddings: Tensor
-    labels: Tensor
-    batch: int
-    seed: int
-    accelerator: Accelerator
-
-    def __len__(self) -> int:
-        return max(len(self.labels) // self.batch, 1)
-
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
-        """See `training.Batches`."""
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        device = self.accelerator.device
-        for rows in shuffled(len(self.labels), self.batch, self.seed, number, rank=rank, world=world):
-            yield self.embeddings[rows].to(device), self.labels[rows].to(device)
-
-
 class _ClassLoss(nn.Module):
     def __init__(self, classifier: LMCL) -> None:
         super().__init__()
@@ -270,8 +250,11 @@ def _train_classifier(
         return {"rank1": rank1, "loss": loss, "score": rank1 - 1e-3 * loss}
 
     batch = max(min(BATCH, len(train[1]) // 8), 1)
+    batches = ShuffledBatches(
+        len(train[1]), lambda rows: tuple(part[rows] for part in train), batch, seed, accelerator
+    )
     fit(
-        module, EmbeddingBatches(*train, batch, seed, accelerator), validate,
+        module, batches, validate,
         schedule=CLASSIFIER, folder=own, accelerator=accelerator, seed=seed, title="classifier",
         weights=classifier.state_dict, load_weights=classifier.load_state_dict,
     )  # fmt: skip
@@ -289,8 +272,8 @@ def _weights(architecture: Architecture, config: PretrainedConfig) -> dict[str, 
     return read_weights(Path(config.weights))
 
 
-def fingerprint(root: Path, config: PretrainedConfig) -> str:
-    """What identifies a recogniser's weights: the file's sha256, or the name of the download.
+def find_weights(root: Path, config: PretrainedConfig) -> Path | str:
+    """The file of a recogniser's weights, or what identifies those that need none: a download, an older import.
 
     Raises:
         UsageError: the architecture is unknown, or there are no such weights.
@@ -300,7 +283,7 @@ def fingerprint(root: Path, config: PretrainedConfig) -> str:
         return f"download {config.weights}"
     path = Path(config.weights)
     if config.weights and path.is_file():
-        return sha256_of(path)
+        return path
     # Once imported, a base does without the file that it came from.
     done = TrainingFolder(root, {}, {}, COMMAND)
     if done.model.is_file():
@@ -314,12 +297,6 @@ def fingerprint(root: Path, config: PretrainedConfig) -> str:
 def _code(arch: str) -> str:
     """sha256 of the file that defines an architecture of one's own; "" for those that pdsn knows."""
     return sha256_of(Path(arch)) if arch.endswith(".py") and Path(arch).is_file() else ""
-
-
-def _crop(architecture: Architecture) -> Any:
-    from pdsn.config import PrepareConfig
-
-    return PrepareConfig(architecture.size, architecture.align, template=architecture.landmarks)
 
 
 def _shape(size: tuple[int, int]) -> str:

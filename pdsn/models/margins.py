@@ -22,6 +22,15 @@ def margin_logits(embeddings: Tensor, weight: Tensor, labels: Tensor, scale: flo
     return scale * (cosine - margin * F.one_hot(labels, cosine.shape[1]))
 
 
+def hit_rate(logits: Tensor, labels: Tensor, scale: float, margin: float) -> Tensor:
+    """Share, a scalar, of the rows whose largest cosine is the true class's, from `margin_logits` (N, K).
+
+    The margin makes the true class look worse than it is: it is undone.
+    """
+    plain = logits + scale * margin * F.one_hot(labels, logits.shape[1])
+    return (plain.argmax(1) == labels).float().mean()
+
+
 class LMCL(nn.Module):
     """Large margin cosine loss (CosFace, Wang et al., CVPR 2018, equation 4).
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.models.backbone import freeze
-from pdsn.models.margins import LMCL
+from pdsn.models.margins import LMCL, hit_rate
 from pdsn.models.network import Network
 
 
@@ -75,13 +75,9 @@ class PairwiseDifferential(nn.Module):
         difference = (clean.float() - occluded.float()).abs().mean()
         logits = [self.classifier.logits(self.base.head(maps), labels) for maps in (clean, occluded)]
         classes = (F.cross_entropy(logits[0], labels) + F.cross_entropy(logits[1], labels)) / 2
-        # The margin makes the true class look worse than it is; undo it to count hits.
-        plain = logits[1] + self.classifier.scale * self.classifier.margin * F.one_hot(
-            labels, logits[1].shape[1]
-        )
         return {
             "loss": classes + self.weight * difference,
             "loss_cls": classes,
             "loss_diff": difference,
-            "accuracy": (plain.argmax(1) == labels).float().mean(),
+            "accuracy": hit_rate(logits[1], labels, self.classifier.scale, self.classifier.margin),
         }

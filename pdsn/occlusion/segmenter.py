@@ -99,8 +99,10 @@ def load_segmenter(folder: TrainingFolder, accelerator: Accelerator) -> Segmente
     weights = folder.load()
     found = folder.found_config()
     try:
-        net = SegmentationNet(str(found["encoder"]), int(found["height"]))
-        net.load_state_dict(weights)
+        # Without memory of its own: filling VGG's hundred million weights at random takes seconds, for nothing.
+        with torch.device("meta"):
+            net = SegmentationNet(str(found["encoder"]), int(found["height"]))
+        net.load_state_dict(weights, assign=True)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise PdsnError(

@@ -71,6 +71,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def few(tiny: Path) -> Path:
+    """The tiny configuration with a table of two occlusions."""
+    path = tiny.with_name("few.toml")
+    path.write_text(tiny.read_text().replace("[eval]", '[eval]\nocclusions = ["eyes", "sunglasses"]'))
+    return path
+
+
+@pytest.fixture(scope="session")
 def finished(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run directory of a finished run; tests must not change it."""
     root = tmp_path_factory.mktemp("runs") / "finished"

@@ -30,11 +30,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="module")
-def imported(tiny: Path, weights: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def imported(few: Path, weights: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run with an imported base, trained on some people and evaluated on others."""
     root = tmp_path_factory.mktemp("imported") / "run"
     said = give(
-        "run", "--run", root, "--config", tiny, *CPU, "--arch", weights[0], "--weights", weights[1],
+        "run", "--run", root, "--config", few, *CPU, "--arch", weights[0], "--weights", weights[1],
         "--strategy", "LM2", "--strategy", "matched",
     )  # fmt: skip
     assert said.code == 0, said.err

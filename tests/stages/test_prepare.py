@@ -53,9 +53,9 @@ def test_another_data_set_in_its_place_is_refused_but_for_force(photos, tmp_path
     assert FaceDataset.load(out).size == (32, 32)
 
 
-def test_run_prepares_with_the_presets_settings_first(photos, tmp_path, tiny):
+def test_run_prepares_with_the_presets_settings_first(photos, tmp_path, few):
     config = tmp_path / "small.toml"
-    config.write_text(tiny.read_text() + '[prepare]\nsize = [64, 48]\nmin_photos = 8\nalign = "box"\n')
+    config.write_text(few.read_text() + '[prepare]\nsize = [64, 48]\nmin_photos = 8\nalign = "box"\n')
     root = tmp_path / "run"
     words = [
         "run",

@@ -23,14 +23,6 @@ OCCLUSIONS = [
 STRATEGIES = ["none", "LM2", "matched", "random", "geometric", "difference", "relative"]
 
 
-@pytest.fixture
-def few(tiny, tmp_path) -> Path:
-    """The tiny configuration with a table of two occlusions."""
-    path = tmp_path / "few.toml"
-    path.write_text(tiny.read_text().replace("[eval]", '[eval]\nocclusions = ["eyes", "sunglasses"]'))
-    return path
-
-
 def listing(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
 

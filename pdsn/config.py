@@ -149,7 +149,9 @@ class BaseConfig:
     Attributes:
         arch: "resnet34", the paper's, or "resnet18".
         width: channels of the first stage, 8 to 256; 64 is ResNet's own.
-        stem: "standard" (a map of 4x3 at 128x96) or "fine" (8x6).
+        stem: "standard" (a map of 4x3 at 128x96) or "fine" (8x6, and four times the work).
+        last_stride: stride of the last stage: 2, ResNet's own, or 1, a map of twice the rows and columns for
+            half as much work again (Luo et al., "Bag of Tricks", CVPRW 2019, section 3.5).
         embedding: length of an embedding.
         dropout: before the head's linear layer.
         scale, margin: s and m of the large margin cosine loss.
@@ -164,6 +166,7 @@ class BaseConfig:
     arch: str = "resnet34"
     width: int = 64
     stem: str = "standard"
+    last_stride: int = 2
     embedding: int = 512
     dropout: float = 0.4
     scale: float = 30.0
@@ -180,6 +183,7 @@ class BaseConfig:
     def __post_init__(self) -> None:
         one_of("--arch", self.arch, ("resnet18", "resnet34"))
         one_of("--stem", self.stem, ("standard", "fine"))
+        _within("--last-stride", self.last_stride, 1, 2)
         _within("--width", self.width, 8, 256)
         _within("--embedding", self.embedding, 8, 4096)
         _within("--dropout", self.dropout, 0, 0.95)

@@ -51,6 +51,9 @@ def base_train(
         int | None, typer.Option(help="Channels of the first stage; 64 is ResNet's own.")
     ] = None,
     stem: Annotated[str | None, typer.Option(help="standard (a map of 4x3 at 128x96) or fine (8x6).")] = None,
+    last_stride: Annotated[
+        int | None, typer.Option(help="Stride of the last stage: 2, or 1 for a map twice as fine.")
+    ] = None,
     scale: Annotated[float | None, typer.Option(help="s of the large margin cosine loss.")] = None,
     margin: Annotated[float | None, typer.Option(help="m of the large margin cosine loss.")] = None,
     occlude: Annotated[
@@ -77,8 +80,8 @@ def base_train(
     from stages.base_train import main
 
     options = layer(
-        "base", epochs=epochs, batch=batch, lr=lr, arch=arch, width=width, stem=stem, scale=scale,
-        margin=margin, occlude=occlude, init=init,
+        "base", epochs=epochs, batch=batch, lr=lr, arch=arch, width=width, stem=stem,
+        last_stride=last_stride, scale=scale, margin=margin, occlude=occlude, init=init,
     )  # fmt: skip
     main(Session(shared, options, force=force))
 

@@ -26,6 +26,7 @@ class FaceNet(nn.Module):
         width: channels of the first stage; 64 is ResNet's own. The last map has 8 times as many.
         stem: "standard" (7x7 convolution of stride 2, max-pool: the map is 1/32 of the face, 4x3 at
             128x96) or "fine" (3x3 convolution of stride 2, no pool: 1/16, 8x6 at 128x96).
+        last_stride: of the last stage; 1 instead of ResNet's 2 doubles the map's rows and columns.
         embedding: E, length of an embedding.
         dropout: probability of dropping a feature before the linear layer.
     """
@@ -41,6 +42,7 @@ class FaceNet(nn.Module):
         arch: str = "resnet34",
         width: int = 64,
         stem: str = "standard",
+        last_stride: int = 2,
         embedding: int = 512,
         dropout: float = 0.4,
     ) -> None:
@@ -53,14 +55,14 @@ class FaceNet(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "standard" else nn.Identity()
         inputs = width
-        for stage, blocks in enumerate(BLOCKS[arch]):
+        for stage, (blocks, stride) in enumerate(zip(BLOCKS[arch], (1, 2, 2, last_stride), strict=True)):
             channels = width * 2**stage
-            self.add_module(f"layer{stage + 1}", _stage(inputs, channels, blocks, 1 if stage == 0 else 2))
+            self.add_module(f"layer{stage + 1}", _stage(inputs, channels, blocks, stride))
             inputs = channels
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        reduction = 32 if stem == "standard" else 16
+        reduction = (16 if stem == "standard" else 8) * last_stride
         self.map_shape = (inputs, -(-size[0] // reduction), -(-size[1] // reduction))
         channels, rows, columns = self.map_shape
         self.neck = nn.Sequential(

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 def new_base(config: BaseConfig, size: tuple[int, int], people: int) -> BaseModel:
     """An untrained base for faces of `size` (height, width) and this number of people."""
-    net = FaceNet(size, config.arch, config.width, config.stem, config.embedding, config.dropout)
+    net = FaceNet(
+        size, config.arch, config.width, config.stem, config.last_stride, config.embedding, config.dropout
+    )
     return BaseModel(net, LMCL(config.embedding, people, config.scale, config.margin))
 
 

@@ -11,9 +11,17 @@ def faces(count: int = 4, size: tuple[int, int] = (64, 48)) -> torch.Tensor:
     )
 
 
-@pytest.mark.parametrize(("stem", "shape"), [("standard", (64, 4, 3)), ("fine", (64, 8, 6))])
-def test_map_and_embedding_shapes(stem, shape):
-    net = FaceNet((128, 96), "resnet18", width=8, stem=stem, embedding=32).eval()
+@pytest.mark.parametrize(
+    ("stem", "last_stride", "shape"),
+    [
+        ("standard", 2, (64, 4, 3)),
+        ("fine", 2, (64, 8, 6)),
+        ("standard", 1, (64, 8, 6)),
+        ("fine", 1, (64, 16, 12)),
+    ],
+)
+def test_map_and_embedding_shapes(stem, last_stride, shape):
+    net = FaceNet((128, 96), "resnet18", 8, stem, last_stride, embedding=32).eval()
     maps = net.features(faces(2, (128, 96)))
     assert net.map_shape == shape == maps.shape[1:]
     assert net.head(maps).shape == (2, 32)
@@ -21,8 +29,9 @@ def test_map_and_embedding_shapes(stem, shape):
 
 
 @pytest.mark.parametrize("size", [(64, 48), (112, 112), (77, 61)])
-def test_map_shape_holds_at_any_size(size):
-    net = FaceNet(size, "resnet18", width=8).eval()
+@pytest.mark.parametrize("last_stride", [1, 2])
+def test_map_shape_holds_at_any_size(size, last_stride):
+    net = FaceNet(size, "resnet18", width=8, last_stride=last_stride).eval()
     assert net.features(faces(1, size)).shape[1:] == net.map_shape
 
 

@@ -6,7 +6,7 @@ It says only what the run's own files say; a figure that was not measured for th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from pdsn.deploy.example import example
 from pdsn.deploy.exported import Exported
 from pdsn.models.imported import is_imported
 from pdsn.recognition.evaluation import NO_FDM
-from pdsn.recognition.report import Record, heading, strategies_of, table_rows
+from pdsn.recognition.report import Record, heading, markdown_table, strategies_of, table_rows
 from pdsn.rundir import SYNTHETIC
 
 TABLES = (("", "aligned faces, occluded"), ("align-occluded", "photos, occluded before detection"))
@@ -75,7 +75,7 @@ def _files(exported: Exported, about: Mapping[str, Any]) -> list[str]:
         rows.append(
             ("segmenter.onnx", f"`faces` {face}", f"`logits` (N, {height}, {width}), above 0 where covered")
         )
-    lines = ["## Files", "", *_table(("file", "takes", "gives"), rows), ""]
+    lines = ["## Files", "", *markdown_table(("file", "takes", "gives"), rows), ""]
     if exported.dictionary is not None:
         regions = ", ".join(about["regions"])
         lines += [
@@ -214,7 +214,7 @@ def _rates(exported: Exported, table: dict[str, Any], title: str) -> list[str]:
         f"Rank-1 in % ({title}): {config['split']} photos of {whom}, by {covered}, share {config['share']:g}, mirror "
         f"images {'added' if config['mirror'] else 'not added'}{drawn}; intervals by bootstrap over photos.",
         "",
-        *_table(head, rows),
+        *markdown_table(head, rows),
     ]
     missed = sum(record["missed"] for record in records if record["strategy"] == NO_FDM)
     if missed:
@@ -248,7 +248,7 @@ def _segmentation(exported: Exported) -> list[str]:
             *lines,
             f"On {split} photos, means over photos.",
             "",
-            *_table(("occlusion", "foreground IoU", "pixels told right, %"), rows),
+            *markdown_table(("occlusion", "foreground IoU", "pixels told right, %"), rows),
         ]
     best = exported.segmentation.best()
     rows = [
@@ -261,7 +261,7 @@ def _segmentation(exported: Exported) -> list[str]:
         *lines,
         "On validation photos, by which it was chosen.",
         "",
-        *_table(("occlusion", "foreground IoU", "pixels told right, %"), rows),
+        *markdown_table(("occlusion", "foreground IoU", "pixels told right, %"), rows),
     ]
 
 
@@ -346,12 +346,6 @@ def _use(exported: Exported, about: Mapping[str, Any]) -> list[str]:
         example(masks=exported.dictionary is not None, segmenter=exported.segmenter is not None, mirror=about["mirror"]),
         "```",
     ]  # fmt: skip
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
-    names = list(head)
-    lines = ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]
-    return [*lines, *("| " + " | ".join(row) + " |" for row in rows)]
 
 
 def _percent(record: Record | None, rate: str, interval: str, sign: str = "") -> str:

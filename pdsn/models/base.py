@@ -22,7 +22,7 @@ from pdsn.models.imported import build_imported, import_folder, is_imported
 from pdsn.models.margins import LMCL
 from pdsn.models.network import BaseModel
 from pdsn.occlusion.mixture import BASE_WEIGHTS, Mixture, base_occluders
-from pdsn.recognition.metrics import best_per_person, rank_rate, true_rank
+from pdsn.recognition.metrics import nearest_ranks, rank_rate
 from pdsn.training import Schedule, ahead, fit, seed_everything, shuffled
 
 if TYPE_CHECKING:
@@ -152,8 +152,7 @@ def identify(
         torch.nn.functional.normalize(encoder.embed_faces(dataset.tensor(rows))) for rows in (gallery, probes)
     )
     people = torch.from_numpy(dataset.labels)
-    best = best_per_person(asked @ known.T, people[gallery], len(dataset.people))
-    return true_rank(best, people[probes]).cpu().numpy()
+    return nearest_ranks(asked, known, people[probes], people[gallery], len(dataset.people))
 
 
 def load_base(folder: TrainingFolder) -> BaseModel:

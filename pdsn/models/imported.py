@@ -27,7 +27,7 @@ from pdsn.models.pretrained.architecture import Architecture, find_architecture
 from pdsn.models.pretrained.net import PretrainedNet
 from pdsn.models.pretrained.weights import load_weights, read_weights
 from pdsn.recognition.gallery import crop_settings
-from pdsn.recognition.metrics import best_per_person, rank_rate, true_rank
+from pdsn.recognition.metrics import nearest_ranks, rank_rate
 from pdsn.settings import Layer
 from pdsn.training import Schedule, ShuffledBatches, fit, seed_everything
 
@@ -159,8 +159,7 @@ def import_base(
             f"{config.weights}: {config.arch} gives embeddings that are not finite with these weights"
         )
     people = torch.from_numpy(dataset.labels)
-    best = best_per_person(asked @ known.T, people[train], len(dataset.people))
-    ranks = true_rank(best, people[val]).cpu().numpy()
+    ranks = nearest_ranks(asked, known, people[val], people[train], len(dataset.people))
     found = {"rank1": rank_rate(ranks, 1), "rank5": rank_rate(ranks, 5), "epoch": 0.0}
     found |= separation(known, people[train])
     with torch.no_grad():

@@ -39,6 +39,19 @@ def true_rank(best: Tensor, labels: Tensor) -> Tensor:
     return (best >= own).sum(1)
 
 
+def nearest_ranks(probes: Tensor, gallery: Tensor, labels: Tensor, people: Tensor, count: int) -> np.ndarray:
+    """Ranks (P,) of the true person by nearest neighbour and cosine.
+
+    Args:
+        probes: (P, E) embeddings of length 1.
+        gallery: (G, E) likewise.
+        labels: (P,) int64, the true person of each probe.
+        people: (G,) int64, whose photo each is.
+        count: K, number of people; labels are 0 to K - 1.
+    """
+    return true_rank(best_per_person(probes @ gallery.T, people, count), labels).cpu().numpy()
+
+
 def stranger_scores(best: Tensor, labels: Tensor) -> Tensor:
     """What each probe would score as a stranger: its highest score in the gallery without its own person.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -51,40 +52,47 @@ def markdown(records: list[Record], *, unseen: bool = False) -> str:
         records: see `Evaluation.records`.
         unseen: the title says that the base was never trained on these people.
     """
-    names = strategies_of(records)
     whom = "Rank-1 in %, people never seen in training" if unseen else "Rank-1 in %"
+    head = (
+        "occlusion", "strategy", "probes", "rank-1", "95 % interval", "rank-5", "rank-1 per person",
+        "rank-5 per person", "gain, 95 % interval",
+    )  # fmt: skip
     lines = [
         f"{whom}; in brackets the distance to no FDM.",
         "",
-        "| occlusion | " + " | ".join(heading(name) for name in names) + " |",
-        "|---" * (len(names) + 1) + "|",
-    ]
-    lines += [f"| {name} | " + " | ".join(cell(r) for r in row) + " |" for name, row in table_rows(records)]
-    lines += [
+        *_across(records, cell),
         "",
-        "| occlusion | strategy | probes | rank-1 | 95 % interval | rank-5 | rank-1 per person | rank-5 per person | gain, 95 % interval |",
-        "|---" * 9 + "|",
-    ]
-    for r in records:
-        gain = (
-            ""
-            if "gain" not in r
-            else f"{100 * r['gain']:+.2f} [{100 * r['gain_ci95'][0]:+.2f}, {100 * r['gain_ci95'][1]:+.2f}]"
-        )
-        lines.append(
-            f"| {r['occlusion']} | {heading(r['strategy'])} | {r['probes']} | {100 * r['rank1']:.2f} "
-            f"| {100 * r['ci95'][0]:.2f} to {100 * r['ci95'][1]:.2f} | {100 * r['rank5']:.2f} "
-            f"| {100 * r['rank1_per_person']:.2f} | {100 * r['rank5_per_person']:.2f} | {gain} |"
-        )
-    lines += [
+        *markdown_table(head, map(_figures, records)),
         "",
         "Open set: % of the probes that are named right, where at most 1 % / 10 % of strangers are named.",
         "",
-        "| occlusion | " + " | ".join(heading(name) for name in names) + " |",
-        "|---" * (len(names) + 1) + "|",
+        *_across(records, _open),
     ]
-    lines += [f"| {name} | " + " | ".join(_open(r) for r in row) + " |" for name, row in table_rows(records)]
     return "\n".join(lines) + "\n"
+
+
+def markdown_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """The lines of a Markdown table."""
+    names = list(head)
+    lines = ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]
+    return [*lines, *("| " + " | ".join(row) + " |" for row in rows)]
+
+
+def _across(records: list[Record], show: Callable[[Record | None], str]) -> list[str]:
+    """A row for each occlusion, a column for each strategy."""
+    head = ["occlusion", *(heading(name) for name in strategies_of(records))]
+    return markdown_table(head, ([name, *map(show, row)] for name, row in table_rows(records)))
+
+
+def _figures(r: Record) -> list[str]:
+    gain = ""
+    if "gain" in r:
+        low, high = (f"{100 * end:+.2f}" for end in r["gain_ci95"])
+        gain = f"{100 * r['gain']:+.2f} [{low}, {high}]"
+    low, high = (f"{100 * end:.2f}" for end in r["ci95"])
+    rates = (f"{100 * r[name]:.2f}" for name in ("rank5", "rank1_per_person", "rank5_per_person"))
+    whose = [r["occlusion"], heading(r["strategy"]), str(r["probes"])]
+    return [*whose, f"{100 * r['rank1']:.2f}", f"{low} to {high}", *rates, gain]
 
 
 def _open(record: Record | None) -> str:
@@ -94,19 +102,26 @@ def _open(record: Record | None) -> str:
 
 def segmentation_markdown(records: list[Record]) -> str:
     """How well the covered pixels were found: a row for each occlusion."""
-    lines = [
-        "| occlusion | photos with a face | pixels told right, % | foreground IoU | trigger a region, % | would by the exact mask, % |",
-        "|---" * 6 + "|",
-    ]
-    for r in records:
-        iou = "" if r["iou"] is None else f"{r['iou']:.3f}"
-        shares = (
-            "" if r[name] is None else f"{100 * r[name]:.{digits}f}"
-            for name, digits in (("pixel_accuracy", 2), ("triggered", 1), ("triggered_exact", 1))
+    head = (
+        "occlusion", "photos with a face", "pixels told right, %", "foreground IoU", "trigger a region, %",
+        "would by the exact mask, %",
+    )  # fmt: skip
+
+    def percent(share: float | None, digits: int) -> str:
+        return "" if share is None else f"{100 * share:.{digits}f}"
+
+    rows = (
+        (
+            r["occlusion"],
+            str(r["photos"]),
+            percent(r["pixel_accuracy"], 2),
+            "" if r["iou"] is None else f"{r['iou']:.3f}",
+            percent(r["triggered"], 1),
+            percent(r["triggered_exact"], 1),
         )
-        accuracy, triggered, exact = shares
-        lines.append(f"| {r['occlusion']} | {r['photos']} | {accuracy} | {iou} | {triggered} | {exact} |")
-    return "\n".join(lines) + "\n"
+        for r in records
+    )
+    return "\n".join(markdown_table(head, rows)) + "\n"
 
 
 def write_report(folder: Path, evaluation: Evaluation, table: Record) -> None:

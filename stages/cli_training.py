@@ -177,7 +177,9 @@ def segment_train(
     ] = None,
     batch: Batch = None,
     lr: Rate = None,
-    encoder: Annotated[str | None, typer.Option(help="The U-Net's VGG encoder. Default vgg16_bn.")] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="The U-Net's encoder, VGG or ResNet. Default vgg16_bn.")
+    ] = None,
     height: Annotated[
         int | None, typer.Option(help="Rows that the network sees; larger faces are reduced. Default 64.")
     ] = None,

@@ -24,10 +24,10 @@ DECODER = (256, 128, 64, 32)
 
 
 class SegmentationNet(nn.Module):
-    """U-Net (Ronneberger et al., 2015) with a VGG encoder, for faces of any size.
+    """U-Net (Ronneberger et al., 2015) with a VGG or ResNet encoder, for faces of any size.
 
     Args:
-        encoder: the encoder's name in segmentation-models-pytorch, such as "vgg16_bn".
+        encoder: the encoder's name in segmentation-models-pytorch, such as "vgg16_bn"; see `config.ENCODERS`.
         height: rows that the network sees; larger faces are reduced to it.
         weights: None for random weights or "imagenet", which is a download.
     """
@@ -37,7 +37,7 @@ class SegmentationNet(nn.Module):
         from segmentation_models_pytorch import Unet
 
         self.height = height
-        # VGG's fifth level is a pooling without a convolution: four carry all that it knows.
+        # VGG's fifth level is a pooling without a convolution: four carry all that it knows. ResNets are cut alike.
         self.unet = Unet(
             encoder, encoder_depth=len(DECODER), encoder_weights=weights, decoder_channels=DECODER, classes=1
         )

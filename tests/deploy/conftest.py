@@ -28,7 +28,7 @@ width = 8
 embedding = 32
 epochs = 1
 [segment]
-encoder = "vgg11_bn"
+encoder = "resnet18"
 height = 32
 steps = 1
 [eval]
@@ -52,7 +52,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     session.base_folder.open()
     session.base_folder.finish(model.state_dict(), {"rank1": 0.25, "rank5": 0.5, "epoch": 0})
     faces = session.dataset.tensor(range(16))
-    net = SegmentationNet("vgg11_bn", session.settings.segment.height).eval()
+    net = SegmentationNet("resnet18", session.settings.segment.height).eval()
     with torch.no_grad():
         # About half of the pixels count as covered, and none is near the threshold's rounding for all faces.
         net.unet.segmentation_head[0].bias -= net(faces).median()

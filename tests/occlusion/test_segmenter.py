@@ -21,10 +21,11 @@ def triggers(dataset):
     return make_strategy("LM2", LandmarkStatistics.of(dataset.landmarks, dataset.size), 0.57)
 
 
-@pytest.mark.parametrize("size", [(64, 48), (128, 96), (112, 96), (33, 47)])
-def test_logits_have_the_size_of_the_faces(size):
+@pytest.mark.parametrize("encoder", ["vgg11_bn", "resnet18"])
+@pytest.mark.parametrize("size", [(64, 48), (112, 96), (33, 47)])
+def test_logits_have_the_size_of_the_faces(size, encoder):
     torch.manual_seed(0)
-    net = SegmentationNet("vgg11_bn", 32).eval()
+    net = SegmentationNet(encoder, 32).eval()
     faces = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
     with torch.inference_mode():
         logits = net(faces)

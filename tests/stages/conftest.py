@@ -35,7 +35,7 @@ batch = 16
 draws = 1
 validations = 2
 [segment]
-encoder = "vgg11_bn"
+encoder = "resnet18"
 height = 32
 steps = 4
 batch = 4

@@ -173,6 +173,7 @@ def _evaluate(
             make_probes=make_probes,
             find_covered=find_covered,
             triggers=session.strategy("LM2"),
+            share=session.settings.eval.share,
             describe=lambda strategy, covered: recognisers[strategy].region_names(covered),
             draws=draws,
             on_answer=lambda answer: advance(1, note=f"{answer.occlusion}, {answer.strategy}"),

@@ -13,7 +13,7 @@ from torch import Tensor
 from pdsn.data.dataset import FaceDataset
 from pdsn.occlusion.labels import foreground_iou, pixel_accuracy
 from pdsn.occlusion.occluders import Occluder, is_fixed
-from pdsn.occlusion.regions import Strategy
+from pdsn.occlusion.regions import OCCLUDED_SHARE, Strategy
 from pdsn.recognition.answers import Answer, FoundPixels, join_answers, join_pixels
 from pdsn.recognition.enrolment import Enrolment
 from pdsn.recognition.metrics import (
@@ -128,6 +128,7 @@ def evaluate(
     find_covered: Callable[[Tensor], Tensor] | None,
     triggers: Strategy,
     describe: Callable[[str, Tensor], list[list[str]]],
+    share: float = OCCLUDED_SHARE,
     draws: int = 1,
     on_answer: Callable[[Answer], None] = _nothing,
     on_first_draw: Callable[[Mapping[str, Answer], Probes, Tensor], None] = _nothing,
@@ -145,6 +146,7 @@ def evaluate(
         find_covered: the covered pixels (P, H, W) bool of faces (P, 3, H, W); None takes the exact ones.
         triggers: regions by which the segmentation's "triggered" is counted.
         describe: the occluded regions' names of each probe, from strategy and covered pixels (P, H, W).
+        share: a region of `triggers` counts as occluded when more than this share of it is covered.
         draws: how often each photo is occluded; once where an occlusion leaves nothing to chance.
         on_answer: told of each recogniser's answer to each draw as it comes.
         on_first_draw: told of each occlusion when all have answered its first draw: the answers by strategy,
@@ -160,7 +162,7 @@ def evaluate(
         for draw in range(1 if is_fixed(occluder) else draws):
             asked = make_probes(occlusion, occluder, draw)
             covered = asked.exact if find_covered is None else find_covered(asked.faces)
-            pixels.append(_agreement(enrolment.probes, draw, asked, covered, triggers))
+            pixels.append(_agreement(enrolment.probes, draw, asked, covered, triggers, share))
             for strategy, recogniser in recognisers.items():
                 began = time.perf_counter()
                 scores = recogniser.scores(asked.faces, covered)
@@ -207,7 +209,7 @@ def _answer(
 
 
 def _agreement(
-    rows: np.ndarray, draw: int, probes: Probes, covered: Tensor, triggers: Strategy
+    rows: np.ndarray, draw: int, probes: Probes, covered: Tensor, triggers: Strategy, share: float
 ) -> FoundPixels:
     exact = probes.exact
     # Photos that the occluder left clean have no foreground to find.
@@ -217,8 +219,8 @@ def _agreement(
         np.full(len(rows), draw),
         np.where(probes.found, pixel_accuracy(covered, exact).numpy(), np.nan),
         np.where(probes.found, iou.numpy(), np.nan),
-        triggers.occluded(covered).any(1).numpy(),
-        triggers.occluded(exact).any(1).numpy(),
+        triggers.occluded(covered, share).any(1).numpy(),
+        triggers.occluded(exact, share).any(1).numpy(),
     )
 
 

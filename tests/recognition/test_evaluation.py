@@ -42,8 +42,9 @@ TRIGGERS = Strategy("LM2", (64, 48), {"top": Box(0, 0, 40, 48), "rest": Box(40, 
 
 
 def table(
-    dataset, find_covered=None, make_probes=None, occluders=OCCLUDERS, draws=1, told=None, **recognisers
-):
+    dataset, find_covered=None, make_probes=None, occluders=OCCLUDERS, share=0.5, draws=1, told=None,
+    **recognisers,
+):  # fmt: skip
     enrolment = Enrolment.by_photo(dataset, "test")
     return evaluate(
         dataset,
@@ -54,6 +55,7 @@ def table(
         find_covered=find_covered,
         triggers=TRIGGERS,
         describe=lambda name, covered: [["top"] for _ in covered],
+        share=share,
         draws=draws,
         on_first_draw=lambda *seen: None if told is None else told.append(seen),
     )
@@ -94,6 +96,13 @@ def test_answers_name_the_nearest_photo_and_the_rank_of_the_right_person(dataset
     nearest = {int(p): distances[dataset.labels[gallery] == p].min() for p in np.unique(dataset.labels)}
     own = nearest[int(dataset.labels[first])]
     assert answer.ranks[0] == sum(value <= own for value in nearest.values())
+
+
+@pytest.mark.parametrize(("share", "triggered"), [(0.3, 1.0), (0.6, 0.0)])
+def test_what_triggers_a_region_is_counted_by_the_share_asked_for(dataset, share, triggered):
+    half = {"half of the top": Block((Box(0, 0, 20, 48),))}
+    (found,) = table(dataset, occluders=half, share=share, none=Pixels(False)).segmentation
+    assert (found["triggered"], found["triggered_exact"]) == (triggered, triggered)
 
 
 def test_reports_agree_with_the_records(dataset, tmp_path):

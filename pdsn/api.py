@@ -45,7 +45,7 @@ from pdsn.recognition.photo import Cover, PhotoError, SearchedPhoto, nothing_cov
 from pdsn.recognition.recogniser import PDSN, MapMemory
 from pdsn.recognition.strategies import choose_strategy
 from pdsn.recognition.verification import Verification, Verifier
-from pdsn.rundir import SYNTHETIC, RunDir
+from pdsn.rundir import RunDir
 from pdsn.settings import build, load_preset, merge
 
 if TYPE_CHECKING:
@@ -126,8 +126,7 @@ class Run:
     ) -> None:
         run.check_made()
         self._run, self._settings, self._accelerator = run, settings, accelerator
-        data = run.about["data"]
-        self.dataset = FaceDataset.load(run.data if data == SYNTHETIC else Path(data))
+        self.dataset = FaceDataset.load(run.data_set(run.about["data"]))
         # What was trained on: everybody, or the training people alone, see `Settings.split`.
         self._training = self.dataset.trained_on(settings.split)
         self._crop = crop_settings(self.dataset, min_face)
@@ -209,7 +208,7 @@ class Run:
         return {} if self._dictionary is None else self._dictionary.strategy.regions
 
     def _recogniser(self) -> PDSN:
-        return PDSN(self._memory, self._dictionary, self._settings.eval.share)
+        return PDSN(self._memory, self._dictionary, self._settings.regions.share)
 
     def _load_dictionary(self) -> MaskDictionary | None:
         if self.strategy == NO_FDM:
@@ -243,7 +242,7 @@ class Run:
     @cached_property
     def _scores(self) -> KeptScores:
         masks = None if self._dictionary is None else sha256_of(self._run.dictionary(self.strategy))
-        made = (*self._made(), masks, self._settings.eval.share, self._training.sha256)
+        made = (*self._made(), masks, self._settings.regions.share, self._training.sha256)
         return KeptScores(self._run.cache, made)
 
     def _keep(self, faces: Tensor) -> None:

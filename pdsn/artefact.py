@@ -113,9 +113,12 @@ class TrainingFolder:
         self.metrics = root / "metrics.jsonl"
         self.state = root / "last.pt"
         self.described = root / "config.json"
+        self._anew = False
 
     def open(self, *, force: bool = False, replace_stale: bool = False) -> bool:
-        """Get ready to train; what is there and was made otherwise is kept, and refused.
+        """Find out what is left to do; what is there and was made otherwise is kept, and refused.
+
+        Nothing is deleted yet, whatever is to be replaced: see `begin`.
 
         Args:
             force: replace it all the same.
@@ -143,10 +146,17 @@ class TrainingFolder:
                         "choose another --run, or add --force to train it anew"
                     )
                 return self.model.is_file()
+        self._anew = True
+        return False
+
+    def begin(self) -> None:
+        """Make room for what `open` said is to be made anew; called once nothing stands in its way."""
+        if not self._anew:
+            return
         for path in (self.model, self.state, self.metrics):
             path.unlink(missing_ok=True)
         write_text(self.described, json.dumps(describe(self.config, self.inputs), indent=2) + "\n")
-        return False
+        self._anew = False
 
     def resume(self, device: torch.device) -> dict[str, Any] | None:
         """The state that a killed training left, or None.
@@ -185,6 +195,7 @@ class TrainingFolder:
 
     def finish(self, weights: dict[str, Tensor], best: dict[str, float]) -> None:
         """Write the best weights and their figures: from now on the training is finished."""
+        self.begin()
         save_tensors(self.model, weights, {"best": json.dumps(best)})
         self.state.unlink(missing_ok=True)
 

@@ -207,12 +207,15 @@ class RegionsConfig:
     Attributes:
         floor: least height (LM2), or height and width (LM1), of a landmark region in units of the
             distance between the eyes; 0 is the paper's rule.
+        share: a region counts as occluded when more than this share of it is covered.
     """
 
     floor: float = 0.57
+    share: float = 0.5
 
     def __post_init__(self) -> None:
         _within("--region-floor", self.floor, 0, 2)
+        _within("--share", self.share, 0, 0.999)
 
 
 @dataclass(frozen=True)
@@ -336,7 +339,6 @@ class EvalConfig:
             exact mask.
         align: "clean" occludes the aligned face; "occluded" paints the original photo, then detects and
             aligns, as it is outside the laboratory.
-        share: a region counts as occluded when more than this share of it is covered.
         mirror: add the embedding of the mirror image (flip-sum).
         bootstrap: resamples behind each interval.
         enrol: photos of each person in the gallery where the split is by person; the others are the probes.
@@ -347,7 +349,6 @@ class EvalConfig:
     split: str = "test"
     source: str = "segmenter"
     align: str = "clean"
-    share: float = 0.5
     mirror: bool = True
     bootstrap: int = 2000
     enrol: int = 5
@@ -357,7 +358,6 @@ class EvalConfig:
         one_of("--split", self.split, ("test", "val"))
         one_of("--occlusion-source", self.source, ("segmenter", "oracle"))
         one_of("--align", self.align, ("clean", "occluded"))
-        _within("--share", self.share, 0, 0.999)
         _within("--bootstrap", self.bootstrap, 100, 100_000)
         _within("--enrol", self.enrol, 1, 1000)
         _within("--draws", self.draws, 1, 100)

@@ -66,6 +66,15 @@ class RunDir:
             )
         return cls(root)
 
+    def name_of(self, folder: str) -> str:
+        """What the run calls a data set: its own by a path within the run, so that a run can be moved."""
+        path = Path(folder).expanduser().resolve()
+        return self.data.name if path == self.data.resolve() else str(path)
+
+    def data_set(self, name: str) -> Path:
+        """The folder of the data set that the run calls so, see `name_of`."""
+        return self.data if name == SYNTHETIC else self.root / name
+
     def check_made(self) -> None:
         """Raise PdsnError unless some command has begun the run."""
         if not self.about:
@@ -127,4 +136,5 @@ class RunDir:
 
     def dictionaries(self) -> list[str]:
         """Strategies that have a dictionary, by name."""
-        return sorted(path.stem for path in (self.root / "dictionary").glob("*.safetensors"))
+        found = (self.root / "dictionary").glob("*.safetensors")
+        return sorted(path.stem for path in found if not path.name.startswith("."))

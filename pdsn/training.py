@@ -145,6 +145,9 @@ def fit(
         PdsnError: the loss is no longer finite.
     """
     optimizer = _optimizer(module, schedule)
+    if accelerator.is_main_process:
+        folder.begin()
+    accelerator.wait_for_everyone()
     state = folder.resume(accelerator.device)
     start = 0 if state is None else int(state["epoch"])
     best: dict[str, Any] = {"score": -math.inf} if state is None else state["best"]

@@ -13,15 +13,18 @@ def main(session: Session) -> None:
     config = session.settings.pretrained
     if not config.arch:
         raise UsageError("say which recogniser: --arch NAME --weights FILE")
-    find_weights(session.run.base, config)  # a wrong name is refused before any face is drawn or read
+    # A wrong name is refused before any face is drawn or read. The file that the base came from may be gone.
+    same = session.asked.get("pretrained", {}).get("weights", session.known_weights) == session.known_weights
+    find_weights(session.run.base, config, imported=same and not session.force)
     folder = session.base_folder
-    done = folder.open(force=session.force)
-    session.begin()
-    if done:
+    if folder.open(force=session.force):
+        session.begin()
         found = folder.best()
         session.say(f"base: imported already, {folder.model}")
     else:
-        found = import_base(session.training, config, folder, session.accelerator, session.settings.seed)
+        found = import_base(
+            session.training, config, folder, session.accelerator, session.settings.seed, session.begin
+        )
     session.say(
         f"base: {config.arch}, validation rank-1 {100 * found['rank1']:.2f} %, "
         f"rank-5 {100 * found['rank5']:.2f} % -> {folder.model}"

@@ -9,7 +9,7 @@ from stages.session import Session
 def main(session: Session) -> None:
     """Train the base, or say that it is trained; prints its validation figures."""
     from pdsn.explain.figures import plot_training
-    from pdsn.models.base import train_base
+    from pdsn.models.base import check_init, train_base
     from pdsn.training import read_metrics
 
     if session.settings.pretrained.arch:
@@ -19,6 +19,8 @@ def main(session: Session) -> None:
         )
     folder = session.base_folder
     done = folder.open(force=session.force)
+    if not done:
+        check_init(session.settings.base, session.training)
     session.begin()
     if done:
         best = folder.best()

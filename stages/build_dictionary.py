@@ -46,7 +46,7 @@ def _build(
     """Build and save each dictionary; what stands in the JSON file beside it, by name."""
     from pdsn.artefact import describe, done_from
     from pdsn.explain.figures import plot_kept_share
-    from pdsn.files import write_text
+    from pdsn.files import sha256_of, write_text
     from pdsn.masks.building import build_dictionary, percentile_of
 
     maps = session.pair_maps(model, base)
@@ -66,7 +66,8 @@ def _build(
         }
         path = session.run.dictionary(name)
         found = done_from(path.with_suffix(".json"), config, inputs) if skip_done and path.is_file() else None
-        if found is None:
+        # The two files are written one after the other: one may be older than the other.
+        if found is None or found.get("sha256") != sha256_of(path):
             dictionary = build_dictionary(
                 name, strategy, maps, generators[name], percentile=percentile, seed=session.settings.seed
             )
@@ -75,6 +76,7 @@ def _build(
                 "strategy": name,
                 "kept": float(dictionary.masks.float().mean()),
                 "landmarks_inside": strategy.landmark_share(landmarks),
+                "sha256": sha256_of(path),
                 **describe(config, inputs),
             }
             plot_kept_share(dictionary, session.example_face(), path.with_suffix(".png"))

@@ -109,9 +109,9 @@ def evaluate(
 
     options = layer(
         "eval", occlusions=None if occlusion is None else list(occlusion), source=occlusion_source, align=align,
-        split=split, share=share, mirror=mirror, enrol=enrol, draws=draws,
+        split=split, mirror=mirror, enrol=enrol, draws=draws,
     )  # fmt: skip
-    main(Session(shared, options), strategy)
+    main(Session(shared, options | layer("regions", share=share), keep=False), strategy)
 
 
 def identify(

@@ -43,7 +43,7 @@ def main(
     from pdsn.recognition.evaluation import NO_FDM
 
     asked = session.settings.eval if align is None else replace(session.settings.eval, align=align)
-    seed, floor = session.settings.seed, session.settings.regions.floor
+    seed, floor, share = session.settings.seed, session.settings.regions.floor, session.settings.regions.share
     names = list(dict.fromkeys(strategies)) if strategies else session.run.dictionaries()
     names = [name for name in names if name != NO_FDM]
     for name in names:
@@ -67,6 +67,7 @@ def main(
         "occlusions": list(occluders),
         "strategies": names,
         "floor": floor,
+        "share": share,
         "seed": seed,
     }
     inputs = {"base": base, "data set": session.dataset.sha256}
@@ -82,8 +83,8 @@ def main(
         from pdsn.recognition.report import write_report
 
         memory = MapMemory(Encoder(model.net, session.accelerator), mirror=asked.mirror)
-        recognisers = {NO_FDM: PDSN(memory, None, asked.share)}
-        recognisers |= {name: PDSN(memory, dictionaries[name], asked.share) for name in names}
+        recognisers = {NO_FDM: PDSN(memory, None, share)}
+        recognisers |= {name: PDSN(memory, dictionaries[name], share) for name in names}
         find_covered = None if segmenter is None else segmenter.covered
         make_probes = _probes(session, enrolment.probes, photos)
         evaluation = _evaluate(
@@ -173,7 +174,7 @@ def _evaluate(
             make_probes=make_probes,
             find_covered=find_covered,
             triggers=session.strategy("LM2"),
-            share=session.settings.eval.share,
+            share=session.settings.regions.share,
             describe=lambda strategy, covered: recognisers[strategy].region_names(covered),
             draws=draws,
             on_answer=lambda answer: advance(1, note=f"{answer.occlusion}, {answer.strategy}"),

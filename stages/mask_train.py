@@ -49,7 +49,7 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
             best = matching.best()
         else:
             best = train_matched(
-                maps, model, session.regions_of(MATCHED), session.settings.eval.share,
+                maps, model, session.regions_of(MATCHED), session.settings.regions.share,
                 session.settings.matching, matching, session.accelerator, seed,
             )  # fmt: skip
         table.add_row(MATCHED, "all", f"{best['loss']:.3f}", "-", f"{100 * best['accuracy']:.1f} %")

@@ -27,7 +27,7 @@ def main(
         session.check_strategy(name)
     if photos is not None:
         config = prepare.for_architecture(session.settings.prepare, session.settings.pretrained.arch)
-        prepare.prepare(photos, Path(session.data), config, session.accelerator, force=False)
+        prepare.prepare(photos, session.run.data_set(session.data), config, session.accelerator, force=False)
     (base_import if session.settings.pretrained.arch else base_train).main(session)
     learned = [name for name in names if not session.is_control(name)]
     if learned:

@@ -61,6 +61,7 @@ class Session:
         shared: the common options.
         options: settings that the command's own options ask for.
         force: replace artefacts made with other settings.
+        keep: whether the run remembers these settings; not those of a command that trains nothing.
         data: the data set to use instead of `shared.data` (a folder that the command itself makes).
 
     Raises:
@@ -68,7 +69,13 @@ class Session:
     """
 
     def __init__(
-        self, shared: Shared, options: Layer, *, force: bool = False, data: str | None = None
+        self,
+        shared: Shared,
+        options: Layer,
+        *,
+        force: bool = False,
+        keep: bool = True,
+        data: str | None = None,
     ) -> None:
         from rich.console import Console
 
@@ -80,17 +87,19 @@ class Session:
         self.run = RunDir.open(shared.run)
         given = data if data is not None else shared.data
         if given is not None and given != SYNTHETIC:
-            given = str(Path(given).expanduser().resolve())
+            given = self.run.name_of(given)
         self.data = self.run.remembered("data", "--data", given, SYNTHETIC)
         if shared.preset is not None:
             load_preset(shared.preset)  # an unknown one is refused as such
         known: Layer = self.run.about.get("settings", {})
-        imported = merge(known, _asked(shared, options)).get("pretrained", {}).get("arch")
+        self.known_weights = known.get("pretrained", {}).get("weights")
+        self.asked = asked = _asked(shared, options)
+        imported = merge(known, asked).get("pretrained", {}).get("arch")
         default = "pretrained" if imported else "demo" if self.data == SYNTHETIC else "lfw10-clean"
         self.preset = self.run.remembered("preset", "--preset", shared.preset, default)
         self.settings: Settings = resolve(shared, self.preset, known, options)
-        asked = _asked(shared, options)
-        self._kept = merge(known, {name: value for name, value in asked.items() if name in REMEMBERED})
+        kept = {name: value for name, value in asked.items() if keep and name in REMEMBERED}
+        self._kept = merge(known, kept)
         self.accelerator: Accelerator = start(shared.device, shared.precision)
 
     def begin(self) -> None:
@@ -120,7 +129,7 @@ class Session:
         from stages.embedded import embedded_people
 
         if self.data != SYNTHETIC:
-            return FaceDataset.load(Path(self.data))
+            return FaceDataset.load(self.run.data_set(self.data))
         with self.accelerator.main_process_first():
             return embedded_people(self.run.data, self.settings)
 
@@ -214,7 +223,7 @@ class Session:
         """The folder of the masks that are learned in the match."""
         from pdsn.masks.matching import MATCHED, matching_folder
 
-        strategy, share = self.regions_of(MATCHED), self.settings.eval.share
+        strategy, share = self.regions_of(MATCHED), self.settings.regions.share
         root, seed = self.run.masks(MATCHED), self.settings.seed
         return matching_folder(root, self.settings.matching, strategy, share, base, seed)
 

@@ -88,7 +88,9 @@ def test_other_settings_are_refused_and_nothing_is_lost(dataset, tmp_path):
         other.open()
     assert folder.model.read_bytes() == before
     assert other.open(force=True) is False
-    assert not folder.model.exists()
+    assert folder.model.read_bytes() == before  # until a training begins that may replace it
+    other.begin()
+    assert not folder.model.exists() and json.loads(other.described.read_text())["config"]["epochs"] == 5
 
 
 def test_a_setting_that_an_older_version_did_not_know_has_its_default(dataset, tmp_path):

@@ -64,9 +64,10 @@ class Augmentation:
         ]
         theta = torch.stack(rows, dim=1).to(images.device)
         grid = F.affine_grid(theta, [count, channels, height, width], align_corners=False)
-        return F.grid_sample(
-            images.float().contiguous(), grid, mode="bilinear", padding_mode="border", align_corners=False
-        )
+        # Beyond the border its pixels go on. padding_mode="border" says so too, but not on every device.
+        edge = 1 - 1 / torch.tensor([width, height], device=images.device)
+        grid = grid.maximum(-edge).minimum(edge)
+        return F.grid_sample(images.float().contiguous(), grid, mode="bilinear", align_corners=False)
 
     def relight(self, faces: Tensor, draws: Tensor) -> Tensor:
         """Change brightness and contrast of (N, 3, H, W) faces by the last two of `draws`, see `move`."""

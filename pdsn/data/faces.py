@@ -110,6 +110,15 @@ def similarity_matrix(landmarks: np.ndarray, goal: np.ndarray) -> np.ndarray:
     return matrix
 
 
+TEMPLATE_SLACK = 0.75
+"""Pixels by which two templates may differ and still pass for the same."""
+
+
+def template_difference(one: PrepareConfig, other: PrepareConfig) -> float:
+    """Largest distance in pixels, along an axis, between the places where two crops put a landmark."""
+    return float(np.abs(goal_of(one) - goal_of(other)).max())
+
+
 def goal_of(config: PrepareConfig) -> np.ndarray:
     """(5, 2) x, y in pixels of the crop: where alignment by similarity puts the landmarks."""
     return template(config.size) if config.template is None else np.array(config.template, dtype=np.float64)

@@ -178,7 +178,7 @@ def describe_export(exported: Exported, written: list[Written]) -> dict[str, Any
         "regions": [] if masks is None else list(masks.strategy.regions),
         "masks": None if masks is None else "mean" if masks.soft else "binary",
         "mirrored": [] if masks is None else mirrored(masks.strategy),
-        "share": asked.share,
+        "share": exported.settings.regions.share,
         "mirror": asked.mirror,
         "combine": COMBINE,
         "opset": OPSET,

@@ -218,7 +218,10 @@ def _rates(exported: Exported, table: dict[str, Any], title: str) -> list[str]:
     ]
     missed = sum(record["missed"] for record in records if record["strategy"] == NO_FDM)
     if missed:
-        lines += ["", f"In {missed} of these photos no face was found any more: they count as errors."]
+        lines += [
+            "",
+            f"In {missed} of these occluded photos, over all rows, no face was found any more: errors.",
+        ]
     if exported.dictionary is not None and not same:
         lines += [
             "",

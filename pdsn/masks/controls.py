@@ -70,7 +70,7 @@ def mean_difference(pairs: Iterable[tuple[Tensor, Tensor]], *, relative: bool) -
     count = 0
     changed = total = squares = torch.zeros((), dtype=torch.float64)
     for clean, occluded in pairs:
-        clean, occluded = clean.double().cpu(), occluded.double().cpu()
+        clean, occluded = clean.cpu().double(), occluded.cpu().double()  # MPS knows no float64
         changed = changed + (clean - occluded).abs().sum(0)
         total, squares = total + clean.sum(0), squares + clean.square().sum(0)
         count += len(clean)

@@ -126,7 +126,7 @@ def mean_mask(batches: Iterable[Tensor]) -> Tensor:
     """Mean (C, h, w) of the normalised masks of all pairs; each batch is (N, C, h, w)."""
     total, count = None, 0
     for masks in batches:
-        part = normalise(masks.float()).double().sum(0)
+        part = normalise(masks.float()).cpu().double().sum(0)  # MPS knows no float64
         total = part if total is None else total + part
         count += len(masks)
     if total is None:
@@ -142,7 +142,8 @@ def binarise(mean: Tensor, percentile: float) -> Tensor:
         percentile: 0 to 100, of all values of the mean mask.
 
     Returns:
-        (C, h, w) bool: mean > delta, delta the value at the percentile.
+        (C, h, w) bool: mean > delta, delta the value at the percentile. Where so many features share the
+        highest value that it is the percentile, they are kept: a mask that drops everything tells nobody apart.
     """
     delta = torch.quantile(mean.double().flatten(), percentile / 100)
-    return mean.double() > delta
+    return (mean.double() > delta) | (mean == mean.max())

@@ -90,6 +90,14 @@ def open_base(root: Path, settings: Settings, dataset: FaceDataset) -> TrainingF
     return base_folder(root, settings.base, dataset, settings.seed)
 
 
+def check_init(config: BaseConfig, dataset: FaceDataset) -> None:
+    """Raise PdsnError unless the weights of --init can be read and fit the trunk."""
+    if config.init:
+        net = new_base(config, dataset.size, len(dataset.people)).net
+        assert isinstance(net, FaceNet)
+        _initialise(net, config)
+
+
 def train_base(
     dataset: FaceDataset, config: BaseConfig, folder: TrainingFolder, accelerator: Accelerator, seed: int
 ) -> dict[str, float]:

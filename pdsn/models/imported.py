@@ -6,10 +6,10 @@ weights for the training people.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from pdsn.artefact import TrainingFolder
 from pdsn.config import BaseConfig, PrepareConfig, PretrainedConfig
 from pdsn.data.dataset import FaceDataset
-from pdsn.data.faces import goal_of
+from pdsn.data.faces import TEMPLATE_SLACK, template_difference
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import sha256_of
 from pdsn.models.encoder import Encoder
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 KIND = "pretrained"
 COMMAND = "pdsn base-import"
-TEMPLATE_SLACK = 0.75
-"""Pixels by which the template of a data set may miss the architecture's."""
 CHECKED = (40, 5)
 """People, and photos of each, that the self-check compares."""
 SURE_ORDER = 0.9
@@ -66,7 +64,7 @@ def check_prepared(dataset: FaceDataset, architecture: Architecture, arch: str) 
     elif found.align != wanted.align:
         differs = f"faces aligned by {found.align}, and {arch} takes --align {wanted.align}"
     elif wanted.align == "similarity":
-        off = float(np.abs(goal_of(found) - goal_of(wanted)).max())
+        off = template_difference(found, wanted)
         if off > TEMPLATE_SLACK:
             differs = f"faces on a template {off:.1f} px away from the one that {arch} takes"
     if differs:
@@ -130,8 +128,17 @@ def import_base(
     folder: TrainingFolder,
     accelerator: Accelerator,
     seed: int,
+    on_loaded: Callable[[], None] | None = None,
 ) -> dict[str, float]:
     """Load the weights, make the classifier, check what the embeddings are worth, and write the base.
+
+    Args:
+        dataset: the faces.
+        config: which recogniser.
+        folder: where the base goes; what is there stays until the new one is known to work.
+        accelerator: device and precision.
+        seed: of a trained classifier.
+        on_loaded: called once the recogniser has turned out to be usable.
 
     Returns:
         Validation "rank1" and "rank5" (0 to 1, against the training photos), and "order", "same" and "other"
@@ -158,6 +165,8 @@ def import_base(
         raise PdsnError(
             f"{config.weights}: {config.arch} gives embeddings that are not finite with these weights"
         )
+    if on_loaded is not None:
+        on_loaded()
     people = torch.from_numpy(dataset.labels)
     ranks = nearest_ranks(asked, known, people[val], people[train], len(dataset.people))
     found = {"rank1": rank_rate(ranks, 1), "rank5": rank_rate(ranks, 5), "epoch": 0.0}
@@ -235,7 +244,8 @@ def _train_classifier(
 ) -> None:
     """Train the LMCL weights on frozen embeddings; the epoch that names most validation photos is kept."""
     own = TrainingFolder(folder.root / "classifier", folder.config, folder.inputs, folder.command)
-    if own.open(force=own.described.is_file() and own.found_config() != own.config):
+    stale = own.described.is_file() and own.found_config() != own.config
+    if own.open(force=stale, replace_stale=True):
         classifier.load_state_dict(own.load())
         return
     seed_everything(seed)
@@ -271,8 +281,13 @@ def _weights(architecture: Architecture, config: PretrainedConfig) -> dict[str, 
     return read_weights(Path(config.weights))
 
 
-def find_weights(root: Path, config: PretrainedConfig) -> Path | str:
+def find_weights(root: Path, config: PretrainedConfig, *, imported: bool = True) -> Path | str:
     """The file of a recogniser's weights, or what identifies those that need none: a download, an older import.
+
+    Args:
+        root: the folder of the base.
+        config: which recogniser.
+        imported: whether the base of an older import does if the file is gone.
 
     Raises:
         UsageError: the architecture is unknown, or there are no such weights.
@@ -285,7 +300,7 @@ def find_weights(root: Path, config: PretrainedConfig) -> Path | str:
         return path
     # Once imported, a base does without the file that it came from.
     done = TrainingFolder(root, {}, {}, COMMAND)
-    if done.model.is_file():
+    if imported and done.model.is_file():
         return str(done.found_config().get("weights", ""))
     downloads = "".join(f", or {name} for a download" for name in architecture.downloads)
     if not config.weights:

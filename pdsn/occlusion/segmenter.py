@@ -37,10 +37,13 @@ class SegmentationNet(nn.Module):
         from segmentation_models_pytorch import Unet
 
         self.height = height
-        # VGG's fifth level is a pooling without a convolution: four carry all that it knows. ResNets are cut alike.
+        # VGG's fifth level is a pooling without a convolution: four carry all that it knows.
         self.unet = Unet(
             encoder, encoder_depth=len(DECODER), encoder_weights=weights, decoder_channels=DECODER, classes=1
         )
+        if hasattr(self.unet.encoder, "layer4"):
+            # ResNets are cut alike; smp would keep the last stage, two thirds of all weights, unused.
+            self.unet.encoder.layer4 = nn.Identity()
 
     def forward(self, faces: Tensor) -> Tensor:
         """Logits (N, H, W) float32, above 0 where covered, of faces (N, 3, H, W) uint8 or float in 0 to 255."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from pdsn.config import PrepareConfig
 from pdsn.data.chunks import make_chunk
 from pdsn.data.dataset import FaceDataset
-from pdsn.data.faces import Detect
+from pdsn.data.faces import TEMPLATE_SLACK, Detect, template_difference
 from pdsn.data.photos import list_photos
 from pdsn.errors import PdsnError, UsageError
 
@@ -175,6 +175,11 @@ def _prepared_gallery(folder: Path, config: PrepareConfig) -> Gallery:
         raise UsageError(
             f"--gallery {folder} holds faces of {found.size[0]}x{found.size[1]} aligned by {found.align}, "
             f"the run's are {config.size[0]}x{config.size[1]} by {config.align}: give the photos themselves"
+        )
+    off = template_difference(found, config) if config.align == "similarity" else 0.0
+    if off > TEMPLATE_SLACK:
+        raise UsageError(
+            f"--gallery {folder} holds faces on a template {off:.1f} px away from the run's: give the photos themselves"
         )
     names = [dataset.people[label] for label in dataset.labels]
     return _gallery(str(folder), names, list(dataset.files), dataset.tensor(np.arange(len(names))))

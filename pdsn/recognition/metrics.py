@@ -26,7 +26,7 @@ def best_per_person(scores: Tensor, people: Tensor, count: int) -> Tensor:
 
 
 def true_rank(best: Tensor, labels: Tensor) -> Tensor:
-    """Place of the true person, 1 for the nearest; ties count against it.
+    """Place of the true person, 1 for the nearest; ties, and scores that are no number, count against it.
 
     Args:
         best: (P, K) from `best_per_person`.
@@ -36,7 +36,7 @@ def true_rank(best: Tensor, labels: Tensor) -> Tensor:
         (P,) int64 in 1 to K.
     """
     own = best.gather(1, labels.to(best.device)[:, None])
-    return (best >= own).sum(1)
+    return (~(best < own)).sum(1)
 
 
 def nearest_ranks(probes: Tensor, gallery: Tensor, labels: Tensor, people: Tensor, count: int) -> np.ndarray:

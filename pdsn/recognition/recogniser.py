@@ -13,8 +13,8 @@ from pdsn.masks.dictionary import MaskDictionary
 from pdsn.models.encoder import Encoder
 from pdsn.occlusion.regions import OCCLUDED_SHARE, mirrored
 
-EMBEDDINGS_KEPT = 64
-"""FDMs whose gallery embeddings stay in memory; 2959 photos take 6 MB each."""
+EMBEDDINGS_KEPT = 2**29
+"""Bytes of gallery embeddings, under one FDM after the other, that stay in memory: 2959 photos take 6 MB each."""
 
 
 Signature = tuple[bool, ...]
@@ -154,7 +154,8 @@ class PDSN:
     def _gallery_embeddings(self, signature: Signature) -> Tensor:
         if signature not in self._embeddings:
             self._embeddings[signature] = self._embed(self._gallery, signature)
-            if len(self._embeddings) > EMBEDDINGS_KEPT:
+            each = self._embeddings[signature].nbytes
+            if len(self._embeddings) > max(EMBEDDINGS_KEPT // each, 1):
                 self._embeddings.popitem(last=False)
         self._embeddings.move_to_end(signature)
         return self._embeddings[signature]

@@ -157,6 +157,9 @@ def write_report(folder: Path, evaluation: Evaluation, table: Record) -> None:
                 dataset.files[row], dataset.people[dataset.labels[row]],
                 " ".join(answer.regions[index]), *nearest, int(answer.ranks[index]),
             ))  # fmt: skip
+    # Until the last file is there, nothing may pass for a finished table.
+    for name in ("table.json", "segmentation.csv"):
+        (folder / name).unlink(missing_ok=True)
     write_text(folder / "probes.csv", stream.getvalue())
     if table["segmentation"]:
         write_text(folder / "segmentation.csv", _segmentation_csv(evaluation))

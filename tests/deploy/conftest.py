@@ -31,8 +31,9 @@ epochs = 1
 encoder = "resnet18"
 height = 32
 steps = 1
-[eval]
+[regions]
 share = 0.4
+[eval]
 bootstrap = 100
 """
 STRATEGY = "LM2-split"

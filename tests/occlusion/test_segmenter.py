@@ -29,6 +29,8 @@ def test_logits_have_the_size_of_the_faces(size, encoder):
     faces = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
     with torch.inference_mode():
         logits = net(faces)
+    net.train()(faces).sum().backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())  # none is there for nothing
     assert logits.shape == (2, *size) and logits.dtype == torch.float32 and logits.isfinite().all()
 
 

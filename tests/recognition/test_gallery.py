@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from pdsn.data.dataset import FaceDataset
+from pdsn.data.template import template
 from pdsn.errors import PdsnError, UsageError
 from pdsn.recognition.gallery import Gallery, crop_settings, own_gallery, read_gallery
 from tests.conftest import make_dataset
@@ -102,6 +104,16 @@ def test_a_prepared_data_set_of_the_same_crops_is_one(tmp_path, dataset):
     make_dataset(tmp_path / "other", people=2, photos=4, size=(72, 54))
     with pytest.raises(UsageError, match="holds faces of 72x54 aligned by similarity, the run's are 64x48"):
         read(tmp_path / "other", dataset)
+
+
+def test_a_prepared_data_set_on_another_template_is_refused(tmp_path, dataset):
+    moved = (template(dataset.size) + np.array([0.0, 4.0])).tolist()
+    make_dataset(tmp_path / "moved", people=2, photos=4)
+    about = json.loads((tmp_path / "moved/dataset.json").read_text())
+    about["settings"]["template"] = moved
+    (tmp_path / "moved/dataset.json").write_text(json.dumps(about))
+    with pytest.raises(UsageError, match=r"on a template 4\.0 px away from the run's"):
+        read(tmp_path / "moved", dataset)
 
 
 def test_own_people_are_the_training_photos(dataset):

@@ -31,6 +31,12 @@ def test_ties_count_against_the_true_person():
     assert true_rank(torch.ones(4, 5), torch.tensor([0, 1, 2, 4])).tolist() == [5, 5, 5, 5]
 
 
+def test_a_score_that_is_no_number_is_no_hit():
+    nan = float("nan")
+    best = torch.tensor([[nan, 0.5, 0.1], [nan, nan, nan], [0.4, nan, 0.3]])
+    assert true_rank(best, torch.tensor([0, 1, 0])).tolist() == [3, 3, 2]
+
+
 def test_a_stranger_scores_its_highest_cosine_to_anybody_else():
     best = torch.tensor([[0.9, 0.2, 0.4], [0.1, 0.7, 0.8], [0.5, -torch.inf, -torch.inf]])
     scores = stranger_scores(best, torch.tensor([0, 2, 0]))

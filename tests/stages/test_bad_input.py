@@ -111,7 +111,11 @@ def test_other_settings_for_a_finished_base_are_refused(refused, copied):
     line = refused(2, "base-train", "--run", copied, "--epochs", "7")
     assert "was trained with other settings (epochs is 3 there and 7 here)" in line
     assert (copied / "base/model.safetensors").read_bytes() == before
-    # The refused option is not remembered.
+    # The refused option is not remembered, and weights to start from that cannot be read cost nothing.
+    assert give("base-train", "--run", copied).code == 0
+    (copied / "typo.safetensors").write_text("no weights")
+    refused(1, "base-train", "--run", copied, "--init", copied / "typo.safetensors", "--force")
+    assert (copied / "base/model.safetensors").read_bytes() == before
     assert give("base-train", "--run", copied).code == 0
 
 

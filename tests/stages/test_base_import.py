@@ -58,6 +58,21 @@ def test_it_goes_on_without_being_told_again(imported: Path) -> None:
     assert load_run(imported).strategy == "matched"
 
 
+@pytest.mark.parametrize("force", [(), ("--force",)])
+def test_mistyped_or_broken_weights_leave_the_base_as_it_is(
+    imported: Path, tmp_path: Path, weights: tuple[Path, Path], force: tuple[str, ...]
+) -> None:
+    files = [imported / "base/model.safetensors", imported / "base/config.json", imported / "run.json"]
+    before = [file.read_bytes() for file in files]
+    words = ("base-import", "--run", imported, "--arch", weights[0], *CPU, *force)
+    said = give(*words, "--weights", tmp_path / "typo.npz")
+    assert said.code == 2 and "typo.npz is no file" in said.err
+    save_tensors(tmp_path / "other.safetensors", {"trunk.0.weight": torch.zeros(8, 3, 8, 8)}, {})
+    said = give(*words, "--weights", tmp_path / "other.safetensors")
+    assert said.code != 0 and said.err.count("\n") == 1
+    assert [file.read_bytes() for file in files] == before
+
+
 def test_training_a_base_in_its_place_is_refused(imported: Path) -> None:
     said = give("base-train", "--run", imported, *CPU)
     assert said.code == 2 and "is imported" in said.err

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -144,13 +145,39 @@ def test_eval_alone_takes_some_occlusions_and_strategies(copied):
     ]  # fmt: skip
 
 
-def test_a_percentile_changes_the_share_that_is_dropped(copied):
+def test_what_eval_is_asked_holds_for_one_call(copied):
+    words = ("--run", copied, "--occlusion", "clean", "--strategy", "LM2")
+    said = give("eval", *words, "--seed", "5", "--share", "0.2")
+    assert said.code == 0, said.err
+    assert json.loads((copied / "eval/table.json").read_text())["config"]["share"] == 0.2
+    assert "seed" not in json.loads((copied / "run.json").read_text())["settings"]
+    assert give("base-train", "--run", copied).code == 0
+    assert give("eval", *words).code == 0
+    config = json.loads((copied / "eval/table.json").read_text())["config"]
+    assert (config["seed"], config["share"]) == (0, 0.5)
+
+
+def test_what_a_killed_command_left_is_no_dictionary_and_no_table(copied):
+    shutil.copy(copied / "dictionary/LM2.safetensors", copied / "dictionary/.LM2-1a2b.safetensors")
+    words = ("--run", copied, "--occlusion", "clean", "--occlusion-source", "oracle")
+    assert give("eval", *words).code == 0
+    assert not (copied / "eval/segmentation.csv").exists()  # it told of another table
+
+
+def test_a_percentile_changes_the_share_that_is_dropped(copied, tiny):
     from safetensors.torch import load_file
 
+    path = copied / "dictionary/LM2.safetensors"
+    before = path.read_bytes()
     assert give("build-dictionary", "--run", copied, "--strategy", "LM2", "--percentile", "60").code == 0
-    binary = load_file(copied / "dictionary/LM2.safetensors")["binary"]
+    binary = load_file(path)["binary"]
     assert binary.float().mean() == pytest.approx(0.4, abs=0.01)
     assert json.loads((copied / "dictionary/LM2.json").read_text())["config"]["percentile"] == 60
+    # Killed between the two files: what one says of other masks does not count.
+    made = path.read_bytes()
+    path.write_bytes(before)
+    assert give("run", "--run", copied, "--config", tiny, "--device", "cpu", "--precision", "fp32").code == 0
+    assert path.read_bytes() == made
 
 
 def test_options_beat_the_file_and_the_file_beats_the_preset(tmp_path, tiny):

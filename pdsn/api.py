@@ -46,7 +46,7 @@ from pdsn.recognition.recogniser import PDSN, MapMemory
 from pdsn.recognition.strategies import choose_strategy
 from pdsn.recognition.verification import Verification, Verifier
 from pdsn.rundir import RunDir
-from pdsn.settings import build, load_preset, merge
+from pdsn.settings import build, merge
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -103,7 +103,8 @@ def load_run(
 
     run = RunDir.open(Path(root))
     about = run.about
-    settings = build(merge(load_preset(about["preset"]), about.get("settings", {}))) if about else Settings()
+    made = merge(run.preset_settings(about["preset"]), about.get("settings", {})) if about else {}
+    settings = build(made)
     return Run(run, settings, start(device, precision), strategy, occlusion_source, min_face)
 
 

@@ -60,12 +60,19 @@ def plain(config: Any) -> Any:
     return json.loads(json.dumps(asdict(config) if is_dataclass(config) else config))  # type: ignore[arg-type]
 
 
+def making(command: str, path: Path) -> str:
+    """A command as it has to be given to make what lies at `path`: with --run where that is in a run directory."""
+    run = next((folder for folder in path.parents if (folder / "run.json").is_file()), None)
+    return command if run is None or not command.startswith("pdsn ") else f"{command} --run {run}"
+
+
 def read_json(path: Path, remake: str) -> dict[str, Any]:
     """Read a JSON object of our own.
 
     Raises:
         PdsnError: it is missing or damaged; the message says that `remake` makes it again.
     """
+    remake = making(remake, path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -202,12 +209,13 @@ class TrainingFolder:
     def check(self) -> None:
         """Raise PdsnError unless there are finished weights that were made from these inputs."""
         if not self.model.is_file():
-            raise PdsnError(f"{self.model} is missing: make it with `{self.command}`")
+            raise PdsnError(f"{self.model} is missing: make it with `{making(self.command, self.model)}`")
         found = read_json(self.described, f"{self.command} --force")
         for name, value in self.inputs.items():
             if found.get("inputs", {}).get(name) != value:
                 raise PdsnError(
-                    f"{self.model} belongs to another {name}: rebuild it with `{self.command} --force`"
+                    f"{self.model} belongs to another {name}: rebuild it with "
+                    f"`{making(f'{self.command} --force', self.model)}`"
                 )
 
     def load(self) -> dict[str, Tensor]:
@@ -249,6 +257,7 @@ def load_tensors(path: Path, remake: str) -> tuple[dict[str, Tensor], dict[str, 
     """
     from safetensors import SafetensorError, safe_open
 
+    remake = making(remake, path)
     if not path.is_file():
         raise PdsnError(f"{path} is missing: make it with `{remake}`")
     try:

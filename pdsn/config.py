@@ -53,10 +53,10 @@ class PrepareConfig:
         if len(sides) != 2 or not all(
             _whole(side) and SMALLEST_SIDE <= side <= LARGEST_SIDE for side in sides
         ):
-            shown = " ".join(str(side) for side in sides)
+            shown = "x".join(str(side) for side in sides)
             raise UsageError(
                 f"--size {shown}: height and width must be whole numbers "
-                f"from {SMALLEST_SIDE} to {LARGEST_SIDE} pixels, such as 128 96"
+                f"from {SMALLEST_SIDE} to {LARGEST_SIDE} pixels, such as 128x96"
             )
         object.__setattr__(self, "size", sides)
         if self.align not in ALIGNMENTS:
@@ -355,6 +355,8 @@ class EvalConfig:
     draws: int = 1
 
     def __post_init__(self) -> None:
+        if not self.occlusions:
+            raise UsageError('eval.occlusions is empty: name some, or "all"')
         one_of("--split", self.split, ("test", "val"))
         one_of("--occlusion-source", self.source, ("segmenter", "oracle"))
         one_of("--align", self.align, ("clean", "occluded"))

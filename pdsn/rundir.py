@@ -25,6 +25,7 @@ from typing import Any
 from pdsn.artefact import read_json
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import write_text
+from pdsn.settings import Layer, load_preset
 
 SYNTHETIC = "synthetic"
 FORMAT = 1
@@ -74,6 +75,11 @@ class RunDir:
     def data_set(self, name: str) -> Path:
         """The folder of the data set that the run calls so, see `name_of`."""
         return self.data if name == SYNTHETIC else self.root / name
+
+    def preset_settings(self, name: str) -> Layer:
+        """What the run's preset said when the run was made: a later version's may say something else."""
+        found: Layer | None = self.about.get("preset_settings")
+        return load_preset(name) if found is None else found
 
     def check_made(self) -> None:
         """Raise PdsnError unless some command has begun the run."""

@@ -135,7 +135,7 @@ def prepare(
 
 def _size(text: str) -> list[int]:
     height, _, width = text.lower().partition("x")
-    if not (height.isdigit() and width.isdigit()):
+    if not (text.isascii() and height.isdigit() and width.isdigit()):
         raise UsageError(f"--size {text} is not HEIGHTxWIDTH, such as 128x96")
     return [int(height), int(width)]
 

@@ -39,7 +39,7 @@ _SHARED: dict[str, tuple[Any, Any]] = {
             str | None,
             _option(
                 "--preset", metavar="NAME",
-                help="demo, lfw10-clean or johnston; by default demo for the embedded people, lfw10-clean for photos. Remembered.",
+                help="demo, lfw10-clean, johnston or pretrained; by default demo for the embedded people, pretrained with --arch, else lfw10-clean. Remembered.",
             ),
         ],
         None,

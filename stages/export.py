@@ -57,7 +57,7 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
     model, base = session.base()
     if with_segmenter and not session.segmenter_folder.model.is_file():
         raise PdsnError(
-            f"{session.segmenter_folder.model} is missing: make it with `pdsn segment-train`, or take --no-segmenter"
+            f"{session.segmenter_folder.model} is missing: make it with `pdsn segment-train --run {session.run.root}`, or take --no-segmenter"
         )
     return Exported(
         run=session.run,

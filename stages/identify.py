@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from pdsn.errors import PdsnError, UsageError
+from pdsn.rundir import SYNTHETIC
 from stages.session import Session
 
 if TYPE_CHECKING:
@@ -147,6 +149,9 @@ def check_picture(path: Path, photos: Sequence[Path]) -> None:
     """Raise UsageError unless a picture can be written there without harm to the photos."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"--picture {path}: pictures are written as PNG, give a name that ends in .png")
+    made = next(folder for folder in path.absolute().parents if folder.exists())
+    if not made.is_dir() or not os.access(made, os.W_OK):
+        raise UsageError(f"--picture {path} cannot be written there ({made}): give another name")
     if path.resolve() in {photo.resolve() for photo in photos}:
         raise UsageError(f"--picture {path} is one of the photos: give another name")
 
@@ -155,7 +160,13 @@ def open_run(session: Session, strategy: str | None, source: str | None, min_fac
     """The run of a session as `pdsn.api` has it."""
     from pdsn.api import Run
 
-    return Run(session.run, session.settings, session.accelerator, strategy, source, min_face)
+    run = Run(session.run, session.settings, session.accelerator, strategy, source, min_face)
+    if session.data == SYNTHETIC:
+        note = (
+            f"note: {session.run.root} was trained on drawn people and tells real ones apart badly; see --run"
+        )
+        print(note, file=sys.stderr)
+    return run
 
 
 def about_run(session: Session, run: Run, fpr: float) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from rich.table import Table
 from pdsn.config import PrepareConfig
 from pdsn.errors import UsageError
 from pdsn.rundir import SYNTHETIC
+from pdsn.settings import load_preset
 from stages.session import Layer, Shared, resolve
 
 if TYPE_CHECKING:
@@ -28,11 +29,15 @@ def main(
     """Prepare a folder of photos, or LFW, into `--data`; no run directory is touched."""
     if lfw == (photos is not None):
         raise UsageError("give either a folder of photos or --lfw")
+    if shared.seed is not None or shared.split_by is not None:
+        raise UsageError(
+            "--seed and --split-by are for training; the data set's own split is by --split-seed, and by both"
+        )
     if shared.data is None:
         raise UsageError("say where the data set goes: --data DIR")
     if shared.data == SYNTHETIC:
         raise UsageError("--data synthetic needs no photos: `pdsn run` draws the embedded people itself")
-    settings = resolve(shared, shared.preset or PRESET, {}, options)
+    settings = resolve(shared, load_preset(shared.preset or PRESET), {}, options)
     config = for_architecture(settings.prepare, arch or settings.pretrained.arch)
     if photos is None:
         from pdsn.data.lfw import fetch_lfw

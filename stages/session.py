@@ -49,9 +49,9 @@ class Shared:
     debug: bool = False
 
 
-def resolve(shared: Shared, preset: str, known: Layer, options: Layer) -> Settings:
+def resolve(shared: Shared, preset: Layer, known: Layer, options: Layer) -> Settings:
     """The settings in force: default < preset < what the run remembers < configuration file < options."""
-    return build(merge(load_preset(preset), known, _asked(shared, options)))
+    return build(merge(preset, known, _asked(shared, options)))
 
 
 class Session:
@@ -97,7 +97,8 @@ class Session:
         imported = merge(known, asked).get("pretrained", {}).get("arch")
         default = "pretrained" if imported else "demo" if self.data == SYNTHETIC else "lfw10-clean"
         self.preset = self.run.remembered("preset", "--preset", shared.preset, default)
-        self.settings: Settings = resolve(shared, self.preset, known, options)
+        self._preset = self.run.preset_settings(self.preset)
+        self.settings: Settings = resolve(shared, self._preset, known, options)
         kept = {name: value for name, value in asked.items() if keep and name in REMEMBERED}
         self._kept = merge(known, kept)
         self.accelerator: Accelerator = start(shared.device, shared.precision)
@@ -119,8 +120,9 @@ class Session:
             "processes": self.accelerator.num_processes,
         }
         self.run.remember(
-            entry, data=self.data, preset=self.preset, settings=self._kept, in_use=plain(self.settings)
-        )
+            entry, data=self.data, preset=self.preset, preset_settings=self._preset, settings=self._kept,
+            in_use=plain(self.settings),
+        )  # fmt: skip
 
     @cached_property
     def dataset(self) -> FaceDataset:

@@ -67,3 +67,8 @@ def test_an_unknown_preset_lists_those_that_exist():
 
 def test_whole_numbers_serve_where_numbers_are_asked_for():
     assert build({"base": {"lr": 1}, "prepare": {"frontal": 1, "size": [64, 64]}}).base.lr == 1.0
+
+
+def test_a_table_without_rows_is_refused():
+    with pytest.raises(UsageError, match="eval.occlusions is empty"):
+        build({"eval": {"occlusions": []}})

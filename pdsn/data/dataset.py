@@ -155,7 +155,7 @@ class FaceDataset:
         if not described.is_file():
             raise PdsnError(
                 f"{root} is not a prepared data set (no dataset.json): "
-                f"make one with `pdsn prepare PHOTOS --data {root}`"
+                "make one with `pdsn prepare PHOTOS --data DIR`, DIR being a new folder"
             )
         broken = f"{root} is damaged: make it again with `pdsn prepare PHOTOS --data {root} --force`"
         try:

@@ -86,9 +86,11 @@ def prepare_photos(
 
     Raises:
         PdsnError: nothing in `photos` can be used, or `root` cannot be written.
-        UsageError: `root` holds another data set and `force` is not set.
+        UsageError: `root` holds another data set and `force` is not set, or lies in `photos`.
     """
     start = time.perf_counter()
+    if photos.resolve() in (root.resolve(), *root.resolve().parents):
+        raise UsageError(f"--data {root} lies among the photos, {photos}: give a folder outside of it")
     listed = list_photos(photos)
     people = len({photo.person for photo in listed})
     request = _fingerprint(_asked(config), listed)

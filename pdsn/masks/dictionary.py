@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pdsn.artefact import load_tensors, save_tensors
+from pdsn.artefact import load_tensors, making, save_tensors
 from pdsn.errors import PdsnError
 from pdsn.occlusion.regions import Box, Strategy
 
@@ -88,6 +88,7 @@ class MaskDictionary:
             PdsnError: missing, damaged, or built for another base or for other regions.
         """
         tensors, metadata = load_tensors(path, remake)
+        remake = making(remake, path)
         try:
             about = json.loads(metadata["dictionary"])
             strategy = Strategy(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.artefact import TrainingFolder, load_tensors
+from pdsn.artefact import TrainingFolder, load_tensors, making
 from pdsn.config import BaseConfig, Settings
 from pdsn.data.augment import Augmentation
 from pdsn.data.dataset import FaceDataset
@@ -178,7 +178,7 @@ def load_base(folder: TrainingFolder) -> BaseModel:
         reason = str(error).splitlines()[0]
         raise PdsnError(
             f"{folder.model} does not fit {folder.described.name} ({reason}): "
-            f"rebuild it with `{folder.command} --force`"
+            f"rebuild it with `{making(f'{folder.command} --force', folder.model)}`"
         ) from error
     return model.eval()
 

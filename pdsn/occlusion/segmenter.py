@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdsn.artefact import TrainingFolder
+from pdsn.artefact import TrainingFolder, making
 from pdsn.config import SegmentConfig
 from pdsn.errors import PdsnError
 from pdsn.models.backbone import standardised
@@ -110,6 +110,6 @@ def load_segmenter(folder: TrainingFolder, accelerator: Accelerator) -> Segmente
         reason = str(error).splitlines()[0]
         raise PdsnError(
             f"{folder.model} does not fit {folder.described.name} ({reason}): "
-            f"rebuild it with `{folder.command} --force`"
+            f"rebuild it with `{making(f'{folder.command} --force', folder.model)}`"
         ) from error
     return Segmenter(net, accelerator)

@@ -21,7 +21,7 @@ def choose_strategy(run: RunDir, asked: str | None) -> str:
     if asked is not None:
         if asked != NO_FDM and asked not in known:
             there = f"this run has {', '.join([*known, NO_FDM])}"
-            raise UsageError(
+            raise PdsnError(
                 f"--strategy {asked} has no dictionary ({there}): "
                 f"make it with `pdsn build-dictionary --strategy {asked} --run {run.root}`"
             )
@@ -32,6 +32,6 @@ def choose_strategy(run: RunDir, asked: str | None) -> str:
     if known:
         raise UsageError(f"{run.root} has several dictionaries: choose --strategy {' or '.join(known)}")
     raise PdsnError(
-        f"{run.root} has no mask dictionary: make one with `pdsn build-dictionary --strategy LM2`, "
+        f"{run.root} has no mask dictionary: make one with `pdsn build-dictionary --strategy LM2 --run {run.root}`, "
         f"or take --strategy {NO_FDM}"
     )

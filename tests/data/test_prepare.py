@@ -301,8 +301,8 @@ def test_a_name_that_is_not_utf8_is_left_out(tmp_path: Path, fake: type[FakeDete
 @pytest.mark.parametrize(
     ("values", "option"),
     [
-        ({"size": (16, 96)}, "--size 16 96"),
-        ({"size": (128, 513)}, "--size 128 513"),
+        ({"size": (16, 96)}, "--size 16x96"),
+        ({"size": (128, 513)}, "--size 128x513"),
         ({"align": "none"}, "--align none"),
         ({"face": "first"}, "--face first"),
         ({"min_photos": 0}, "--min-photos 0"),

@@ -76,21 +76,21 @@ def test_a_device_that_is_not_there(refused, tmp_path, tiny):
 
 def test_stages_before_what_they_need_say_which_command_makes_it(refused, copied):
     shutil.rmtree(copied / "dictionary")
-    assert "make it with `pdsn build-dictionary --strategy LM2`" in refused(
+    assert f"make it with `pdsn build-dictionary --strategy LM2 --run {copied}`" in refused(
         1, "eval", "--run", copied, "--strategy", "LM2"
     )
     shutil.rmtree(copied / "masks")
-    assert "make it with `pdsn mask-train --strategy LM2`" in refused(1, "build-dictionary", "--run", copied)
+    assert f"make it with `pdsn mask-train --strategy LM2 --run {copied}`" in refused(1, "build-dictionary", "--run", copied)
     shutil.rmtree(copied / "base")
     for command in ("mask-train", "build-dictionary", "eval"):
-        assert "make it with `pdsn base-train`" in refused(1, command, "--run", copied)
+        assert f"make it with `pdsn base-train --run {copied}`" in refused(1, command, "--run", copied)
 
 
 def test_artefacts_of_another_base_say_what_rebuilds_them(refused, copied):
     assert give("base-train", "--run", copied, "--force", "--epochs", "1").code == 0
     line = refused(1, "eval", "--run", copied, "--strategy", "LM2")
     assert (
-        "LM2.safetensors belongs to another base: rebuild it with `pdsn build-dictionary --strategy LM2`"
+        f"LM2.safetensors belongs to another base: rebuild it with `pdsn build-dictionary --strategy LM2 --run {copied}`"
         in line
     )
     line = refused(1, "build-dictionary", "--run", copied)
@@ -103,7 +103,10 @@ def test_artefacts_of_another_base_say_what_rebuilds_them(refused, copied):
 
 def test_a_dictionary_for_other_regions_is_refused(refused, copied):
     line = refused(1, "eval", "--run", copied, "--strategy", "LM2", "--config", _floor(copied, 0.9))
-    assert "was built for other regions: rebuild it with `pdsn build-dictionary --strategy LM2`" in line
+    assert (
+        f"was built for other regions: rebuild it with `pdsn build-dictionary --strategy LM2 --run {copied}`"
+        in line
+    )
 
 
 def test_other_settings_for_a_finished_base_are_refused(refused, copied):

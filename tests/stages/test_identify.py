@@ -121,7 +121,9 @@ def test_nothing_but_bad_photos_is_exit_code_1(people, tmp_path):
     nobody = save_photo(tmp_path / "nobody.png")
     said = ask("identify", people, nobody)
     assert (said.code, said.out) == (1, "")
-    assert said.err == f"pdsn identify: {nobody}: no face found\n"
+    note, line = said.err.splitlines()
+    assert "was trained on drawn people" in note
+    assert line == f"pdsn identify: {nobody}: no face found"
     said = ask("identify", people, nobody, "--json")
     assert said.code == 1 and json.loads(said.out)["photos"] == []
 
@@ -149,7 +151,7 @@ def test_a_gallery_with_one_bad_photo(people, drawn, photo, tmp_path):
         (["--gallery", "RUN"], 2, "is a run directory: give a folder that holds a folder of photos per person"),
         (["--gallery", "EMPTY"], 1, "holds nothing: put the photos of each person in a folder"),
         (["--gallery", "nowhere"], 1, "nowhere: no such folder"),
-        (["--strategy", "LM1"], 2, "--strategy LM1 has no dictionary (this run has LM2, difference"),
+        (["--strategy", "LM1"], 1, "--strategy LM1 has no dictionary (this run has LM2, difference"),
         (["--fpr", "0.001"], 2, "--fpr 0.001 is too small to be told by"),
         (["--fpr", "2"], 2, "--fpr 2.0 is out of range"),
         (["--min-face", "5"], 2, "--min-face 5: must be a whole number of pixels from 12"),
@@ -179,7 +181,9 @@ def test_without_a_segmenter_it_says_how_to_make_one(refused, people, photo, tmp
     bare = Path(shutil.copytree(people, tmp_path / "run"))
     shutil.rmtree(bare / "segmenter", ignore_errors=True)
     for command in (["identify", photo], ["verify", photo, photo]):
-        assert "make it with `pdsn segment-train`" in refused(1, *command, "--run", bare, "--device", "cpu")
+        assert f"make it with `pdsn segment-train --run {bare}`" in refused(
+            1, *command, "--run", bare, "--device", "cpu"
+        )
 
 
 def test_the_segmenter_finds_what_is_covered(people, photo):
@@ -201,6 +205,9 @@ def test_pictures_never_take_the_place_of_a_photo(tmp_path):
     }
     with pytest.raises(Exception, match="is one file for 2 photos: give a folder"):
         stage.picture_paths([a, b], tmp_path / "one.png", tmp_path)
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(Exception, match=r"--picture .*one\.png cannot be written there"):
+        stage.picture_paths([a], tmp_path / "file/one.png", tmp_path)
 
 
 def test_a_crowd_is_cut_short_in_the_table_alone(people, drawn, tmp_path, monkeypatch):

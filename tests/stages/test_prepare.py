@@ -98,6 +98,14 @@ def test_bad_folders(photos, tmp_path, refused):
     assert not (out / "dataset.json").exists()
 
 
+def test_prepare_refuses_what_would_harm_or_do_nothing(photos, tmp_path, refused):
+    assert "lies among the photos" in refused(2, "prepare", photos, "--data", photos)
+    assert "lies among the photos" in refused(2, "prepare", photos, "--data", photos / "set")
+    assert not (photos / "set").exists() and not (photos / "faces.npy").exists()
+    assert "--split-seed" in refused(2, "prepare", photos, "--data", tmp_path / "set", "--seed", "7")
+    assert "--size ²x96 is not" in refused(2, "prepare", photos, "--data", tmp_path / "set", "--size", "²x96")
+
+
 def test_photos_and_synthetic_exclude_each_other(photos, tmp_path, refused):
     assert "exclude each other" in refused(
         2, "run", "--photos", photos, "--data", "synthetic", "--run", tmp_path / "r"

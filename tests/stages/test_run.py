@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pdsn.api import load_run
 from tests.stages.conftest import give
 
 OCCLUSIONS = [
@@ -143,6 +144,16 @@ def test_eval_alone_takes_some_occlusions_and_strategies(copied):
     assert [(r["occlusion"], r["strategy"]) for r in records] == [
         ("eyes", "none"), ("eyes", "LM2"), ("block:LM1/nose", "none"), ("block:LM1/nose", "LM2"),
     ]  # fmt: skip
+
+
+def test_a_run_keeps_what_its_preset_said(copied):
+    about = json.loads((copied / "run.json").read_text())
+    assert about["preset_settings"]["base"]["lr"] == 0.1
+    about["preset_settings"]["regions"] = {"share": 0.4}  # as if an earlier version had said so
+    (copied / "run.json").write_text(json.dumps(about))
+    assert give("eval", "--run", copied, "--occlusion", "clean", "--strategy", "LM2").code == 0
+    assert json.loads((copied / "eval/table.json").read_text())["config"]["share"] == 0.4
+    assert load_run(copied, device="cpu")._settings.regions.share == 0.4
 
 
 def test_what_eval_is_asked_holds_for_one_call(copied):

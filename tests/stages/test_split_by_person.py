@@ -71,7 +71,7 @@ def test_everything_is_trained_on_the_training_people_alone(apart, faces):
 def test_the_run_remembers_its_split_and_refuses_the_other(apart, refused):
     words = ("eval", "--run", apart, "--occlusion", "eyes", "--strategy", "random", *CPU)
     line = refused(1, *words, "--split-by", "photo")
-    assert "belongs to another data set: rebuild it with `pdsn base-train --force`" in line
+    assert f"belongs to another data set: rebuild it with `pdsn base-train --force --run {apart}`" in line
     said = give(*words, "--enrol", "3", "--split", "test")
     assert said.code == 0, said.err
     assert {row["draw"] for row in probes(apart)} == {"0"}

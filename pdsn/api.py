@@ -156,7 +156,7 @@ class Run:
         """
         if folder is None:
             gallery = own_gallery(self._training)
-            self._keep(gallery.faces)
+            self._keep(gallery.faces, on_progress)
         else:
             gallery = read_gallery(Path(folder), self._crop, self._detect, on_progress=on_progress)
         identifier = Identifier(
@@ -246,7 +246,7 @@ class Run:
         made = (*self._made(), masks, self._settings.regions.share, self._training.sha256)
         return KeptScores(self._run.cache, made)
 
-    def _keep(self, faces: Tensor) -> None:
+    def _keep(self, faces: Tensor, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Keep the maps of faces that every call needs, on disk too: the trunk takes a minute for a gallery."""
         digest = digest_of(repr((self._made(), tuple(faces.shape))), faces)
         path = self._run.cache / f"views-{digest[:16]}.safetensors"
@@ -256,7 +256,7 @@ class Run:
         except PdsnError:
             views = None
         if views is None:
-            views = self._memory.keep(faces)
+            views = self._memory.keep(faces, on_progress=on_progress)
             # A run that cannot be written to can be used all the same.
             with suppress(OSError):
                 save_tensors(path, {f"view{n}": view.cpu() for n, view in enumerate(views)}, {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Protocol
 
 from rich.console import Console
@@ -80,3 +80,17 @@ def counted(advance: Advance) -> Callable[[int, int], None]:
         done = now
 
     return report
+
+
+@contextmanager
+def progress_if_any(title: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """What takes the number of steps done and of all, and shows a bar from the first time on that it is told."""
+    with ExitStack() as stack:
+        told: list[Callable[[int, int], None]] = []
+
+        def report(now: int, total: int) -> None:
+            if not told:
+                told.append(counted(stack.enter_context(progress_bar(title, total, unit))))
+            told[0](now, total)
+
+        yield report

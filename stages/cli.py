@@ -22,7 +22,7 @@ app = typer.Typer(
     cls=OneLineErrors,
     help=(
         "Face recognition that goes on working when part of the face is covered.\n\n"
-        "[bold]pdsn run[/bold] draws people, trains everything and prints the table, in a few minutes. "
+        "[bold]pdsn run[/bold] draws people, trains everything and prints the table. "
         "[bold]pdsn run --photos DIR[/bold] does the same with a folder of photos per person."
     ),
     rich_markup_mode="rich",

@@ -199,12 +199,10 @@ def shown(path: Path) -> str:
 
 def _enrol(run: Run, folder: Path | None) -> People:
     """Enrol the run's people, or those of a folder; say whom or what could not be."""
-    from pdsn.progress import counted, progress_bar
+    from pdsn.progress import progress_if_any
 
-    if folder is None:
-        return run.enrol()
-    with progress_bar("gallery", 0, "photos") as advance:
-        people = run.enrol(folder, on_progress=counted(advance))
+    with progress_if_any("gallery", "photos") as report:
+        people = run.enrol(folder, on_progress=report)
     for file, reason in people.gallery.skipped:
         complain("identify", f"gallery: {file} is left out: {reason}")
     for person in people.gallery.left_out:

@@ -229,9 +229,9 @@ def test_a_drawn_portrait_through_the_real_detector(trained, tmp_path, monkeypat
 def test_what_is_missing_is_said_with_the_command_that_makes_it(trained, tmp_path):
     with pytest.raises(PdsnError, match="holds no run: make one with `pdsn run --run"):
         load_run(tmp_path / "nowhere")
-    with pytest.raises(PdsnError, match="make it with `pdsn segment-train`"):
+    with pytest.raises(PdsnError, match="make it with `pdsn segment-train"):
         load_run(trained, device="cpu")
-    with pytest.raises(UsageError, match="--strategy LM1 has no dictionary .this run has LM2, none"):
+    with pytest.raises(PdsnError, match="--strategy LM1 has no dictionary .this run has LM2, none"):
         load_run(trained, strategy="LM1", device="cpu")
     with pytest.raises(UsageError, match="--occlusion-source oracle is unknown: choose from segmenter, none"):
         load_run(trained, occlusion_source="oracle", device="cpu")
@@ -241,7 +241,7 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(trained, tmp_pat
         load_run(bare, device="cpu")
     assert load_run(bare, strategy="none", device="cpu").occlusion_source == "none"
     shutil.rmtree(bare / "base")
-    with pytest.raises(PdsnError, match="make it with `pdsn base-train`"):
+    with pytest.raises(PdsnError, match="make it with `pdsn base-train --run"):
         load_run(bare, strategy="none", device="cpu")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -42,9 +42,14 @@ class Encoder:
                 maps = self.net.features(part.to(self.device))
             yield maps.float().contiguous()
 
-    def maps(self, faces: Tensor) -> Tensor:
-        """Maps (N, C, h, w) float32 of (N, 3, H, W) uint8 faces, on the device."""
-        return torch.cat(list(self.map_batches(faces)))
+    def maps(self, faces: Tensor, on_batch: Callable[[int], None] | None = None) -> Tensor:
+        """Maps (N, C, h, w) float32 of (N, 3, H, W) uint8 faces, on the device; `on_batch` hears of B more."""
+        found = []
+        for part in self.map_batches(faces):
+            found.append(part)
+            if on_batch is not None:
+                on_batch(len(part))
+        return torch.cat(found)
 
     @torch.inference_mode()
     def embed(self, maps: Tensor, fdm: Tensor | None = None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -63,17 +64,27 @@ class MapMemory:
         self._views: list[Tensor] = []
         self._kept: list[tuple[Tensor, list[Tensor]]] = []
 
-    def keep(self, faces: Tensor, views: list[Tensor] | None = None) -> list[Tensor]:
+    def keep(
+        self,
+        faces: Tensor,
+        views: list[Tensor] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> list[Tensor]:
         """Keep the maps of these very faces (the tensor itself) as long as the memory lives.
 
         Args:
             faces: (N, 3, H, W) uint8.
             views: their maps as `views` returned them before, if they are known.
+            on_progress: told the faces done and in all.
 
         Returns:
             The maps, see `views`.
         """
-        made = self._look(faces) if views is None else [view.to(self.encoder.device) for view in views]
+        made = (
+            self._look(faces, on_progress)
+            if views is None
+            else [view.to(self.encoder.device) for view in views]
+        )
         self._kept.append((faces, made))
         return made
 
@@ -87,10 +98,19 @@ class MapMemory:
             self._faces = faces
         return self._views
 
-    def _look(self, faces: Tensor) -> list[Tensor]:
-        views = [self.encoder.maps(faces)]
+    def _look(self, faces: Tensor, on_progress: Callable[[int, int], None] | None = None) -> list[Tensor]:
+        sides = 2 if self.mirror else 1
+        done = 0
+
+        def count(more: int) -> None:
+            nonlocal done
+            done += more
+            if on_progress is not None:
+                on_progress(done // sides, len(faces))
+
+        views = [self.encoder.maps(faces, count)]
         if self.mirror:
-            views.append(self.encoder.maps(faces.flip(3)))
+            views.append(self.encoder.maps(faces.flip(3), count))
         return views
 
 

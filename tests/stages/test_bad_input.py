@@ -80,7 +80,9 @@ def test_stages_before_what_they_need_say_which_command_makes_it(refused, copied
         1, "eval", "--run", copied, "--strategy", "LM2"
     )
     shutil.rmtree(copied / "masks")
-    assert f"make it with `pdsn mask-train --strategy LM2 --run {copied}`" in refused(1, "build-dictionary", "--run", copied)
+    assert f"make it with `pdsn mask-train --strategy LM2 --run {copied}`" in refused(
+        1, "build-dictionary", "--run", copied
+    )
     shutil.rmtree(copied / "base")
     for command in ("mask-train", "build-dictionary", "eval"):
         assert f"make it with `pdsn base-train --run {copied}`" in refused(1, command, "--run", copied)

@@ -151,7 +151,7 @@ def build_dictionary(
         ),
     ] = None,
     regions: Annotated[
-        str | None, typer.Option(help="The strategy whose regions the controls use. Default LM2.")
+        str | None, typer.Option(help="The strategy whose regions matched and the controls use. Default LM2.")
     ] = None,
     region_floor: Floor = None,
 ) -> None:

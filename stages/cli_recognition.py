@@ -52,6 +52,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON alone on standard
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     command(app, "eval", PANEL)(evaluate)
+    command(app, "pool", PANEL, shared_options=("debug",))(pool)
     command(app, "identify", PANEL)(identify)
     command(app, "verify", PANEL)(verify)
 
@@ -112,6 +113,30 @@ def evaluate(
         split=split, mirror=mirror, enrol=enrol, draws=draws,
     )  # fmt: skip
     main(Session(shared, options | layer("regions", share=share), keep=False), strategy)
+
+
+def pool(
+    shared: Shared,
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run directories that differ in --seed alone.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where the pooled table goes: a new folder.")
+    ] = Path("runs/pooled"),
+    align: Annotated[
+        str, typer.Option(help="Which of a run's tables: clean, or occluded (see eval).")
+    ] = "clean",
+) -> None:
+    """Make one table of several training seeds: means, intervals clustered by photo, each run's rank-1.
+
+    [bold]Examples[/bold]
+
+    pdsn pool runs/seed0 runs/seed1 runs/seed2 --out runs/three-seeds
+    """
+    from stages.pool import main
+
+    del shared
+    main(runs, out, align)
 
 
 def identify(

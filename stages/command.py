@@ -68,11 +68,13 @@ _SHARED: dict[str, tuple[Any, Any]] = {
 }  # fmt: skip
 
 
-def command(app: typer.Typer, name: str, panel: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(
+    app: typer.Typer, name: str, panel: str, *, shared_options: Sequence[str] = tuple(_SHARED)
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function as a command of `app`.
 
     The function takes a `Shared` first and its own options, all keyword parameters with defaults or
-    arguments; the shared options are added behind them. Whatever goes wrong inside ends as one line
+    arguments; the shared options, or those named, are added behind them. Whatever goes wrong inside ends as one line
     on standard error with exit code 1 or 2; `--debug` lets the traceback through.
     """
 
@@ -81,7 +83,10 @@ def command(app: typer.Typer, name: str, panel: str) -> Callable[[Callable[..., 
         own = list(inspect.signature(function).parameters.values())[1:]
 
         def invoke(**given: Any) -> None:
-            shared = Shared(**{option: given.pop(option) for option in _SHARED})
+            shared = Shared(**{
+                option: given.pop(option) if option in shared_options else default
+                for option, (_, default) in _SHARED.items()
+            })  # fmt: skip
             try:
                 function(shared, **given)
             except (typer.Exit, typer.Abort):
@@ -100,6 +105,7 @@ def command(app: typer.Typer, name: str, panel: str) -> Callable[[Callable[..., 
         parameters += [
             inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
             for option, (kind, default) in _SHARED.items()
+            if option in shared_options
         ]
         invoke.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         invoke.__annotations__ = {p.name: p.annotation for p in parameters}

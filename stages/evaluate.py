@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from pdsn.errors import PdsnError
 from pdsn.rundir import SYNTHETIC
 from stages.session import Session
+from stages.tables import gain_line, rank1_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -207,8 +208,6 @@ def _draw(
 
 
 def _show(session: Session, made: dict[str, Any], folder: Path) -> None:
-    from pdsn.recognition.report import cell, heading, strategies_of, table_rows
-
     records, config = made["records"], made["config"]
     unseen = config["split_by"] == "person"
     whom = " of people never seen" if unseen else ""
@@ -216,12 +215,7 @@ def _show(session: Session, made: dict[str, Any], folder: Path) -> None:
     drawn = f", mean of {config['draws']} draws" if config["draws"] > 1 else ""
     photos = f"{records[0]['probes']} {config['split']} photos{whom}"
     title = f"Rank-1, % of {photos} (distance to no FDM){painted}{drawn}"
-    table = Table(Column("occlusion", no_wrap=True), title=title)
-    for name in strategies_of(records):
-        table.add_column(heading(name), justify="right")
-    for occlusion, row in table_rows(records):
-        table.add_row(occlusion, *(cell(record) for record in row))
-    session.console.print(table)
+    session.console.print(rank1_table(records, title))
     if made["segmentation"]:
         session.console.print(_segmentation(made["segmentation"]))
     missed = {record["occlusion"]: record["missed"] for record in records if record["missed"]}
@@ -229,11 +223,7 @@ def _show(session: Session, made: dict[str, Any], folder: Path) -> None:
         shown = ", ".join(f"{name} {count}" for name, count in missed.items())
         session.say(f"no face found any more, counted as errors: {shown}")
     for name, gain in made["mean_gain"].items():
-        low, high = gain["ci95"]
-        session.say(
-            f"{name}: {100 * gain['gain']:+.1f} points over no FDM, mean of {', '.join(gain['occlusions'])} "
-            f"(95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
-        )
+        session.say(gain_line(name, gain))
     if made["left_out"]:
         why = f"with no more than {config['enrol']} photos" if unseen else "without a gallery photo"
         session.say(f"left out: {made['left_out']} {config['split']} photos of people {why}")

@@ -43,9 +43,9 @@ class Answer:
         """D, how often each photo was asked about."""
         return int(self.draw.max()) + 1
 
-    def hits(self, k: int) -> np.ndarray:
-        """(P,) for each photo the share of its draws, 0 to 1, with the true person among the k nearest."""
-        return (self.ranks <= k).reshape(self.draws, -1).mean(0)
+    def by_draw(self) -> np.ndarray:
+        """The ranks as (D, P)."""
+        return self.ranks.reshape(self.draws, -1)
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,9 @@ from pdsn.occlusion.occluders import Occluder, is_fixed
 from pdsn.occlusion.regions import OCCLUDED_SHARE, Strategy
 from pdsn.recognition.answers import Answer, FoundPixels, join_answers, join_pixels
 from pdsn.recognition.enrolment import Enrolment
-from pdsn.recognition.metrics import (
-    best_per_person,
-    bootstrap_interval,
-    identification_rate,
-    rank_rate,
-    rank_rate_per_person,
-    stranger_scores,
-    true_rank,
-)
+from pdsn.recognition.metrics import best_per_person, identification_rate, stranger_scores, true_rank
 from pdsn.recognition.probes import MakeProbes, Probes
+from pdsn.recognition.rates import closed_set, hits, mean_gain
 from pdsn.recognition.recogniser import Recogniser
 
 NO_FDM = "none"
@@ -60,36 +53,28 @@ class Evaluation:
     def records(self, *, bootstrap: int, seed: int) -> list[dict[str, object]]:
         """One record for each occlusion and strategy, rates as fractions, means over photos and their draws.
 
-        `ci95` is of rank-1, by bootstrap over photos; `gain` is rank-1 above no FDM on the same probes,
-        `gain_ci95` the interval of that paired difference (both absent without strategy `none`). `tpir01` and
-        `tpir10` are TPIR at an FPIR of 0.01 and 0.1, see `metrics.identification_rate`. `probes` counts
-        photos, `missed` the draws in which no face was found any more.
+        For rank-k, its intervals and the gain over no FDM see `rates.closed_set` (no gain without strategy
+        `none`). `tpir01` and `tpir10` are TPIR at an FPIR of 0.01 and 0.1, see `metrics.identification_rate`.
+        `probes` counts photos, `missed` the draws in which no face was found any more.
         """
         records = []
         for answer in self.answers:
-            labels = self.dataset.labels[answer.rows]
-            hits = answer.hits(1)
-            record: dict[str, object] = {
+            plain = None if answer.strategy == NO_FDM else self.find(answer.occlusion, NO_FDM)
+            ranks = answer.by_draw()
+            records.append({
                 "occlusion": answer.occlusion,
                 "strategy": answer.strategy,
-                "probes": len(hits),
+                "probes": ranks.shape[1],
                 "draws": answer.draws,
-                "rank1": rank_rate(answer.ranks, 1),
-                "rank5": rank_rate(answer.ranks, 5),
-                "rank1_per_person": rank_rate_per_person(answer.ranks, labels, 1),
-                "rank5_per_person": rank_rate_per_person(answer.ranks, labels, 5),
-                "ci95": list(bootstrap_interval(hits, draws=bootstrap, seed=seed)),
+                **closed_set(
+                    ranks, self.dataset.labels[answer.rows[: ranks.shape[1]]],
+                    None if plain is None else plain.by_draw(), bootstrap=bootstrap, seed=seed,
+                ),
                 "tpir01": _tpir(answer, 0.01),
                 "tpir10": _tpir(answer, 0.1),
                 "missed": int((answer.found < 0).sum()),
-            }
-            plain = self.find(answer.occlusion, NO_FDM)
-            if plain is not None and answer.strategy != NO_FDM:
-                gain = hits - plain.hits(1)
-                record["gain"] = float(gain.mean())
-                record["gain_ci95"] = list(bootstrap_interval(gain, draws=bootstrap, seed=seed))
-            record["seconds"] = round(answer.seconds, 3)
-            records.append(record)
+                "seconds": round(answer.seconds, 3),
+            })  # fmt: skip
         return records
 
     def mean_gains(
@@ -98,18 +83,14 @@ class Evaluation:
         """Rank-1 above no FDM, averaged over occlusions, of each strategy; the interval resamples photos."""
         found: dict[str, dict[str, object]] = {}
         for strategy in dict.fromkeys(answer.strategy for answer in self.answers):
-            gains = []
-            for name in occlusions:
-                ours, plain = self.find(name, strategy), self.find(name, NO_FDM)
-                if strategy != NO_FDM and ours is not None and plain is not None:
-                    gains.append(ours.hits(1) - plain.hits(1))
-            if gains:
-                mean = np.mean(gains, axis=0)
-                found[strategy] = {
-                    "occlusions": list(occlusions),
-                    "gain": float(mean.mean()),
-                    "ci95": list(bootstrap_interval(mean, draws=bootstrap, seed=seed)),
-                }
+            pairs = [(self.find(name, strategy), self.find(name, NO_FDM)) for name in occlusions]
+            asked = [
+                (hits(ours.by_draw(), 1), hits(plain.by_draw(), 1))
+                for ours, plain in pairs
+                if strategy != NO_FDM and ours is not None and plain is not None
+            ]
+            if asked:
+                found[strategy] = mean_gain(occlusions, asked, bootstrap=bootstrap, seed=seed)
         return found
 
 

@@ -1,0 +1,122 @@
+"""`pdsn pool` on copies of a finished run that pass for other seeds."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.stages.conftest import give
+
+
+def another_seed(run: Path, root: Path, seed: int, missed: int) -> Path:
+    """A copy of a run that says it has another seed and whose first `missed` answers to each question are wrong."""
+    shutil.copytree(run, root, ignore=shutil.ignore_patterns("data", "cache", "figures"))
+    table = json.loads((root / "eval/table.json").read_text())
+    with (root / "eval/probes.csv").open(newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    done: dict[tuple[str, str], int] = {}
+    for line in lines:
+        key = (line["occlusion"], line["strategy"])
+        if done.get(key, 0) < missed and line["strategy"] != "none":
+            line["rank"] = "99"
+        done[key] = done.get(key, 0) + 1
+    for record in table["records"]:
+        key = (record["occlusion"], record["strategy"])
+        ranks = [int(line["rank"]) for line in lines if (line["occlusion"], line["strategy"]) == key]
+        record["rank1"] = float(np.mean(np.array(ranks) == 1))
+    for record in table["records"]:
+        if "gain" in record:
+            plain = next(
+                r
+                for r in table["records"]
+                if (r["occlusion"], r["strategy"]) == (record["occlusion"], "none")
+            )
+            record["gain"] = record["rank1"] - plain["rank1"]
+    table["config"]["seed"] = seed
+    (root / "eval/table.json").write_text(json.dumps(table))
+    with (root / "eval/probes.csv").open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+    return root
+
+
+@pytest.fixture
+def seeds(finished: Path, tmp_path: Path) -> list[Path]:
+    """Three runs of seeds 0, 1 and 2."""
+    return [another_seed(finished, tmp_path / f"seed{seed}", seed, 2 * seed) for seed in range(3)]
+
+
+def test_the_pooled_table_is_the_mean_of_the_runs(seeds, tmp_path):
+    out = tmp_path / "pooled"
+    said = give("pool", *seeds, "--out", out)
+    assert said.code == 0, said.err
+    assert "mean of 3 runs" in said.out
+    pooled = json.loads((out / "table.json").read_text())
+    tables = [json.loads((run / "eval/table.json").read_text()) for run in seeds]
+    assert len(pooled["records"]) == len(tables[0]["records"])
+    for record, *own in zip(pooled["records"], *(table["records"] for table in tables), strict=True):
+        rates = [found["rank1"] for found in own]
+        assert record["rank1_by_run"] == rates
+        assert record["rank1"] == pytest.approx(np.mean(rates))
+        assert record["tpir10"] == pytest.approx(np.mean([found["tpir10"] for found in own]))
+        low, high = record["ci95"]
+        assert low <= record["rank1"] <= high
+        if record["strategy"] != "none":
+            assert record["gain"] == pytest.approx(np.mean([found["gain"] for found in own]))
+    text = (out / "table.md").read_text()
+    assert "| occlusion | strategy | seed 0 | seed 1 | seed 2 | mean |" in text
+    assert (out / "table.png").is_file()
+    # The same command again replaces its own table.
+    assert give("pool", *seeds, "--out", out).code == 0
+
+
+def test_an_interval_does_not_shrink_because_the_same_photos_are_asked_about_again(finished, seeds, tmp_path):
+    """Three runs that answer alike know no more about other photos than one of them."""
+    twins = [another_seed(finished, tmp_path / f"twin{seed}", seed, 0) for seed in range(3)]
+    assert give("pool", *twins, "--out", tmp_path / "twins").code == 0
+    records = json.loads((tmp_path / "twins/table.json").read_text())["records"]
+    own = json.loads((finished / "eval/table.json").read_text())["records"]
+    widths = [
+        (b["ci95"][1] - b["ci95"][0], a["ci95"][1] - a["ci95"][0]) for a, b in zip(own, records, strict=True)
+    ]
+    assert np.mean([pooled for pooled, _ in widths]) == pytest.approx(
+        np.mean([one for _, one in widths]), rel=0.15
+    )
+
+
+def test_runs_that_differ_in_more_than_the_seed_are_refused(seeds, finished, tmp_path, refused):
+    out = ("--out", tmp_path / "pooled")
+    assert "at least two" in refused(2, "pool", seeds[0], *out)
+    assert "once" in refused(2, "pool", seeds[0], seeds[0], *out)
+    assert "different --seed" in refused(
+        2, "pool", seeds[0], another_seed(finished, tmp_path / "x", 0, 1), *out
+    )
+    about = json.loads((seeds[1] / "run.json").read_text())
+    about["in_use"]["base"]["epochs"] = 77
+    (seeds[1] / "run.json").write_text(json.dumps(about))
+    line = refused(2, "pool", *seeds, *out)
+    assert f"base.epochs is 77 in {seeds[1]} and 3 in {seeds[0]}" in line
+    table = json.loads((seeds[2] / "eval/table.json").read_text())
+    table["config"]["share"] = 0.9
+    (seeds[2] / "eval/table.json").write_text(json.dumps(table))
+    assert "share is 0.9" in refused(2, "pool", seeds[0], seeds[2], *out)
+    assert not (tmp_path / "pooled").exists()
+
+
+def test_a_missing_or_damaged_table_names_the_command_that_makes_it(seeds, tmp_path, refused):
+    out = ("--out", tmp_path / "pooled")
+    line = refused(1, "pool", *seeds, "--align", "occluded", *out)
+    assert f"pdsn eval --align occluded --run {seeds[0]}" in line
+    with (seeds[1] / "eval/probes.csv").open("w") as stream:
+        stream.write("occlusion,strategy\n")
+    line = refused(1, "pool", *seeds, *out)
+    assert str(seeds[1] / "eval/probes.csv") in line
+    assert "no run" in refused(1, "pool", tmp_path / "nothing", seeds[0], *out)
+    assert "something else" in refused(2, "pool", *seeds, "--out", seeds[0])
+    assert "choose" in refused(2, "pool", *seeds, "--align", "sideways", *out)

@@ -10,65 +10,21 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from pdsn.artefact import TrainingFolder
+from pdsn.batches import Batches
 from pdsn.errors import PdsnError
 from pdsn.progress import progress_bar
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-
-Made = TypeVar("Made")
-
-
-class Batches(Protocol):
-    """A training set cut into batches, shuffled anew for each epoch."""
-
-    def __len__(self) -> int:
-        """Batches in an epoch."""
-        ...
-
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
-        """This process's share of each batch of an epoch, on the device."""
-        ...
-
-
-@dataclass(frozen=True)
-class ShuffledBatches:
-    """What lies ready, row by row, in shuffled batches, see `Batches`.
-
-    Attributes:
-        count: rows there are.
-        take: rows (B,) int64 -> their tensors.
-        batch: rows a step, over all processes.
-        seed: of the shuffling.
-        accelerator: device and processes.
-    """
-
-    count: int
-    take: Callable[[Tensor], tuple[Tensor, ...]]
-    batch: int
-    seed: int
-    accelerator: Accelerator
-
-    def __len__(self) -> int:
-        return max(self.count // self.batch, 1)
-
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
-        """See `Batches`."""
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        for rows in shuffled(self.count, self.batch, self.seed, number, rank=rank, world=world):
-            yield tuple(part.to(self.accelerator.device) for part in self.take(rows))
 
 
 @dataclass(frozen=True)
@@ -82,6 +38,8 @@ class Schedule:
         weight_decay: of matrices and convolutions; biases and norms have none.
         warmup: share of the steps in which the rate rises linearly; after it falls to 0 as a cosine.
         validate_every: epochs between validations, counted back from the last, which is always validated.
+        average: what is validated and kept is the running mean of the weights, of which each step keeps this
+            share, fewer in the first steps; 0 keeps the weights themselves.
     """
 
     epochs: int
@@ -90,6 +48,7 @@ class Schedule:
     weight_decay: float = 5e-4
     warmup: float = 0.2
     validate_every: int = 1
+    average: float = 0.0
 
     def rate(self, done: float) -> float:
         """Learning rate when the share `done` (0 to 1) of all steps is done."""
@@ -154,6 +113,7 @@ def fit(
     if state is not None:
         load_weights(state["weights"])
         optimizer.load_state_dict(state["optimizer"])
+    mean = RunningMean(schedule.average, None if state is None else state.get("mean"))
     wrapped, optimizer = accelerator.prepare(module, optimizer)
     steps = len(batches)
     total = steps * schedule.epochs
@@ -174,6 +134,7 @@ def fit(
                 accelerator.backward(losses["loss"])
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
+                mean.add(weights, epoch * steps + step)
                 for name, value in losses.items():
                     sums[name] = sums.get(name, 0) + value.detach().float()
                 advance()
@@ -186,11 +147,12 @@ def fit(
             row = {"epoch": epoch + 1, "lr": schedule.rate((epoch + 1) * steps / total), **figures}
             if schedule.validates(epoch):
                 wrapped.eval()
-                with torch.inference_mode():
-                    found = validate()
+                with mean.in_place(weights, load_weights):
+                    with torch.inference_mode():
+                        found = validate()
+                    if found["score"] > best["score"]:
+                        best = {**found, "epoch": epoch + 1, "weights": _on_cpu(weights())}
                 row |= {f"val_{name}": value for name, value in found.items()}
-                if found["score"] > best["score"]:
-                    best = {**found, "epoch": epoch + 1, "weights": _on_cpu(weights())}
             row |= {"seconds": round(time.perf_counter() - began, 2), "seconds_training": round(trained, 2)}
             if main:
                 folder.add_metrics(row)
@@ -198,6 +160,7 @@ def fit(
                     {
                         "epoch": epoch + 1,
                         "weights": weights(),
+                        "mean": mean.weights,
                         "optimizer": optimizer.state_dict(),
                         "best": best,
                     }
@@ -213,31 +176,46 @@ def fit(
     return {name: float(value) for name, value in best.items()}
 
 
-def ahead(make: Callable[[int], Made], steps: range, *, workers: int = 1) -> Iterator[Made]:
-    """What `make` gives for each step, in order, made by threads while earlier ones are in use.
+class RunningMean:
+    """The exponentially weighted mean of a module's weights over the steps, or nothing.
 
     Args:
-        make: from the step's number; everything random in it must follow from that number.
-        steps: the steps.
-        workers: threads; four batches wait for each.
+        decay: share of the mean that a step keeps; 0 for no mean at all.
+        weights: the mean so far, of a training that goes on.
     """
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = deque(pool.submit(make, step) for step in steps[: 4 * workers])
-        coming = iter(steps[4 * workers :])
-        while waiting:
-            made = waiting.popleft().result()
-            waiting.extend(pool.submit(make, step) for step in islice(coming, 1))
-            yield made
 
+    def __init__(self, decay: float, weights: dict[str, Tensor] | None = None) -> None:
+        self.decay = decay
+        self.weights = weights
 
-def shuffled(count: int, batch: int, seed: int, epoch: int, *, rank: int = 0, world: int = 1) -> list[Tensor]:
-    """Indices of an epoch's batches: each process's share of each shuffled batch of `batch` indices.
+    def add(self, weights: Callable[[], dict[str, Tensor]], step: int) -> None:
+        """Take in the weights after a step (from 0); early on the mean forgets faster, so that no start clings to it."""
+        if not self.decay:
+            return
+        if self.weights is None:
+            self.weights = {name: value.detach().clone() for name, value in weights().items()}
+            return
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for name, value in weights().items():
+            if value.is_floating_point():
+                self.weights[name].lerp_(value.detach(), 1 - decay)
+            else:
+                self.weights[name].copy_(value)
 
-    The incomplete last batch is dropped, unless it is the only one.
-    """
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 100_003 + epoch))
-    full = [order[i : i + batch] for i in range(0, max(count - batch, 0) + 1, batch)]
-    return [rows[rank::world] for rows in full]
+    @contextmanager
+    def in_place(
+        self, weights: Callable[[], dict[str, Tensor]], load_weights: Callable[[dict[str, Tensor]], Any]
+    ) -> Iterator[None]:
+        """Within the block the module has the mean weights."""
+        if self.weights is None:
+            yield
+            return
+        own = {name: value.detach().clone() for name, value in weights().items()}
+        load_weights(self.weights)
+        try:
+            yield
+        finally:
+            load_weights(own)
 
 
 def _optimizer(module: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:

@@ -59,6 +59,16 @@ def base_train(
     occlude: Annotated[
         float | None, typer.Option(help="Share of the training photos that are occluded. Default 0.")
     ] = None,
+    balance: Annotated[
+        float | None,
+        typer.Option(help="0 takes each photo as often, 1 each person. Default 0."),
+    ] = None,
+    average: Annotated[
+        float | None,
+        typer.Option(
+            help="Keep the running mean of the weights: the share a step keeps of it. Default 0: none."
+        ),
+    ] = None,
     init: Annotated[
         str | None,
         typer.Option(
@@ -81,7 +91,8 @@ def base_train(
 
     options = layer(
         "base", epochs=epochs, batch=batch, lr=lr, arch=arch, width=width, stem=stem,
-        last_stride=last_stride, scale=scale, margin=margin, occlude=occlude, init=init,
+        last_stride=last_stride, scale=scale, margin=margin, occlude=occlude, balance=balance,
+        average=average, init=init,
     )  # fmt: skip
     main(Session(shared, options, force=force))
 

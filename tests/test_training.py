@@ -2,7 +2,7 @@
 
 import json
 import math
-import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from pdsn.data.augment import Augmentation
 from pdsn.errors import PdsnError, UsageError
 from pdsn.models.base import FaceBatches, base_folder, load_base, train_base
 from pdsn.runtime import start
-from pdsn.training import Schedule, ahead, fit, read_metrics, shuffled
+from pdsn.training import RunningMean, Schedule, fit, read_metrics
 
 CONFIG = BaseConfig(arch="resnet18", width=8, embedding=16, epochs=4, batch=16, validate_every=2, lr=0.05)
 
@@ -22,8 +22,9 @@ class Killed(BaseException):
     """Stands for kill -9: nothing in the program catches it."""
 
 
-def train(dataset, root, *, kill_after=None, monkeypatch=None, seed=0):
-    folder = base_folder(root, CONFIG, dataset, seed)
+def train(dataset, root, *, kill_after=None, monkeypatch=None, seed=0, **settings):
+    config = replace(CONFIG, **settings)
+    folder = base_folder(root, config, dataset, seed)
     folder.open()
     if kill_after is not None:
         save = TrainingFolder.save_state
@@ -37,10 +38,10 @@ def train(dataset, root, *, kill_after=None, monkeypatch=None, seed=0):
 
         with monkeypatch.context() as patched, pytest.raises(Killed):
             patched.setattr(TrainingFolder, "save_state", save_and_die)
-            train_base(dataset, CONFIG, folder, start("cpu", "fp32"), seed)
+            train_base(dataset, config, folder, start("cpu", "fp32"), seed)
         assert saved == list(range(1, kill_after + 1))
         return folder
-    train_base(dataset, CONFIG, folder, start("cpu", "fp32"), seed)
+    train_base(dataset, config, folder, start("cpu", "fp32"), seed)
     return folder
 
 
@@ -48,17 +49,19 @@ def without_times(rows):
     return [{name: value for name, value in row.items() if not name.startswith("seconds")} for row in rows]
 
 
-@pytest.mark.parametrize("kill_after", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("kill_after", "more"), [(1, {}), (2, {}), (4, {}), (3, {"average": 0.9, "balance": 0.5})]
+)
 def test_a_killed_training_ends_bit_for_bit_like_an_undisturbed_one(
-    dataset, tmp_path, monkeypatch, kill_after
+    dataset, tmp_path, monkeypatch, kill_after, more
 ):
-    whole = train(dataset, tmp_path / "whole")
-    killed = train(dataset, tmp_path / "killed", kill_after=kill_after, monkeypatch=monkeypatch)
+    whole = train(dataset, tmp_path / "whole", **more)
+    killed = train(dataset, tmp_path / "killed", kill_after=kill_after, monkeypatch=monkeypatch, **more)
     assert not killed.model.exists() and killed.state.exists()
     # A kill between the metrics and the state leaves a line too many.
     with killed.metrics.open("a") as stream:
         stream.write(json.dumps({"epoch": kill_after + 1, "loss": -1.0}) + "\n")
-    train(dataset, tmp_path / "killed")
+    train(dataset, tmp_path / "killed", **more)
     assert killed.model.read_bytes() == whole.model.read_bytes()
     assert without_times(read_metrics(killed)) == without_times(read_metrics(whole))
     assert not killed.state.exists()
@@ -104,28 +107,28 @@ def test_a_setting_that_an_older_version_did_not_know_has_its_default(dataset, t
         other.open()
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_batches_made_ahead_come_in_order_and_each_once(workers):
-    made = []
+def test_the_running_mean_is_validated_and_training_goes_on_from_the_weights_themselves():
+    weights = {"w": torch.zeros(2), "steps": torch.tensor(0)}
+    mean = RunningMean(0.5)
+    for step in range(30):
+        weights["w"] += 1
+        weights["steps"] += 1
+        mean.add(lambda: weights, step)
+    # The fixed point of m <- (m + w) / 2 under w growing by 1 lags by 1.
+    assert torch.allclose(mean.weights["w"], torch.full((2,), 29.0), atol=1e-3)
+    assert mean.weights["steps"] == 30
+    with mean.in_place(lambda: weights, lambda given: [weights[name].copy_(given[name]) for name in given]):
+        assert weights["w"][0] < 30
+    assert weights["w"][0] == 30
+    none = RunningMean(0)
+    none.add(lambda: weights, 0)
+    assert none.weights is None
 
-    def make(step):
-        time.sleep(0.003 if step % 2 else 0)
-        made.append(step)
-        return step * 10
 
-    found = ahead(make, range(5, 45), workers=workers)
-    assert next(found) == 50
-    assert len(made) < 40, "not everything may be made before it is wanted"
-    assert list(found) == [step * 10 for step in range(6, 45)]
-    assert sorted(made) == list(range(5, 45))
-
-
-def test_an_error_while_making_a_batch_reaches_the_training():
-    def fail(step):
-        raise ValueError(step)
-
-    with pytest.raises(ValueError, match="3"):
-        next(ahead(fail, range(3, 9)))
+def test_the_kept_weights_are_the_mean_s(dataset, tmp_path):
+    plain, mean = (train(dataset, tmp_path / str(a), average=a, epochs=1) for a in (0.0, 0.9))
+    assert read_metrics(plain)[0]["loss"] == read_metrics(mean)[0]["loss"]
+    assert plain.model.read_bytes() != mean.model.read_bytes()
 
 
 def test_the_base_sees_the_share_of_occluded_photos_that_was_asked_for(dataset):
@@ -228,17 +231,3 @@ def test_schedule_warms_up_and_falls_to_zero():
     assert schedule.rate(0.625) == pytest.approx(0.2)
     assert schedule.rate(1.0) == pytest.approx(0, abs=1e-12)
     assert [e + 1 for e in range(10) if schedule.validates(e)] == [2, 6, 10]
-
-
-def test_processes_share_each_batch_and_cover_it():
-    alone = shuffled(50, 8, seed=3, epoch=2)
-    shares = [shuffled(50, 8, seed=3, epoch=2, rank=rank, world=3) for rank in range(3)]
-    assert len(alone) == 6
-    for whole, *parts in zip(alone, *shares, strict=True):
-        assert sorted(torch.cat(parts).tolist()) == sorted(whole.tolist())
-    assert len(torch.cat(alone).unique()) == 48
-    assert not torch.equal(torch.cat(alone), torch.cat(shuffled(50, 8, seed=3, epoch=3)))
-
-
-def test_fewer_photos_than_a_batch_are_one_batch():
-    assert [len(rows) for rows in shuffled(5, 64, seed=0, epoch=0)] == [5]

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from pdsn.artefact import TrainingFolder
+from pdsn.batches import ShuffledBatches
 from pdsn.config import MaskConfig
 from pdsn.masks.dictionary import mean_mask
 from pdsn.masks.pair_maps import PairMaps, batches, to_tensor
 from pdsn.models.base import BaseModel
 from pdsn.models.mask_generator import MaskGenerator, PairwiseDifferential
 from pdsn.occlusion.regions import Strategy
-from pdsn.training import Schedule, ShuffledBatches, fit, seed_everything
+from pdsn.training import Schedule, fit, seed_everything
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -95,7 +95,7 @@ class MatchedMasks(nn.Module):
 
 @dataclass(frozen=True)
 class MatchBatches:
-    """Photos that share their occluded regions, a batch at a time, see `training.Batches`.
+    """Photos that share their occluded regions, a batch at a time, see `batches.Batches`.
 
     Attributes:
         draws: maps (N, C, h, w) of each draw.
@@ -115,7 +115,7 @@ class MatchBatches:
         return -(-self.config.steps // self.config.validations)
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
-        """See `training.Batches`; an epoch lasts from one validation to the next."""
+        """See `batches.Batches`; an epoch lasts from one validation to the next."""
         device = self.accelerator.device
         # Common combinations come more often, but not as often as they are common.
         chances = np.array([len(photos) for _, photos in self.groups]) ** 0.5

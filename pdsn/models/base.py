@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pdsn.artefact import TrainingFolder, load_tensors, making
+from pdsn.batches import ahead, balanced, shuffled
 from pdsn.config import BaseConfig, Settings
 from pdsn.data.augment import Augmentation
 from pdsn.data.dataset import FaceDataset
@@ -23,7 +24,7 @@ from pdsn.models.margins import LMCL
 from pdsn.models.network import BaseModel
 from pdsn.occlusion.mixture import BASE_WEIGHTS, Mixture, base_occluders
 from pdsn.recognition.metrics import nearest_ranks, rank_rate
-from pdsn.training import Schedule, ahead, fit, seed_everything, shuffled
+from pdsn.training import Schedule, fit, seed_everything
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -39,7 +40,7 @@ def new_base(config: BaseConfig, size: tuple[int, int], people: int) -> BaseMode
 
 @dataclass(frozen=True)
 class FaceBatches:
-    """Augmented training faces in shuffled batches, see `training.Batches`."""
+    """Augmented training faces in shuffled batches, see `batches.Batches`."""
 
     dataset: FaceDataset
     rows: np.ndarray
@@ -48,19 +49,23 @@ class FaceBatches:
     seed: int
     accelerator: Accelerator
     occlude: float = 0.0
+    balance: float = 0.0
 
     def __len__(self) -> int:
         return max(len(self.rows) // self.batch, 1)
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
-        """See `training.Batches`."""
+        """See `batches.Batches`."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         generator = torch.Generator().manual_seed((self.seed * 100_003 + number) * 64 + rank)
         chosen = shuffled(len(self.rows), self.batch, self.seed, number, rank=rank, world=world)
         mixture = Mixture(base_occluders(), BASE_WEIGHTS)
+        taken = self.rows
+        if self.balance:
+            taken = taken[balanced(self.dataset.labels[taken], self.balance, self.seed, number)]
 
         def make(step: int) -> tuple[Tensor, Tensor]:
-            rows = self.rows[chosen[step].numpy()]
+            rows = taken[chosen[step].numpy()]
             faces = self.dataset.tensor(rows)
             if self.occlude:
                 rng = np.random.default_rng((self.seed, number, step, rank))
@@ -129,7 +134,9 @@ def train_base(
         shift=strength.shift * config.augment,
         light=strength.light * config.augment,
     )
-    batches = FaceBatches(dataset, train, config.batch, augmentation, seed, accelerator, config.occlude)
+    batches = FaceBatches(
+        dataset, train, config.batch, augmentation, seed, accelerator, config.occlude, config.balance
+    )
     encoder = Encoder(model.net, accelerator)
 
     def validate() -> dict[str, float]:
@@ -142,7 +149,9 @@ def train_base(
         model,
         batches,
         validate,
-        schedule=Schedule(config.epochs, config.lr, "sgd", config.weight_decay, 0.2, config.validate_every),
+        schedule=Schedule(
+            config.epochs, config.lr, "sgd", config.weight_decay, 0.2, config.validate_every, config.average
+        ),
         folder=folder,
         accelerator=accelerator,
         seed=seed,

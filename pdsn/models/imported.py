@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
+from pdsn.batches import ShuffledBatches
 from pdsn.config import BaseConfig, PrepareConfig, PretrainedConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.faces import TEMPLATE_SLACK, template_difference
@@ -29,7 +30,7 @@ from pdsn.models.pretrained.weights import load_weights, read_weights
 from pdsn.recognition.gallery import crop_settings
 from pdsn.recognition.metrics import nearest_ranks, rank_rate
 from pdsn.settings import Layer
-from pdsn.training import Schedule, ShuffledBatches, fit, seed_everything
+from pdsn.training import Schedule, fit, seed_everything
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

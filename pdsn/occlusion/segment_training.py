@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
+from pdsn.batches import ahead
 from pdsn.config import SegmentConfig
 from pdsn.data.augment import Augmentation
 from pdsn.data.dataset import FaceDataset, evenly
@@ -21,7 +22,7 @@ from pdsn.occlusion.mixture import SEGMENTATION_WEIGHTS, Mixture, segmentation_o
 from pdsn.occlusion.occluders import CLEAN, occlude
 from pdsn.occlusion.regions import Strategy
 from pdsn.occlusion.segmenter import SegmentationNet, Segmenter
-from pdsn.training import Schedule, ahead, fit, seed_everything
+from pdsn.training import Schedule, fit, seed_everything
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -54,7 +55,7 @@ class SegmentationLoss(nn.Module):
 
 @dataclass(frozen=True)
 class OccludedBatches:
-    """Occluded training photos and their labels, see `training.Batches`."""
+    """Occluded training photos and their labels, see `batches.Batches`."""
 
     dataset: FaceDataset
     rows: np.ndarray
@@ -66,7 +67,7 @@ class OccludedBatches:
         return -(-self.config.steps // self.config.validations)
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
-        """See `training.Batches`; an epoch lasts from one validation to the next."""
+        """See `batches.Batches`; an epoch lasts from one validation to the next."""
         mixture = Mixture(segmentation_occluders("train"), SEGMENTATION_WEIGHTS)
         steps = range(number * len(self), (number + 1) * len(self))
         for faces, covered in ahead(lambda step: self._make(mixture, step), steps):

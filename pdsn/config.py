@@ -192,19 +192,19 @@ class BaseConfig:
         one_of("--stem", self.stem, ("standard", "fine"))
         _within("--last-stride", self.last_stride, 1, 2)
         _within("--width", self.width, 8, 256)
-        _within("--embedding", self.embedding, 8, 4096)
-        _within("--dropout", self.dropout, 0, 0.95)
+        _within("base.embedding", self.embedding, 8, 4096)
+        _within("base.dropout", self.dropout, 0, 0.95)
         _within("--scale", self.scale, 1, 1000)
         _within("--margin", self.margin, 0, 1)
         _within("--epochs", self.epochs, 1, 10_000)
         _within("--batch", self.batch, 2, 65_536)
         _within("--lr", self.lr, 1e-8, 100)
-        _within("--weight-decay", self.weight_decay, 0, 1)
-        _within("--augment", self.augment, 0, 4)
+        _within("base.weight_decay", self.weight_decay, 0, 1)
+        _within("base.augment", self.augment, 0, 4)
         _within("--occlude", self.occlude, 0, 1)
         _within("--balance", self.balance, 0, 1)
         _within("--average", self.average, 0, 0.99999)
-        _within("--validate-every", self.validate_every, 1, 10_000)
+        _within("base.validate_every", self.validate_every, 1, 10_000)
 
 
 @dataclass(frozen=True)
@@ -212,8 +212,8 @@ class RegionsConfig:
     """How regions are laid over the face.
 
     Attributes:
-        floor: least height (LM2), or height and width (LM1), of a landmark region in units of the
-            distance between the eyes; 0 is the paper's rule.
+        floor: least height of the bands of eyes and mouth (LM2), or height and width of a box (LM1), in units of
+            the distance between the eyes; 0 is the paper's rule.
         share: a region counts as occluded when more than this share of it is covered.
     """
 
@@ -269,11 +269,11 @@ class MatchingConfig:
     validations: int = 4
 
     def __post_init__(self) -> None:
-        _within("--steps", self.steps, 1, 10_000_000)
+        _within("matching.steps", self.steps, 1, 10_000_000)
         _within("matching.batch", self.batch, 2, 65_536)
         _within("matching.lr", self.lr, 1e-8, 100)
         _within("matching.margin", self.margin, 0, 1)
-        _within("--draws", self.draws, 1, 1000)
+        _within("matching.draws", self.draws, 1, 1000)
         _within("matching.validations", self.validations, 1, 1000)
 
 
@@ -367,7 +367,7 @@ class EvalConfig:
         one_of("--split", self.split, ("test", "val"))
         one_of("--occlusion-source", self.source, ("segmenter", "oracle"))
         one_of("--align", self.align, ("clean", "occluded"))
-        _within("--bootstrap", self.bootstrap, 100, 100_000)
+        _within("eval.bootstrap", self.bootstrap, 100, 100_000)
         _within("--enrol", self.enrol, 1, 1000)
         _within("--draws", self.draws, 1, 100)
 

@@ -2,7 +2,7 @@
 
 ```
 runs/<name>/
-  run.json                  data, preset, settings in use, every command with versions and device
+  run.json                  data, preset, settings in use, commands that train or evaluate, with versions and device
   data/                     the embedded people, or the photos that `pdsn run --photos` prepared
   base/                     the base CNN, see pdsn.artefact
   cache/                    feature maps of the frozen base, scores of strangers; safe to delete

@@ -29,7 +29,7 @@ def start(device: str = "auto", precision: str = "auto") -> Accelerator:
             bf16 (AMX or AVX512-BF16), else fp32.
 
     Raises:
-        UsageError: the device is not there, or cannot do bf16; or the name is unknown.
+        UsageError: the device is not there, is MPS and was asked for bf16; or the name is unknown.
     """
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState

@@ -111,7 +111,7 @@ def prepare(
     ] = False,
     force: Force = False,
 ) -> None:
-    """Find, align and store the faces of a folder of photos.
+    """Find, align and store the faces of a folder of photos in --data; no run directory is touched.
 
     [bold]Examples[/bold]
 

@@ -31,7 +31,7 @@ Rate = Annotated[
     float | None,
     typer.Option(
         "--fpr", metavar="RATE",
-        help="Share of strangers who may pass for somebody; it sets the threshold, from the run's validation photos or people. Default 0.01.",
+        help="Share of strangers who may pass for somebody; it sets the threshold, from the run's validation photos or people. Default 0.01; identify takes the finest that few photos can tell.",
     ),
 ]  # fmt: skip
 MinFace = Annotated[
@@ -88,7 +88,10 @@ def evaluate(
         int | None, typer.Option(help="How often each photo is occluded, each time differently. Default 1.")
     ] = None,
     share: Annotated[
-        float | None, typer.Option(help="A region counts as occluded when more than this is covered.")
+        float | None,
+        typer.Option(
+            help="A region counts as occluded when more than this is covered. Default: what the run has, 0.5 or 0.3 (pretrained)."
+        ),
     ] = None,
     mirror: Annotated[
         bool | None, typer.Option("--mirror/--no-mirror", help="Add the embedding of the mirror image.")
@@ -121,7 +124,12 @@ def pool(
         list[Path], typer.Argument(metavar="RUN...", help="Run directories that differ in --seed alone.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Where the pooled table goes: a new folder.")
+        Path,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Where the pooled table goes: a new folder, or an earlier one's, which is replaced.",
+        ),
     ] = Path("runs/pooled"),
     align: Annotated[
         str, typer.Option(help="Which of a run's tables: clean, or occluded (see eval).")
@@ -159,13 +167,13 @@ def identify(
     draw: Pictures = True,
     json: Json = False,
 ) -> None:
-    """Name every face of new photos, or say that nobody known is near enough.
+    """Name every face of new photos, or say that nobody known is near enough. Exit code 1 if no photo shows a face.
 
     [bold]Examples[/bold]
 
     pdsn identify meeting.jpg --run runs/lfw
 
-    pdsn identify door/ --gallery team-photos --fpr 0.002 --json
+    pdsn identify door/ --run runs/lfw --gallery team-photos --fpr 0.002 --json
     """
     from stages.identify import main
 
@@ -195,7 +203,7 @@ def verify(
 
     pdsn verify badge.jpg door.jpg --run runs/lfw
 
-    pdsn verify badge.jpg door.jpg --fpr 0.001 --json
+    pdsn verify badge.jpg door.jpg --run runs/lfw --fpr 0.001 --json
     """
     from stages.verify import main
 

@@ -22,12 +22,16 @@ Floor = Annotated[
         help="Least size of a landmark region, in units of the distance between the eyes; 0 is the paper's rule.",
     ),
 ]
+Regions = Annotated[
+    str | None,
+    typer.Option(help="The strategy whose regions matched and the controls use. Default LM2. Remembered."),
+]
 Strategies = Annotated[
     list[str] | None,
     typer.Option(
         "--strategy",
         metavar="NAME",
-        help="grid3x3, LM1, LM2, LM2-split or matched; several times for several.",
+        help="grid3x3, LM1, LM2, LM2-split or matched; several times for several. Default LM2.",
     ),
 ]
 
@@ -134,10 +138,19 @@ def mask_train(
     intensity: Annotated[
         int | None, typer.Option(help="Grey level 0 to 255 of the blocks; -1 for random.")
     ] = None,
+    regions: Regions = None,
     region_floor: Floor = None,
+    share: Annotated[
+        float | None,
+        typer.Option(
+            help="matched: a region counts as occluded when more than this is covered. Default 0.5, 0.3 with pretrained."
+        ),
+    ] = None,
     force: Force = False,
 ) -> None:
-    """Train one mask generator per region of a strategy, with the base frozen.
+    """Train one mask generator per region of a strategy, or the masks of `matched`, with the base frozen.
+
+    --epochs, --batch, --lr, --lambda and --intensity are the generators'; what matched has goes into a --config.
 
     [bold]Examples[/bold]
 
@@ -148,7 +161,7 @@ def mask_train(
     from stages.mask_train import main
 
     options = layer("masks", epochs=epochs, batch=batch, lr=lr, weight=weight, intensity=intensity)
-    options |= layer("regions", floor=region_floor)
+    options |= layer("regions", floor=region_floor, share=share) | layer("dictionary", regions=regions)
     main(Session(shared, options, force=force), strategy)
 
 
@@ -158,12 +171,10 @@ def build_dictionary(
     percentile: Annotated[
         float | None,
         typer.Option(
-            help="Drop the features below it. Default 25 for grid3x3, 20 for LM1, 30 for LM2 and the controls."
+            help="Drop the features below it. Default 25 for grid3x3, 20 for LM1, 30 for LM2 and LM2-split, for controls by their regions; matched stays soft. Remembered; -1 goes back to these."
         ),
     ] = None,
-    regions: Annotated[
-        str | None, typer.Option(help="The strategy whose regions matched and the controls use. Default LM2.")
-    ] = None,
+    regions: Regions = None,
     region_floor: Floor = None,
 ) -> None:
     """Turn the trained generators into the dictionary of binary masks.
@@ -189,7 +200,10 @@ def segment_train(
     batch: Batch = None,
     lr: Rate = None,
     encoder: Annotated[
-        str | None, typer.Option(help="The U-Net's encoder, VGG or ResNet. Default vgg16_bn.")
+        str | None,
+        typer.Option(
+            help="The U-Net's encoder, VGG or ResNet. Default vgg16_bn; the presets demo and pretrained have smaller ones."
+        ),
     ] = None,
     height: Annotated[
         int | None, typer.Option(help="Rows that the network sees; larger faces are reduced. Default 64.")

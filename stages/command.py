@@ -53,7 +53,7 @@ _SHARED: dict[str, tuple[Any, Any]] = {
         Annotated[str, _option("--precision", metavar="NAME", help="auto, fp32 or bf16 (CPUs with AMX or AVX512-BF16, CUDA).")],
         "auto",
     ),
-    "seed": (Annotated[int | None, _option("--seed", metavar="N", help="Seed of training and occlusions. Default 0.")], None),
+    "seed": (Annotated[int | None, _option("--seed", metavar="N", help="Seed of training and occlusions. Default 0. Remembered.")], None),
     "split_by": (
         Annotated[
             str | None,
@@ -75,7 +75,7 @@ def command(
 
     The function takes a `Shared` first and its own options, all keyword parameters with defaults or
     arguments; the shared options, or those named, are added behind them. Whatever goes wrong inside ends as one line
-    on standard error with exit code 1 or 2; `--debug` lets the traceback through.
+    on standard error with exit code 1 or 2, Ctrl-C with 130; `--debug` lets the traceback through.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -92,7 +92,8 @@ def command(
             except (typer.Exit, typer.Abort):
                 raise
             except KeyboardInterrupt:
-                _complain(f"{name}: stopped; the same command goes on from here")
+                same = "the same command, without --force," if given.get("force") else "the same command"
+                _complain(f"{name}: stopped; {same} goes on from here")
                 raise typer.Exit(130) from None
             except Exception as error:
                 if shared.debug:

@@ -9,12 +9,12 @@ import typer
 
 from stages.session import Layer
 
-Force = Annotated[bool, typer.Option("--force", help="Replace what was made with other settings.")]
+Force = Annotated[bool, typer.Option("--force", help="Make it anew, whatever is there.")]
 AnyStrategies = Annotated[
     list[str] | None,
     typer.Option(
         "--strategy", metavar="NAME",
-        help="grid3x3, LM1, LM2, LM2-split, matched, or a control: random, geometric, difference, relative.",
+        help="grid3x3, LM1, LM2, LM2-split, matched, or a control: random, geometric, difference, relative; several times for several. Default: LM2 for build-dictionary, all that have a dictionary for eval, the preset's for run.",
     ),
 ]  # fmt: skip
 
@@ -24,7 +24,7 @@ Architecture = Annotated[
     typer.Option(
         "--arch", metavar="NAME",
         help="A pretrained recogniser: mobilefacenet, iresnet18, iresnet34, iresnet50, iresnet100, "
-        "inception_resnet_v1, timm:NAME, or a FILE.py that defines one. Remembered.",
+        "inception_resnet_v1, timm:NAME (--weights pretrained downloads timm's), or a FILE.py that defines one. Remembered.",
     ),
 ]  # fmt: skip
 Weights = Annotated[

@@ -101,6 +101,8 @@ class Session:
         self.settings: Settings = resolve(shared, self._preset, known, options)
         kept = {name: value for name, value in asked.items() if keep and name in REMEMBERED}
         self._kept = merge(known, kept)
+        # What a command asks for that call alone says nothing about how the run is made.
+        self._in_use = self.settings if keep else build(merge(self._preset, self._kept))
         self.accelerator: Accelerator = start(shared.device, shared.precision)
 
     def begin(self) -> None:
@@ -121,7 +123,7 @@ class Session:
         }
         self.run.remember(
             entry, data=self.data, preset=self.preset, preset_settings=self._preset, settings=self._kept,
-            in_use=plain(self.settings),
+            in_use=plain(self._in_use),
         )  # fmt: skip
 
     @cached_property
@@ -203,7 +205,12 @@ class Session:
         from pdsn.occlusion.regions import STRATEGIES
 
         self.check_strategy(name)
-        return self.strategy(name if name in STRATEGIES else self.settings.dictionary.regions)
+        if name in STRATEGIES:
+            return self.strategy(name)
+        regions = self.settings.dictionary.regions
+        if regions not in STRATEGIES:
+            raise UsageError(f"--regions {regions} is unknown: choose from {', '.join(STRATEGIES)}")
+        return self.strategy(regions)
 
     def generator_folders(self, strategy: Strategy, base: str) -> dict[str, TrainingFolder]:
         """The generator folder of each region of a strategy, trained or not."""

@@ -233,7 +233,7 @@ def write_dataset(
     split_seed: int,
     skipped: Sequence[tuple[str, str]] = (),
 ) -> FaceDataset:
-    """Write a data set and open it; nothing that is there changes before everything is written.
+    """Write a data set and open it; dataset.json goes first and comes last, so that half of one is never taken for it.
 
     Args:
         root: the folder, made if missing.

@@ -80,7 +80,7 @@ def choose_face(detections: Sequence[Detection], size: tuple[int, int], choice: 
 def sideways(face: Detection) -> float:
     """How far the point midway between the eyes lies from the box's middle, as a share of the box's width.
 
-    About 0 for a frontal face; 004 sorts out side views by it.
+    About 0 for a frontal face; `prepare --frontal` leaves out side views by it.
     """
     left, _, right, _ = face.box
     return float(abs(face.landmarks[:2, 0].mean() - (left + right) / 2) / (right - left))

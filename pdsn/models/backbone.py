@@ -10,7 +10,6 @@ from torchvision.models.resnet import BasicBlock
 
 BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 """Residual blocks of each stage, by architecture."""
-STEMS = ("standard", "fine")
 # ImageNet's channel statistics, so that --init imagenet sees what it was trained on.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LABELS = ("mask", "difference")
 CHANGED = 12
 """Grey levels: a pixel that changed by more than this in any channel was covered."""
 OPENING, CLOSING = 1, 2

@@ -51,7 +51,7 @@ def light_on(photo: np.ndarray, pose: Pose) -> Light:
         pose: where the face is; parts outside of the photo are left out.
 
     Returns:
-        The light; plain light where no part of the face lies in the photo.
+        The light; plain light where hardly any part of the face lies in the photo.
     """
     column, row = np.floor(pose.project(PLACES)).astype(int).T
     inside = (column >= 0) & (row >= 0) & (column < photo.shape[2]) & (row < photo.shape[1])

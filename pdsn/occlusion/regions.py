@@ -245,8 +245,8 @@ def make_strategy(name: str, statistics: LandmarkStatistics, floor: float) -> St
     Args:
         name: a key of `STRATEGIES`.
         statistics: of the training split.
-        floor: least height (LM2) or height and width (LM1) of a landmark region, in units of the
-            distance between the eyes; 0 is the paper's rule.
+        floor: least height of the bands of eyes and mouth (LM2), or height and width of a box (LM1), in units of
+            the distance between the eyes; 0 is the paper's rule.
 
     Raises:
         UsageError: there is no strategy of that name.

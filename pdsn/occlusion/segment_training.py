@@ -144,6 +144,7 @@ def train_segmenter(
             found = segmenter.covered(faces)
             figures[f"accuracy {name}"] = float(pixel_accuracy(found, covered).mean())
             if name == CLEAN:
+                # More than half, whatever share the run takes: the network is to be judged by one measure.
                 figures["triggered"] = float(triggers.occluded(found).any(1).float().mean())
             else:
                 figures[f"iou {name}"] = float(foreground_iou(found, covered).nanmean())

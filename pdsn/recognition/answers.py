@@ -19,7 +19,7 @@ class Answer:
         occlusion, strategy: names.
         rows: (A,) rows of the probes in the data set.
         draw: (A,) number of the draw, 0 to D - 1.
-        ranks: (A,) place of the true person, 1 for the nearest.
+        ranks: (A,) place of the true person, 1 for the nearest; K + 1, K people, where no face was found.
         found: (A,) row of the nearest gallery photo; -1 where no face was found in the probe.
         cosine: (A,) its score; NaN where no face was found.
         stranger: (A,) the highest score of anybody else, see `metrics.stranger_scores`; NaN likewise.

@@ -103,7 +103,7 @@ class Verifier:
         """Compare the largest face of each photo.
 
         A pixel that is covered in one photo cannot be compared, whatever the other shows: the regions of
-        the FDM are those of which more than half is covered in one photo or the other.
+        the FDM are those of which more than the recogniser's share is covered in one photo or the other.
 
         Args:
             a, b: the photos.

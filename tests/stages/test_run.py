@@ -156,12 +156,28 @@ def test_a_run_keeps_what_its_preset_said(copied):
     assert load_run(copied, device="cpu")._settings.regions.share == 0.4
 
 
+def test_matched_takes_the_regions_it_is_asked_for(copied, refused):
+    assert "--regions LM9 is unknown: choose from grid3x3" in refused(
+        2, "mask-train", "--strategy", "matched", "--regions", "LM9", "--run", copied
+    )
+    said = give(
+        "mask-train", "--strategy", "matched", "--regions", "grid3x3", "--share", "0.3", "--run", copied
+    )
+    assert said.code == 0, said.err
+    assert json.loads((copied / "masks/matched/config.json").read_text())["config"]["share"] == 0.3
+    assert give("build-dictionary", "--strategy", "matched", "--run", copied).code == 0
+    about = json.loads((copied / "dictionary/matched.json").read_text())
+    assert len(about["config"]["regions"]) == 9
+
+
 def test_what_eval_is_asked_holds_for_one_call(copied):
     words = ("--run", copied, "--occlusion", "clean", "--strategy", "LM2")
     said = give("eval", *words, "--seed", "5", "--share", "0.2")
     assert said.code == 0, said.err
     assert json.loads((copied / "eval/table.json").read_text())["config"]["share"] == 0.2
-    assert "seed" not in json.loads((copied / "run.json").read_text())["settings"]
+    about = json.loads((copied / "run.json").read_text())
+    assert "seed" not in about["settings"]
+    assert about["in_use"]["regions"]["share"] == 0.5
     assert give("base-train", "--run", copied).code == 0
     assert give("eval", *words).code == 0
     config = json.loads((copied / "eval/table.json").read_text())["config"]

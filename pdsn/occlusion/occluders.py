@@ -18,7 +18,7 @@ from pdsn.errors import UsageError
 from pdsn.occlusion.regions import STRATEGIES, Box, LandmarkStatistics, make_strategy
 from pdsn.occlusion.worn import KINDS, Worn
 
-WHITE = 255
+WHITE, GREY = 255, 128
 BANDS = ("forehead", "eyes", "nose", "mouth", "chin")
 CLEAN = "clean"
 LOWER_FACE = "nose+mouth+chin"
@@ -104,6 +104,43 @@ class RandomBlock:
         return occluded, covered
 
 
+@dataclass(frozen=True)
+class Oval:
+    """The face's oval, or everything but it, in a flat grey: how much does a base owe to hair and background?
+
+    The oval follows the eyes and the mouth's corners: as wide as 2.3 distances between the eyes, from about the
+    hairline to the chin.
+
+    Attributes:
+        inside: cover the face; False covers what lies around it.
+    """
+
+    inside: bool
+
+    def __call__(self, image: Tensor, landmarks: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """See `Occluder`."""
+        del rng
+        points = landmarks.to(torch.float64)
+        eyes, mouth = points[:2].mean(0), points[3:].mean(0)
+        down = mouth - eyes
+        length = max(float(down.norm()), 1.0)
+        down = down / length
+        # In a turned head the eyes draw together, but not the face's oval.
+        wide = 1.15 * max(float((points[1] - points[0]).norm()), 0.8 * length)
+        centre, tall = (eyes + mouth) / 2, 1.45 * length
+        rows, columns = image.shape[1:]
+        y, x = torch.meshgrid(
+            torch.arange(rows) - centre[1], torch.arange(columns) - centre[0], indexing="ij"
+        )
+        along, across = x * down[0] + y * down[1], x * down[1] - y * down[0]
+        covered = ((along / tall) ** 2 + (across / wide) ** 2 <= 1) == self.inside
+        return torch.where(covered, torch.tensor(GREY, dtype=torch.uint8), image), covered
+
+
+PARTS: dict[str, Occluder] = {"face": Oval(inside=True), "background": Oval(inside=False)}
+"""Occlusions that nobody wears, to look into a base; no rows of the table unless asked for."""
+
+
 def make_occluders(statistics: LandmarkStatistics, floor: float, styles: str = "test") -> dict[str, Occluder]:
     """The occlusions of the results table by name.
 
@@ -128,12 +165,14 @@ def make_occluders(statistics: LandmarkStatistics, floor: float, styles: str = "
 
 
 def find_occluder(name: str, statistics: LandmarkStatistics, floor: float, styles: str = "test") -> Occluder:
-    """An occluder by name, see `make_occluders`; `block:STRATEGY/REGION` is a block of random grey on any region.
+    """An occluder by name, see `make_occluders` and `PARTS`.
+
+    `block:STRATEGY/REGION` is a block of random grey on any region.
 
     Raises:
         UsageError: there is none of that name; the message lists those that exist.
     """
-    known = make_occluders(statistics, floor, styles)
+    known = make_occluders(statistics, floor, styles) | PARTS
     if name in known:
         return known[name]
     strategy, _, region = name.removeprefix("block:").partition("/")
@@ -150,7 +189,9 @@ def find_occluder(name: str, statistics: LandmarkStatistics, floor: float, style
 
 def is_fixed(occluder: Occluder) -> bool:
     """Whether an occluder does the same to a photo each time, whatever the draw."""
-    return isinstance(occluder, Nothing) or (isinstance(occluder, Block) and occluder.intensity is not None)
+    return isinstance(occluder, Nothing | Oval) or (
+        isinstance(occluder, Block) and occluder.intensity is not None
+    )
 
 
 def occlude(

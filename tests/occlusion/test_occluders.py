@@ -6,6 +6,7 @@ from pdsn.data.template import template
 from pdsn.errors import UsageError
 from pdsn.occlusion.occluders import (
     BANDS,
+    PARTS,
     Block,
     Nothing,
     RandomBlock,
@@ -27,7 +28,7 @@ def photo(seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    "name", [*make_occluders(STATISTICS, 0.57), "block:LM1/nose", "block:grid3x3/row1-col3"]
+    "name", [*make_occluders(STATISTICS, 0.57), *PARTS, "block:LM1/nose", "block:grid3x3/row1-col3"]
 )
 def test_the_mask_is_exactly_what_changed(name):
     occluder = find_occluder(name, STATISTICS, 0.57)
@@ -50,6 +51,23 @@ def test_bands_are_white_and_as_wide_as_the_photo():
         assert (occluded[:, covered] == 255).all()
         assert covered[bands[name].top : bands[name].bottom].all()
         assert covered.sum() == bands[name].area
+
+
+@pytest.mark.parametrize("degrees", [0, 30])
+def test_face_and_background_share_the_photo_and_the_oval_turns_with_the_face(degrees):
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    centre = np.array([48.0, 82.0])
+    points = torch.from_numpy((template(SIZE) - centre) @ turn.T + centre)
+    inside, outside = (
+        PARTS[name](photo(), points, np.random.default_rng(0))[1] for name in ("face", "background")
+    )
+    assert torch.equal(inside, ~outside)
+    for x, y in points.round().long().tolist():
+        assert inside[y, x]
+    # The crop's corners are hair and background; the oval is the face's share of the crop.
+    assert not inside[0, 0] and not inside[0, -1]
+    assert 0.35 < inside.float().mean() < 0.75
 
 
 def test_nose_mouth_chin_is_the_union_of_its_bands():

@@ -283,8 +283,8 @@ class DictionaryConfig:
 
     Attributes:
         strategies: those that `pdsn run` builds; controls among them need no generator.
-        percentile: features below it are dropped; -1 takes the paper's for each strategy, and keeps the
-            masks of `matched` soft.
+        percentile: features below it are dropped; -1 takes the paper's for each strategy. The masks of
+            `matched` are soft, and know none.
         regions: the strategy whose regions `matched` and the controls use.
     """
 

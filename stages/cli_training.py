@@ -171,7 +171,7 @@ def build_dictionary(
     percentile: Annotated[
         float | None,
         typer.Option(
-            help="Drop the features below it. Default 25 for grid3x3, 20 for LM1, 30 for LM2 and LM2-split, for controls by their regions; matched stays soft. Remembered; -1 goes back to these."
+            help="Drop the features below it. Default 25 for grid3x3, 20 for LM1, 30 for LM2 and LM2-split, for controls by their regions; matched has soft masks and needs none. Remembered; -1 goes back to these."
         ),
     ] = None,
     regions: Regions = None,

@@ -16,16 +16,16 @@ from pdsn.occlusion.regions import Strategy
 
 
 def percentile_of(name: str, strategy: Strategy, asked: float) -> float | None:
-    """The percentile asked for, 0 to 100; the paper's for the regions where it is -1; None for soft masks.
+    """The percentile asked for, 0 to 100; the paper's for the regions where it is -1; None for `matched`, which stays soft.
 
     Args:
         name: of a strategy, a control, or `matched`.
         strategy: the regions.
         asked: the setting.
     """
-    if asked >= 0:
-        return asked
-    return None if name == MATCHED else PERCENTILES[strategy.name]
+    if name == MATCHED:
+        return None
+    return asked if asked >= 0 else PERCENTILES[strategy.name]
 
 
 def build_dictionary(
@@ -44,7 +44,7 @@ def build_dictionary(
         strategy: the regions.
         maps: maps of the training pairs.
         generators: the trained generator of each region, or `matched` and its masks; not used by controls.
-        percentile: 0 to 100, or None for soft masks, see `percentile_of`.
+        percentile: 0 to 100, see `percentile_of`; not used by `matched`.
         seed: of the random control.
 
     Raises:
@@ -54,8 +54,7 @@ def build_dictionary(
     shape = maps.encoder.net.map_shape
     if name == MATCHED:
         mean = learned_masks(generators[MATCHED].load())
-        binary = torch.stack([m > 0.5 if percentile is None else binarise(m, percentile) for m in mean])
-        return MaskDictionary(strategy, mean, binary, maps.base, soft=percentile is None)
+        return MaskDictionary(strategy, mean, mean > 0.5, maps.base, soft=True)
     assert percentile is not None
     means, kept = [], []
     for number, (region, box) in enumerate(strategy.regions.items()):

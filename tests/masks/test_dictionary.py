@@ -111,3 +111,11 @@ def test_kept_share_per_cell():
     binary[0, :3, 0, 0] = True
     made = MaskDictionary(Strategy("x", (2, 2), {"a": Box(0, 0, 1, 1)}, {}), binary.float(), binary, "b")
     assert made.kept_share().tolist() == [[[0.75, 0.0]]]
+
+
+def test_a_percentile_is_for_masks_that_are_cut():
+    from pdsn.masks.building import percentile_of
+
+    bands = Strategy("LM2", (64, 48), {"top": Box(0, 0, 40, 48)}, {})
+    assert [percentile_of(name, bands, -1.0) for name in ("LM2", "relative", "matched")] == [30, 30, None]
+    assert [percentile_of(name, bands, 60.0) for name in ("LM2", "relative", "matched")] == [60, 60, None]

@@ -236,6 +236,14 @@ class TrainingFolder:
         """Figures of the kept epoch, as `fit` returned them."""
         return json.loads(load_tensors(self.model, self.command)[1]["best"])
 
+    def misfit(self, error: Exception) -> PdsnError:
+        """The error to raise where the finished weights do not fit the network that their settings describe."""
+        reason = str(error).splitlines()[0]
+        return PdsnError(
+            f"{self.model} does not fit {self.described.name} ({reason}): "
+            f"rebuild it with `{making(f'{self.command} --force', self.model)}`"
+        )
+
     def sha256(self) -> str:
         """Fingerprint of the finished weights."""
         return sha256_of(self.model)

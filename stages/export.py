@@ -48,6 +48,7 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
     Raises:
         PdsnError: one of them is missing or does not belong to the others; the line names the command.
     """
+    from pdsn.artefact import making
     from pdsn.deploy.exported import Exported
     from pdsn.recognition.evaluation import NO_FDM
     from pdsn.recognition.strategies import choose_strategy
@@ -55,9 +56,11 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
     session.run.check_made()
     chosen = choose_strategy(session.run, strategy)
     model, base = session.base()
-    if with_segmenter and not session.segmenter_folder.model.is_file():
+    segmentation = session.segmenter_folder.model
+    if with_segmenter and not segmentation.is_file():
         raise PdsnError(
-            f"{session.segmenter_folder.model} is missing: make it with `pdsn segment-train --run {session.run.root}`, or take --no-segmenter"
+            f"{segmentation} is missing: make it with `{making('pdsn segment-train', segmentation)}`, "
+            "or take --no-segmenter"
         )
     return Exported(
         run=session.run,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.artefact import TrainingFolder, load_tensors, making
+from pdsn.artefact import TrainingFolder, load_tensors
 from pdsn.batches import ahead, balanced, shuffled
 from pdsn.config import BaseConfig, Settings
 from pdsn.data.augment import Augmentation
@@ -184,11 +184,7 @@ def load_base(folder: TrainingFolder) -> BaseModel:
         model = build_imported(found) if is_imported(found) else _build(found)
         model.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise PdsnError(
-            f"{folder.model} does not fit {folder.described.name} ({reason}): "
-            f"rebuild it with `{making(f'{folder.command} --force', folder.model)}`"
-        ) from error
+        raise folder.misfit(error) from error
     return model.eval()
 
 

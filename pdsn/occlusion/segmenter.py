@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdsn.artefact import TrainingFolder, making
+from pdsn.artefact import TrainingFolder
 from pdsn.config import SegmentConfig
-from pdsn.errors import PdsnError
 from pdsn.models.backbone import standardised
 
 if TYPE_CHECKING:
@@ -107,9 +106,5 @@ def load_segmenter(folder: TrainingFolder, accelerator: Accelerator) -> Segmente
             net = SegmentationNet(str(found["encoder"]), int(found["height"]))
         net.load_state_dict(weights, assign=True)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise PdsnError(
-            f"{folder.model} does not fit {folder.described.name} ({reason}): "
-            f"rebuild it with `{making(f'{folder.command} --force', folder.model)}`"
-        ) from error
+        raise folder.misfit(error) from error
     return Segmenter(net, accelerator)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pdsn.artefact import read_json
+from pdsn.artefact import making, read_json
 from pdsn.errors import PdsnError, UsageError
 from pdsn.recognition.evaluation import NO_FDM
 from pdsn.recognition.rates import closed_set, hits, mean_gain
@@ -34,16 +34,16 @@ class RunTable:
         about: content of run.json.
         table: content of table.json.
         ranks: by occlusion and strategy (D, P), see `rates.hits`.
-        files: by occlusion and strategy the photo (P,) behind each column of `ranks`.
-        people: by occlusion and strategy the true person (P,) of each.
+        files: (P,) the photo behind each column of `ranks`.
+        people: (P,) the true person of each.
     """
 
     root: Path
     about: dict[str, Any]
     table: dict[str, Any]
     ranks: dict[Key, np.ndarray]
-    files: dict[Key, list[str]]
-    people: dict[Key, np.ndarray]
+    files: list[str]
+    people: np.ndarray
 
 
 def read_table(root: Path, align: str = "clean") -> RunTable:
@@ -68,20 +68,23 @@ def read_table(root: Path, align: str = "clean") -> RunTable:
             for row in csv.DictReader(stream):
                 line = (int(row["draw"]), row["file"], row["person"], int(row["rank"]))
                 lines.setdefault((row["occlusion"], row["strategy"]), []).append(line)
-        ranks, files, people = {}, {}, {}
+        ranks: dict[Key, np.ndarray] = {}
+        photos: list[tuple[str, str]] = []
         for key, found in lines.items():
             draws = max(draw for draw, *_ in found) + 1
             ranks[key] = np.array([rank for *_, rank in found]).reshape(draws, -1)
-            first = found[: ranks[key].shape[1]]
-            files[key] = [file for _, file, _, _ in first]
-            people[key] = np.array([person for _, _, person, _ in first])
+            asked = [(file, person) for _, file, person, _ in found]
+            photos = photos or asked[: ranks[key].shape[1]]
+            if asked != photos * draws:
+                raise ValueError(f"{key[0]}, {key[1]} was asked about other photos than the first")
         if list(ranks) != [(record["occlusion"], record["strategy"]) for record in table["records"]]:
             raise ValueError("it does not go with table.json")
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise PdsnError(
-            f"{path} cannot be used ({error}): make it again with `{remake} --run {root}`"
+            f"{path} cannot be used ({error}): make it again with `{making(remake, path)}`"
         ) from error
-    return RunTable(root, run.about, table, ranks, files, people)
+    people = np.array([person for _, person in photos])
+    return RunTable(root, run.about, table, ranks, [file for file, _ in photos], people)
 
 
 def check_poolable(tables: Sequence[RunTable]) -> None:
@@ -135,7 +138,7 @@ def pool(tables: Sequence[RunTable], *, bootstrap: int = 2000) -> dict[str, Any]
             "draws": made["draws"],
             "runs": len(tables),
             **closed_set(
-                joined[key], tables[0].people[key], joined[plain_key] if compared else None,
+                joined[key], tables[0].people, joined[plain_key] if compared else None,
                 bootstrap=bootstrap, seed=0,
             ),
             **{name: float(np.mean([found[name] for found in own])) for name in MEANS},

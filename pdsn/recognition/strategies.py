@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pdsn.artefact import making
 from pdsn.errors import PdsnError, UsageError
 from pdsn.masks.matching import MATCHED
 from pdsn.recognition.evaluation import NO_FDM
@@ -22,8 +23,7 @@ def choose_strategy(run: RunDir, asked: str | None) -> str:
         if asked != NO_FDM and asked not in known:
             there = f"this run has {', '.join([*known, NO_FDM])}"
             raise PdsnError(
-                f"--strategy {asked} has no dictionary ({there}): "
-                f"make it with `pdsn build-dictionary --strategy {asked} --run {run.root}`"
+                f"--strategy {asked} has no dictionary ({there}): make it with `{_building(run, asked)}`"
             )
         return asked
     preferred = [name for name in PREFERRED if name in known] or known
@@ -32,6 +32,10 @@ def choose_strategy(run: RunDir, asked: str | None) -> str:
     if known:
         raise UsageError(f"{run.root} has several dictionaries: choose --strategy {' or '.join(known)}")
     raise PdsnError(
-        f"{run.root} has no mask dictionary: make one with `pdsn build-dictionary --strategy LM2 --run {run.root}`, "
+        f"{run.root} has no mask dictionary: make one with `{_building(run, 'LM2')}`, "
         f"or take --strategy {NO_FDM}"
     )
+
+
+def _building(run: RunDir, strategy: str) -> str:
+    return making(f"pdsn build-dictionary --strategy {strategy}", run.dictionary(strategy))

@@ -209,7 +209,8 @@ class Run:
         return {} if self._dictionary is None else self._dictionary.strategy.regions
 
     def _recogniser(self) -> PDSN:
-        return PDSN(self._memory, self._dictionary, self._settings.regions.share)
+        asked = self._settings
+        return PDSN(self._memory, self._dictionary, asked.regions.share, asked.eval.compare)
 
     def _load_dictionary(self) -> MaskDictionary | None:
         if self.strategy == NO_FDM:
@@ -243,7 +244,8 @@ class Run:
     @cached_property
     def _scores(self) -> KeptScores:
         masks = None if self._dictionary is None else sha256_of(self._run.dictionary(self.strategy))
-        made = (*self._made(), masks, self._settings.regions.share, self._training.sha256)
+        asked = self._settings
+        made = (*self._made(), masks, asked.regions.share, asked.eval.compare, self._training.sha256)
         return KeptScores(self._run.cache, made)
 
     def _keep(self, faces: Tensor, on_progress: Callable[[int, int], None] | None = None) -> None:

@@ -12,6 +12,7 @@ SPLITS_BY = ("photo", "person")
 FACE_CHOICES = ("centre", "largest")
 SMALLEST_SIDE, LARGEST_SIDE = 32, 512
 """Sides of a crop in pixels that `--size` may ask for."""
+COMPARISONS = ("nearest", "mean", "both")
 ENCODERS = (
     "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn", "resnet18", "resnet34",
 )  # fmt: skip
@@ -157,6 +158,7 @@ class BaseConfig:
         embedding: length of an embedding.
         dropout: before the head's linear layer.
         scale, margin: s and m of the large margin cosine loss.
+        margin_warmup: share of the training in which m grows from 0 in even steps; 0 has it whole from the start.
         epochs, batch, lr, weight_decay: of the fixed schedule (SGD, warm-up, cosine).
         augment: strength of mirror, affine and light augmentation; 1 is the default amount, 0 is none.
         occlude: share of the training photos that are occluded, in the training's styles, as Trigueros et al.
@@ -176,6 +178,7 @@ class BaseConfig:
     dropout: float = 0.4
     scale: float = 30.0
     margin: float = 0.35
+    margin_warmup: float = 0.0
     epochs: int = 32
     batch: int = 64
     lr: float = 0.1
@@ -196,6 +199,7 @@ class BaseConfig:
         _within("base.dropout", self.dropout, 0, 0.95)
         _within("--scale", self.scale, 1, 1000)
         _within("--margin", self.margin, 0, 1)
+        _within("--margin-warmup", self.margin_warmup, 0, 1)
         _within("--epochs", self.epochs, 1, 10_000)
         _within("--batch", self.batch, 2, 65_536)
         _within("--lr", self.lr, 1e-8, 100)
@@ -347,6 +351,8 @@ class EvalConfig:
         align: "clean" occludes the aligned face; "occluded" paints the original photo, then detects and
             aligns, as it is outside the laboratory.
         mirror: add the embedding of the mirror image (flip-sum).
+        compare: a probe with each person's "nearest" photo, the paper's rule, with the "mean" of their photos'
+            embeddings, or with "both", by the mean of the two cosines.
         bootstrap: resamples behind each interval.
         enrol: photos of each person in the gallery where the split is by person; the others are the probes.
         draws: how often each photo is occluded, each time with another draw.
@@ -357,6 +363,7 @@ class EvalConfig:
     source: str = "segmenter"
     align: str = "clean"
     mirror: bool = True
+    compare: str = "nearest"
     bootstrap: int = 2000
     enrol: int = 5
     draws: int = 1
@@ -367,6 +374,7 @@ class EvalConfig:
         one_of("--split", self.split, ("test", "val"))
         one_of("--occlusion-source", self.source, ("segmenter", "oracle"))
         one_of("--align", self.align, ("clean", "occluded"))
+        one_of("--compare", self.compare, COMPARISONS)
         _within("eval.bootstrap", self.bootstrap, 100, 100_000)
         _within("--enrol", self.enrol, 1, 1000)
         _within("--draws", self.draws, 1, 100)

@@ -96,6 +96,12 @@ def evaluate(
     mirror: Annotated[
         bool | None, typer.Option("--mirror/--no-mirror", help="Add the embedding of the mirror image.")
     ] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            help="With each person's nearest photo, the mean of their photos, or both. Default: nearest."
+        ),
+    ] = None,
 ) -> None:
     """Recognise occluded test photos and print the table, one column per strategy.
 
@@ -113,7 +119,7 @@ def evaluate(
 
     options = layer(
         "eval", occlusions=None if occlusion is None else list(occlusion), source=occlusion_source, align=align,
-        split=split, mirror=mirror, enrol=enrol, draws=draws,
+        split=split, mirror=mirror, compare=compare, enrol=enrol, draws=draws,
     )  # fmt: skip
     main(Session(shared, options | layer("regions", share=share), keep=False), strategy)
 

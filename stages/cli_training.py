@@ -60,6 +60,10 @@ def base_train(
     ] = None,
     scale: Annotated[float | None, typer.Option(help="s of the large margin cosine loss.")] = None,
     margin: Annotated[float | None, typer.Option(help="m of the large margin cosine loss.")] = None,
+    margin_warmup: Annotated[
+        float | None,
+        typer.Option(help="Share of the training in which m grows from 0 to --margin. Default 0."),
+    ] = None,
     occlude: Annotated[
         float | None, typer.Option(help="Share of the training photos that are occluded. Default 0.")
     ] = None,
@@ -95,8 +99,8 @@ def base_train(
 
     options = layer(
         "base", epochs=epochs, batch=batch, lr=lr, arch=arch, width=width, stem=stem,
-        last_stride=last_stride, scale=scale, margin=margin, occlude=occlude, balance=balance,
-        average=average, init=init,
+        last_stride=last_stride, scale=scale, margin=margin, margin_warmup=margin_warmup, occlude=occlude,
+        balance=balance, average=average, init=init,
     )  # fmt: skip
     main(Session(shared, options, force=force))
 

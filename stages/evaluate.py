@@ -84,8 +84,8 @@ def main(
         from pdsn.recognition.report import write_report
 
         memory = MapMemory(Encoder(model.net, session.accelerator), mirror=asked.mirror)
-        recognisers = {NO_FDM: PDSN(memory, None, share)}
-        recognisers |= {name: PDSN(memory, dictionaries[name], share) for name in names}
+        recognisers = {NO_FDM: PDSN(memory, None, share, asked.compare)}
+        recognisers |= {name: PDSN(memory, dictionaries[name], share, asked.compare) for name in names}
         find_covered = None if segmenter is None else segmenter.covered
         make_probes = _probes(session, enrolment.probes, photos)
         evaluation = _evaluate(

@@ -137,8 +137,9 @@ def test_the_base_sees_the_share_of_occluded_photos_that_was_asked_for(dataset):
     accelerator = start("cpu", "fp32")
 
     def changed(occlude, seed=0):
-        batches = FaceBatches(dataset, rows, 16, still, seed, accelerator, occlude)
-        clean = FaceBatches(dataset, rows, 16, still, seed, accelerator)
+        config = BaseConfig(batch=16, occlude=occlude)
+        batches = FaceBatches(dataset, rows, config, still, seed, accelerator)
+        clean = FaceBatches(dataset, rows, BaseConfig(batch=16), still, seed, accelerator)
         pairs = [zip(batches.epoch(n), clean.epoch(n), strict=True) for n in range(3)]
         return torch.cat([(a[0] != b[0]).flatten(1).any(1) for pair in pairs for a, b in pair])
 
@@ -147,6 +148,15 @@ def test_the_base_sees_the_share_of_occluded_photos_that_was_asked_for(dataset):
     assert 0.3 < share < 0.7
     assert changed(1.0).float().mean() > 0.95
     assert torch.equal(changed(0.5), changed(0.5)) and not torch.equal(changed(0.5), changed(0.5, seed=1))
+
+
+def test_the_margin_grows_in_even_steps_and_then_stays(dataset):
+    config = BaseConfig(batch=16, epochs=4, margin_warmup=0.5)
+    batches = FaceBatches(dataset, dataset.rows("train"), config, Augmentation(), 0, start("cpu", "fp32"))
+    shares = torch.stack([batch[2] for number in range(4) for batch in batches.epoch(number)])
+    half = 2 * len(batches)
+    assert torch.allclose(shares[:half], torch.arange(half) / half)
+    assert torch.equal(shares[half:], torch.ones(half))
 
 
 def test_another_data_set_is_refused(dataset, tmp_path):

@@ -55,7 +55,8 @@ COMBINE = (
     "is the product of the occluded regions' masks (of binary ones, their AND), 1 where there is none; the "
     "array `masks` of dictionary.npz has them. It multiplies the maps of the probe and of every gallery face "
     "before the head. With `mirror`, the embedding of the mirror image, under the masks of the set of regions "
-    "that `mirrored` names, is added. Compare by cosine."
+    "that `mirrored` names, is added. Compare by cosine: where `compare` is nearest, with each photo; where it is mean, "
+    "with the normalised sum of each person's embeddings; where it is both, by the mean of the two cosines."
 )
 
 
@@ -180,6 +181,7 @@ def describe_export(exported: Exported, written: list[Written]) -> dict[str, Any
         "mirrored": [] if masks is None else mirrored(masks.strategy),
         "share": exported.settings.regions.share,
         "mirror": asked.mirror,
+        "compare": asked.compare,
         "combine": COMBINE,
         "opset": OPSET,
         "checked": {

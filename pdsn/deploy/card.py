@@ -22,6 +22,12 @@ TABLES = (("", "aligned faces, occluded"), ("align-occluded", "photos, occluded 
 """Folders below `eval/` and what their tables show."""
 PREPARED = ("align", "face", "min_photos", "min_face", "frontal")
 """Settings of `pdsn prepare` that a card tells; the folder of the photos is not among them."""
+COMPARED = {
+    "nearest": "compared with each person's nearest photo",
+    "mean": "compared with the mean of each person's photos",
+    "both": "compared with each person's nearest photo and the mean of their photos, by the mean of both cosines",
+}
+"""How `EvalConfig.compare` reads."""
 
 
 def model_card(exported: Exported, about: Mapping[str, Any]) -> str:
@@ -162,7 +168,8 @@ def _settings(exported: Exported, about: Mapping[str, Any]) -> list[str]:
         lines.append(f"- U-Net: {_named(exported.segmentation.found_config())}")
     mirror = "yes" if about["mirror"] else "no"
     lines.append(
-        f"- comparing: a region is occluded above a share of {about['share']:g}; mirror images added: {mirror}"
+        f"- comparing: a region is occluded above a share of {about['share']:g}; mirror images added: {mirror}; "
+        f"{COMPARED[about['compare']]}"
     )
     return lines
 
@@ -212,7 +219,8 @@ def _rates(exported: Exported, table: dict[str, Any], title: str) -> list[str]:
     drawn = f", mean of {draws} draws of each photo" if draws > 1 else ""
     lines = [
         f"Rank-1 in % ({title}): {config['split']} photos of {whom}, by {covered}, share {config['share']:g}, mirror "
-        f"images {'added' if config['mirror'] else 'not added'}{drawn}; intervals by bootstrap over photos.",
+        f"images {'added' if config['mirror'] else 'not added'}, {COMPARED[config.get('compare', 'nearest')]}{drawn}; "
+        "intervals by bootstrap over photos.",
         "",
         *markdown_table(head, rows),
     ]
@@ -343,7 +351,8 @@ def _use(exported: Exported, about: Mapping[str, Any]) -> list[str]:
         "",
         "The code below compares a probe (3, H, W) with gallery faces (G, 3, H, W), float32 arrays in 0 to 255, red first, "
         f"exactly as the run does; it needs numpy and onnxruntime alone.{given}"
-        + (" The embedding of the mirror image is added to that of the face (flip-sum)." if about["mirror"] else ""),
+        + (" The embedding of the mirror image is added to that of the face (flip-sum)." if about["mirror"] else "")
+        + ("" if about["compare"] == "nearest" else f" For a name, the probe is then {COMPARED[about['compare']]}."),
         "",
         "```python",
         example(masks=exported.dictionary is not None, segmenter=exported.segmenter is not None, mirror=about["mirror"]),

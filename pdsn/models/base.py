@@ -44,40 +44,45 @@ class FaceBatches:
 
     dataset: FaceDataset
     rows: np.ndarray
-    batch: int
+    config: BaseConfig
     augmentation: Augmentation
     seed: int
     accelerator: Accelerator
-    occlude: float = 0.0
-    balance: float = 0.0
 
     def __len__(self) -> int:
-        return max(len(self.rows) // self.batch, 1)
+        return max(len(self.rows) // self.config.batch, 1)
+
+    def margin_share(self, step: int) -> float:
+        """Share of the margin that counts in a step, numbered through all epochs."""
+        warm = self.config.margin_warmup * self.config.epochs * len(self)
+        return min(step / warm, 1.0) if warm else 1.0
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
-        """See `batches.Batches`."""
+        """Faces, labels and the share of the margin that counts, see `batches.Batches`."""
+        config = self.config
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         generator = torch.Generator().manual_seed((self.seed * 100_003 + number) * 64 + rank)
-        chosen = shuffled(len(self.rows), self.batch, self.seed, number, rank=rank, world=world)
+        chosen = shuffled(len(self.rows), config.batch, self.seed, number, rank=rank, world=world)
         mixture = Mixture(base_occluders(), BASE_WEIGHTS)
         taken = self.rows
-        if self.balance:
-            taken = taken[balanced(self.dataset.labels[taken], self.balance, self.seed, number)]
+        if config.balance:
+            taken = taken[balanced(self.dataset.labels[taken], config.balance, self.seed, number)]
 
         def make(step: int) -> tuple[Tensor, Tensor]:
             rows = taken[chosen[step].numpy()]
             faces = self.dataset.tensor(rows)
-            if self.occlude:
+            if config.occlude:
                 rng = np.random.default_rng((self.seed, number, step, rank))
-                for index in np.flatnonzero(rng.random(len(rows)) < self.occlude):
+                for index in np.flatnonzero(rng.random(len(rows)) < config.occlude):
                     points = torch.from_numpy(self.dataset.landmarks[rows[index]])
                     faces[index] = mixture(faces[index], points, rng)[0]
             return faces, torch.from_numpy(self.dataset.labels[rows])
 
-        for faces, labels in ahead(make, range(len(chosen))):
+        for step, (faces, labels) in enumerate(ahead(make, range(len(chosen))), number * len(self)):
             yield (
                 self.augmentation(faces.to(self.accelerator.device), generator),
                 labels.to(self.accelerator.device),
+                torch.tensor(self.margin_share(step), device=self.accelerator.device),
             )
 
 
@@ -134,9 +139,7 @@ def train_base(
         shift=strength.shift * config.augment,
         light=strength.light * config.augment,
     )
-    batches = FaceBatches(
-        dataset, train, config.batch, augmentation, seed, accelerator, config.occlude, config.balance
-    )
+    batches = FaceBatches(dataset, train, config, augmentation, seed, accelerator)
     encoder = Encoder(model.net, accelerator)
 
     def validate() -> dict[str, float]:

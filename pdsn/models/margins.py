@@ -7,7 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def margin_logits(embeddings: Tensor, weight: Tensor, labels: Tensor, scale: float, margin: float) -> Tensor:
+def margin_logits(
+    embeddings: Tensor, weight: Tensor, labels: Tensor, scale: float, margin: Tensor | float
+) -> Tensor:
     """Logits (N, K) float32 of the large margin cosine loss, see `LMCL`.
 
     Args:
@@ -51,18 +53,19 @@ class LMCL(nn.Module):
         self.scale = scale
         self.margin = margin
 
-    def logits(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+    def logits(self, embeddings: Tensor, labels: Tensor, share: Tensor | float = 1.0) -> Tensor:
         """Logits with the margin taken from the true class.
 
         Args:
             embeddings: (N, E), of any length.
             labels: (N,) int64 in 0 to K - 1.
+            share: 0 to 1, how much of the margin counts.
 
         Returns:
             (N, K) float32.
         """
-        return margin_logits(embeddings, self.weight, labels, self.scale, self.margin)
+        return margin_logits(embeddings, self.weight, labels, self.scale, share * self.margin)
 
-    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, embeddings: Tensor, labels: Tensor, share: Tensor | float = 1.0) -> Tensor:
         """Mean loss over the batch, a scalar; arguments as for `logits`."""
-        return F.cross_entropy(self.logits(embeddings, labels), labels)
+        return F.cross_entropy(self.logits(embeddings, labels, share), labels)

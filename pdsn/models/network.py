@@ -27,6 +27,6 @@ class BaseModel(nn.Module):
         self.net = net
         self.classifier = classifier
 
-    def forward(self, faces: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """{"loss": scalar} of faces (N, 3, H, W) and labels (N,)."""
-        return {"loss": self.classifier(self.net(faces), labels)}
+    def forward(self, faces: Tensor, labels: Tensor, share: Tensor | float = 1.0) -> dict[str, Tensor]:
+        """{"loss": scalar} of faces (N, 3, H, W) and labels (N,), with this share of the margin."""
+        return {"loss": self.classifier(self.net(faces), labels, share)}

@@ -124,21 +124,29 @@ class PDSN:
         memory: the base and its maps.
         dictionary: the masks; None for no FDM.
         share: a region counts as occluded when more than this share of it is covered.
+        compare: a probe's score with a gallery photo is, by "nearest", the cosine of the two; by "mean", the
+            cosine to the mean of the unit embeddings of that photo's person; by "both", the mean of these.
     """
 
     def __init__(
-        self, memory: MapMemory, dictionary: MaskDictionary | None, share: float = OCCLUDED_SHARE
+        self,
+        memory: MapMemory,
+        dictionary: MaskDictionary | None,
+        share: float = OCCLUDED_SHARE,
+        compare: str = "nearest",
     ) -> None:
         self.memory = memory
         self.dictionary = dictionary
         self.share = share
+        self.compare = compare
         self._mirrored = [] if dictionary is None else mirrored(dictionary.strategy)
         self._gallery: list[Tensor] = []
+        self._people = torch.empty(0, dtype=torch.int64)
         self._embeddings: OrderedDict[Signature, Tensor] = OrderedDict()
 
     def enrol(self, faces: Tensor, people: Tensor) -> None:
         """See `Recogniser`."""
-        del people  # the caller maps photos to people
+        self._people = people
         self._gallery = list(self.memory.views(faces))
         self._embeddings.clear()
 
@@ -159,7 +167,7 @@ class PDSN:
         ]
 
     def scores(self, faces: Tensor, covered: Tensor) -> Tensor:
-        """See `Recogniser`: cosines, -1 to 1, on the CPU."""
+        """See `Recogniser`: cosines, or means of two, -1 to 1, on the CPU."""
         views = self.memory.views(faces)
         regions = self.regions(covered)
         result = torch.empty((len(faces), len(self._gallery[0])))
@@ -173,12 +181,21 @@ class PDSN:
 
     def _gallery_embeddings(self, signature: Signature) -> Tensor:
         if signature not in self._embeddings:
-            self._embeddings[signature] = self._embed(self._gallery, signature)
+            self._embeddings[signature] = self._compared(self._embed(self._gallery, signature))
             each = self._embeddings[signature].nbytes
             if len(self._embeddings) > max(EMBEDDINGS_KEPT // each, 1):
                 self._embeddings.popitem(last=False)
         self._embeddings.move_to_end(signature)
         return self._embeddings[signature]
+
+    def _compared(self, photos: Tensor) -> Tensor:
+        """What (G, E) a probe is multiplied with, of the gallery's unit embeddings (G, E): linear, as cosines are."""
+        if self.compare == "nearest":
+            return photos
+        people = self._people.to(photos.device)
+        sums = photos.new_zeros((int(people.max()) + 1, photos.shape[1])).index_add_(0, people, photos)
+        means = F.normalize(sums)[people]
+        return means if self.compare == "mean" else (photos + means) / 2
 
     def _embed(self, views: list[Tensor], signature: Signature) -> Tensor:
         """Unit embeddings (N, E) under the FDM of a signature, summed over the views."""

@@ -91,8 +91,8 @@ class Verifier:
         self.regions = regions
         self._strangers = strangers
         number = {name: index for index, name in enumerate(dict.fromkeys(strangers.names))}
-        self._labels = torch.tensor([number[name] for name in strangers.names], dtype=torch.int64)
-        self._different = self._labels[:, None] != self._labels[None]
+        labels = torch.tensor([number[name] for name in strangers.names], dtype=torch.int64)
+        self._different = labels[:, None] != labels[None]
         if not self._different.any():
             raise PdsnError(
                 "no threshold can be calibrated: the run's validation photos show fewer than two people"
@@ -144,7 +144,8 @@ class Verifier:
             alike = key[0] == key[1]
             first = self._strangers.covered(tuple(self.regions[name] for name in key[0]))
             second = first if alike else self._strangers.covered(tuple(self.regions[n] for n in key[1]))
-            self.recogniser.enrol(second, self._labels)
+            # Pairs of photos are compared: each stands for itself, whoever it shows.
+            self.recogniser.enrol(second, torch.arange(len(second)))
             scores = self.recogniser.scores(first, either.expand(len(first), -1, -1)).cpu()
             # Covered alike, a pair is the same both ways round.
             return scores[self._different.triu() if alike else self._different].numpy()

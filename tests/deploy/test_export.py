@@ -150,6 +150,13 @@ def test_the_card_says_what_the_run_says(export, exported, measured):
     assert str(measured.parent) not in card and "person_0" not in card, "no folders, no names"
 
 
+def test_the_card_says_what_a_probe_is_compared_with(exported, about):
+    assert about["compare"] == "nearest"
+    assert "both cosines" not in model_card(exported, about)
+    card = model_card(exported, {**about, "compare": "both"})
+    assert card.count("nearest photo and the mean of their photos, by the mean of both cosines") == 2
+
+
 def test_figures_of_other_weights_are_left_out(copied, exported, about, settings):
     path = copied / "eval/table.json"
     table = json.loads(path.read_text())

@@ -34,3 +34,11 @@ def test_cosines_stay_in_float32_under_autocast():
         logits = loss.logits(embeddings, labels)
     assert logits.dtype == torch.float32
     torch.testing.assert_close(logits, loss.logits(embeddings, labels))
+
+
+def test_half_the_margin_is_the_loss_of_half_the_margin():
+    embeddings, labels = torch.randn(5, 16), torch.tensor([0, 3, 6, 1, 3])
+    whole, half = LMCL(16, 7, 30.0, 0.4), LMCL(16, 7, 30.0, 0.2)
+    half.load_state_dict(whole.state_dict())
+    assert torch.allclose(whole(embeddings, labels, 0.5), half(embeddings, labels))
+    assert not torch.allclose(whole(embeddings, labels), half(embeddings, labels))

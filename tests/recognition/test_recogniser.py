@@ -81,6 +81,27 @@ def test_scores_are_cosines_under_each_probes_own_fdm(encoder, mirror, masked):
     )
 
 
+def test_a_probe_is_compared_with_photos_with_people_or_with_both(encoder):
+    gallery, people, probes = faces(6, 10), torch.tensor([0, 2, 0, 2, 2, 1]), faces(4, 11)
+    sides = covered("none", "left", "both", "left")
+    found = {}
+    for compare in ("nearest", "mean", "both"):
+        recogniser = PDSN(MapMemory(encoder, mirror=True), masks(encoder), compare=compare)
+        recogniser.enrol(gallery, people)
+        found[compare] = recogniser.scores(probes, sides)
+    # The definition: cosine to the normalised mean of a person's unit embeddings, under the probe's own FDM.
+    for row, side in enumerate(("none", "left", "both", "left")):
+        under = [side] * len(gallery)
+        among = expected(encoder, masks(encoder), gallery, gallery, under, True)  # cosines among the gallery
+        for photo, person in enumerate(people):
+            members = people == person
+            length = among[members][:, members].sum().sqrt()  # of the sum of a person's unit embeddings
+            to_mean = found["nearest"][row, members].sum() / length
+            torch.testing.assert_close(found["mean"][row, photo], to_mean, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found["both"], (found["nearest"] + found["mean"]) / 2, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(found["nearest"], found["mean"], atol=1e-3)
+
+
 def test_the_regions_matter(encoder):
     recogniser = PDSN(MapMemory(encoder, mirror=False), masks(encoder))
     recogniser.enrol(faces(7, 10), torch.arange(7))

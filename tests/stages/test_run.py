@@ -184,6 +184,24 @@ def test_what_eval_is_asked_holds_for_one_call(copied):
     assert (config["seed"], config["share"]) == (0, 0.5)
 
 
+def test_eval_compares_as_it_is_asked_to(copied):
+    def cosines(*compare):
+        words = ("--run", copied, "--occlusion", "eyes", "--strategy", "LM2")
+        assert give("eval", *words, *compare).code == 0
+        rows = csv.DictReader((copied / "eval/probes.csv").read_text().splitlines())
+        return json.loads((copied / "eval/table.json").read_text())["config"]["compare"], [
+            float(row["cosine"]) for row in rows
+        ]
+
+    (asked, nearest), (_, mean), (last, both) = (
+        cosines(), cosines("--compare", "mean"), cosines("--compare", "both")
+    )  # fmt: skip
+    assert (asked, last) == ("nearest", "both")
+    assert nearest != mean
+    # The best of a sum is no better than the sum of the bests.
+    assert all(b <= (n + m) / 2 + 2e-4 for n, m, b in zip(nearest, mean, both, strict=True))
+
+
 def test_what_a_killed_command_left_is_no_dictionary_and_no_table(copied):
     shutil.copy(copied / "dictionary/LM2.safetensors", copied / "dictionary/.LM2-1a2b.safetensors")
     words = ("--run", copied, "--occlusion", "clean", "--occlusion-source", "oracle")

@@ -34,6 +34,8 @@ from pdsn.data.faces import Detect
 from pdsn.errors import PdsnError
 from pdsn.files import sha256_of
 from pdsn.masks.dictionary import MaskDictionary
+from pdsn.masks.head_tuning import open_head, use_head
+from pdsn.masks.matching import MATCHED
 from pdsn.models.base import load_base, open_base
 from pdsn.models.encoder import Encoder
 from pdsn.occlusion.regions import Box, LandmarkStatistics, make_strategy
@@ -137,6 +139,8 @@ class Run:
         folder = open_base(run.base, settings, self._training)
         model = load_base(folder)
         self._base = folder.sha256()
+        head = open_head(run.head, run.dictionary(settings.head.strategy or MATCHED), settings, self._base)
+        self._head = use_head(head, model) if settings.eval.head and head.model.is_file() else None
         self._dictionary = self._load_dictionary()
         self._cover = self._load_cover()
         self._memory = MapMemory(Encoder(model.net, accelerator), mirror=settings.eval.mirror)
@@ -245,7 +249,14 @@ class Run:
     def _scores(self) -> KeptScores:
         masks = None if self._dictionary is None else sha256_of(self._run.dictionary(self.strategy))
         asked = self._settings
-        made = (*self._made(), masks, asked.regions.share, asked.eval.compare, self._training.sha256)
+        made = (
+            *self._made(),
+            self._head,
+            masks,
+            asked.regions.share,
+            asked.eval.compare,
+            self._training.sha256,
+        )
         return KeptScores(self._run.cache, made)
 
     def _keep(self, faces: Tensor, on_progress: Callable[[int, int], None] | None = None) -> None:

@@ -282,6 +282,36 @@ class MatchingConfig:
 
 
 @dataclass(frozen=True)
+class HeadConfig:
+    """The base's head, trained on under random FDMs, see `pdsn.masks.head_tuning`.
+
+    Attributes:
+        strategy: whose FDMs; "" for `matched`, and `pdsn run` then tunes no head.
+        steps: of training, whatever the number of photos.
+        batch: occluded photos a step, and as many clean ones.
+        lr, weight_decay: of the fixed schedule (AdamW, warm-up, cosine).
+        draws: occluded twins of each training photo.
+        validations: how often the head is validated on the way; the best one is kept.
+    """
+
+    strategy: str = ""
+    steps: int = 600
+    batch: int = 64
+    lr: float = 1e-3
+    weight_decay: float = 5e-4
+    draws: int = 2
+    validations: int = 4
+
+    def __post_init__(self) -> None:
+        _within("--steps", self.steps, 1, 10_000_000)
+        _within("--batch", self.batch, 2, 65_536)
+        _within("--lr", self.lr, 1e-8, 100)
+        _within("head.weight_decay", self.weight_decay, 0, 1)
+        _within("head.draws", self.draws, 1, 1000)
+        _within("head.validations", self.validations, 1, 1000)
+
+
+@dataclass(frozen=True)
 class DictionaryConfig:
     """The mask dictionary (Johnston & Ngxande, section 3.3).
 
@@ -351,6 +381,7 @@ class EvalConfig:
         align: "clean" occludes the aligned face; "occluded" paints the original photo, then detects and
             aligns, as it is outside the laboratory.
         mirror: add the embedding of the mirror image (flip-sum).
+        head: take the head that was tuned under FDMs, where the run has one.
         compare: a probe with each person's "nearest" photo, the paper's rule, with the "mean" of their photos'
             embeddings, or with "both", by the mean of the two cosines.
         bootstrap: resamples behind each interval.
@@ -363,6 +394,7 @@ class EvalConfig:
     source: str = "segmenter"
     align: str = "clean"
     mirror: bool = True
+    head: bool = True
     compare: str = "nearest"
     bootstrap: int = 2000
     enrol: int = 5
@@ -400,6 +432,7 @@ class Settings:
     masks: MaskConfig = field(default_factory=MaskConfig)
     matching: MatchingConfig = field(default_factory=MatchingConfig)
     dictionary: DictionaryConfig = field(default_factory=DictionaryConfig)
+    head: HeadConfig = field(default_factory=HeadConfig)
     segment: SegmentConfig = field(default_factory=SegmentConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
 

@@ -8,6 +8,7 @@ runs/<name>/
   cache/                    feature maps of the frozen base, scores of strangers; safe to delete
   masks/LM2/<region>/       a mask generator each, see pdsn.artefact
   dictionary/LM2.safetensors, LM2.json, LM2.png
+  head/                     the base's head, trained on under FDMs; every recogniser of the run takes it if it is there
   segmenter/                the U-Net that finds what is covered, see pdsn.artefact
   eval/                     table.json, table.md, probes.csv, segmentation.csv, figures/
                             align-occluded/: the same for photos painted before detection
@@ -29,7 +30,7 @@ from pdsn.settings import Layer, load_preset
 
 SYNTHETIC = "synthetic"
 FORMAT = 1
-OWN = ("run.json", "data", "base", "cache", "masks", "dictionary", "segmenter", "eval", "identify")
+OWN = ("run.json", "data", "base", "cache", "masks", "dictionary", "head", "segmenter", "eval", "identify")
 """What lies in a run directory; a run that was killed at its start may have data before run.json."""
 
 
@@ -121,6 +122,11 @@ class RunDir:
     def cache(self) -> Path:
         """Feature maps."""
         return self.root / "cache"
+
+    @property
+    def head(self) -> Path:
+        """The head that was trained on under FDMs."""
+        return self.root / "head"
 
     @property
     def segmenter(self) -> Path:

@@ -96,6 +96,10 @@ def evaluate(
     mirror: Annotated[
         bool | None, typer.Option("--mirror/--no-mirror", help="Add the embedding of the mirror image.")
     ] = None,
+    head: Annotated[
+        bool | None,
+        typer.Option("--head/--no-head", help="Take the head tuned by head-train, where there is one."),
+    ] = None,
     compare: Annotated[
         str | None,
         typer.Option(
@@ -119,7 +123,7 @@ def evaluate(
 
     options = layer(
         "eval", occlusions=None if occlusion is None else list(occlusion), source=occlusion_source, align=align,
-        split=split, mirror=mirror, compare=compare, enrol=enrol, draws=draws,
+        split=split, mirror=mirror, head=head, compare=compare, enrol=enrol, draws=draws,
     )  # fmt: skip
     main(Session(shared, options | layer("regions", share=share), keep=False), strategy)
 

@@ -26,6 +26,7 @@ Regions = Annotated[
     str | None,
     typer.Option(help="The strategy whose regions matched and the controls use. Default LM2. Remembered."),
 ]
+Steps = Annotated[int | None, typer.Option(help="Steps of training, whatever the number of photos.")]
 Strategies = Annotated[
     list[str] | None,
     typer.Option(
@@ -42,6 +43,7 @@ def register(app: typer.Typer) -> None:
     command(app, "base-import", PANEL)(base_import)
     command(app, "mask-train", PANEL)(mask_train)
     command(app, "build-dictionary", PANEL)(build_dictionary)
+    command(app, "head-train", PANEL)(head_train)
     command(app, "segment-train", PANEL)(segment_train)
 
 
@@ -196,11 +198,34 @@ def build_dictionary(
     main(Session(shared, options), strategy)
 
 
+def head_train(
+    shared: Shared,
+    strategy: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose FDMs. Default matched. Remembered.")
+    ] = None,
+    steps: Steps = None,
+    batch: Batch = None,
+    lr: Rate = None,
+    force: Force = False,
+) -> None:
+    """Train the base's head once more, under random FDMs of a dictionary; trunk and masks stay as they are.
+
+    From then on every recogniser of the run takes this head; `eval --no-head` does not.
+
+    [bold]Examples[/bold]
+
+    pdsn head-train
+
+    pdsn head-train --strategy LM2 --steps 1200 --run runs/lfw
+    """
+    from stages.head_train import main
+
+    main(Session(shared, layer("head", strategy=strategy, steps=steps, batch=batch, lr=lr), force=force))
+
+
 def segment_train(
     shared: Shared,
-    steps: Annotated[
-        int | None, typer.Option(help="Steps of training, whatever the number of photos.")
-    ] = None,
+    steps: Steps = None,
     batch: Batch = None,
     lr: Rate = None,
     encoder: Annotated[

@@ -55,8 +55,8 @@ def main(
         name: find_occluder(name, session.statistics, floor, asked.split) for name in dict.fromkeys(wanted)
     }
     photos = _photos(session) if asked.align == "occluded" else None
-    model, base = session.base()
-    dictionaries = {name: session.dictionary(name, base) for name in names}
+    model, networks = session.tuned_base()
+    dictionaries = {name: session.dictionary(name, networks["base"]) for name in names}
     segmenter = session.segmenter() if asked.source == "segmenter" else None
     enrolment = _enrolment(session, asked)
     session.begin()
@@ -71,7 +71,7 @@ def main(
         "share": share,
         "seed": seed,
     }
-    inputs = {"base": base, "data set": session.dataset.sha256}
+    inputs = {**networks, "data set": session.dataset.sha256}
     inputs |= {f"dictionary {name}": sha256_of(session.run.dictionary(name)) for name in names}
     if segmenter is not None:
         inputs["segmentation"] = session.segmenter_folder.sha256()

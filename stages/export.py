@@ -55,7 +55,8 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
 
     session.run.check_made()
     chosen = choose_strategy(session.run, strategy)
-    model, base = session.base()
+    model, networks = session.tuned_base()
+    base = networks["base"]
     segmentation = session.segmenter_folder.model
     if with_segmenter and not segmentation.is_file():
         raise PdsnError(
@@ -69,6 +70,7 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
         training=session.training,
         net=model.net,
         base=session.base_folder,
+        head=session.head_folder(base) if "head" in networks else None,
         strategy=chosen,
         dictionary=None if chosen == NO_FDM else session.dictionary(chosen, base),
         segmenter=session.segmenter().net if with_segmenter else None,

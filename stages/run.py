@@ -8,15 +8,24 @@ from pathlib import Path
 
 from pdsn.errors import UsageError
 from pdsn.rundir import SYNTHETIC
-from stages import base_import, base_train, build_dictionary, evaluate, mask_train, prepare, segment_train
+from stages import (
+    base_import,
+    base_train,
+    build_dictionary,
+    evaluate,
+    head_train,
+    mask_train,
+    prepare,
+    segment_train,
+)
 from stages.session import Layer, Session, Shared
 
 
 def main(
     shared: Shared, options: Layer, *, photos: Path | None, strategies: Sequence[str] | None, force: bool
 ) -> None:
-    """Prepare (with `photos`), train or import the base, train masks, build dictionaries, train the
-    segmentation, evaluate."""
+    """Prepare (with `photos`), train or import the base, train masks, build dictionaries, tune the head
+    (where the preset says so), train the segmentation, evaluate."""
     began = time.perf_counter()
     if photos is not None and shared.data == SYNTHETIC:
         raise UsageError("--photos and --data synthetic exclude each other: leave one out")
@@ -33,6 +42,8 @@ def main(
     if learned:
         mask_train.main(session, learned)
     build_dictionary.main(session, names, skip_done=True)
+    if session.settings.head.strategy in names:
+        head_train.main(session)
     if session.settings.eval.source == "segmenter":
         segment_train.main(session)
     evaluate.main(session, names, skip_done=True)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 REMEMBERED = (
     "seed", "split", "prepare", "synthetic", "base", "pretrained", "regions", "masks", "matching", "dictionary",
-    "segment",
+    "head",    "segment",
 )  # fmt: skip
 """Settings that a run keeps once an option or a file has set them; those of `eval` hold for one call."""
 
@@ -265,6 +265,33 @@ class Session:
         remake = f"pdsn build-dictionary --strategy {name}"
         path = self.run.dictionary(name)
         return MaskDictionary.load(path, base=base, regions_now=self.strategy, remake=remake)
+
+    @property
+    def head_strategy(self) -> str:
+        """Whose FDMs the head is tuned under."""
+        from pdsn.masks.matching import MATCHED
+
+        return self.settings.head.strategy or MATCHED
+
+    def head_folder(self, base: str) -> TrainingFolder:
+        """The folder of the tuned head, trained or not."""
+        from pdsn.masks.head_tuning import open_head
+
+        return open_head(self.run.head, self.run.dictionary(self.head_strategy), self.settings, base)
+
+    def tuned_base(self) -> tuple[BaseModel, dict[str, str]]:
+        """The base as it recognises, with its tuned head if there is one; the sha256 of "base" and "head".
+
+        Raises:
+            PdsnError: there is no base, or one of the two belongs to something else.
+        """
+        from pdsn.masks.head_tuning import use_head
+
+        model, base = self.base()
+        folder = self.head_folder(base)
+        if not (self.settings.eval.head and folder.model.is_file()):
+            return model, {"base": base}
+        return model, {"base": base, "head": use_head(folder, model)}
 
     @cached_property
     def segmenter_folder(self) -> TrainingFolder:

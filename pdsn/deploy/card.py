@@ -154,6 +154,8 @@ def _settings(exported: Exported, about: Mapping[str, Any]) -> list[str]:
     lines = ["## Settings", ""]
     if not is_imported(exported.base.found_config()):
         lines.append(f"- base: {_named(exported.base.found_config())}")
+    if exported.head is not None:
+        lines.append(f"- head, trained on under FDMs: {_named(exported.head.found_config())}")
     if exported.dictionary is not None:
         path = exported.run.dictionary(exported.strategy).with_suffix(".json")
         made = (
@@ -192,7 +194,7 @@ def _table_of(exported: Exported, folder: str) -> dict[str, Any] | None:
         return None
     table = read_json(path, "pdsn eval")
     inputs, sources = table.get("inputs", {}), exported.sources
-    if inputs.get("base") != sources["base"]:
+    if any(inputs.get(name) != sources.get(name) for name in ("base", "head")):
         return None
     ours = sources.get("segmentation", inputs.get("segmentation"))
     return table if inputs.get("segmentation") in (None, ours) else None

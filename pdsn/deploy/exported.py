@@ -26,6 +26,7 @@ class Exported:
         dataset: all faces.
         training: the faces that were trained on.
         net, base: the base and its folder.
+        head: the folder of its tuned head; None where it has its own.
         strategy: name of the dictionary, a strategy's or a control's; "none" for no FDM.
         dictionary: the masks; None for no FDM.
         segmenter, segmentation: the U-Net and its folder; None where it is left out.
@@ -37,6 +38,7 @@ class Exported:
     training: FaceDataset
     net: Network
     base: TrainingFolder
+    head: TrainingFolder | None
     strategy: str
     dictionary: MaskDictionary | None
     segmenter: SegmentationNet | None
@@ -51,6 +53,8 @@ class Exported:
     def sources(self) -> dict[str, str]:
         """sha256 of what the export is made from, by name as in `eval/table.json`."""
         found = {"data set": self.dataset.sha256, "base": self.base.sha256()}
+        if self.head is not None:
+            found["head"] = self.head.sha256()
         if self.dictionary is not None:
             found[f"dictionary {self.strategy}"] = sha256_of(self.run.dictionary(self.strategy))
         if self.segmentation is not None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
-from pdsn.config import MatchingConfig
+from pdsn.config import HeadConfig, MatchingConfig
 from pdsn.data.dataset import evenly
 from pdsn.errors import PdsnError
 from pdsn.masks.pair_maps import CHUNK, PairMaps, to_tensor
@@ -107,7 +107,7 @@ class MatchBatches:
     draws: list[np.ndarray]
     groups: list[tuple[np.ndarray, np.ndarray]]
     labels: np.ndarray
-    config: MatchingConfig
+    config: MatchingConfig | HeadConfig
     seed: int
     accelerator: Accelerator
 
@@ -176,8 +176,8 @@ def train_matched(
     labels, val_labels = (
         renumbered[maps.dataset.labels[maps.dataset.rows(split)]] for split in ("train", "val")
     )
-    groups = _groups([covered for _, covered in drawn], labels, share, RARE)
-    val_groups = _groups([covered for _, covered in val_drawn], val_labels, share, 1)
+    groups = photo_groups([covered for _, covered in drawn], labels, share, RARE)
+    val_groups = photo_groups([covered for _, covered in val_drawn], val_labels, share, 1)
     if not groups or not val_groups:
         raise PdsnError(
             f"no region of {strategy.name} is ever covered by more than {share:g}: "
@@ -239,7 +239,7 @@ def mean_maps(maps: np.ndarray, labels: np.ndarray, people: int) -> Tensor:
     return total / counts.clamp_min(1).view(-1, 1, 1, 1)
 
 
-def _groups(
+def photo_groups(
     covered: list[np.ndarray], labels: np.ndarray, share: float, least: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Photos by their occluded regions, see `MatchBatches.groups`; those with none have nothing to learn."""

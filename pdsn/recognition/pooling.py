@@ -17,7 +17,17 @@ from pdsn.recognition.rates import closed_set, hits, mean_gain
 from pdsn.recognition.report import Record, heading, markdown, markdown_table
 from pdsn.rundir import RunDir
 
-OF_THE_MODEL = ("split", "base", "pretrained", "regions", "masks", "matching", "dictionary", "segment")
+OF_THE_MODEL = (
+    "split",
+    "base",
+    "pretrained",
+    "regions",
+    "masks",
+    "matching",
+    "dictionary",
+    "head",
+    "segment",
+)
 """Settings in which runs must agree for their answers to be draws of one thing."""
 MEANS = ("tpir01", "tpir10")
 """Rates that rest on each run's own threshold: cosines of two bases cannot be compared."""

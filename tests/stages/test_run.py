@@ -202,6 +202,37 @@ def test_eval_compares_as_it_is_asked_to(copied):
     assert all(b <= (n + m) / 2 + 2e-4 for n, m, b in zip(nearest, mean, both, strict=True))
 
 
+def test_a_tuned_head_is_taken_until_it_is_told_otherwise(copied, refused, tmp_path):
+    words = ("--run", copied, "--occlusion", "eyes", "--strategy", "matched")
+    config = tmp_path / "head.toml"
+    config.write_text("[head]\nsteps = 6\nbatch = 16\ndraws = 1\nvalidations = 1\nlr = 0.3\n")
+
+    def answers(*more):
+        said = give("eval", *words, *more)
+        assert said.code == 0, said.err
+        rows = csv.DictReader((copied / "eval/probes.csv").read_text().splitlines())
+        table = json.loads((copied / "eval/table.json").read_text())
+        return table["inputs"].get("head"), [row["cosine"] for row in rows]
+
+    before = answers()
+    assert before[0] is None
+    said = give("head-train", "--run", copied, "--config", config)
+    assert said.code == 0 and "under the FDMs of matched" in " ".join(said.out.split()), said.err
+    assert "trained already" in give("head-train", "--run", copied).out
+    after = answers()
+    assert after[0] is not None and after[1] != before[1]
+    assert answers("--no-head") == before
+    run = load_run(copied, device="cpu", precision="fp32")
+    assert run._head == after[0]
+    assert give("build-dictionary", "--strategy", "LM2", "--run", copied).code == 0  # another one's
+    line = refused(2, "head-train", "--run", copied, "--lr", "0.01")
+    assert "was trained with other settings (lr" in line
+    assert give("mask-train", "--strategy", "matched", "--seed", "3", "--force", "--run", copied).code == 0
+    assert give("build-dictionary", "--strategy", "matched", "--run", copied).code == 0
+    line = refused(1, "eval", *words)
+    assert f"belongs to another dictionary: rebuild it with `pdsn head-train --force --run {copied}`" in line
+
+
 def test_what_a_killed_command_left_is_no_dictionary_and_no_table(copied):
     shutil.copy(copied / "dictionary/LM2.safetensors", copied / "dictionary/.LM2-1a2b.safetensors")
     words = ("--run", copied, "--occlusion", "clean", "--occlusion-source", "oracle")

@@ -1,0 +1,218 @@
+"""The base's head, trained on under random FDMs: trunk and masks stay as they are.
+
+The head has only ever seen whole maps, and under an FDM it sees what is left of them. PDSN's authors train the
+layers behind their masks once more; so does this, with masks of any kind, on occluded photos under the FDM of
+what is covered, on clean photos under the same FDMs, as the gallery is, and on clean photos as they are.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdsn.artefact import TrainingFolder
+from pdsn.config import HeadConfig, Settings
+from pdsn.errors import PdsnError
+from pdsn.files import sha256_of
+from pdsn.masks.dictionary import MaskDictionary
+from pdsn.masks.matching import MATCHED, RARE, MatchBatches, photo_groups
+from pdsn.masks.pair_maps import PairMaps, batches, to_tensor
+from pdsn.models.backbone import FaceNet, freeze
+from pdsn.models.margins import hit_rate
+from pdsn.models.network import BaseModel
+from pdsn.training import Schedule, fit, seed_everything
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+class HeadUnderMasks(nn.Module):
+    """A base's head and classifier, and their loss under FDMs.
+
+    The head's BatchNorm keeps the statistics of whole maps: a batch that shares one FDM has others.
+
+    Args:
+        model: the base; copied, not changed.
+        dictionary: the masks.
+    """
+
+    masks: Tensor
+
+    def __init__(self, model: BaseModel, dictionary: MaskDictionary) -> None:
+        super().__init__()
+        assert isinstance(model.net, FaceNet)
+        self.neck = copy.deepcopy(model.net.neck)
+        self.classifier = copy.deepcopy(model.classifier)
+        self.register_buffer("masks", dictionary.masks.float(), persistent=False)
+        for part in self.neck:
+            if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
+                freeze(part)
+
+    def fdm(self, occluded: Tensor) -> Tensor:
+        """The FDM (C, h, w) of the occluded regions (R,) bool: of binary masks their AND."""
+        return torch.where(occluded[:, None, None, None], self.masks, 1.0).prod(0)
+
+    def answers(self, maps: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Scalars "loss" and "accuracy" of maps (N, C, h, w), masked or not, of the people `labels` (N,)."""
+        with torch.autocast(maps.device.type, enabled=False):
+            logits = self.classifier.logits(self.neck(maps), labels)
+        return {
+            "loss": F.cross_entropy(logits, labels),
+            "accuracy": hit_rate(logits, labels, self.classifier.scale, self.classifier.margin),
+        }
+
+    def forward(
+        self, maps: Tensor, labels: Tensor, occluded: Tensor, clean: Tensor, clean_labels: Tensor
+    ) -> dict[str, Tensor]:
+        """Loss of photos that share their occluded regions, and of clean ones, every second under the same FDM.
+
+        Args:
+            maps: (N, C, h, w) of occluded photos.
+            labels: (N,) int64.
+            occluded: (R,) bool.
+            clean: (M, C, h, w) of other photos.
+            clean_labels: (M,) int64.
+        """
+        fdm = self.fdm(occluded)
+        seen = torch.cat([maps * fdm, clean[::2] * fdm, clean[1::2]])
+        return self.answers(seen, torch.cat([labels, clean_labels[::2], clean_labels[1::2]]))
+
+
+@dataclass(frozen=True)
+class HeadBatches:
+    """Occluded photos that share an FDM, with as many clean ones, see `batches.Batches`.
+
+    Attributes:
+        occluded: the occluded photos.
+        clean: maps (N, C, h, w) of the clean ones.
+    """
+
+    occluded: MatchBatches
+    clean: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.occluded)
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
+        """See `batches.Batches`."""
+        accelerator, labels = self.occluded.accelerator, self.occluded.labels
+        rank, world = accelerator.process_index, accelerator.num_processes
+        for step, batch in enumerate(self.occluded.epoch(number), number * len(self)):
+            rng = np.random.default_rng((self.occluded.seed, step, 1))
+            rows = rng.integers(len(self.clean), size=self.occluded.config.batch)[rank::world]
+            chosen = torch.from_numpy(labels[rows]).to(accelerator.device)
+            yield *batch, to_tensor(self.clean[rows], accelerator.device), chosen
+
+
+def open_head(root: Path, dictionary: Path, settings: Settings, base: str) -> TrainingFolder:
+    """The folder of a run's tuned head for these settings, this base and this dictionary file."""
+    config = {**settings.head.__dict__, "share": settings.regions.share, "seed": settings.seed}
+    config["strategy"] = config["strategy"] or MATCHED
+    inputs = {"base": base, "dictionary": sha256_of(dictionary) if dictionary.is_file() else "none"}
+    return TrainingFolder(root, config, inputs, "pdsn head-train")
+
+
+def train_head(
+    maps: PairMaps,
+    model: BaseModel,
+    dictionary: MaskDictionary,
+    share: float,
+    config: HeadConfig,
+    folder: TrainingFolder,
+    accelerator: Accelerator,
+    seed: int,
+) -> dict[str, float]:
+    """Train a copy of the base's head; the one that is right most often on validation photos is kept.
+
+    Args:
+        maps: of the clean photos, and of their twins under `PairMaps.mixed`.
+        model: the base, trained here, not imported.
+        dictionary: the masks.
+        share: a region counts as occluded when more than this share of it is covered.
+        config: the settings.
+        folder: where the head goes.
+        accelerator: device, precision, processes.
+        seed: of batches and dropout.
+
+    Returns:
+        Validation "accuracy", the mean of "accuracy_clean" and "accuracy_occluded", "loss" and the "epoch" of the
+        kept head.
+
+    Raises:
+        PdsnError: no occlusion covers a region of any photo.
+    """
+    strategy = dictionary.strategy
+    clean, drawn = maps.clean("train"), maps.mixed(strategy, "train", config.draws)
+    val_clean, val_drawn = maps.clean("val"), maps.mixed(strategy, "val", 1)
+    labels, val_labels = (maps.dataset.labels[maps.dataset.rows(split)] for split in ("train", "val"))
+    groups = photo_groups([covered for _, covered in drawn], labels, share, RARE)
+    val_groups = photo_groups([covered for _, covered in val_drawn], val_labels, share, 1)
+    if not groups or not val_groups:
+        raise PdsnError(
+            f"no region of {strategy.name} is ever covered by more than {share:g}: "
+            "lower --share, or take a data set with more photos"
+        )
+    seed_everything(seed)
+    module = HeadUnderMasks(model, dictionary).to(accelerator.device)
+
+    def validate() -> dict[str, float]:
+        sums = {"loss": 0.0, "clean": 0.0, "occluded": 0.0}
+        first = 0
+        for part, _ in batches(val_clean, val_clean, accelerator.device):
+            chosen = torch.from_numpy(val_labels[first : first + len(part)]).to(accelerator.device)
+            found = module.answers(part, chosen)
+            sums["clean"] += float(found["accuracy"]) * len(part) / len(val_clean)
+            sums["loss"] += float(found["loss"]) * len(part) / len(val_clean) / 2
+            first += len(part)
+        total = sum(len(photos) for _, photos in val_groups)
+        for occluded, photos in val_groups:
+            rows = photos[:, 1]
+            fdm = module.fdm(torch.from_numpy(occluded).to(accelerator.device))
+            shown = to_tensor(val_drawn[0][0][rows], accelerator.device)
+            found = module.answers(shown * fdm, torch.from_numpy(val_labels[rows]).to(accelerator.device))
+            sums["occluded"] += float(found["accuracy"]) * len(rows) / total
+            sums["loss"] += float(found["loss"]) * len(rows) / total / 2
+        accuracy = (sums["clean"] + sums["occluded"]) / 2
+        return {
+            "accuracy": accuracy, "accuracy_clean": sums["clean"], "accuracy_occluded": sums["occluded"],
+            "loss": sums["loss"], "score": accuracy,
+        }  # fmt: skip
+
+    return fit(
+        module,
+        HeadBatches(
+            MatchBatches([part for part, _ in drawn], groups, labels, config, seed, accelerator), clean
+        ),
+        validate,
+        schedule=Schedule(config.validations, config.lr, "adamw", config.weight_decay, warmup=0.05),
+        folder=folder,
+        accelerator=accelerator,
+        seed=seed,
+        title="head-train",
+        weights=module.state_dict,
+        load_weights=module.load_state_dict,
+    )
+
+
+def use_head(folder: TrainingFolder, model: BaseModel) -> str:
+    """Put a tuned head into its base; returns the head's sha256.
+
+    Raises:
+        PdsnError: it is missing, damaged, or belongs to another base or dictionary.
+    """
+    weights = folder.load()
+    try:
+        assert isinstance(model.net, FaceNet)
+        for part, name in ((model.net.neck, "neck."), (model.classifier, "classifier.")):
+            part.load_state_dict({k.removeprefix(name): v for k, v in weights.items() if k.startswith(name)})
+    except RuntimeError as error:
+        raise folder.misfit(error) from error
+    return folder.sha256()

@@ -1,0 +1,42 @@
+"""Stage `head-train`: the base's head, trained on under random FDMs."""
+
+from __future__ import annotations
+
+from pdsn.errors import UsageError
+from stages.session import Session
+
+
+def main(session: Session) -> None:
+    """Train the head under the FDMs of a dictionary, or say that it is trained; prints its validation figures."""
+    from pdsn.explain.figures import plot_training
+    from pdsn.masks.head_tuning import train_head
+    from pdsn.training import read_metrics
+
+    settings = session.settings
+    if settings.pretrained.arch:
+        raise UsageError(
+            f"the base of {session.run.root} is imported, {settings.pretrained.arch}: its head stays as it is"
+        )
+    name = session.head_strategy
+    session.check_strategy(name)
+    model, base = session.base()
+    dictionary = session.dictionary(name, base)
+    folder = session.head_folder(base)
+    done = folder.open(force=session.force, replace_stale=True)
+    session.begin()
+    if done:
+        best = folder.best()
+        session.say(f"head: trained already, {folder.model}")
+    else:
+        best = train_head(
+            session.pair_maps(model, base), model, dictionary, settings.regions.share, settings.head, folder,
+            session.accelerator, settings.seed,
+        )  # fmt: skip
+        if session.accelerator.is_main_process:
+            plot_training(
+                read_metrics(folder), folder.root / "training.png", "val_accuracy", "validation, named right"
+            )
+    session.say(
+        f"head: right on {100 * best['accuracy_clean']:.2f} % of the clean validation photos and "
+        f"{100 * best['accuracy_occluded']:.2f} % of the occluded ones, under the FDMs of {name} -> {folder.model}"
+    )

@@ -61,7 +61,7 @@ def run(
 
     pdsn run
 
-    pdsn run --photos lfw --preset lfw10-clean --run runs/lfw
+    pdsn run --photos lfw --run runs/lfw
 
     pdsn run --photos lfw --arch mobilefacenet --weights mobilefacenet.npz --run runs/mobilefacenet
     """

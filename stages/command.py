@@ -39,7 +39,7 @@ _SHARED: dict[str, tuple[Any, Any]] = {
             str | None,
             _option(
                 "--preset", metavar="NAME",
-                help="demo, lfw10-clean, johnston or pretrained; by default demo for the embedded people, pretrained with --arch, else lfw10-clean. Remembered.",
+                help="demo, lfw10, lfw10-gpu, lfw10-clean, johnston or pretrained; by default demo for the embedded people, pretrained with --arch, else lfw10. Remembered.",
             ),
         ],
         None,

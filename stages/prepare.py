@@ -19,7 +19,7 @@ from stages.session import Layer, Shared, resolve
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-PRESET = "lfw10-clean"
+PRESET = "lfw10"
 """The preset whose settings hold unless another is asked for."""
 
 

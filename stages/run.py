@@ -42,7 +42,7 @@ def main(
     if learned:
         mask_train.main(session, learned)
     build_dictionary.main(session, names, skip_done=True)
-    if session.settings.head.strategy in names:
+    if session.settings.head.strategy in names and not session.settings.pretrained.arch:
         head_train.main(session)
     if session.settings.eval.source == "segmenter":
         segment_train.main(session)

@@ -95,7 +95,7 @@ class Session:
         self.known_weights = known.get("pretrained", {}).get("weights")
         self.asked = asked = _asked(shared, options)
         imported = merge(known, asked).get("pretrained", {}).get("arch")
-        default = "pretrained" if imported else "demo" if self.data == SYNTHETIC else "lfw10-clean"
+        default = "pretrained" if imported else "demo" if self.data == SYNTHETIC else "lfw10"
         self.preset = self.run.remembered("preset", "--preset", shared.preset, default)
         self._preset = self.run.preset_settings(self.preset)
         self.settings: Settings = resolve(shared, self._preset, known, options)

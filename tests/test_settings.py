@@ -5,8 +5,8 @@ from pdsn.errors import UsageError
 from pdsn.settings import build, load_file, load_preset, merge, presets
 
 
-def test_every_preset_is_valid_and_the_three_are_there():
-    assert {"demo", "johnston", "lfw10-clean"} <= set(presets())
+def test_every_preset_is_valid_and_those_of_the_readme_are_there():
+    assert set(presets()) == {"demo", "johnston", "lfw10", "lfw10-clean", "lfw10-gpu", "pretrained"}
     for name in presets():
         assert isinstance(build(load_preset(name)), Settings)
 
@@ -61,7 +61,9 @@ def test_a_missing_file_is_named(tmp_path):
 
 
 def test_an_unknown_preset_lists_those_that_exist():
-    with pytest.raises(UsageError, match="choose from demo, johnston, lfw10-clean"):
+    with pytest.raises(
+        UsageError, match="choose from demo, johnston, lfw10, lfw10-clean, lfw10-gpu, pretrained"
+    ):
         load_preset("best")
 
 

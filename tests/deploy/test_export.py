@@ -151,10 +151,16 @@ def test_the_card_says_what_the_run_says(export, exported, measured):
 
 
 def test_the_card_says_what_a_probe_is_compared_with(exported, about):
-    assert about["compare"] == "nearest"
-    assert "both cosines" not in model_card(exported, about)
-    card = model_card(exported, {**about, "compare": "both"})
-    assert card.count("nearest photo and the mean of their photos, by the mean of both cosines") == 2
+    def compared(how):
+        evaluation = replace(exported.settings.eval, compare=how)
+        settings = replace(exported.settings, eval=evaluation)
+        return describe_export(replace(exported, settings=settings), [])["compare"]
+
+    assert (compared("nearest"), compared("both")) == ("nearest", "both")
+    both = "each person's nearest photo and the mean of their photos, by the mean of both cosines"
+    plain, card = (model_card(exported, {**about, "compare": how}) for how in ("nearest", "both"))
+    assert card.count(both) == plain.count(both) + 2
+    assert "; compared with each person's nearest photo\n" in plain
 
 
 def test_figures_of_other_weights_are_left_out(copied, exported, about, settings):

@@ -74,7 +74,7 @@ def test_run_prepares_with_the_presets_settings_first(photos, tmp_path, few):
     said = give(*words)
     assert said.code == 0, said.err
     about = json.loads((root / "run.json").read_text())
-    assert about["data"] == "data" and about["preset"] == "lfw10-clean"
+    assert about["data"] == "data" and about["preset"] == "lfw10"
     assert json.loads((root / "data/dataset.json").read_text())["settings"]["align"] == "box"
     assert (root / "eval/table.json").is_file()
     # The same command again finds everything done; without --photos too, and wherever the run is moved.

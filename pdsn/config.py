@@ -163,6 +163,8 @@ class BaseConfig:
         augment: strength of mirror, affine and light augmentation; 1 is the default amount, 0 is none.
         occlude: share of the training photos that are occluded, in the training's styles, as Trigueros et al.
             do; 0 trains on clean photos alone, as Johnston & Ngxande do.
+        masked: share of those occluded photos whose covered cells of the last map are dropped, as an FDM does, so that
+            the base knows maps with and without.
         balance: 0 takes each training photo once an epoch, 1 each person equally often; between them a photo of
             one who has n comes n^-balance as often.
         average: 0 keeps the weights as they are; above, their running mean, of which each step keeps this share.
@@ -185,6 +187,7 @@ class BaseConfig:
     weight_decay: float = 5e-4
     augment: float = 1.0
     occlude: float = 0.0
+    masked: float = 0.0
     balance: float = 0.0
     average: float = 0.0
     validate_every: int = 4
@@ -206,6 +209,7 @@ class BaseConfig:
         _within("base.weight_decay", self.weight_decay, 0, 1)
         _within("base.augment", self.augment, 0, 4)
         _within("--occlude", self.occlude, 0, 1)
+        _within("--masked", self.masked, 0, 1)
         _within("--balance", self.balance, 0, 1)
         _within("--average", self.average, 0, 0.99999)
         _within("base.validate_every", self.validate_every, 1, 10_000)

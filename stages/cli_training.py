@@ -69,6 +69,12 @@ def base_train(
     occlude: Annotated[
         float | None, typer.Option(help="Share of the training photos that are occluded. Default 0.")
     ] = None,
+    masked: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of those whose covered cells of the map are dropped, as by an FDM. Default 0."
+        ),
+    ] = None,
     balance: Annotated[
         float | None,
         typer.Option(help="0 takes each photo as often, 1 each person. Default 0."),
@@ -101,7 +107,7 @@ def base_train(
 
     options = layer(
         "base", epochs=epochs, batch=batch, lr=lr, arch=arch, width=width, stem=stem,
-        last_stride=last_stride, scale=scale, margin=margin, margin_warmup=margin_warmup, occlude=occlude,
+        last_stride=last_stride, scale=scale, margin=margin, margin_warmup=margin_warmup, occlude=occlude, masked=masked,
         balance=balance, average=average, init=init,
     )  # fmt: skip
     main(Session(shared, options, force=force))

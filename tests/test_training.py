@@ -11,7 +11,7 @@ from pdsn.artefact import TrainingFolder
 from pdsn.config import BaseConfig
 from pdsn.data.augment import Augmentation
 from pdsn.errors import PdsnError, UsageError
-from pdsn.models.base import FaceBatches, base_folder, load_base, train_base
+from pdsn.models.base import FaceBatches, base_folder, load_base, new_base, train_base
 from pdsn.runtime import start
 from pdsn.training import RunningMean, Schedule, fit, read_metrics
 
@@ -148,6 +148,38 @@ def test_the_base_sees_the_share_of_occluded_photos_that_was_asked_for(dataset):
     assert 0.3 < share < 0.7
     assert changed(1.0).float().mean() > 0.95
     assert torch.equal(changed(0.5), changed(0.5)) and not torch.equal(changed(0.5), changed(0.5, seed=1))
+
+
+def test_what_is_dropped_of_the_map_lies_under_what_is_covered(dataset):
+    rows = dataset.rows("train")
+    still = Augmentation(0, 0, 0, 0, 0)
+    config = BaseConfig(batch=16, occlude=1.0, masked=0.5)
+    accelerator = start("cpu", "fp32")
+    (faces, _, _, dropped), *_ = FaceBatches(dataset, rows, config, still, 0, accelerator).epoch(0)
+    clean = next(FaceBatches(dataset, rows, BaseConfig(batch=16), still, 0, accelerator).epoch(0))[0]
+    told = dropped.flatten(1).any(1)
+    assert 0.1 < told.float().mean() < 0.9
+    changed = (faces != clean).any(1)
+    assert not (dropped & ~changed).any()  # all that is dropped was painted
+    # What is worn shades the skin about it too, by a little.
+    assert (changed & ~dropped)[told].float().mean() < 0.05
+    # Mirrored faces have mirrored masks.
+    mirror = Augmentation(1.0, 0, 0, 0, 0)
+    (turned, _, _, along), *_ = FaceBatches(dataset, rows, config, mirror, 0, accelerator).epoch(0)
+    assert torch.equal(along, dropped.flip(2)) and torch.equal(turned, faces.flip(3))
+
+
+def test_dropped_cells_count_as_nothing():
+    model = new_base(BaseConfig("resnet18", 8, stem="fine", embedding=16), (64, 48), 3).eval()
+    faces, labels = torch.rand(2, 3, 64, 48) * 255, torch.tensor([0, 2])
+    dropped = torch.zeros(2, 64, 48, dtype=torch.bool)
+    dropped[0, 40:] = True  # rows 48 to 64 are the fourth cell; of the third, 32 to 48, just half is under it
+    with torch.no_grad():
+        maps = model.net.features(faces)
+        maps[0, :, 3] = 0
+        wanted = model.classifier(model.net.head(maps), labels)
+        assert float(model(faces, labels, 1.0, dropped)["loss"]) == pytest.approx(float(wanted), rel=1e-5)
+        assert float(model(faces, labels)["loss"]) != pytest.approx(float(wanted), rel=1e-5)
 
 
 def test_the_margin_grows_in_even_steps_and_then_stays(dataset):

@@ -38,8 +38,13 @@ class Augmentation:
         Returns:
             (N, 3, H, W) float32 in 0 to 255.
         """
-        draws = torch.rand(7, len(faces), generator=generator) * 2 - 1
+        draws = self.draw(len(faces), generator)
         return self.relight(self.move(faces, draws), draws)
+
+    @staticmethod
+    def draw(count: int, generator: torch.Generator) -> Tensor:
+        """What is random about so many faces: (7, N) in -1 to 1."""
+        return torch.rand(7, count, generator=generator) * 2 - 1
 
     def move(self, images: Tensor, draws: Tensor) -> Tensor:
         """Mirror, rotate, zoom and shift.

@@ -58,7 +58,8 @@ class FaceBatches:
         return min(step / warm, 1.0) if warm else 1.0
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
-        """Faces, labels and the share of the margin that counts, see `batches.Batches`."""
+        """Faces, labels, the share of the margin that counts and, with `masked`, the pixels (B, H, W) whose cells of
+        the map are dropped, see `batches.Batches`."""
         config = self.config
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         generator = torch.Generator().manual_seed((self.seed * 100_003 + number) * 64 + rank)
@@ -68,22 +69,32 @@ class FaceBatches:
         if config.balance:
             taken = taken[balanced(self.dataset.labels[taken], config.balance, self.seed, number)]
 
-        def make(step: int) -> tuple[Tensor, Tensor]:
+        def make(step: int) -> tuple[Tensor, Tensor, Tensor]:
             rows = taken[chosen[step].numpy()]
             faces = self.dataset.tensor(rows)
+            dropped = torch.zeros((len(rows), *faces.shape[2:]), dtype=torch.bool)
             if config.occlude:
                 rng = np.random.default_rng((self.seed, number, step, rank))
                 for index in np.flatnonzero(rng.random(len(rows)) < config.occlude):
                     points = torch.from_numpy(self.dataset.landmarks[rows[index]])
-                    faces[index] = mixture(faces[index], points, rng)[0]
-            return faces, torch.from_numpy(self.dataset.labels[rows])
+                    faces[index], covered = mixture(faces[index], points, rng)
+                    if config.masked and rng.random() < config.masked:
+                        dropped[index] = covered
+            return faces, torch.from_numpy(self.dataset.labels[rows]), dropped
 
-        for step, (faces, labels) in enumerate(ahead(make, range(len(chosen))), number * len(self)):
-            yield (
-                self.augmentation(faces.to(self.accelerator.device), generator),
-                labels.to(self.accelerator.device),
-                torch.tensor(self.margin_share(step), device=self.accelerator.device),
+        device = self.accelerator.device
+        for step, (faces, labels, dropped) in enumerate(ahead(make, range(len(chosen))), number * len(self)):
+            draws = self.augmentation.draw(len(faces), generator)
+            moved = self.augmentation.move(faces.to(device), draws)
+            batch = (
+                self.augmentation.relight(moved, draws),
+                labels.to(device),
+                torch.tensor(self.margin_share(step), device=device),
             )
+            if config.masked:
+                yield *batch, self.augmentation.move(dropped[:, None].to(device), draws)[:, 0] > 0.5
+            else:
+                yield batch
 
 
 def base_folder(root: Path, config: BaseConfig, dataset: FaceDataset, seed: int) -> TrainingFolder:

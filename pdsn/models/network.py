@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pdsn.models.backbone import FaceNet
 from pdsn.models.margins import LMCL
@@ -27,6 +28,19 @@ class BaseModel(nn.Module):
         self.net = net
         self.classifier = classifier
 
-    def forward(self, faces: Tensor, labels: Tensor, share: Tensor | float = 1.0) -> dict[str, Tensor]:
-        """{"loss": scalar} of faces (N, 3, H, W) and labels (N,), with this share of the margin."""
-        return {"loss": self.classifier(self.net(faces), labels, share)}
+    def forward(
+        self, faces: Tensor, labels: Tensor, share: Tensor | float = 1.0, dropped: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """{"loss": scalar} of a batch.
+
+        Args:
+            faces: (N, 3, H, W).
+            labels: (N,) int64.
+            share: 0 to 1, how much of the margin counts.
+            dropped: (N, H, W) bool: cells of the map of which more than half is under such pixels count as 0.
+        """
+        maps = self.net.features(faces)
+        if dropped is not None:
+            under = F.adaptive_avg_pool2d(dropped[:, None].float(), (maps.shape[2], maps.shape[3]))
+            maps = maps * (under <= 0.5)
+        return {"loss": self.classifier(self.net.head(maps), labels, share)}

@@ -214,7 +214,8 @@ class Run:
 
     def _recogniser(self) -> PDSN:
         asked = self._settings
-        return PDSN(self._memory, self._dictionary, asked.regions.share, asked.eval.compare)
+        share, how = asked.regions.share, asked.eval
+        return PDSN(self._memory, self._dictionary, share, how.compare, how.unmasked)
 
     def _load_dictionary(self) -> MaskDictionary | None:
         if self.strategy == NO_FDM:
@@ -255,6 +256,7 @@ class Run:
             masks,
             asked.regions.share,
             asked.eval.compare,
+            asked.eval.unmasked,
             self._training.sha256,
         )
         return KeptScores(self._run.cache, made)

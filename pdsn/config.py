@@ -388,6 +388,7 @@ class EvalConfig:
         head: take the head that was tuned under FDMs, where the run has one.
         compare: a probe with each person's "nearest" photo, the paper's rule, with the "mean" of their photos'
             embeddings, or with "both", by the mean of the two cosines.
+        unmasked: weight (0 to 1) of the cosine without the FDM beside the one under it.
         bootstrap: resamples behind each interval.
         enrol: photos of each person in the gallery where the split is by person; the others are the probes.
         draws: how often each photo is occluded, each time with another draw.
@@ -400,6 +401,7 @@ class EvalConfig:
     mirror: bool = True
     head: bool = True
     compare: str = "nearest"
+    unmasked: float = 0.0
     bootstrap: int = 2000
     enrol: int = 5
     draws: int = 1
@@ -411,6 +413,7 @@ class EvalConfig:
         one_of("--occlusion-source", self.source, ("segmenter", "oracle"))
         one_of("--align", self.align, ("clean", "occluded"))
         one_of("--compare", self.compare, COMPARISONS)
+        _within("--unmasked", self.unmasked, 0, 1)
         _within("eval.bootstrap", self.bootstrap, 100, 100_000)
         _within("--enrol", self.enrol, 1, 1000)
         _within("--draws", self.draws, 1, 100)

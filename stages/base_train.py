@@ -33,7 +33,8 @@ def main(session: Session) -> None:
             plot_training(
                 read_metrics(folder), folder.root / "training.png", "val_rank1", "validation rank-1"
             )
+    occluded = f", rank-1 occluded {100 * best['occluded']:.2f} %" if "occluded" in best else ""
     session.say(
-        f"base: validation rank-1 {100 * best['rank1']:.2f} %, rank-5 {100 * best['rank5']:.2f} % "
+        f"base: validation rank-1 {100 * best['rank1']:.2f} %, rank-5 {100 * best['rank5']:.2f} %{occluded} "
         f"(epoch {best['epoch']:.0f}) -> {folder.model}"
     )

@@ -106,6 +106,10 @@ def evaluate(
             help="With each person's nearest photo, the mean of their photos, or both. Default: nearest."
         ),
     ] = None,
+    unmasked: Annotated[
+        float | None,
+        typer.Option(help="Weight of the cosine without the FDM beside the one under it. Default 0."),
+    ] = None,
 ) -> None:
     """Recognise occluded test photos and print the table, one column per strategy.
 
@@ -123,7 +127,7 @@ def evaluate(
 
     options = layer(
         "eval", occlusions=None if occlusion is None else list(occlusion), source=occlusion_source, align=align,
-        split=split, mirror=mirror, head=head, compare=compare, enrol=enrol, draws=draws,
+        split=split, mirror=mirror, head=head, compare=compare, unmasked=unmasked, enrol=enrol, draws=draws,
     )  # fmt: skip
     main(Session(shared, options | layer("regions", share=share), keep=False), strategy)
 

@@ -85,7 +85,9 @@ def main(
 
         memory = MapMemory(Encoder(model.net, session.accelerator), mirror=asked.mirror)
         recognisers = {NO_FDM: PDSN(memory, None, share, asked.compare)}
-        recognisers |= {name: PDSN(memory, dictionaries[name], share, asked.compare) for name in names}
+        recognisers |= {
+            name: PDSN(memory, dictionaries[name], share, asked.compare, asked.unmasked) for name in names
+        }
         find_covered = None if segmenter is None else segmenter.covered
         make_probes = _probes(session, enrolment.probes, photos)
         evaluation = _evaluate(

@@ -11,7 +11,7 @@ from pdsn.artefact import TrainingFolder
 from pdsn.config import BaseConfig
 from pdsn.data.augment import Augmentation
 from pdsn.errors import PdsnError, UsageError
-from pdsn.models.base import FaceBatches, base_folder, load_base, new_base, train_base
+from pdsn.models.base import FaceBatches, _occluded, base_folder, load_base, new_base, train_base
 from pdsn.runtime import start
 from pdsn.training import RunningMean, Schedule, fit, read_metrics
 
@@ -81,6 +81,19 @@ def test_training_learns_and_keeps_the_best_epoch(dataset, tmp_path):
     assert list(validated) == [2, 4]
     assert folder.best()["score"] == max(validated.values())
     assert load_base(folder).classifier.weight.shape == (6, 16)
+
+
+def test_a_base_that_sees_occlusion_is_judged_by_occluded_photos_too(dataset, tmp_path):
+    rows = [row for row in read_metrics(train(dataset, tmp_path, occlude=0.5)) if "val_score" in row]
+    assert len(rows) == 2
+    for row in rows:
+        mean = (row["val_rank1"] + row["val_occluded"]) / 2
+        assert row["val_score"] == pytest.approx(mean + 1e-3 * row["val_rank5"])
+    val = dataset.rows("val")
+    occluded, clean = _occluded(dataset, val), dataset.tensor(val)
+    assert torch.equal(occluded, _occluded(dataset, val))  # the same in every run
+    assert torch.equal(occluded[1:], _occluded(dataset, val[1:]))  # and whatever else is looked at
+    assert (occluded != clean).flatten(1).any(1).float().mean() > 0.9
 
 
 def test_other_settings_are_refused_and_nothing_is_lost(dataset, tmp_path):

@@ -56,7 +56,9 @@ COMBINE = (
     "array `masks` of dictionary.npz has them. It multiplies the maps of the probe and of every gallery face "
     "before the head. With `mirror`, the embedding of the mirror image, under the masks of the set of regions "
     "that `mirrored` names, is added. Compare by cosine: where `compare` is nearest, with each photo; where it is mean, "
-    "with the normalised sum of each person's embeddings; where it is both, by the mean of the two cosines."
+    "with the normalised sum of each person's embeddings; where it is both, by the mean of the two cosines. Of an occluded "
+    "probe, `unmasked` is the weight of the comparison without FDM, the rest that of the one under it: put the unit "
+    "embeddings of a face side by side, each times the root of its weight."
 )
 
 
@@ -182,6 +184,7 @@ def describe_export(exported: Exported, written: list[Written]) -> dict[str, Any
         "share": exported.settings.regions.share,
         "mirror": asked.mirror,
         "compare": asked.compare,
+        "unmasked": 0.0 if masks is None else asked.unmasked,
         "combine": COMBINE,
         "opset": OPSET,
         "checked": {

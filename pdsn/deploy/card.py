@@ -171,7 +171,7 @@ def _settings(exported: Exported, about: Mapping[str, Any]) -> list[str]:
     mirror = "yes" if about["mirror"] else "no"
     lines.append(
         f"- comparing: a region is occluded above a share of {about['share']:g}; mirror images added: {mirror}; "
-        f"{COMPARED[about['compare']]}"
+        f"{COMPARED[about['compare']]}{_unmasked(about['unmasked'])}"
     )
     return lines
 
@@ -221,7 +221,8 @@ def _rates(exported: Exported, table: dict[str, Any], title: str) -> list[str]:
     drawn = f", mean of {draws} draws of each photo" if draws > 1 else ""
     lines = [
         f"Rank-1 in % ({title}): {config['split']} photos of {whom}, by {covered}, share {config['share']:g}, mirror "
-        f"images {'added' if config['mirror'] else 'not added'}, {COMPARED[config.get('compare', 'nearest')]}{drawn}; "
+        f"images {'added' if config['mirror'] else 'not added'}, {COMPARED[config.get('compare', 'nearest')]}"
+        f"{_unmasked(config.get('unmasked', 0)) if same else ''}{drawn}; "
         "intervals by bootstrap over photos.",
         "",
         *markdown_table(head, rows),
@@ -357,9 +358,17 @@ def _use(exported: Exported, about: Mapping[str, Any]) -> list[str]:
         + ("" if about["compare"] == "nearest" else f" For a name, the probe is then {COMPARED[about['compare']]}."),
         "",
         "```python",
-        example(masks=exported.dictionary is not None, segmenter=exported.segmenter is not None, mirror=about["mirror"]),
+        example(
+            masks=exported.dictionary is not None, segmenter=exported.segmenter is not None, mirror=about["mirror"],
+            unmasked=about["unmasked"] > 0,
+        ),
         "```",
     ]  # fmt: skip
+
+
+def _unmasked(weight: float) -> str:
+    """How `EvalConfig.unmasked` reads."""
+    return f"; the cosine without FDM weighs {weight:g}, the one under it {1 - weight:g}" if weight else ""
 
 
 def _percent(record: Record | None, rate: str, interval: str, sign: str = "") -> str:

@@ -50,9 +50,16 @@ def cosines(probe, gallery{covered}):
     """Cosines (G,) of a probe (3, H, W) to gallery faces (G, 3, H, W)."""
 {regions}    return embed(gallery{asked}) @ embed(probe[None]{asked})[0]
 '''
+_BOTH = '''
+
+def cosines(probe, gallery{covered}):
+    """Cosines (G,) of a probe (3, H, W) to gallery faces (G, 3, H, W), under the FDM and without it, weighted."""
+{regions}    under, without = (embed(gallery, hidden) @ embed(probe[None], hidden)[0] for hidden in (regions, []))
+    return (1 - about["unmasked"]) * under + about["unmasked"] * without
+'''
 
 
-def example(*, masks: bool, segmenter: bool, mirror: bool) -> str:
+def example(*, masks: bool, segmenter: bool, mirror: bool, unmasked: bool = False) -> str:
     """The program for an export.
 
     It defines `cosines(probe, gallery)`, or `cosines(probe, gallery, covered)` where the export has masks but
@@ -62,6 +69,7 @@ def example(*, masks: bool, segmenter: bool, mirror: bool) -> str:
         masks: the export has a dictionary.
         segmenter: the export has the U-Net.
         mirror: embeddings of mirror images are added.
+        unmasked: the comparison without masks counts beside the one under them.
     """
     finds = masks and segmenter
     names = ("trunk", "head", "segmenter") if finds else ("trunk", "head")
@@ -77,7 +85,7 @@ def example(*, masks: bool, segmenter: bool, mirror: bool) -> str:
         views="(False, True)" if mirror else "(False,)",
         fdm=_FDM[1:] if masks else "",
     )
-    text += _COSINES.format(
+    text += (_BOTH if masks and unmasked else _COSINES).format(
         covered=", covered" if masks and not segmenter else "",
         regions=f"    regions = occluded({'probe' if segmenter else 'covered'})\n" if masks else "",
         asked=", regions" if masks else "",

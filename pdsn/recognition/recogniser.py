@@ -126,6 +126,8 @@ class PDSN:
         share: a region counts as occluded when more than this share of it is covered.
         compare: a probe's score with a gallery photo is, by "nearest", the cosine of the two; by "mean", the
             cosine to the mean of the unit embeddings of that photo's person; by "both", the mean of these.
+        unmasked: a face's embedding is that under the FDM beside the one without, so weighted that the cosine of
+            two faces is (1 - unmasked) times the one under the FDM and `unmasked` times the other.
     """
 
     def __init__(
@@ -134,11 +136,13 @@ class PDSN:
         dictionary: MaskDictionary | None,
         share: float = OCCLUDED_SHARE,
         compare: str = "nearest",
+        unmasked: float = 0.0,
     ) -> None:
         self.memory = memory
         self.dictionary = dictionary
         self.share = share
         self.compare = compare
+        self.unmasked = unmasked
         self._mirrored = [] if dictionary is None else mirrored(dictionary.strategy)
         self._gallery: list[Tensor] = []
         self._people = torch.empty(0, dtype=torch.int64)
@@ -198,6 +202,14 @@ class PDSN:
         return means if self.compare == "mean" else (photos + means) / 2
 
     def _embed(self, views: list[Tensor], signature: Signature) -> Tensor:
+        """Unit embeddings (N, E) of faces compared under the FDM of a signature, (N, 2E) with those without it."""
+        if not self.unmasked or not any(signature):
+            return self._under(views, signature)
+        both = self._under(views, signature), self._under(views, (False,) * len(signature))
+        weights = (1 - self.unmasked) ** 0.5, self.unmasked**0.5
+        return torch.cat([weight * part for weight, part in zip(weights, both, strict=True)], 1)
+
+    def _under(self, views: list[Tensor], signature: Signature) -> Tensor:
         """Unit embeddings (N, E) under the FDM of a signature, summed over the views."""
         total: Tensor | int = 0
         for view, maps in enumerate(views):

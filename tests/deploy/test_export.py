@@ -129,6 +129,13 @@ def test_the_example_without_unet_and_without_masks(export, exported, monkeypatc
     names = program(example(masks=True, segmenter=False, mirror=mirror))
     assert len(names["occluded"](covered[0].numpy())) > 1
     assert np.abs(names["cosines"](values[0], values[1:], covered[0].numpy()) - wanted).max() < 1e-4
+    pdsn.unmasked = 0.25
+    pdsn.enrol(faces[1:], torch.zeros(7))
+    names = program(example(masks=True, segmenter=False, mirror=mirror, unmasked=True))
+    names["about"]["unmasked"] = 0.25
+    weighted = pdsn.scores(faces[:1], covered)[0].numpy()
+    assert np.abs(names["cosines"](values[0], values[1:], covered[0].numpy()) - weighted).max() < 1e-4
+    assert np.abs(weighted - wanted).max() > 1e-3
     pdsn.dictionary = None
     names = program(example(masks=False, segmenter=True, mirror=mirror))
     plain = pdsn.scores(faces[:1], covered)[0].numpy()
@@ -161,6 +168,14 @@ def test_the_card_says_what_a_probe_is_compared_with(exported, about):
     plain, card = (model_card(exported, {**about, "compare": how}) for how in ("nearest", "both"))
     assert card.count(both) == plain.count(both) + 2
     assert "; compared with each person's nearest photo\n" in plain
+    weighed = "; the cosine without FDM weighs 0.3, the one under it 0.7"
+    assert weighed not in plain and weighed in model_card(exported, {**about, "unmasked": 0.3})
+
+
+def test_without_masks_nothing_is_weighed(exported):
+    settings = replace(exported.settings, eval=replace(exported.settings.eval, unmasked=0.3))
+    assert describe_export(replace(exported, settings=settings), [])["unmasked"] == 0.3
+    assert describe_export(replace(exported, settings=settings, dictionary=None), [])["unmasked"] == 0.0
 
 
 def test_figures_of_other_weights_are_left_out(copied, exported, about, settings):

@@ -102,6 +102,25 @@ def test_a_probe_is_compared_with_photos_with_people_or_with_both(encoder):
     assert not torch.allclose(found["nearest"], found["mean"], atol=1e-3)
 
 
+@pytest.mark.parametrize("compare", ["nearest", "both"])
+def test_the_comparison_without_fdm_weighs_what_it_is_told_to(encoder, compare):
+    gallery, people, probes = faces(6, 10), torch.tensor([0, 2, 0, 2, 2, 1]), faces(4, 11)
+    sides = covered("none", "left", "both", "left")
+
+    def scores(dictionary, unmasked=0.0):
+        recogniser = PDSN(MapMemory(encoder, mirror=True), dictionary, 0.5, compare, unmasked)
+        recogniser.enrol(gallery, people)
+        return recogniser.scores(probes, sides)
+
+    under, without = scores(masks(encoder)), scores(None)
+    assert not torch.allclose(under[1:], without[1:], atol=1e-3)
+    found = scores(masks(encoder), 0.3)
+    torch.testing.assert_close(found[0], without[0])  # nothing is covered
+    if compare == "nearest":
+        torch.testing.assert_close(found, 0.7 * under + 0.3 * without, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(scores(masks(encoder), 1.0), without, rtol=1e-4, atol=1e-5)
+
+
 def test_the_regions_matter(encoder):
     recogniser = PDSN(MapMemory(encoder, mirror=False), masks(encoder))
     recogniser.enrol(faces(7, 10), torch.arange(7))

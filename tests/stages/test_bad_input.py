@@ -46,6 +46,7 @@ def snapshot(root):
         ),
         (["eval", "--strategy", "LM9"], "--strategy LM9 is unknown"),
         (["eval", "--draws", "0"], "--draws 0 is out of range: from 1 to 100"),
+        (["eval", "--unmasked", "1.5"], "--unmasked 1.5 is out of range: from 0 to 1"),
         (["eval", "--compare", "all"], "--compare all is unknown: choose from nearest, mean, both"),
         (["base-train", "--masked", "-1"], "--masked -1.0 is out of range: from 0 to 1"),
         (["base-train", "--margin-warmup", "2"], "--margin-warmup 2.0 is out of range: from 0 to 1"),

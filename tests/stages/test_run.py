@@ -202,6 +202,25 @@ def test_eval_compares_as_it_is_asked_to(copied):
     assert all(b <= (n + m) / 2 + 2e-4 for n, m, b in zip(nearest, mean, both, strict=True))
 
 
+def test_the_cosine_without_fdm_weighs_in(copied):
+    def cosines(*more):
+        words = ("--run", copied, "--occlusion", "eyes", "--strategy", "LM2", "--occlusion-source", "oracle")
+        assert give("eval", *words, *more).code == 0
+        rows = csv.DictReader((copied / "eval/probes.csv").read_text().splitlines())
+        found = {"none": [], "LM2": []}
+        for row in rows:
+            found[row["strategy"]].append(float(row["cosine"]))
+        return found
+
+    plain, half, whole = cosines(), cosines("--unmasked", "0.5"), cosines("--unmasked", "1")
+    assert plain["none"] == half["none"] == whole["none"]
+    assert whole["LM2"] == pytest.approx(plain["none"], abs=2e-4)
+    assert half["LM2"] != plain["LM2"]
+    # The best of a sum is no better than the sum of the bests.
+    bests = zip(half["LM2"], plain["LM2"], plain["none"], strict=True)
+    assert all(h <= (m + n) / 2 + 2e-4 for h, m, n in bests)
+
+
 def test_a_tuned_head_is_taken_until_it_is_told_otherwise(copied, refused, tmp_path):
     words = ("--run", copied, "--occlusion", "eyes", "--strategy", "matched")
     config = tmp_path / "head.toml"

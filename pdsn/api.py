@@ -133,7 +133,7 @@ class Run:
         # What was trained on: everybody, or the training people alone, see `Settings.split`.
         self._training = self.dataset.trained_on(settings.split)
         self._crop = crop_settings(self.dataset, min_face)
-        self.strategy = choose_strategy(run, strategy)
+        self.strategy = choose_strategy(run, strategy, settings.dictionary)
         self.occlusion_source = occlusion_source or ("none" if self.strategy == NO_FDM else SOURCES[0])
         one_of("--occlusion-source", self.occlusion_source, SOURCES)
         folder = open_base(run.base, settings, self._training)

@@ -324,6 +324,8 @@ class DictionaryConfig:
         percentile: features below it are dropped; -1 takes the paper's for each strategy. The masks of
             `matched` are soft, and know none.
         regions: the strategy whose regions `matched` and the controls use.
+        preferred: the one of `strategies` by which new photos are compared where nobody asks for another; "" is
+            `matched`, or else LM2.
     """
 
     strategies: tuple[str, ...] = (
@@ -331,10 +333,13 @@ class DictionaryConfig:
     )  # fmt: skip
     percentile: float = -1.0
     regions: str = "LM2"
+    preferred: str = ""
 
     def __post_init__(self) -> None:
         if self.percentile != -1.0:
             _within("--percentile", self.percentile, 0, 100)
+        if self.preferred:
+            one_of("dictionary.preferred", self.preferred, self.strategies)
 
 
 @dataclass(frozen=True)

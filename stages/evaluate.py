@@ -157,9 +157,10 @@ def _evaluate(
     from pdsn.occlusion.occluders import is_fixed
     from pdsn.progress import progress_bar
     from pdsn.recognition.evaluation import NO_FDM, evaluate
-    from pdsn.recognition.strategies import PREFERRED
+    from pdsn.recognition.strategies import preferred
 
-    shown = next((name for name in PREFERRED if name in recognisers), list(recognisers)[-1])
+    best = preferred(session.settings.dictionary)
+    shown = next((name for name in best if name in recognisers), list(recognisers)[-1])
     dictionary = recognisers[shown].dictionary
 
     def picture(answers: Mapping[str, Answer], probes: Probes, covered: Tensor) -> None:

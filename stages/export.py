@@ -54,7 +54,7 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
     from pdsn.recognition.strategies import choose_strategy
 
     session.run.check_made()
-    chosen = choose_strategy(session.run, strategy)
+    chosen = choose_strategy(session.run, strategy, session.settings.dictionary)
     model, networks = session.tuned_base()
     base = networks["base"]
     segmentation = session.segmenter_folder.model

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pdsn.artefact import making
+from pdsn.config import DictionaryConfig
 from pdsn.errors import PdsnError, UsageError
 from pdsn.masks.matching import MATCHED
 from pdsn.recognition.evaluation import NO_FDM
 from pdsn.rundir import RunDir
 
-PREFERRED = (MATCHED, "LM2")
-"""What is taken where nobody asks for a strategy, best first."""
+
+def preferred(config: DictionaryConfig) -> tuple[str, ...]:
+    """What is taken where nobody asks for a strategy, best first."""
+    return (config.preferred, MATCHED, "LM2") if config.preferred else (MATCHED, "LM2")
 
 
-def choose_strategy(run: RunDir, asked: str | None) -> str:
-    """The strategy asked for, or the first of `PREFERRED`, or the only one that has a dictionary.
+def choose_strategy(run: RunDir, asked: str | None, config: DictionaryConfig) -> str:
+    """The strategy asked for, or the first that is `preferred`, or the only one that has a dictionary.
 
     Raises:
         PdsnError: it has no dictionary, or there is none to choose, or several.
@@ -26,9 +29,11 @@ def choose_strategy(run: RunDir, asked: str | None) -> str:
                 f"--strategy {asked} has no dictionary ({there}): make it with `{_building(run, asked)}`"
             )
         return asked
-    preferred = [name for name in PREFERRED if name in known] or known
-    if preferred and (preferred != known or len(known) == 1):
-        return preferred[0]
+    for name in preferred(config):
+        if name in known:
+            return name
+    if len(known) == 1:
+        return known[0]
     if known:
         raise UsageError(f"{run.root} has several dictionaries: choose --strategy {' or '.join(known)}")
     raise PdsnError(

@@ -50,9 +50,10 @@ def program(text):
     return names
 
 
-def recogniser(exported, *, mirror=True):
+def recogniser(exported, *, mirror=True, unmasked=0.0):
     accelerator = start("cpu", "fp32")
-    pdsn = PDSN(MapMemory(Encoder(exported.net, accelerator), mirror=mirror), exported.dictionary, 0.4)
+    memory = MapMemory(Encoder(exported.net, accelerator), mirror=mirror)
+    pdsn = PDSN(memory, exported.dictionary, 0.4, unmasked=unmasked)
     return pdsn, Segmenter(exported.segmenter, accelerator)
 
 
@@ -87,7 +88,9 @@ def test_the_example_in_the_card_compares_as_the_run_does(export, exported, monk
     assert "torch" not in code and "import pdsn" not in code
     monkeypatch.chdir(export)
     names = program(code)
-    pdsn, segmenter = recogniser(exported)
+    weight = exported.settings.eval.unmasked
+    assert 0 < weight < 1, "the preset's"
+    pdsn, segmenter = recogniser(exported, unmasked=weight)
     gallery, probes = exported.dataset.tensor(range(12)), exported.dataset.tensor(range(12, 18))
     probes[:, :, 24:40] = 255
     covered = segmenter.covered(probes)
@@ -165,7 +168,9 @@ def test_the_card_says_what_a_probe_is_compared_with(exported, about):
 
     assert (compared("nearest"), compared("both")) == ("nearest", "both")
     both = "each person's nearest photo and the mean of their photos, by the mean of both cosines"
-    plain, card = (model_card(exported, {**about, "compare": how}) for how in ("nearest", "both"))
+    plain, card = (
+        model_card(exported, {**about, "compare": how, "unmasked": 0.0}) for how in ("nearest", "both")
+    )
     assert card.count(both) == plain.count(both) + 2
     assert "; compared with each person's nearest photo\n" in plain
     weighed = "; the cosine without FDM weighs 0.3, the one under it 0.7"

@@ -241,6 +241,7 @@ class MaskConfig:
         weight: lambda of equation 3, the weight of the difference beside the class loss.
         epochs, batch, lr: of the fixed schedule (AdamW, warm-up, cosine).
         intensity: grey level 0 to 255 of the block on the occluded twin; -1 draws one for each photo.
+        jitter: how far each edge of that block moves at most, as a share of the region's side; 0 is the paper's.
     """
 
     weight: float = 10.0
@@ -248,6 +249,7 @@ class MaskConfig:
     batch: int = 64
     lr: float = 1e-2
     intensity: int = -1
+    jitter: float = 0.0
 
     def __post_init__(self) -> None:
         _within("--lambda", self.weight, 0, 1e6)
@@ -255,6 +257,7 @@ class MaskConfig:
         _within("--batch", self.batch, 2, 65_536)
         _within("--lr", self.lr, 1e-8, 100)
         _within("--intensity", self.intensity, -1, 255)
+        _within("--jitter", self.jitter, 0, 1)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ def _build(
             "regions": {region: list(box) for region, box in strategy.regions.items()},
             "percentile": percentile,
             "intensity": session.settings.masks.intensity,
+            "jitter": session.settings.masks.jitter,
             "seed": session.settings.seed,
         }
         inputs = {

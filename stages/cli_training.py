@@ -150,6 +150,12 @@ def mask_train(
     intensity: Annotated[
         int | None, typer.Option(help="Grey level 0 to 255 of the blocks; -1 for random.")
     ] = None,
+    jitter: Annotated[
+        float | None,
+        typer.Option(
+            help="How far each edge of the blocks moves at most, as a share of the region's side. Default 0."
+        ),
+    ] = None,
     regions: Regions = None,
     region_floor: Floor = None,
     share: Annotated[
@@ -162,7 +168,7 @@ def mask_train(
 ) -> None:
     """Train one mask generator per region of a strategy, or the masks of `matched`, with the base frozen.
 
-    --epochs, --batch, --lr, --lambda and --intensity are the generators'; what matched has goes into a --config.
+    --epochs, --batch, --lr, --lambda, --intensity and --jitter are the generators'; what matched has goes into a --config.
 
     [bold]Examples[/bold]
 
@@ -172,7 +178,9 @@ def mask_train(
     """
     from stages.mask_train import main
 
-    options = layer("masks", epochs=epochs, batch=batch, lr=lr, weight=weight, intensity=intensity)
+    options = layer(
+        "masks", epochs=epochs, batch=batch, lr=lr, weight=weight, intensity=intensity, jitter=jitter
+    )
     options |= layer("regions", floor=region_floor, share=share) | layer("dictionary", regions=regions)
     main(Session(shared, options, force=force), strategy)
 

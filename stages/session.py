@@ -179,8 +179,9 @@ class Session:
 
         model.to(self.accelerator.device)
         encoder = Encoder(model.net, self.accelerator)
+        masks = self.settings.masks
         return PairMaps(
-            self.run.cache, self.training, encoder, base, self.settings.seed, self.settings.masks.intensity
+            self.run.cache, self.training, encoder, base, self.settings.seed, masks.intensity, masks.jitter
         )
 
     @staticmethod

@@ -41,6 +41,7 @@ class PairMaps:
         base: sha256 of the base; maps of another one are made again.
         seed: of the blocks' intensities.
         intensity: grey level of the blocks, -1 for a random one each.
+        jitter: how far their edges move, see `occluders.moved`.
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class PairMaps:
     base: str
     seed: int
     intensity: int
+    jitter: float = 0.0
 
     def clean(self, split: str) -> np.ndarray:
         """(N, C, h, w) float16 of the clean photos of a split, in the order of its rows."""
@@ -57,8 +59,8 @@ class PairMaps:
     def occluded(self, strategy: Strategy, region: str, split: str) -> np.ndarray:
         """The same for their twins with a block of uniform intensity on a region."""
         box = strategy.regions[region]
-        block = Block((box,), None if self.intensity < 0 else self.intensity)
-        made = {"box": list(box), "intensity": self.intensity, "seed": self.seed}
+        block = Block((box,), None if self.intensity < 0 else self.intensity, self.jitter)
+        made = {"box": list(box), "intensity": self.intensity, "jitter": self.jitter, "seed": self.seed}
         return self._maps(f"{strategy.name}-{region}", block, split, made)
 
     def mixed(self, strategy: Strategy, split: str, draws: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.occlusion.occluders import CLEAN, WHITE, Block, Nothing, Occluder
+from pdsn.occlusion.occluders import CLEAN, WHITE, Block, Nothing, Occluder, moved
 from pdsn.occlusion.regions import Box
 from pdsn.occlusion.worn import KINDS, Worn
 
@@ -138,11 +138,9 @@ def base_occluders() -> dict[str, Occluder]:
 class MovedRegions:
     """A block of white or grey over one region or several neighbours, each moved and stretched a little.
 
-    Faces are never aligned so well that an occlusion ends where a region does.
-
     Attributes:
         boxes: the regions.
-        jitter: how far each edge moves at most, as a share of the box's side.
+        jitter: how far each edge moves at most, see `occluders.moved`.
         more: probability of each further region.
     """
 
@@ -158,18 +156,8 @@ class MovedRegions:
         count = 1
         while count < len(self.boxes) and rng.random() < self.more:
             count += 1
-        boxes = tuple(self._moved(self.boxes[index], image.shape[1:], rng) for index in near[:count])
+        boxes = tuple(moved(self.boxes[index], image.shape[1:], self.jitter, rng) for index in near[:count])
         return Block(boxes, WHITE if rng.random() < 0.5 else None)(image, landmarks, rng)
-
-    def _moved(self, box: Box, size: Sequence[int], rng: np.random.Generator) -> Box:
-        edges = []
-        for low, high, length in ((box.top, box.bottom, size[0]), (box.left, box.right, size[1])):
-            # What spans the photo goes on doing so.
-            reach = 0.0 if (low, high) == (0, length) else self.jitter * (high - low)
-            start = min(max(round(low + rng.uniform(-reach, reach)), 0), length - 1)
-            end = min(max(round(high + rng.uniform(-reach, reach)), start + 1), length)
-            edges.append((start, end))
-        return Box(edges[0][0], edges[1][0], edges[0][1], edges[1][1])
 
 
 def matching_mixture(boxes: Sequence[Box], split: str) -> Mixture:

@@ -60,10 +60,12 @@ class Block:
         boxes: what is covered.
         intensity: grey level 0 to 255 of the block, or None for a random one each time
             ("blocks of uniform intensity", Johnston & Ngxande, section 4.2).
+        jitter: how far each edge of a box moves at most, see `moved`.
     """
 
     boxes: tuple[Box, ...]
     intensity: int | None = WHITE
+    jitter: float = 0.0
 
     def __call__(self, image: Tensor, landmarks: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """See `Occluder`."""
@@ -72,9 +74,31 @@ class Block:
         covered = torch.zeros(image.shape[1:], dtype=torch.bool)
         occluded = image.clone()
         for box in self.boxes:
+            if self.jitter > 0:
+                box = moved(box, image.shape[1:], self.jitter, rng)
             covered[box.top : box.bottom, box.left : box.right] = True
             occluded[:, box.top : box.bottom, box.left : box.right] = level
         return occluded, covered
+
+
+def moved(box: Box, size: Sequence[int], jitter: float, rng: np.random.Generator) -> Box:
+    """A box with its edges moved at random; where it spans the photo it goes on doing so.
+
+    Faces are never aligned so well that an occlusion ends where a region does.
+
+    Args:
+        box: within the photo.
+        size: rows and columns of the photo.
+        jitter: how far each edge moves at most, as a share of the box's side.
+        rng: of the draw.
+    """
+    edges = []
+    for low, high, length in ((box.top, box.bottom, size[0]), (box.left, box.right, size[1])):
+        reach = 0.0 if (low, high) == (0, length) else jitter * (high - low)
+        start = min(max(round(low + rng.uniform(-reach, reach)), 0), length - 1)
+        end = min(max(round(high + rng.uniform(-reach, reach)), start + 1), length)
+        edges.append((start, end))
+    return Box(edges[0][0], edges[1][0], edges[0][1], edges[1][1])
 
 
 @dataclass(frozen=True)

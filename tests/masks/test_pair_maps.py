@@ -44,7 +44,7 @@ def test_maps_are_computed_once(maps, monkeypatch):
     assert np.array_equal(maps.clean("val"), first)
 
 
-@pytest.mark.parametrize("changed", ["base", "data set", "box", "intensity", "seed", "precision"])
+@pytest.mark.parametrize("changed", ["base", "data set", "box", "intensity", "jitter", "seed", "precision"])
 def test_maps_made_otherwise_are_made_again(maps, bands, changed, monkeypatch):
     maps.occluded(bands, "eyes", "val")
     about = maps.folder / "LM2-eyes-val.json"

@@ -14,6 +14,7 @@ from pdsn.occlusion.occluders import (
     find_occluder,
     is_fixed,
     make_occluders,
+    moved,
     occlude,
 )
 from pdsn.occlusion.regions import Box, LandmarkStatistics, make_strategy
@@ -89,6 +90,24 @@ def test_a_block_has_one_intensity_drawn_anew_each_time():
         assert len(values) == 1
         levels.add(int(values))
     assert len(levels) > 10
+
+
+def test_the_edges_of_a_jittered_block_move_within_their_reach():
+    band, image = Box(40, 0, 60, 96), photo()
+    tops, bottoms = set(), set()
+    for seed in range(200):
+        _, covered = Block((band,), jitter=0.25)(image, torch.zeros(5, 2), np.random.default_rng(seed))
+        rows = covered.any(1).nonzero().flatten().tolist()
+        assert covered.sum() == len(rows) * 96, "one band across the photo"
+        tops.add(rows[0])
+        bottoms.add(rows[-1] + 1)
+    assert (min(tops), max(tops)) == (35, 45) and (min(bottoms), max(bottoms)) == (55, 65)
+
+
+def test_a_moved_box_stays_on_the_photo():
+    for seed in range(50):
+        box = moved(Box(0, 80, 10, 96), (128, 96), 1.0, np.random.default_rng(seed))
+        assert 0 <= box.top < box.bottom <= 128 and 0 <= box.left < box.right <= 96
 
 
 def test_random_blocks_stay_inside_and_within_their_sizes():

@@ -186,7 +186,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(refused, copied, monkeypatch)
         raise OSError(errno.ENOSPC, "No space left on device", str(copied / "dictionary/LM2.safetensors"))
 
     monkeypatch.setattr(pdsn.artefact, "atomic_path", full)
-    line = refused(1, "build-dictionary", "--run", copied)
+    line = refused(1, "build-dictionary", "--run", copied, "--device", "cpu", "--precision", "fp32")
     assert "No space left on device; free space" in line and "LM2.safetensors" in line
     after = snapshot(copied)
     assert {path: content for path, content in after.items() if path.name != "run.json"} == {

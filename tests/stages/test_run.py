@@ -264,7 +264,8 @@ def test_a_percentile_changes_the_share_that_is_dropped(copied, tiny):
 
     path = copied / "dictionary/LM2.safetensors"
     before = path.read_bytes()
-    assert give("build-dictionary", "--run", copied, "--strategy", "LM2", "--percentile", "60").code == 0
+    command = ["build-dictionary", "--run", copied, "--strategy", "LM2", "--percentile", "60"]
+    assert give(*command, "--device", "cpu", "--precision", "fp32").code == 0
     binary = load_file(path)["binary"]
     assert binary.float().mean() == pytest.approx(0.4, abs=0.01)
     assert json.loads((copied / "dictionary/LM2.json").read_text())["config"]["percentile"] == 60

@@ -38,11 +38,12 @@ from pdsn.masks.head_tuning import open_head, use_head
 from pdsn.masks.matching import MATCHED
 from pdsn.models.base import load_base, open_base
 from pdsn.models.encoder import Encoder
-from pdsn.occlusion.regions import Box, LandmarkStatistics, make_strategy
-from pdsn.recognition.calibration import DEFAULT_FPR, KeptScores, Strangers
+from pdsn.occlusion.regions import LandmarkStatistics, Strategy, make_strategy
+from pdsn.recognition.calibration import DEFAULT_FPR, LOOKS, KeptScores, Strangers
 from pdsn.recognition.evaluation import NO_FDM
 from pdsn.recognition.gallery import Gallery, crop_settings, digest_of, own_gallery, read_gallery
 from pdsn.recognition.identification import IdentifiedFace, Identifier
+from pdsn.recognition.impostors import Seen, look_at
 from pdsn.recognition.photo import Cover, PhotoError, SearchedPhoto, nothing_covered, search_photo
 from pdsn.recognition.recogniser import PDSN, MapMemory
 from pdsn.recognition.strategies import choose_strategy
@@ -92,7 +93,7 @@ def load_run(
     Args:
         root: the run directory.
         strategy: whose dictionary makes the FDM, "none" for no FDM; by default matched or LM2, or else the only one.
-        occlusion_source: see `SOURCES`; by default the segmenter, or "none" for strategy "none".
+        occlusion_source: see `SOURCES`; by default the segmenter, or "none" for strategy "none" in a run without one.
         device, precision: see `pdsn.runtime.start`.
         min_face: edge in pixels of the smallest face looked for, in the photo reduced to at most 1024 px;
             by default what the run's photos were prepared with.
@@ -134,7 +135,9 @@ class Run:
         self._training = self.dataset.trained_on(settings.split)
         self._crop = crop_settings(self.dataset, min_face)
         self.strategy = choose_strategy(run, strategy, settings.dictionary)
-        self.occlusion_source = occlusion_source or ("none" if self.strategy == NO_FDM else SOURCES[0])
+        # Without an FDM the segmenter still tells which threshold goes with a face; a run may have none.
+        blind = self.strategy == NO_FDM and not (run.segmenter / "model.safetensors").is_file()
+        self.occlusion_source = occlusion_source or ("none" if blind else SOURCES[0])
         one_of("--occlusion-source", self.occlusion_source, SOURCES)
         folder = open_base(run.base, settings, self._training)
         model = load_base(folder)
@@ -164,7 +167,7 @@ class Run:
         else:
             gallery = read_gallery(Path(folder), self._crop, self._detect, on_progress=on_progress)
         identifier = Identifier(
-            self._recogniser(), gallery, self._strangers, self._cover, self._regions, self._scores
+            self._recogniser(), gallery, self._strangers, self._cover, self._scores, lambda: self._seen
         )
         return People(self, gallery, identifier)
 
@@ -206,31 +209,38 @@ class Run:
 
     @cached_property
     def _verifier(self) -> Verifier:
-        return Verifier(self._recogniser(), self._strangers, self._cover, self._regions, self._scores)
+        return Verifier(self._recogniser(), self._strangers, self._cover, self._scores, lambda: self._seen)
 
-    @property
-    def _regions(self) -> dict[str, Box]:
-        return {} if self._dictionary is None else self._dictionary.strategy.regions
+    @cached_property
+    def _seen(self) -> Seen:
+        path = self._run.cache / f"strangers-{self._scores.digest('seen')}.safetensors"
+        with suppress(PdsnError):
+            return Seen.load(path)
+        # Where nothing counts as covered, strangers are taken as free too.
+        looks = LOOKS if self.occlusion_source == SOURCES[0] else LOOKS[:1]
+        found = look_at(self._strangers, {"": self._recogniser()}, self._cover, looks=looks)[""]
+        # A run that cannot be written to can be used all the same.
+        with suppress(OSError):
+            found.save(path)
+        return found
 
     def _recogniser(self) -> PDSN:
         asked = self._settings
         share, how = asked.regions.share, asked.eval
-        return PDSN(self._memory, self._dictionary, share, how.compare, how.unmasked)
+        bands = self._layout("LM2")
+        return PDSN(self._memory, self._dictionary, share, how.compare, how.unmasked, layout=bands)
+
+    def _layout(self, name: str) -> Strategy:
+        landmarks = self._training.landmarks[self._training.rows("train")]
+        statistics = LandmarkStatistics.of(landmarks, self.dataset.size)
+        return make_strategy(name, statistics, self._settings.regions.floor)
 
     def _load_dictionary(self) -> MaskDictionary | None:
         if self.strategy == NO_FDM:
             return None
         remake = f"pdsn build-dictionary --strategy {self.strategy}"
         path = self._run.dictionary(self.strategy)
-        landmarks = self._training.landmarks[self._training.rows("train")]
-        statistics = LandmarkStatistics.of(landmarks, self.dataset.size)
-        floor = self._settings.regions.floor
-        return MaskDictionary.load(
-            path,
-            base=self._base,
-            regions_now=lambda name: make_strategy(name, statistics, floor),
-            remake=remake,
-        )
+        return MaskDictionary.load(path, base=self._base, regions_now=self._layout, remake=remake)
 
     def _load_cover(self) -> Cover:
         if self.occlusion_source == "none":

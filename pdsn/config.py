@@ -242,6 +242,10 @@ class MaskConfig:
         epochs, batch, lr: of the fixed schedule (AdamW, warm-up, cosine).
         intensity: grey level 0 to 255 of the block on the occluded twin; -1 draws one for each photo.
         jitter: how far each edge of that block moves at most, as a share of the region's side; 0 is the paper's.
+        shared: the loss sees the mean mask of the batch, as the dictionary will hold a mean mask; False gives each
+            pair its own, the paper's form.
+        patience: the training ends after so many validations without a better one, at a constant rate, and after
+            `epochs` at the latest; 0 trains all `epochs`.
     """
 
     weight: float = 10.0
@@ -250,6 +254,8 @@ class MaskConfig:
     lr: float = 1e-2
     intensity: int = -1
     jitter: float = 0.0
+    shared: bool = True
+    patience: int = 0
 
     def __post_init__(self) -> None:
         _within("--lambda", self.weight, 0, 1e6)
@@ -258,6 +264,7 @@ class MaskConfig:
         _within("--lr", self.lr, 1e-8, 100)
         _within("--intensity", self.intensity, -1, 255)
         _within("--jitter", self.jitter, 0, 1)
+        _within("masks.patience", self.patience, 0, 10_000)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class Schedule:
         validate_every: epochs between validations, counted back from the last, which is always validated.
         average: what is validated and kept is the running mean of the weights, of which each step keeps this
             share, fewer in the first steps; 0 keeps the weights themselves.
+        patience: the training ends when so many validations in a row brought nothing better; `epochs` is then the
+            most, and the rate stays where the warm-up took it. 0 trains all `epochs`.
     """
 
     epochs: int
@@ -49,16 +51,23 @@ class Schedule:
     warmup: float = 0.2
     validate_every: int = 1
     average: float = 0.0
+    patience: int = 0
 
     def rate(self, done: float) -> float:
         """Learning rate when the share `done` (0 to 1) of all steps is done."""
         if done < self.warmup:
             return self.lr * done / self.warmup
+        if self.patience:
+            return self.lr
         return self.lr * (1 + math.cos(math.pi * (done - self.warmup) / (1 - self.warmup))) / 2
 
     def validates(self, epoch: int) -> bool:
         """Whether epoch number `epoch` (from 0) is validated."""
         return (self.epochs - epoch - 1) % self.validate_every == 0
+
+    def stagnates(self, done: int, best: int) -> bool:
+        """Whether to stop after `done` epochs, of which number `best` (from 1) was the best so far."""
+        return self.patience > 0 and done - best >= self.patience * self.validate_every
 
 
 def seed_everything(seed: int, *more: int) -> None:
@@ -122,6 +131,8 @@ def fit(
         folder.trim_metrics(start)
     with progress_bar(title, total, "steps", done=start * steps, quiet=not main) as advance:
         for epoch in range(start, schedule.epochs):
+            if schedule.stagnates(epoch, int(best.get("epoch", epoch))):
+                break
             began = time.perf_counter()
             seed_everything(seed, epoch, accelerator.process_index)
             wrapped.train()
@@ -239,6 +250,8 @@ def _note(row: dict[str, float]) -> str:
         shown.append(f"val rank-1 {100 * row['val_rank1']:.1f} %")
     elif "val_iou" in row:
         shown.append(f"val IoU {row['val_iou']:.3f}")
+    elif "val_rank1_masked" in row:
+        shown.append(f"val rank-1 under the mask {100 * row['val_rank1_masked']:.1f} %")
     elif "val_loss" in row:
         shown.append(f"val loss {row['val_loss']:.3f}")
     return ", ".join(shown)

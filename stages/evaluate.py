@@ -84,7 +84,9 @@ def main(
         from pdsn.recognition.report import write_report
 
         memory = MapMemory(Encoder(model.net, session.accelerator), mirror=asked.mirror)
-        recognisers = {NO_FDM: PDSN(memory, None, share, asked.compare)}
+        # Without an FDM, too, a probe's threshold is that of faces covered alike: bands tell them apart.
+        bands_of = session.strategy("LM2")
+        recognisers = {NO_FDM: PDSN(memory, None, share, asked.compare, layout=bands_of)}
         recognisers |= {
             name: PDSN(memory, dictionaries[name], share, asked.compare, asked.unmasked) for name in names
         }
@@ -156,6 +158,7 @@ def _evaluate(
     from pdsn.explain.figures import plot_probes
     from pdsn.occlusion.occluders import is_fixed
     from pdsn.progress import progress_bar
+    from pdsn.recognition.calibration import LOOKS, Strangers
     from pdsn.recognition.evaluation import NO_FDM, evaluate
     from pdsn.recognition.strategies import preferred
 
@@ -171,16 +174,17 @@ def _evaluate(
             figures / f"probes-{file}.png",
         )  # fmt: skip
 
+    strangers = Strangers.of(session.dataset, session.settings.split)
     asked = sum(1 if is_fixed(occluder) else draws for occluder in occluders.values())
-    with progress_bar("eval", asked * len(recognisers), "answers") as advance:
+    with progress_bar("eval", asked * len(recognisers) + len(LOOKS), "answers") as advance:
         return evaluate(
-            session.dataset, recognisers, occluders, enrolment,
+            session.dataset, recognisers, occluders, enrolment, strangers,
             make_probes=make_probes,
             find_covered=find_covered,
             triggers=session.strategy("LM2"),
             share=session.settings.regions.share,
-            describe=lambda strategy, covered: recognisers[strategy].region_names(covered),
             draws=draws,
+            on_look=lambda look: advance(1, note=f"thresholds, {look}"),
             on_answer=lambda answer: advance(1, note=f"{answer.occlusion}, {answer.strategy}"),
             on_first_draw=picture,
         )  # fmt: skip

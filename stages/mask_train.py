@@ -12,6 +12,7 @@ from stages.session import Session
 
 def main(session: Session, strategies: Sequence[str] | None) -> None:
     """Train the masks of some strategies (default LM2); those that are trained are left alone."""
+    from pdsn.masks.building import percentile_of
     from pdsn.masks.controls import CONTROLS
     from pdsn.masks.learning import train_generator
     from pdsn.masks.matching import MATCHED, train_matched
@@ -34,16 +35,19 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
     matching = session.matching_folder(base) if MATCHED in names else None
     matched = matching is not None and matching.open(force=session.force, replace_stale=True)
     session.begin()
-    table = Table(
-        "strategy", "region", "class loss", "difference", "right under the mask", title="Masks, validation"
-    )
+    table = Table("strategy", "region", "rank-1 without", "rank-1 with the mask", title="Masks, validation")
     for strategy, region, folder, done in todo:
         if done:
             best = folder.best()
         else:
-            best = train_generator(maps, model, strategy, region, config, folder, session.accelerator, seed)
-        figures = f"{best['loss_cls']:.3f}", f"{best['loss_diff']:.4f}", f"{100 * best['accuracy']:.1f} %"
-        table.add_row(strategy.name, region, *figures)
+            percentile = percentile_of(strategy.name, strategy, session.settings.dictionary.percentile)
+            assert percentile is not None
+            best = train_generator(
+                maps, model, strategy, region, config, folder, session.accelerator, seed, percentile
+            )
+        table.add_row(
+            strategy.name, region, *(_percent(best, f"rank1_{which}masked") for which in ("un", ""))
+        )
     if matching is not None:
         if matched:
             best = matching.best()
@@ -52,6 +56,11 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
                 maps, model, session.regions_of(MATCHED), session.settings.regions.share,
                 session.settings.matching, matching, session.accelerator, seed,
             )  # fmt: skip
-        table.add_row(MATCHED, "all", f"{best['loss']:.3f}", "-", f"{100 * best['accuracy']:.1f} %")
+        table.add_row(MATCHED, "all", "-", f"{100 * best['accuracy']:.1f} %")
     if session.accelerator.is_main_process:
         session.console.print(table)
+
+
+def _percent(best: dict[str, float], name: str) -> str:
+    """A rate in per cent; generators that were trained before it was measured have none."""
+    return f"{100 * best[name]:.1f} %" if name in best else "-"

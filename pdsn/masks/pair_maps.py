@@ -145,9 +145,13 @@ def batches(
     clean: np.ndarray, occluded: np.ndarray, device: torch.device, size: int = 256
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Pairs of maps in order, (B, C, h, w) float32 on the device."""
-    for first in range(0, len(clean), size):
-        last = first + size
-        yield to_tensor(clean[first:last], device), to_tensor(occluded[first:last], device)
+    yield from zip(maps_in_order(clean, device, size), maps_in_order(occluded, device, size), strict=True)
+
+
+def maps_in_order(maps: np.ndarray, device: torch.device, size: int = 256) -> Iterator[Tensor]:
+    """Maps (N, C, h, w) in order, (B, C, h, w) float32 on the device."""
+    for first in range(0, len(maps), size):
+        yield to_tensor(maps[first : first + size], device)
 
 
 def to_tensor(maps: np.ndarray, device: torch.device) -> Tensor:

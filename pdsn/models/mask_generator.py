@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.models.backbone import freeze
-from pdsn.models.margins import LMCL, hit_rate
+from pdsn.models.margins import LMCL
 from pdsn.models.network import Network
 
 
@@ -43,19 +43,26 @@ class PairwiseDifferential(nn.Module):
         l_cls  = -1/2 log p_y(F(M f(x_j))) - 1/2 log p_y(F(M f(x)))              (2)
         l      = l_cls + weight l_diff                                           (3)
 
+    A pair's own mask is a function of |f(x) - f(x_j)|: it carries the clean twin's identity, which at test time nobody
+    has. With `shared`, M is the mean mask of the batch instead, as the dictionary holds the mean mask of all pairs.
+
     Args:
         generator: the only part that trains.
         base: its head is F; frozen here.
         classifier: gives p; frozen here.
         weight: lambda.
+        shared: M is the batch's mean mask; False takes each pair's own, the paper's form.
     """
 
-    def __init__(self, generator: MaskGenerator, base: Network, classifier: LMCL, weight: float) -> None:
+    def __init__(
+        self, generator: MaskGenerator, base: Network, classifier: LMCL, weight: float, *, shared: bool
+    ) -> None:
         super().__init__()
         self.generator = generator
         self.base = base
         self.classifier = classifier
         self.weight = weight
+        self.shared = shared
         freeze(self.base)
         freeze(self.classifier)
 
@@ -67,10 +74,11 @@ class PairwiseDifferential(nn.Module):
             labels: (N,) int64.
 
         Returns:
-            Scalars "loss", "loss_cls" and "loss_diff", and "accuracy": the share of occluded twins
-            whose largest cosine is the true person's.
+            Scalars "loss", "loss_cls" and "loss_diff".
         """
         mask = self.generator(clean, occluded)
+        if self.shared:
+            mask = mask.mean(0, keepdim=True)
         clean, occluded = mask * clean, mask * occluded
         difference = (clean.float() - occluded.float()).abs().mean()
         logits = [self.classifier.logits(self.base.head(maps), labels) for maps in (clean, occluded)]
@@ -79,5 +87,4 @@ class PairwiseDifferential(nn.Module):
             "loss": classes + self.weight * difference,
             "loss_cls": classes,
             "loss_diff": difference,
-            "accuracy": hit_rate(logits[1], labels, self.classifier.scale, self.classifier.margin),
         }

@@ -20,9 +20,14 @@ class Answer:
         rows: (A,) rows of the probes in the data set.
         draw: (A,) number of the draw, 0 to D - 1.
         ranks: (A,) place of the true person, 1 for the nearest; K + 1, K people, where no face was found.
+        photo_ranks: (A,) place of their nearest photo, see `metrics.photo_rank`; G + 1, G photos, likewise.
         found: (A,) row of the nearest gallery photo; -1 where no face was found in the probe.
         cosine: (A,) its score; NaN where no face was found.
         stranger: (A,) the highest score of anybody else, see `metrics.stranger_scores`; NaN likewise.
+        thresholds: by false-positive rate asked for, (A,) the score that each answer has to pass; NaN where the
+            calibration photos are too few to tell.
+        normal: (A, 2) mean and deviation of the impostors behind them: (cosine - mean) / deviation can be compared
+            between probes that are covered differently.
         regions: the regions that counted as occluded, for each answer.
         seconds: wall-clock time of the answers; maps that strategies share count for the first.
     """
@@ -32,9 +37,12 @@ class Answer:
     rows: np.ndarray
     draw: np.ndarray
     ranks: np.ndarray
+    photo_ranks: np.ndarray
     found: np.ndarray
     cosine: np.ndarray
     stranger: np.ndarray
+    thresholds: dict[float, np.ndarray]
+    normal: np.ndarray
     regions: list[list[str]]
     seconds: float
 
@@ -43,9 +51,10 @@ class Answer:
         """D, how often each photo was asked about."""
         return int(self.draw.max()) + 1
 
-    def by_draw(self) -> np.ndarray:
-        """The ranks as (D, P)."""
-        return self.ranks.reshape(self.draws, -1)
+    def by_draw(self, ranks: str = "ranks") -> np.ndarray:
+        """The ranks, or the "photo_ranks", as (D, P)."""
+        values: np.ndarray = getattr(self, ranks)
+        return values.reshape(self.draws, -1)
 
 
 @dataclass(frozen=True)
@@ -83,11 +92,14 @@ class FoundPixels:
 
 def join_answers(parts: Sequence[Answer]) -> Answer:
     """The answers to all draws of one occlusion by one recogniser as one."""
-    names = ("rows", "draw", "ranks", "found", "cosine", "stranger")
+    names = ("rows", "draw", "ranks", "photo_ranks", "found", "cosine", "stranger", "normal")
     arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     return replace(
         parts[0],
         **arrays,
+        thresholds={
+            fpr: np.concatenate([part.thresholds[fpr] for part in parts]) for fpr in parts[0].thresholds
+        },
         regions=[regions for part in parts for regions in part.regions],
         seconds=sum(part.seconds for part in parts),
     )

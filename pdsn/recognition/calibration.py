@@ -1,16 +1,19 @@
 """Thresholds for "unknown" and "same": from the scores of people who are known to be somebody else.
 
-They come from photos of the run whose names are known: split by photo, everybody's validation photos; split by
-person, the photos of the validation people. For identification each of them is asked about as a stranger: its
-highest cosine to the gallery **without its own person**. For verification pairs of photos of two different
-people count. Cosines under different feature-discarding masks (FDMs) cannot be compared, and an FDM does not
-remove all that an occlusion does: so the strangers are covered as the probe is, by a block of random grey over
-the same regions, and scored under the same FDM.
+They come from photos of the run whose names are known, the *strangers*: split by photo, everybody's validation
+photos; split by person, the photos of the validation people. For identification each of them is asked about as a
+stranger: its highest score in the gallery **without its own person**, see `pdsn.recognition.impostors`. For
+verification pairs of photos of two different people count.
+
+Scores under different feature-discarding masks (FDMs) cannot be compared, and an FDM does not remove all that an
+occlusion does. So the strangers wear what people wear, in the validation's styles, which nothing was trained on; what
+is covered is found as it is for a probe; and a probe's threshold comes from the strangers of its own signature. Where
+a signature is rare among them, a block of random grey over its regions stands in.
 
 The false-positive rate that is asked for remains an estimate. Split by photo, the strangers are strangers to
 the gallery, not to the base: it was trained on other photos of everybody, so people it never saw may pass more
-often. Split by person it never saw them, as it never saw whoever comes to the door. Either way a mask or a
-scarf is no block of grey.
+often. Split by person it never saw them, as it never saw whoever comes to the door. Either way what they wear is
+painted.
 """
 
 from __future__ import annotations
@@ -23,19 +26,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from pdsn import __version__
 from pdsn.data.dataset import FaceDataset, evenly
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import atomic_path
-from pdsn.occlusion.occluders import Block, occlude
+from pdsn.occlusion.occluders import CLEAN, RANDOM_BLOCK, Block, Nothing, Occluder, RandomBlock, occlude
 from pdsn.occlusion.regions import Box
+from pdsn.occlusion.worn import KINDS, Worn
 
 DEFAULT_FPR = 0.01
 """Share of strangers who may be taken for somebody, where nobody asks for another."""
 MOST_STRANGERS = 1000
 """Photos of strangers behind a threshold; of more, as many spread evenly."""
+METHOD = 2
+"""Raised whenever the strangers or what they wear change: scores that were kept before are not taken up."""
+LOOKS = (CLEAN, *KINDS, RANDOM_BLOCK)
+"""What each stranger is seen under, one after the other: nothing, what people wear, and a block."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +54,12 @@ class Strangers:
     Attributes:
         faces: (V, 3, H, W) uint8.
         names: the person of each.
+        landmarks: (V, 5, 2) x, y in pixels: where what they wear goes.
     """
 
     faces: Tensor
     names: list[str]
+    landmarks: np.ndarray
 
     @classmethod
     def of(cls, dataset: FaceDataset, by: str = "photo") -> Strangers:
@@ -63,16 +74,39 @@ class Strangers:
                 f"no threshold can be calibrated: {dataset.root} has no validation photos in the split by {by}; "
                 "prepare more people, with more photos each"
             )
-        return cls(dataset.tensor(rows), [dataset.people[label] for label in dataset.labels[rows]])
+        names = [dataset.people[label] for label in dataset.labels[rows]]
+        return cls(dataset.tensor(rows), names, dataset.landmarks[rows])
 
-    def covered(self, boxes: tuple[Box, ...]) -> Tensor:
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def blocked(self, boxes: tuple[Box, ...]) -> Tensor:
         """The photos (V, 3, H, W) with a block of random grey over some boxes, the same at every call."""
         if not boxes:
             return self.faces  # the tensor itself: its maps are kept
-        count = len(self.faces)
-        # A block needs no landmarks.
-        places = np.zeros((count, 5, 2), np.float32)
-        return occlude(Block(boxes, None), self.faces, places, seed=0, name="stranger", rows=range(count))[0]
+        return self._under(Block(boxes, None), "stranger", range(len(self)))[0]
+
+    def wearing(self, look: str, rows: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+        """Photos under one of `LOOKS`, the same at every call.
+
+        Args:
+            look: what is worn.
+            rows: N of the photos; None for all.
+
+        Returns:
+            (N, 3, H, W) uint8 and the exact mask (N, H, W) bool of what is covered.
+        """
+        if look == CLEAN and rows is None:
+            return self.faces, torch.zeros((len(self), *self.faces.shape[2:]), dtype=torch.bool)
+        occluder = (
+            Worn(look, "val") if look in KINDS else RandomBlock() if look == RANDOM_BLOCK else Nothing()
+        )
+        return self._under(occluder, f"stranger {look}", range(len(self)) if rows is None else rows)
+
+    def _under(self, occluder: Occluder, name: str, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
+        chosen = list(rows)
+        faces, landmarks = self.faces[chosen], self.landmarks[chosen]
+        return occlude(occluder, faces, landmarks, seed=0, name=name, rows=chosen)
 
 
 class KeptScores:
@@ -94,9 +128,12 @@ class KeptScores:
             self._known[key] = compute() if self.folder is None else self._from(self.folder, key, compute)
         return self._known[key]
 
+    def digest(self, key: Hashable) -> str:
+        """Part of the name of a file that depends on all this and a key."""
+        return hashlib.sha256(repr((__version__, METHOD, self.made, key)).encode()).hexdigest()[:16]
+
     def _from(self, folder: Path, key: Hashable, compute: Callable[[], np.ndarray]) -> np.ndarray:
-        digest = hashlib.sha256(repr((__version__, self.made, key)).encode()).hexdigest()
-        path = folder / f"scores-{digest[:16]}.npy"
+        path = folder / f"scores-{self.digest(key)}.npy"
         with suppress(OSError, ValueError, EOFError):
             return np.asarray(np.load(path, allow_pickle=False))
         scores = compute()

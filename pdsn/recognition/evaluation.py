@@ -15,14 +15,24 @@ from pdsn.occlusion.labels import foreground_iou, pixel_accuracy
 from pdsn.occlusion.occluders import Occluder, is_fixed
 from pdsn.occlusion.regions import OCCLUDED_SHARE, Strategy
 from pdsn.recognition.answers import Answer, FoundPixels, join_answers, join_pixels
+from pdsn.recognition.calibration import Strangers
 from pdsn.recognition.enrolment import Enrolment
-from pdsn.recognition.metrics import best_per_person, identification_rate, stranger_scores, true_rank
+from pdsn.recognition.impostors import Impostors, look_at
+from pdsn.recognition.metrics import (
+    best_per_person,
+    open_set_rates,
+    photo_rank,
+    stranger_scores,
+    true_rank,
+)
 from pdsn.recognition.probes import MakeProbes, Probes
 from pdsn.recognition.rates import closed_set, hits, mean_gain
-from pdsn.recognition.recogniser import Recogniser
+from pdsn.recognition.recogniser import Recogniser, by_signature, names_of
 
 NO_FDM = "none"
 """Name of the strategy without a feature-discarding mask."""
+FPIRS = {"01": 0.01, "10": 0.1}
+"""False positive identification rates asked for in the table, and what its records call them."""
 
 
 @dataclass
@@ -54,8 +64,9 @@ class Evaluation:
         """One record for each occlusion and strategy, rates as fractions, means over photos and their draws.
 
         For rank-k, its intervals and the gain over no FDM see `rates.closed_set` (no gain without strategy
-        `none`). `tpir01` and `tpir10` are TPIR at an FPIR of 0.01 and 0.1, see `metrics.identification_rate`.
-        `probes` counts photos, `missed` the draws in which no face was found any more.
+        `none`). `tpir01` and `tpir10` are TPIR where an FPIR of 0.01 and 0.1 was asked for, `fpir01` and `fpir10` the
+        FPIR that was achieved; None where the calibration photos are too few. The thresholds are those of `identify`:
+        from strangers among other photos, by signature. `probes` counts photos, `missed` the draws in which no face was found any more.
         """
         records = []
         for answer in self.answers:
@@ -67,11 +78,10 @@ class Evaluation:
                 "probes": ranks.shape[1],
                 "draws": answer.draws,
                 **closed_set(
-                    ranks, self.dataset.labels[answer.rows[: ranks.shape[1]]],
+                    ranks, answer.by_draw("photo_ranks"), self._people(answer),
                     None if plain is None else plain.by_draw(), bootstrap=bootstrap, seed=seed,
                 ),
-                "tpir01": _tpir(answer, 0.01),
-                "tpir10": _tpir(answer, 0.1),
+                **_open_set(answer),
                 "missed": int((answer.found < 0).sum()),
                 "seconds": round(answer.seconds, 3),
             })  # fmt: skip
@@ -90,8 +100,13 @@ class Evaluation:
                 if strategy != NO_FDM and ours is not None and plain is not None
             ]
             if asked:
-                found[strategy] = mean_gain(occlusions, asked, bootstrap=bootstrap, seed=seed)
+                people = self._people(self.answers[0])
+                found[strategy] = mean_gain(occlusions, asked, people, bootstrap=bootstrap, seed=seed)
         return found
+
+    def _people(self, answer: Answer) -> np.ndarray:
+        """(P,) the true person of each photo that was asked about."""
+        return self.dataset.labels[answer.rows[: len(answer.rows) // answer.draws]]
 
 
 def _nothing(*told: object) -> None:
@@ -104,14 +119,15 @@ def evaluate(
     recognisers: Mapping[str, Recogniser],
     occluders: Mapping[str, Occluder],
     enrolment: Enrolment,
+    strangers: Strangers,
     *,
     make_probes: MakeProbes,
     find_covered: Callable[[Tensor], Tensor] | None,
     triggers: Strategy,
-    describe: Callable[[str, Tensor], list[list[str]]],
     share: float = OCCLUDED_SHARE,
     draws: int = 1,
     on_answer: Callable[[Answer], None] = _nothing,
+    on_look: Callable[[str], None] = _nothing,
     on_first_draw: Callable[[Mapping[str, Answer], Probes, Tensor], None] = _nothing,
 ) -> Evaluation:
     """Recognise the probes under every occlusion with every recogniser, one draw after the other.
@@ -123,13 +139,14 @@ def evaluate(
         recognisers: by strategy.
         occluders: by name.
         enrolment: the gallery and the probes.
+        strangers: from whom the thresholds are calibrated.
         make_probes: makes the occluded faces of `enrolment.probes`.
         find_covered: the covered pixels (P, H, W) bool of faces (P, 3, H, W); None takes the exact ones.
         triggers: regions by which the segmentation's "triggered" is counted.
-        describe: the occluded regions' names of each probe, from strategy and covered pixels (P, H, W).
         share: a region of `triggers` counts as occluded when more than this share of it is covered.
         draws: how often each photo is occluded; once where an occlusion leaves nothing to chance.
         on_answer: told of each recogniser's answer to each draw as it comes.
+        on_look: told of each look of the strangers when it is done, see `impostors.look_at`.
         on_first_draw: told of each occlusion when all have answered its first draw: the answers by strategy,
             the probes and what was taken as covered (P, H, W).
     """
@@ -137,6 +154,11 @@ def evaluate(
     faces, people = dataset.tensor(enrolment.gallery), torch.from_numpy(dataset.labels[enrolment.gallery])
     for recogniser in recognisers.values():
         recogniser.enrol(faces, people)
+    seen = look_at(strangers, recognisers, find_covered, on_look=on_look)
+    impostors = {
+        strategy: Impostors(recogniser, dataset.people, people, strangers, seen[strategy])
+        for strategy, recogniser in recognisers.items()
+    }
     for occlusion, occluder in occluders.items():
         pixels: list[FoundPixels] = []
         answers: dict[str, list[Answer]] = {strategy: [] for strategy in recognisers}
@@ -144,13 +166,9 @@ def evaluate(
             asked = make_probes(occlusion, occluder, draw)
             covered = asked.exact if find_covered is None else find_covered(asked.faces)
             pixels.append(_agreement(enrolment.probes, draw, asked, covered, triggers, share))
-            for strategy, recogniser in recognisers.items():
-                began = time.perf_counter()
-                scores = recogniser.scores(asked.faces, covered)
-                answer = _answer(
-                    (occlusion, strategy), dataset, enrolment, draw, asked.found, scores,
-                    describe(strategy, covered), began,
-                )  # fmt: skip
+            for strategy in recognisers:
+                names = (occlusion, strategy)
+                answer = _answer(names, dataset, enrolment, draw, asked, covered, impostors[strategy])
                 answers[strategy].append(answer)
                 on_answer(answer)
             if draw == 0:
@@ -166,25 +184,39 @@ def _answer(
     dataset: FaceDataset,
     enrolment: Enrolment,
     draw: int,
-    seen: np.ndarray,
-    scores: Tensor,
-    regions: list[list[str]],
-    began: float,
+    probes: Probes,
+    covered: Tensor,
+    impostors: Impostors,
 ) -> Answer:
-    """What the scores (P, G) of one draw say; `seen` (P,) bool tells the probes in which a face was found."""
+    """What the recogniser behind some impostors says of one draw, of which `covered` (P, H, W) is taken as covered."""
+    began = time.perf_counter()
+    recogniser, seen, count = impostors.recogniser, probes.found, len(enrolment.probes)
+    signatures = recogniser.signatures(covered)
+    scores = torch.empty((count, len(enrolment.gallery)))
+    thresholds = {fpr: np.full(count, np.nan) for fpr in FPIRS.values()}
+    normal = np.empty((count, 2))
+    for signature, rows in by_signature(signatures).items():
+        scores[rows] = recogniser.compare(recogniser.embed(probes.faces, rows, signature), signature)
+        normal[rows] = impostors.normal(signature)
+        for fpr, known in thresholds.items():
+            if fpr >= impostors.finest_fpr:
+                known[rows] = impostors.threshold(signature, fpr)
     labels = torch.from_numpy(dataset.labels)
-    true = labels[enrolment.probes]
-    best = best_per_person(scores, labels[enrolment.gallery], len(dataset.people))
+    true, people = labels[enrolment.probes], labels[enrolment.gallery]
+    best = best_per_person(scores, people, len(dataset.people))
     nearest = scores.max(1)
     return Answer(
         *names,
         enrolment.probes,
-        np.full(len(enrolment.probes), draw),
-        np.where(seen, true_rank(best, true).cpu().numpy(), len(dataset.people) + 1),
-        np.where(seen, enrolment.gallery[nearest.indices.cpu().numpy()], -1),
-        np.where(seen, nearest.values.cpu().numpy(), np.nan),
-        np.where(seen, stranger_scores(best, true).cpu().numpy(), np.nan),
-        regions,
+        np.full(count, draw),
+        np.where(seen, true_rank(best, true).numpy(), len(dataset.people) + 1),
+        np.where(seen, photo_rank(scores, people, true).numpy(), len(enrolment.gallery) + 1),
+        np.where(seen, enrolment.gallery[nearest.indices.numpy()], -1),
+        np.where(seen, nearest.values.numpy(), np.nan),
+        np.where(seen, stranger_scores(best, true).numpy(), np.nan),
+        thresholds,
+        normal,
+        [names_of(signature, recogniser.regions) for signature in signatures],
         time.perf_counter() - began,
     )
 
@@ -205,5 +237,12 @@ def _agreement(
     )
 
 
-def _tpir(answer: Answer, fpir: float) -> float:
-    return identification_rate(answer.ranks, answer.cosine, answer.stranger, fpir)
+def _open_set(answer: Answer) -> dict[str, float | None]:
+    """TPIR and achieved FPIR where each of `FPIRS` was asked for."""
+    found: dict[str, float | None] = {}
+    for name, fpr in FPIRS.items():
+        thresholds = answer.thresholds[fpr]
+        rates = open_set_rates(answer.ranks, answer.cosine, answer.stranger, thresholds)
+        for rate, value in zip(("tpir", "fpir"), rates, strict=True):
+            found[f"{rate}{name}"] = None if np.isnan(thresholds).any() or np.isnan(value) else value
+    return found

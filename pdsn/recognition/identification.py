@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.errors import PdsnError
-from pdsn.occlusion.regions import Box
-from pdsn.recognition.calibration import (
-    DEFAULT_FPR,
-    KeptScores,
-    Strangers,
-    check_rate,
-    finest_rate,
-    threshold_at,
-)
+from pdsn.recognition.calibration import DEFAULT_FPR, KeptScores, Strangers
 from pdsn.recognition.gallery import Gallery
+from pdsn.recognition.impostors import Impostors, Seen, look_at, two_names
 from pdsn.recognition.metrics import best_per_person
 from pdsn.recognition.photo import Cover, FoundFace, SearchedPhoto
-from pdsn.recognition.recogniser import Recogniser
+from pdsn.recognition.recogniser import Recogniser, by_signature, names_of
 
 NEAREST = 5
 """People named for each face."""
@@ -47,9 +40,11 @@ class IdentifiedFace:
     Attributes:
         found: where it is, and its crop.
         covered_pixels: (H, W) bool, what of the crop is covered.
-        covered: names of the regions that were left out of the comparison for it.
+        covered: names of the regions that count as covered; the comparison leaves them out where there are masks.
         person: the nearest person, or None if nobody is near enough.
         cosine: to the nearest photo of the nearest person, known or not.
+        score: the cosine in standard deviations above the mean of strangers covered alike: unlike cosines, scores of
+            faces that are covered differently can be compared.
         threshold: the cosine above which the nearest person is named.
         impostors: number of strangers' scores behind the threshold.
         nearest: up to five people, nearest first.
@@ -60,6 +55,7 @@ class IdentifiedFace:
     covered: list[str]
     person: str | None
     cosine: float
+    score: float
     threshold: float
     impostors: int
     nearest: list[Match]
@@ -70,6 +66,7 @@ class IdentifiedFace:
             **self.found.as_dict(),
             "person": self.person,
             "cosine": round(self.cosine, 6),
+            "score": round(self.score, 4),
             "threshold": round(self.threshold, 6),
             "impostors": self.impostors,
             "covered": self.covered,
@@ -87,11 +84,10 @@ class Identifier:
     Args:
         recogniser: whose answers count; it is enrolled here.
         gallery: the people who can be named.
-        strangers: from whom the thresholds are calibrated. Whoever has the name of somebody in the
-            gallery counts as a stranger to everybody else there.
+        strangers: from whom the thresholds are calibrated, see `Impostors`.
         cover: finds the covered pixels.
-        regions: the boxes of the regions that the recogniser can leave out, by name.
         kept: where the strangers' scores are kept.
+        seen: gives the strangers as the recogniser sees them; None has them looked at here, when they are needed.
 
     Raises:
         PdsnError: everybody among the strangers has the name of the only person in the gallery.
@@ -103,38 +99,34 @@ class Identifier:
         gallery: Gallery,
         strangers: Strangers,
         cover: Cover,
-        regions: Mapping[str, Box],
         kept: KeptScores | None = None,
+        seen: Callable[[], Seen] | None = None,
     ) -> None:
         self.recogniser = recogniser
         self.gallery = gallery
         self.cover = cover
-        self.regions = regions
-        number = {name: index for index, name in enumerate(gallery.people)}
-        self._own = torch.tensor([number.get(name, -1) for name in strangers.names], dtype=torch.int64)
-        # With one person enrolled, that person's photos have nobody left to be compared with.
-        self._usable = self._own < 0 if len(gallery.people) == 1 else torch.ones_like(self._own) > 0
-        if not self._usable.any():
-            raise PdsnError(
-                "no threshold can be calibrated: the run's validation photos show nobody who is a stranger "
-                "to the gallery"
-            )
-        self._strangers = strangers
         self._members = [
             torch.nonzero(gallery.labels == person)[:, 0] for person in range(len(gallery.people))
         ]
-        self._kept = KeptScores() if kept is None else kept
-        self._digest = gallery.digest()
+        self._seen = seen or cache(lambda: look_at(strangers, {"": recogniser}, cover)[""])
+        self.impostors = Impostors(
+            recogniser, gallery.people, gallery.labels, strangers, self._seen, kept,
+            ("identification", gallery.digest()),
+        )  # fmt: skip
         recogniser.enrol(gallery.faces, gallery.labels)
 
     @property
     def finest_fpr(self) -> float:
         """The smallest false-positive rate that the strangers can tell."""
-        return finest_rate(int(self._usable.sum()))
+        return self.impostors.finest_fpr
 
     def check(self, fpr: float) -> None:
         """Raise UsageError unless the strangers are enough for a false-positive rate."""
-        check_rate(fpr, int(self._usable.sum()), "validation photos of strangers")
+        self.impostors.check(fpr)
+
+    def two_names(self) -> list[tuple[str, str]]:
+        """Who seems to be in the run under one name and in the gallery under another, see `impostors.two_names`."""
+        return two_names(self.impostors, self._seen())
 
     def identify(self, photo: SearchedPhoto, fpr: float = DEFAULT_FPR) -> list[IdentifiedFace]:
         """Name every face of a photo, in its order.
@@ -150,29 +142,38 @@ class Identifier:
         answers = []
         for first in range(0, len(photo.faces), BATCH):
             part = slice(first, first + BATCH)
-            crops = photo.crops(part)
-            covered = self.cover(crops)
-            scores = self.recogniser.scores(crops, covered).cpu()
-            best = best_per_person(scores, self.gallery.labels, len(self.gallery.people))
-            nearest = best.topk(min(NEAREST, best.shape[1]))
-            regions = self.recogniser.region_names(covered)
-            for row, found in enumerate(photo.faces[part]):
-                impostors = self._impostor_scores(regions[row], covered[row])
-                threshold = threshold_at(impostors, fpr)
-                matches = [self._match(scores[row], person) for person in nearest.indices[row].tolist()]
-                top = matches[0]
-                answers.append(
-                    IdentifiedFace(
-                        found,
-                        covered[row].numpy(),
-                        regions[row],
-                        top.person if top.cosine > threshold else None,
-                        top.cosine,
-                        threshold,
-                        len(impostors),
-                        matches,
-                    )
+            answers += self._name(photo.faces[part], photo.crops(part), fpr)
+        return answers
+
+    def _name(self, faces: list[FoundFace], crops: Tensor, fpr: float) -> list[IdentifiedFace]:
+        """The answers to some faces (N) with their crops (N, 3, H, W)."""
+        covered = self.cover(crops)
+        signatures = self.recogniser.signatures(covered)
+        scores = torch.empty((len(faces), len(self.gallery.labels)))
+        for signature, rows in by_signature(signatures).items():
+            embeddings = self.recogniser.embed(crops, rows, signature)
+            scores[rows] = self.recogniser.compare(embeddings, signature)
+        best = best_per_person(scores, self.gallery.labels, len(self.gallery.people))
+        nearest = best.topk(min(NEAREST, best.shape[1])).indices.tolist()
+        answers = []
+        for row, (found, signature) in enumerate(zip(faces, signatures, strict=True)):
+            matches = [self._match(scores[row], person) for person in nearest[row]]
+            top = matches[0]
+            threshold = self.impostors.threshold(signature, fpr)
+            mean, deviation = self.impostors.normal(signature)
+            answers.append(
+                IdentifiedFace(
+                    found,
+                    covered[row].numpy(),
+                    names_of(signature, self.recogniser.regions),
+                    top.person if top.cosine > threshold else None,
+                    top.cosine,
+                    (top.cosine - mean) / deviation,
+                    threshold,
+                    len(self.impostors.scores(signature, fpr)),
+                    matches,
                 )
+            )
         return answers
 
     def _match(self, scores: Tensor, person: int) -> Match:
@@ -180,16 +181,3 @@ class Identifier:
         members = self._members[person]
         row = int(members[scores[members].argmax()])
         return Match(self.gallery.people[person], float(scores[row]), self.gallery.files[row], row)
-
-    def _impostor_scores(self, regions: list[str], covered: Tensor) -> np.ndarray:
-        """The highest cosines to other people of strangers who are covered as a probe (H, W) is."""
-
-        def compute() -> np.ndarray:
-            faces = self._strangers.covered(tuple(self.regions[name] for name in regions))
-            scores = self.recogniser.scores(faces, covered.expand(len(faces), -1, -1)).cpu()
-            best = best_per_person(scores, self.gallery.labels, len(self.gallery.people))
-            known = torch.nonzero(self._own >= 0)[:, 0]
-            best[known, self._own[known]] = -torch.inf
-            return best[self._usable].max(1).values.numpy()
-
-        return self._kept.get(("identification", self._digest, *regions), compute)

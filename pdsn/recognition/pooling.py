@@ -1,4 +1,4 @@
-"""The tables of several training seeds as one: means over runs, intervals clustered by photo."""
+"""The tables of several training seeds as one: means over runs, intervals clustered by person."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ OF_THE_MODEL = (
     "segment",
 )
 """Settings in which runs must agree for their answers to be draws of one thing."""
-MEANS = ("tpir01", "tpir10")
+MEANS = ("tpir01", "fpir01", "tpir10", "fpir10")
 """Rates that rest on each run's own threshold: cosines of two bases cannot be compared."""
+RANKS = ("rank", "photo_rank")
 
 Key = tuple[str, str]
 
@@ -44,6 +45,7 @@ class RunTable:
         about: content of run.json.
         table: content of table.json.
         ranks: by occlusion and strategy (D, P), see `rates.hits`.
+        photo_ranks: likewise, see `metrics.photo_rank`.
         files: (P,) the photo behind each column of `ranks`.
         people: (P,) the true person of each.
     """
@@ -52,6 +54,7 @@ class RunTable:
     about: dict[str, Any]
     table: dict[str, Any]
     ranks: dict[Key, np.ndarray]
+    photo_ranks: dict[Key, np.ndarray]
     files: list[str]
     people: np.ndarray
 
@@ -72,17 +75,18 @@ def read_table(root: Path, align: str = "clean") -> RunTable:
     remake = f"pdsn eval --align {align}"
     table = read_json(folder / "table.json", remake)
     path = folder / "probes.csv"
-    lines: dict[Key, list[tuple[int, str, str, int]]] = {}
+    lines: dict[Key, list[tuple[int, str, str, list[int]]]] = {}
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             for row in csv.DictReader(stream):
-                line = (int(row["draw"]), row["file"], row["person"], int(row["rank"]))
+                line = (int(row["draw"]), row["file"], row["person"], [int(row[name]) for name in RANKS])
                 lines.setdefault((row["occlusion"], row["strategy"]), []).append(line)
         ranks: dict[Key, np.ndarray] = {}
+        photo_ranks: dict[Key, np.ndarray] = {}
         photos: list[tuple[str, str]] = []
         for key, found in lines.items():
             draws = max(draw for draw, *_ in found) + 1
-            ranks[key] = np.array([rank for *_, rank in found]).reshape(draws, -1)
+            ranks[key], photo_ranks[key] = np.array([pair for *_, pair in found]).T.reshape(2, draws, -1)
             asked = [(file, person) for _, file, person, _ in found]
             photos = photos or asked[: ranks[key].shape[1]]
             if asked != photos * draws:
@@ -94,7 +98,7 @@ def read_table(root: Path, align: str = "clean") -> RunTable:
             f"{path} cannot be used ({error}): make it again with `{making(remake, path)}`"
         ) from error
     people = np.array([person for _, person in photos])
-    return RunTable(root, run.about, table, ranks, [file for file, _ in photos], people)
+    return RunTable(root, run.about, table, ranks, photo_ranks, [file for file, _ in photos], people)
 
 
 def check_poolable(tables: Sequence[RunTable]) -> None:
@@ -126,8 +130,8 @@ def check_poolable(tables: Sequence[RunTable]) -> None:
 def pool(tables: Sequence[RunTable], *, bootstrap: int = 2000) -> dict[str, Any]:
     """The table of several runs, in the form of `pdsn eval`'s.
 
-    Rates are means over runs. Intervals resample photos; all answers about a photo, of every run and draw, stay
-    together, so they say how sure the mean over these very runs is, for other photos. `rank1_by_run` has the
+    Rates are means over runs. Intervals resample people; all answers about a person, of every photo, run and draw, stay
+    together, so they say how sure the mean over these very runs is, for other people. `rank1_by_run` has the
     runs' own rank-1, `gain_by_run` their gain over no FDM.
 
     Args:
@@ -135,6 +139,8 @@ def pool(tables: Sequence[RunTable], *, bootstrap: int = 2000) -> dict[str, Any]
         bootstrap: resamples.
     """
     joined = {key: np.concatenate([table.ranks[key] for table in tables]) for key in tables[0].ranks}
+    photos = {key: np.concatenate([table.photo_ranks[key] for table in tables]) for key in joined}
+    people = tables[0].people
     records: list[Record] = []
     for place, made in enumerate(tables[0].table["records"]):
         occlusion, strategy = key = (made["occlusion"], made["strategy"])
@@ -148,10 +154,10 @@ def pool(tables: Sequence[RunTable], *, bootstrap: int = 2000) -> dict[str, Any]
             "draws": made["draws"],
             "runs": len(tables),
             **closed_set(
-                joined[key], tables[0].people, joined[plain_key] if compared else None,
+                joined[key], photos[key], people, joined[plain_key] if compared else None,
                 bootstrap=bootstrap, seed=0,
             ),
-            **{name: float(np.mean([found[name] for found in own])) for name in MEANS},
+            **{name: _mean([found[name] for found in own]) for name in MEANS},
             "rank1_by_run": [found["rank1"] for found in own],
         }  # fmt: skip
         if compared:
@@ -164,6 +170,7 @@ def pool(tables: Sequence[RunTable], *, bootstrap: int = 2000) -> dict[str, Any]
             strategy: mean_gain(
                 names,
                 [(hits(joined[name, strategy], 1), hits(joined[name, NO_FDM], 1)) for name in names],
+                people,
                 bootstrap=bootstrap,
                 seed=0,
             )
@@ -186,7 +193,7 @@ def pooled_markdown(table: dict[str, Any]) -> str:
 
     head = ("occlusion", "strategy", *(f"seed {seed}" for seed in seeds), "mean")
     lines = [
-        f"Mean of {len(seeds)} runs; intervals by bootstrap over photos, all answers about a photo together.",
+        f"Mean of {len(seeds)} runs; intervals by bootstrap over people, all answers about a person together.",
         "",
         markdown(records, unseen=table["config"]["split_by"] == "person"),
         "Rank-1 in % of each run.",
@@ -194,6 +201,12 @@ def pooled_markdown(table: dict[str, Any]) -> str:
         *markdown_table(head, map(by_run, records)),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _mean(rates: list[float | None]) -> float | None:
+    """The mean of rates; None where one of them could not be told."""
+    known = [rate for rate in rates if rate is not None]
+    return float(np.mean(known)) if len(known) == len(rates) else None
 
 
 def _model(table: RunTable) -> dict[str, Any]:

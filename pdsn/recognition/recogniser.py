@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -12,18 +12,27 @@ from torch.nn import functional as F
 
 from pdsn.masks.dictionary import MaskDictionary
 from pdsn.models.encoder import Encoder
-from pdsn.occlusion.regions import OCCLUDED_SHARE, mirrored
+from pdsn.occlusion.regions import OCCLUDED_SHARE, Box, Strategy, mirrored
 
 EMBEDDINGS_KEPT = 2**29
 """Bytes of gallery embeddings, under one FDM after the other, that stay in memory: 2959 photos take 6 MB each."""
 
 
 Signature = tuple[bool, ...]
-"""Which of a strategy's regions are occluded; what shares a signature shares an FDM."""
+"""Which regions of a layout count as covered; what shares a signature shares an FDM and a threshold."""
 
 
 class Recogniser(Protocol):
-    """Any system that can be asked who somebody is."""
+    """Any system that can be asked who somebody is.
+
+    Attributes:
+        regions: name and box of each region of the layout, in the order of a `Signature`.
+    """
+
+    @property
+    def regions(self) -> Mapping[str, Box]:
+        """See the class."""
+        ...
 
     def enrol(self, faces: Tensor, people: Tensor) -> None:
         """Take a gallery: faces (G, 3, H, W) uint8 and the person (G,) int64 of each."""
@@ -38,12 +47,33 @@ class Recogniser(Protocol):
         """
         ...
 
-    def region_names(self, covered: Tensor) -> list[list[str]]:
-        """For each of (P, H, W) covered probes, the parts of the face that it is compared without.
+    def signatures(self, covered: Tensor) -> list[Signature]:
+        """The signature of each of P probes with covered pixels (P, H, W) bool."""
+        ...
 
-        Probes with equal answers are compared alike: they share a threshold.
+    def embed(self, faces: Tensor, rows: Sequence[int], signature: Signature) -> Tensor:
+        """Embeddings (N, E), of unit length, of N rows of faces (M, 3, H, W) uint8 as they are compared under a signature.
+
+        Asked for other rows of the same tensor next, a recogniser need not look at the faces again.
         """
         ...
+
+    def compare(self, embeddings: Tensor, signature: Signature) -> Tensor:
+        """Similarity (N, G) of embeddings (N, E) under one signature to the gallery; N may be 0."""
+        ...
+
+
+def names_of(signature: Signature, regions: Mapping[str, Box]) -> list[str]:
+    """Names of the regions that a signature counts as covered."""
+    return [name for name, bit in zip(regions, signature, strict=True) if bit]
+
+
+def by_signature(signatures: Sequence[Signature]) -> dict[Signature, list[int]]:
+    """The rows of each signature, in the order in which signatures come up."""
+    groups: dict[Signature, list[int]] = {}
+    for row, signature in enumerate(signatures):
+        groups.setdefault(signature, []).append(row)
+    return groups
 
 
 class MapMemory:
@@ -123,6 +153,8 @@ class PDSN:
     Args:
         memory: the base and its maps.
         dictionary: the masks; None for no FDM.
+        layout: regions by which covered faces are told apart where there is no dictionary: without an FDM, too, faces
+            covered alike share a threshold. None tells none apart.
         share: a region counts as occluded when more than this share of it is covered.
         compare: a probe's score with a gallery photo is, by "nearest", the cosine of the two; by "mean", the
             cosine to the mean of the unit embeddings of that photo's person; by "both", the mean of these.
@@ -137,11 +169,13 @@ class PDSN:
         share: float = OCCLUDED_SHARE,
         compare: str = "nearest",
         unmasked: float = 0.0,
+        layout: Strategy | None = None,
     ) -> None:
         self.memory = memory
         self.dictionary = dictionary
+        self.layout = layout if dictionary is None else dictionary.strategy
         self.share = share
-        self.compare = compare
+        self.comparison = compare
         self.unmasked = unmasked
         self._mirrored = [] if dictionary is None else mirrored(dictionary.strategy)
         self._gallery: list[Tensor] = []
@@ -154,36 +188,38 @@ class PDSN:
         self._gallery = list(self.memory.views(faces))
         self._embeddings.clear()
 
-    def regions(self, covered: Tensor) -> Tensor:
-        """(P, R) bool: the regions of each probe that count as occluded; R = 0 without a dictionary."""
-        if self.dictionary is None:
-            return torch.zeros((len(covered), 0), dtype=torch.bool)
-        return self.dictionary.strategy.occluded(covered, self.share)
+    @property
+    def regions(self) -> Mapping[str, Box]:
+        """See `Recogniser`; empty without a layout."""
+        return {} if self.layout is None else self.layout.regions
 
-    def region_names(self, covered: Tensor) -> list[list[str]]:
-        """Names of the regions of each probe that count as occluded."""
-        if self.dictionary is None:
-            return [[] for _ in covered]
-        names = self.dictionary.strategy.regions
-        return [
-            [name for name, bit in zip(names, row, strict=True) if bit]
-            for row in self.regions(covered).tolist()
-        ]
+    def signatures(self, covered: Tensor) -> list[Signature]:
+        """See `Recogniser`."""
+        if self.layout is None:
+            return [() for _ in covered]
+        return [tuple(row) for row in self.layout.occluded(covered, self.share).tolist()]
 
     def scores(self, faces: Tensor, covered: Tensor) -> Tensor:
         """See `Recogniser`: cosines, or means of two, -1 to 1, on the CPU."""
         views = self.memory.views(faces)
-        regions = self.regions(covered)
         result = torch.empty((len(faces), len(self._gallery[0])))
-        groups: dict[Signature, list[int]] = {}
-        for row, bits in enumerate(regions.tolist()):
-            groups.setdefault(tuple(bits), []).append(row)
-        for signature, rows in groups.items():
-            probes = self._embed([view[rows] for view in views], signature)
-            result[rows] = (probes @ self._gallery_embeddings(signature).T).cpu()
+        for signature, rows in by_signature(self.signatures(covered)).items():
+            result[rows] = self.compare(self._embed([view[rows] for view in views], signature), signature)
         return result
 
+    def embed(self, faces: Tensor, rows: Sequence[int], signature: Signature) -> Tensor:
+        """See `Recogniser`; on the CPU."""
+        chosen = list(rows)
+        return self._embed([view[chosen] for view in self.memory.views(faces)], signature).cpu()
+
+    def compare(self, embeddings: Tensor, signature: Signature) -> Tensor:
+        """See `Recogniser`; on the CPU."""
+        gallery = self._gallery_embeddings(signature)
+        return (embeddings.to(gallery.device) @ gallery.T).cpu()
+
     def _gallery_embeddings(self, signature: Signature) -> Tensor:
+        if self.dictionary is None:
+            signature = ()  # without masks the gallery looks the same under all of them
         if signature not in self._embeddings:
             self._embeddings[signature] = self._compared(self._embed(self._gallery, signature))
             each = self._embeddings[signature].nbytes
@@ -194,16 +230,16 @@ class PDSN:
 
     def _compared(self, photos: Tensor) -> Tensor:
         """What (G, E) a probe is multiplied with, of the gallery's unit embeddings (G, E): linear, as cosines are."""
-        if self.compare == "nearest":
+        if self.comparison == "nearest":
             return photos
         people = self._people.to(photos.device)
         sums = photos.new_zeros((int(people.max()) + 1, photos.shape[1])).index_add_(0, people, photos)
         means = F.normalize(sums)[people]
-        return means if self.compare == "mean" else (photos + means) / 2
+        return means if self.comparison == "mean" else (photos + means) / 2
 
     def _embed(self, views: list[Tensor], signature: Signature) -> Tensor:
         """Unit embeddings (N, E) of faces compared under the FDM of a signature, (N, 2E) with those without it."""
-        if not self.unmasked or not any(signature):
+        if not self.unmasked or self.dictionary is None or not any(signature):
             return self._under(views, signature)
         both = self._under(views, signature), self._under(views, (False,) * len(signature))
         weights = (1 - self.unmasked) ** 0.5, self.unmasked**0.5

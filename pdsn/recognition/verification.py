@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pdsn.data.dataset import evenly
 from pdsn.errors import PdsnError
-from pdsn.occlusion.regions import Box
-from pdsn.recognition.calibration import DEFAULT_FPR, KeptScores, Strangers, check_rate, threshold_at
+from pdsn.recognition.calibration import (
+    DEFAULT_FPR,
+    MOST_STRANGERS,
+    KeptScores,
+    Strangers,
+    check_rate,
+    threshold_at,
+)
 from pdsn.recognition.gallery import readable
+from pdsn.recognition.impostors import RARE, Seen, look_at, mean_and_deviation
 from pdsn.recognition.photo import Cover, SearchedPhoto
-from pdsn.recognition.recogniser import Recogniser
+from pdsn.recognition.recogniser import Recogniser, Signature, names_of
 
 
 @dataclass(frozen=True)
@@ -25,8 +34,10 @@ class Verification:
         photos: both, each with the face that was compared.
         faces: number of faces found in each; of several the largest was compared.
         covered_pixels: (2, H, W) bool, what of each crop is covered.
-        covered: names of the regions that were left out, covered in one photo or the other.
-        cosine: of the two faces under that FDM.
+        covered: names of the regions that count as covered, in one photo or the other or both together.
+        cosine: of the two faces, under the FDM of these regions where there are masks.
+        score: the cosine in standard deviations above the mean of pairs of different people who are covered alike:
+            unlike cosines, scores of pairs that are covered differently can be compared.
         threshold: the cosine above which two photos count as the same person's.
         impostors: number of pairs of different people behind the threshold.
     """
@@ -36,6 +47,7 @@ class Verification:
     covered_pixels: np.ndarray
     covered: list[str]
     cosine: float
+    score: float
     threshold: float
     impostors: int
 
@@ -49,6 +61,7 @@ class Verification:
         return {
             "same": self.same,
             "cosine": round(self.cosine, 6),
+            "score": round(self.score, 4),
             "threshold": round(self.threshold, 6),
             "impostors": self.impostors,
             "covered": self.covered,
@@ -71,8 +84,8 @@ class Verifier:
         recogniser: whose scores count; it is enrolled here, with one photo or with the strangers.
         strangers: pairs of different people among them are what the threshold is calibrated from.
         cover: finds the covered pixels.
-        regions: the boxes of the regions that the recogniser can leave out, by name.
         kept: where the pairs' scores are kept.
+        seen: gives the strangers as the recogniser sees them; None has them looked at here, when they are needed.
 
     Raises:
         PdsnError: there are no two people among the strangers.
@@ -83,17 +96,16 @@ class Verifier:
         recogniser: Recogniser,
         strangers: Strangers,
         cover: Cover,
-        regions: Mapping[str, Box],
         kept: KeptScores | None = None,
+        seen: Callable[[], Seen] | None = None,
     ) -> None:
         self.recogniser = recogniser
         self.cover = cover
-        self.regions = regions
         self._strangers = strangers
+        self._seen = seen or cache(lambda: look_at(strangers, {"": recogniser}, cover)[""])
         number = {name: index for index, name in enumerate(dict.fromkeys(strangers.names))}
-        labels = torch.tensor([number[name] for name in strangers.names], dtype=torch.int64)
-        self._different = labels[:, None] != labels[None]
-        if not self._different.any():
+        self._people = np.array([number[name] for name in strangers.names])
+        if len(number) < 2:
             raise PdsnError(
                 "no threshold can be calibrated: the run's validation photos show fewer than two people"
             )
@@ -112,42 +124,61 @@ class Verifier:
         Raises:
             UsageError: `fpr` is not within what the pairs can tell.
         """
-        check_rate(fpr, int(self._different.sum()) // 2, "pairs of validation photos of different people")
+        different = self._people[:, None] != self._people[None]
+        check_rate(fpr, int(different.sum()) // 2, "pairs of validation photos of different people")
         photos = (a.largest(), b.largest())
         crops = [photo.crops() for photo in photos]
         covered = self.cover(torch.cat(crops))
-        either = covered.any(0, keepdim=True)
-        impostors = self._impostor_scores(covered, either)
+        first, second, either = self.recogniser.signatures(torch.cat([covered, covered.any(0, keepdim=True)]))
+        impostors = self._impostor_scores(first, second, either)
+        mean, deviation = mean_and_deviation(impostors)
         self.recogniser.enrol(crops[1], torch.zeros(1, dtype=torch.int64))
-        cosine = float(self.recogniser.scores(crops[0], either)[0, 0])
+        cosine = float(self.recogniser.compare(self.recogniser.embed(crops[0], [0], either), either)[0, 0])
         return Verification(
             photos,
             (len(a.faces), len(b.faces)),
             covered.numpy(),
-            self.recogniser.region_names(either)[0],
+            names_of(either, self.recogniser.regions),
             cosine,
+            (cosine - mean) / deviation,
             threshold_at(impostors, fpr),
             len(impostors),
         )
 
-    def _impostor_scores(self, covered: Tensor, either: Tensor) -> np.ndarray:
-        """Cosines of pairs of different people who are covered as the two photos are.
-
-        Args:
-            covered: (2, H, W) bool.
-            either: (1, H, W) bool, what is covered in one or the other.
-        """
-        names = self.recogniser.region_names(torch.cat([covered, either]))
-        key = tuple(tuple(part) for part in names)
+    def _impostor_scores(self, first: Signature, second: Signature, either: Signature) -> np.ndarray:
+        """Scores of pairs of different people who are covered as the two photos are, compared as these are."""
 
         def compute() -> np.ndarray:
-            alike = key[0] == key[1]
-            first = self._strangers.covered(tuple(self.regions[name] for name in key[0]))
-            second = first if alike else self._strangers.covered(tuple(self.regions[n] for n in key[1]))
+            alike = first == second
+            faces, people = self._covered(first)
+            others, whose = (faces, people) if alike else self._covered(second)
             # Pairs of photos are compared: each stands for itself, whoever it shows.
-            self.recogniser.enrol(second, torch.arange(len(second)))
-            scores = self.recogniser.scores(first, either.expand(len(first), -1, -1)).cpu()
+            self.recogniser.enrol(others, torch.arange(len(others)))
+            scores = self.recogniser.compare(
+                self.recogniser.embed(faces, range(len(faces)), either), either
+            ).numpy()
+            different = people[:, None] != whose[None]
             # Covered alike, a pair is the same both ways round.
-            return scores[self._different.triu() if alike else self._different].numpy()
+            return scores[np.triu(different) if alike else different]
 
-        return self._kept.get(("pairs", *key), compute)
+        return self._kept.get(("pairs", first, second, either), compute)
+
+    def _covered(self, signature: Signature) -> tuple[Tensor, np.ndarray]:
+        """Strangers (N, 3, H, W) who were found covered over a signature, and the person (N,) of each.
+
+        Where they are rare, all strangers with a block over its regions stand beside them.
+        """
+        seen, count = self._seen(), len(self._strangers)
+        places = evenly(seen.places.get(signature, np.empty(0, np.int64)), MOST_STRANGERS)
+        parts, rows = [], []
+        for number, look in enumerate(seen.looks):
+            chosen = places[places // count == number] % count
+            if len(chosen):
+                parts.append(self._strangers.wearing(look, chosen.tolist())[0])
+                rows.append(chosen)
+        if len(places) < RARE:
+            regions = self.recogniser.regions
+            boxes = tuple(regions[name] for name in names_of(signature, regions))
+            parts.append(self._strangers.blocked(boxes))
+            rows.append(np.arange(count))
+        return torch.cat(parts), self._people[np.concatenate(rows)]

@@ -4,41 +4,53 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from pdsn.occlusion.occluders import Block, Nothing, RandomBlock
 from pdsn.occlusion.regions import Box, Strategy
+from pdsn.recognition.calibration import Strangers
 from pdsn.recognition.enrolment import Enrolment
 from pdsn.recognition.evaluation import evaluate
-from pdsn.recognition.metrics import bootstrap_interval, identification_rate
+from pdsn.recognition.impostors import Impostors, look_at
+from pdsn.recognition.metrics import bootstrap_interval
 from pdsn.recognition.probes import Probes, aligned_probes
+from pdsn.recognition.recogniser import names_of
 from pdsn.recognition.report import cell, markdown, write_report
 
 
 class Pixels:
-    """Recognises by the pixels that are not covered or, when careless, by the top ones come what may."""
+    """Recognises by the pixels of free regions or, when careless, by the top ones come what may."""
 
     def __init__(self, careful: bool) -> None:
         self.careful = careful
+        self.regions = TRIGGERS.regions
         self.seen: list[torch.Tensor] = []
 
     def enrol(self, faces, people):
-        self.gallery = faces.float()
+        self.gallery = faces
 
-    def scores(self, faces, covered):
-        self.seen.append(faces)
-        keep = ~covered if self.careful else torch.arange(covered.shape[1])[None, :, None] < 40
-        keep = keep.expand_as(covered)[:, None].float()
-        rows = [
-            -(((probe - self.gallery) * mask) ** 2).mean((1, 2, 3))
-            for probe, mask in zip(faces.float(), keep, strict=True)
-        ]
-        return torch.stack(rows)
+    def signatures(self, covered):
+        return [tuple(row) for row in TRIGGERS.occluded(covered).tolist()]
 
+    def embed(self, faces, rows, signature):
+        self.seen.append(faces[list(rows)])
+        keep = torch.zeros(64, 48)
+        keep[:40] = 1
+        if self.careful:
+            keep[:] = 1
+            for name in names_of(signature, self.regions):
+                box = self.regions[name]
+                keep[box.top : box.bottom] = 0
+        return F.normalize((faces[list(rows)].float() - 128) * keep, dim=(1, 2, 3)).flatten(1)
 
-OCCLUDERS = {"clean": Nothing(), "top": Block((Box(0, 0, 40, 48),))}
+    def compare(self, embeddings, signature):
+        gallery = self.embed(self.gallery, range(len(self.gallery)), signature)
+        self.seen.pop()
+        return embeddings @ gallery.T
 
 
 TRIGGERS = Strategy("LM2", (64, 48), {"top": Box(0, 0, 40, 48), "rest": Box(40, 0, 64, 48)}, {})
+OCCLUDERS = {"clean": Nothing(), "top": Block((Box(0, 0, 40, 48),))}
 
 
 def table(
@@ -51,10 +63,10 @@ def table(
         recognisers,
         occluders,
         enrolment,
+        Strangers.of(dataset),
         make_probes=make_probes or aligned_probes(dataset, enrolment.probes, 0),
         find_covered=find_covered,
         triggers=TRIGGERS,
-        describe=lambda name, covered: [["top"] for _ in covered],
         share=share,
         draws=draws,
         on_first_draw=lambda *seen: None if told is None else told.append(seen),
@@ -89,9 +101,8 @@ def test_answers_name_the_nearest_photo_and_the_rank_of_the_right_person(dataset
     answer = table(dataset, none=Pixels(False)).answers[0]
     gallery = dataset.rows("train")
     first = int(answer.rows[0])
-    distances = ((dataset.faces[gallery].astype(float) - dataset.faces[first].astype(float)) ** 2).mean(
-        (1, 2, 3)
-    )
+    tops = dataset.tensor([first, *gallery])[:, :, :40].float().flatten(1) - 128
+    distances = 1 - F.cosine_similarity(tops[:1], tops[1:]).numpy()
     assert answer.found[0] == gallery[distances.argmin()]
     nearest = {int(p): distances[dataset.labels[gallery] == p].min() for p in np.unique(dataset.labels)}
     own = nearest[int(dataset.labels[first])]
@@ -113,8 +124,9 @@ def test_reports_agree_with_the_records(dataset, tmp_path):
     text = (tmp_path / "table.md").read_text()
     assert text == markdown(records)
     assert f"| top | {100 * records[2]['rank1']:.2f} | {cell(records[3])} |" in text
-    shown = (f"{100 * r['tpir01']:.1f} / {100 * r['tpir10']:.1f}" for r in records[2:])
+    shown = (f"{100 * r['tpir10']:.1f} ({100 * r['fpir10']:.1f})" for r in records[2:])
     assert f"| top | {' | '.join(shown)} |" in text
+    assert records[2]["tpir01"] is None, "12 strangers cannot tell 1 %"
     write_report(tmp_path, evaluation, content(evaluation, records, "person"))
     assert (tmp_path / "table.md").read_text().startswith("Rank-1 in %, people never seen in training; in")
     with (tmp_path / "probes.csv").open() as stream:
@@ -138,13 +150,45 @@ def test_open_set_scores_leave_the_probe_s_own_person_out(dataset):
         others = gallery[dataset.labels[gallery] != dataset.labels[answer.rows[index]]]
         recogniser = Pixels(False)
         recogniser.enrol(dataset.tensor(others), None)
-        probe = dataset.tensor(answer.rows[index : index + 1])
-        alone = recogniser.scores(probe, torch.zeros(1, 64, 48, dtype=torch.bool))
-        assert answer.stranger[index] == pytest.approx(float(alone.max()), abs=1e-3)
-    record = evaluation.records(bootstrap=200, seed=0)[0]
-    for name, fpir in (("tpir01", 0.01), ("tpir10", 0.1)):
-        rate = identification_rate(answer.ranks, answer.cosine, answer.stranger, fpir)
-        assert record[name] == rate <= record["rank1"]
+        probe = recogniser.embed(dataset.tensor(answer.rows[index : index + 1]), [0], (False, False))
+        alone = recogniser.compare(probe, (False, False))
+        assert answer.stranger[index] == pytest.approx(float(alone.max()), abs=1e-5)
+
+
+def test_thresholds_come_from_validation_photos_by_signature_as_identify_has_them(dataset):
+    evaluation = table(dataset, none=Pixels(False), careful=Pixels(True))
+    strangers, gallery = Strangers.of(dataset), dataset.rows("train")
+    people = torch.from_numpy(dataset.labels)[gallery]
+    limits = {}
+    for strategy in ("none", "careful"):
+        recogniser = Pixels(strategy == "careful")
+        recogniser.enrol(dataset.tensor(gallery), people)
+        seen = look_at(strangers, {"": recogniser}, None)[""]
+        impostors = Impostors(recogniser, dataset.people, people, strangers, seen)
+        for occlusion, signature in (("clean", (False, False)), ("top", (True, False))):
+            answer = evaluation.find(occlusion, strategy)
+            limits[strategy, occlusion] = impostors.threshold(signature, 0.1)
+            assert answer.thresholds[0.1] == pytest.approx(limits[strategy, occlusion])
+            assert np.isnan(answer.thresholds[0.01]).all()
+            assert answer.normal == pytest.approx(np.tile(impostors.normal(signature), (len(answer.rows), 1)))
+            record = next(
+                r for r in evaluation.records(bootstrap=200, seed=0)
+                if (r["occlusion"], r["strategy"]) == (occlusion, strategy)
+            )  # fmt: skip
+            named = (answer.ranks == 1) & (answer.cosine > limits[strategy, occlusion])
+            assert record["tpir10"] == named.mean() <= record["rank1"]
+            assert record["fpir10"] == (answer.stranger > limits[strategy, occlusion]).mean()
+            assert record["tpir01"] is None and record["fpir01"] is None
+    assert limits["careful", "clean"] != limits["careful", "top"]
+
+
+def test_rank_5_by_photo_is_stricter_than_by_person(dataset):
+    evaluation = table(dataset, none=Pixels(False))
+    answer = evaluation.find("top", "none")
+    assert (answer.photo_ranks >= answer.ranks).all() and (answer.photo_ranks > answer.ranks).any()
+    assert ((answer.photo_ranks == 1) == (answer.ranks == 1)).all()
+    record = evaluation.records(bootstrap=200, seed=0)[1]
+    assert record["rank5_photos"] == (answer.photo_ranks <= 5).mean() <= record["rank5"]
 
 
 DRAWN = {"clean": Nothing(), "block": RandomBlock()}
@@ -174,9 +218,9 @@ def test_rates_are_means_over_photos_and_draws(dataset, tmp_path):
     answer, record = evaluation.find("block", "none"), records["block", "none"]
     assert (record["probes"], record["draws"]) == (len(dataset.rows("test")), 3)
     assert (records["clean", "none"]["probes"], records["clean", "none"]["draws"]) == (record["probes"], 1)
-    hits = (answer.ranks == 1).reshape(3, -1)
+    hits, people = (answer.ranks == 1).reshape(3, -1), dataset.labels[dataset.rows("test")]
     assert record["rank1"] == pytest.approx(hits.mean())
-    assert record["ci95"] == list(bootstrap_interval(hits.mean(0), draws=200, seed=0))
+    assert record["ci95"] == list(bootstrap_interval(hits.mean(0), people, (0, 1), draws=200, seed=0))
     careful = records["block", "careful"]
     assert careful["gain"] == pytest.approx(careful["rank1"] - record["rank1"])
     assert "careful" in evaluation.mean_gains(["clean", "block"], bootstrap=200, seed=0)
@@ -227,7 +271,7 @@ def test_covered_pixels_come_from_the_finder_and_are_compared_with_the_exact_one
     assert found.segmentation[1]["iou"] == pytest.approx(32 / 40)
     assert found.segmentation[1]["pixel_accuracy"] == pytest.approx(56 / 64)
     assert exact.segmentation[1]["iou"] == 1.0
-    ours, oracle = found.find("top", "careful"), exact.find("top", "careful")
+    ours, oracle = found.find("clean", "careful"), exact.find("clean", "careful")
     assert not np.array_equal(ours.cosine, oracle.cosine), "the recogniser must be told what was found"
 
 

@@ -12,12 +12,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pdsn.data.dataset import FaceDataset
+from pdsn.data.template import template
 from pdsn.errors import PdsnError, UsageError
 from pdsn.occlusion.regions import Box
-from pdsn.recognition.calibration import Strangers, check_rate, threshold_at
+from pdsn.recognition.calibration import LOOKS, Strangers, check_rate, threshold_at
 from pdsn.recognition.gallery import Gallery
 from pdsn.recognition.identification import Identifier
+from pdsn.recognition.impostors import Seen
 from pdsn.recognition.photo import FoundFace, SearchedPhoto, nothing_covered
+from pdsn.recognition.recogniser import Signature, names_of
 from pdsn.recognition.verification import Verifier
 
 SIZE = (8, 6)
@@ -27,28 +30,32 @@ REGIONS = {"top": Box(0, 0, 4, 6), "bottom": Box(4, 0, 8, 6)}
 class Pixels:
     """Cosines of the pixels themselves; a covered region's pixels are left out of both sides."""
 
+    regions = REGIONS
+
     def __init__(self) -> None:
-        self.asked: list[list[str]] = []
+        self.compared: list[tuple[int, list[str]]] = []
 
     def enrol(self, faces: Tensor, people: Tensor) -> None:
         self.gallery = faces
 
-    def region_names(self, covered: Tensor) -> list[list[str]]:
+    def signatures(self, covered: Tensor) -> list[Signature]:
         return [
-            [name for name, b in REGIONS.items() if row[b.top : b.bottom].float().mean() > 0.5]
+            tuple(bool(row[b.top : b.bottom].float().mean() > 0.5) for b in REGIONS.values())
             for row in covered
         ]
 
-    def scores(self, faces: Tensor, covered: Tensor) -> Tensor:
-        self.asked += self.region_names(covered[:1])
-        rows = []
-        for face, names in zip(faces, self.region_names(covered), strict=True):
-            kept = torch.ones(SIZE)
-            for name in names:
-                kept[REGIONS[name].top : REGIONS[name].bottom] = 0
-            one, many = ((f.float() - 128) * kept for f in (face[None], self.gallery))
-            rows.append(F.normalize(one.flatten(1)) @ F.normalize(many.flatten(1)).T)
-        return torch.cat(rows)
+    def embed(self, faces: Tensor, rows, signature: Signature) -> Tensor:
+        kept = torch.ones(SIZE)
+        for name in names_of(signature, REGIONS):
+            kept[REGIONS[name].top : REGIONS[name].bottom] = 0
+        return F.normalize(((faces[list(rows)].float() - 128) * kept).flatten(1))
+
+    def compare(self, embeddings: Tensor, signature: Signature) -> Tensor:
+        self.compared.append((len(embeddings), names_of(signature, REGIONS)))
+        return embeddings @ self.embed(self.gallery, range(len(self.gallery)), signature).T
+
+
+CLEAR, BOTTOM = (False, False), (False, True)
 
 
 def faces(count: int, seed: int) -> Tensor:
@@ -71,14 +78,16 @@ def gallery(crops: Tensor, names: list[str]) -> Gallery:
     return Gallery("run", people, labels, crops, [f"{name}/{n}" for n, name in enumerate(names)])
 
 
-STRANGERS = Strangers(faces(40, 1), [f"s{n // 2}" for n in range(40)])
+LANDMARKS = np.tile(template(SIZE).astype(np.float32), (40, 1, 1))
+STRANGERS = Strangers(faces(40, 1), [f"s{n // 2}" for n in range(40)], LANDMARKS)
+TWO = Strangers(STRANGERS.faces[:2], ["s0", "s0"], LANDMARKS[:2])
 PEOPLE = gallery(faces(8, 2), ["a", "a", "b", "c", "d", "e", "f", "s0"])
 
 
 def identifier(
     cover=nothing_covered, people: Gallery = PEOPLE, strangers: Strangers = STRANGERS
 ) -> Identifier:
-    return Identifier(Pixels(), people, strangers, cover, REGIONS)
+    return Identifier(Pixels(), people, strangers, cover)
 
 
 def test_strangers_are_the_validation_photos_or_the_validation_people(dataset: FaceDataset):
@@ -86,6 +95,7 @@ def test_strangers_are_the_validation_photos_or_the_validation_people(dataset: F
         made, rows = Strangers.of(dataset, by), dataset.rows("val", by)
         assert torch.equal(made.faces, dataset.tensor(rows))
         assert made.names == [dataset.people[label] for label in dataset.labels[rows]]
+        assert np.array_equal(made.landmarks, dataset.landmarks[rows])
     assert len(set(Strangers.of(dataset, "person").names)) == 1
     nobody = replace(dataset, person_split=np.full(len(dataset.files), "train"))
     with pytest.raises(PdsnError, match="has no validation photos in the split by person"):
@@ -127,53 +137,118 @@ def test_the_nearest_person_is_named_only_above_the_threshold():
     assert known.nearest[0].photo == "c/3" and known.nearest[0].row == 3
 
 
-def test_impostors_are_scored_without_their_own_person():
-    (face,) = identifier().identify(photo(faces(1, 9)), 0.1)
+def highest(strangers_faces: Tensor, signature: Signature, own: list[int]) -> np.ndarray:
+    """The highest cosines of some strangers to PEOPLE, those in `own` without s0, whose photo is the last."""
     recogniser = Pixels()
     recogniser.enrol(PEOPLE.faces, PEOPLE.labels)
-    scores = recogniser.scores(STRANGERS.faces, nothing_covered(STRANGERS.faces))
-    scores[:2, 7] = -2  # s0's own photo
-    assert face.threshold == pytest.approx(threshold_at(scores.max(1).values.numpy(), 0.1))
-    assert face.impostors == 40
-    own = gallery(STRANGERS.faces[:1], ["s0"])
-    (alone,) = identifier(people=own).identify(photo(faces(1, 9)), 0.1)
-    assert alone.impostors == 38  # nobody is left to compare s0 with
+    embeddings = recogniser.embed(strangers_faces, range(len(strangers_faces)), signature)
+    scores = recogniser.compare(embeddings, signature)
+    scores[own, 7] = -2
+    return scores.max(1).values.numpy()
+
+
+def test_impostors_are_scored_without_their_own_person_under_every_look():
+    (face,) = identifier().identify(photo(faces(1, 9)), 0.1)
+    # Nothing is ever found covered here: all looks of all strangers stand behind the one threshold.
+    worn = torch.cat([STRANGERS.wearing(look)[0] for look in LOOKS])
+    own = [40 * number + row for number in range(len(LOOKS)) for row in (0, 1)]
+    scores = highest(worn, CLEAR, own)
+    assert face.impostors == len(scores) == 40 * len(LOOKS)
+    assert face.threshold == pytest.approx(threshold_at(scores, 0.1))
+    assert face.score == pytest.approx((face.cosine - scores.mean()) / scores.std(), rel=1e-4)
+    own_gallery = gallery(STRANGERS.faces[:1], ["s0"])
+    (alone,) = identifier(people=own_gallery).identify(photo(faces(1, 9)), 0.1)
+    assert alone.impostors == 38 * len(LOOKS)  # nobody is left to compare s0 with
     with pytest.raises(PdsnError, match="no threshold can be calibrated"):
-        identifier(people=own, strangers=Strangers(STRANGERS.faces[:2], ["s0", "s0"]))
+        identifier(people=own_gallery, strangers=TWO)
 
 
-def test_strangers_are_covered_as_the_probe_is_and_calibrated_once():
-    def second_half_of_the_faces(crops: Tensor) -> Tensor:
-        covered = nothing_covered(crops)
-        covered[len(crops) // 2 :, 4:] = True
-        return covered
+def grey_bottom(crops: Tensor) -> Tensor:
+    """Finds the bottom covered wherever it is plain; nothing is worn so plainly."""
+    covered = nothing_covered(crops)
+    covered[(crops[:, :, 4:] == crops[:, :1, 4:5, :1]).flatten(1).all(1), 4:] = True
+    return covered
 
+
+def test_a_signature_that_strangers_never_show_is_calibrated_with_blocks_once():
     probes = torch.cat([PEOPLE.faces[2:5], PEOPLE.faces[2:5]])
-    probes[3:, :, 4:] = 0
-    asked = identifier(second_half_of_the_faces)
+    probes[3:, :, 4:] = 7
+    asked = identifier(grey_bottom)
     answers = asked.identify(photo(probes), 0.1)
     assert [face.covered for face in answers] == [[]] * 3 + [["bottom"]] * 3
     assert [face.person for face in answers[3:]] == ["b", "c", "d"]
-    clean, covered = answers[0].threshold, answers[3].threshold
-    assert clean != covered and {face.threshold for face in answers} == {clean, covered}
-    # Once for each FDM: the probes themselves, then the strangers under either.
-    assert asked.recogniser.asked == [[], [], ["bottom"]]
+    blocked = STRANGERS.blocked((REGIONS["bottom"],))
+    assert torch.equal(blocked[:, :, :4], STRANGERS.faces[:, :, :4])
+    assert (blocked[:, :, 4:] == blocked[:, :1, 4:5, :1]).all() and len(blocked[:, 0, 5, 0].unique()) > 10
+    expected = highest(blocked, BOTTOM, [0, 1])
+    found = asked.impostors.scores(BOTTOM, 0.1)
+    seen = asked._seen().places.get(BOTTOM, [])
+    assert np.allclose(found[len(seen) :], expected)
+    assert answers[3].threshold == pytest.approx(threshold_at(found, 0.1)) != answers[0].threshold
+    before = len(asked.recogniser.compared)
     asked.identify(photo(probes), 0.3)
-    assert asked.recogniser.asked[3:] == [[]]
-    worn = STRANGERS.covered((REGIONS["bottom"],))
-    assert torch.equal(worn[:, :, :4], STRANGERS.faces[:, :, :4])
-    assert (worn[:, :, 4:] == worn[:, :1, 4:5, :1]).all() and len(worn[:, 0, 5, 0].unique()) > 10
+    assert asked.recogniser.compared[before:] == [(3, []), (3, ["bottom"])], "the probes alone"
+
+
+def test_strangers_stand_for_themselves_where_enough_are_found(monkeypatch):
+    monkeypatch.setattr("pdsn.recognition.impostors.RARE", 20)
+
+    def masked(crops: Tensor) -> Tensor:
+        """Takes the bottom as covered under every look but the clean one."""
+        covered = nothing_covered(crops)
+        if crops is not STRANGERS.faces:
+            covered[:, 4:] = True
+        return covered
+
+    asked = identifier(masked)
+    worn = torch.cat([STRANGERS.wearing(look)[0] for look in LOOKS[1:]])
+    own = [40 * number + row for number in range(len(LOOKS) - 1) for row in (0, 1)]
+    assert np.allclose(asked.impostors.scores(BOTTOM, 0.1), highest(worn, BOTTOM, own))
+    assert np.allclose(asked.impostors.scores(CLEAR, 0.1), highest(STRANGERS.faces, CLEAR, [0, 1]))
+    # Too few to tell one in a hundred: blocks join in.
+    assert len(asked.impostors.scores(CLEAR, 0.01)) == 80
+
+
+def test_somebody_under_two_names_is_noticed():
+    rng = torch.Generator().manual_seed(3)
+    shots = torch.randint(-9, 10, (40, 3, *SIZE), generator=rng)
+    # Two noisy photos of each of twenty people; four of these are in the gallery, two of them under other names.
+    alike = (STRANGERS.faces[::2].repeat_interleave(2, 0).int() + shots).clamp(0, 255).to(torch.uint8)
+    strangers = Strangers(alike, STRANGERS.names, LANDMARKS)
+    people = gallery(STRANGERS.faces[[0, 2, 4, 6]], ["s0", "Ann", "s2", "Bob"])
+    found = identifier(people=people, strangers=strangers).two_names()
+    assert found == [("s1", "Ann"), ("s3", "Bob")]
+    own = gallery(STRANGERS.faces[:8:2], ["s0", "s1", "s2", "s3"])
+    assert identifier(people=own, strangers=strangers).two_names() == []
+
+
+def test_what_was_seen_of_strangers_survives_the_disk(tmp_path):
+    seen = identifier(grey_bottom)._seen()
+    seen.save(tmp_path / "seen.safetensors")
+    again = Seen.load(tmp_path / "seen.safetensors")
+    assert again.looks == seen.looks and again.places.keys() == seen.places.keys()
+    for signature, places in seen.places.items():
+        assert np.array_equal(again.places[signature], places)
+        assert torch.equal(again.embeddings[signature], seen.embeddings[signature])
 
 
 def test_json_keys_are_stable():
     (face,) = identifier().identify(photo(faces(1, 9)), 0.1)
     assert list(face.as_dict()) == [
-        "box", "probability", "person", "cosine", "threshold", "impostors", "covered", "covered_share", "nearest",
+        "box", "probability", "person", "cosine", "score", "threshold", "impostors", "covered", "covered_share", "nearest",
     ]  # fmt: skip
-    answer = Verifier(Pixels(), STRANGERS, nothing_covered, REGIONS).verify(
+    answer = Verifier(Pixels(), STRANGERS, nothing_covered).verify(
         photo(faces(1, 9)), photo(faces(1, 8)), 0.1
     )
-    assert list(answer.as_dict()) == ["same", "cosine", "threshold", "impostors", "covered", "photos"]
+    assert list(answer.as_dict()) == [
+        "same",
+        "cosine",
+        "score",
+        "threshold",
+        "impostors",
+        "covered",
+        "photos",
+    ]
     assert list(answer.as_dict()["photos"][0]) == ["photo", "faces", "box", "probability", "covered_share"]
 
 
@@ -184,16 +259,17 @@ def test_two_photos_under_what_is_covered_in_either():
         return covered
 
     a, b = photo(faces(2, 5), (10, 20)), photo(faces(2, 5)[1:])
-    plain = Verifier(Pixels(), STRANGERS, nothing_covered, REGIONS).verify(a, b, 0.1)
+    plain = Verifier(Pixels(), STRANGERS, nothing_covered).verify(a, b, 0.1)
     assert plain.same and plain.cosine == pytest.approx(1.0) and plain.faces == (2, 1)
-    assert plain.covered == [] and plain.impostors == 40 * 39 // 2 - 20
+    looks = 40 * len(LOOKS)  # nobody is found covered: each photo counts under every look, 2 x 7 of a person
+    assert plain.covered == [] and plain.impostors == (looks * looks - 20 * (2 * len(LOOKS)) ** 2) // 2
     # Half of the top is covered in each photo, nothing is left of it in both.
-    both = Verifier(Pixels(), STRANGERS, first_top_second_bottom, REGIONS).verify(a, b, 0.1)
+    both = Verifier(Pixels(), STRANGERS, first_top_second_bottom).verify(a, b, 0.1)
     assert both.covered == ["top"] and both.threshold != plain.threshold
-    other = Verifier(Pixels(), STRANGERS, nothing_covered, REGIONS).verify(photo(faces(1, 6)), b, 0.1)
+    other = Verifier(Pixels(), STRANGERS, nothing_covered).verify(photo(faces(1, 6)), b, 0.1)
     assert not other.same
     with pytest.raises(PdsnError, match="fewer than two people"):
-        Verifier(Pixels(), Strangers(STRANGERS.faces[:2], ["s0", "s0"]), nothing_covered, REGIONS)
+        Verifier(Pixels(), TWO, nothing_covered)
 
 
 def test_pairs_are_covered_each_as_its_photo_is():
@@ -202,7 +278,8 @@ def test_pairs_are_covered_each_as_its_photo_is():
         covered[0, 4:] = True
         return covered
 
-    answer = Verifier(Pixels(), STRANGERS, only_the_first, REGIONS).verify(
-        photo(faces(1, 5)), photo(faces(1, 6)), 0.1
-    )
-    assert answer.covered == ["bottom"] and answer.impostors == 40 * 39 - 40  # both ways round
+    answer = Verifier(Pixels(), STRANGERS, only_the_first).verify(photo(faces(1, 5)), photo(faces(1, 6)), 0.1)
+    # Each look's first face is found covered, too few to stand alone: all 40 with a block stand beside these 7. Against
+    # them stand the 7 x 39 that are found free; pairs of one person do not count.
+    assert answer.covered == ["bottom"]
+    assert answer.impostors == (7 + 40) * 7 * 39 - (7 + 2) * 7 - 19 * 2 * 14

@@ -108,9 +108,9 @@ class Identifier:
         self._members = [
             torch.nonzero(gallery.labels == person)[:, 0] for person in range(len(gallery.people))
         ]
-        self._seen = seen or cache(lambda: look_at(strangers, {"": recogniser}, cover)[""])
+        seen = seen or cache(lambda: look_at(strangers, {"": recogniser}, cover)[""])
         self.impostors = Impostors(
-            recogniser, gallery.people, gallery.labels, strangers, self._seen, kept,
+            recogniser, gallery.people, gallery.labels, strangers, seen, kept,
             ("identification", gallery.digest()),
         )  # fmt: skip
         recogniser.enrol(gallery.faces, gallery.labels)
@@ -126,7 +126,7 @@ class Identifier:
 
     def two_names(self) -> list[tuple[str, str]]:
         """Who seems to be in the run under one name and in the gallery under another, see `impostors.two_names`."""
-        return two_names(self.impostors, self._seen())
+        return two_names(self.impostors)
 
     def identify(self, photo: SearchedPhoto, fpr: float = DEFAULT_FPR) -> list[IdentifiedFace]:
         """Name every face of a photo, in its order.

@@ -43,6 +43,16 @@ class Seen:
     places: dict[Signature, np.ndarray]
     embeddings: dict[Signature, Tensor]
 
+    def missing(self, signature: Signature, count: int) -> np.ndarray:
+        """Rows (n,) of the strangers, of `count`, to put a block on where a signature is rare.
+
+        All of them; where nothing is covered a block is none, and those who were found so as they are count once.
+        """
+        rows = np.arange(count)
+        if any(signature):
+            return rows
+        return np.setdiff1d(rows, self.places.get(signature, rows[:0]))
+
     def save(self, path: Path) -> None:
         """Write one safetensors file atomically."""
         tensors = {}
@@ -156,6 +166,11 @@ class Impostors:
             )
 
     @property
+    def seen(self) -> Seen:
+        """The strangers as the recogniser compares them."""
+        return self._seen() if callable(self._seen) else self._seen
+
+    @property
     def finest_fpr(self) -> float:
         """The smallest false-positive rate that the strangers can tell."""
         return finest_rate(int(self._usable.sum()))
@@ -185,18 +200,18 @@ class Impostors:
         return mean_and_deviation(self.scores(signature, 1.0))
 
     def _found(self, signature: Signature) -> np.ndarray:
-        seen = self._seen() if callable(self._seen) else self._seen
-        if signature not in seen.places:
+        places = self.seen.places.get(signature)
+        if places is None:
             return np.empty(0, np.float32)
-        return self._highest(
-            seen.embeddings[signature], seen.places[signature] % len(self.strangers), signature
-        )
+        return self._highest(self.seen.embeddings[signature], places % len(self.strangers), signature)
 
     def _blocked(self, signature: Signature) -> np.ndarray:
+        rows = self.seen.missing(signature, len(self.strangers))
+        if not len(rows):
+            return np.empty(0, np.float32)
         boxes = [self.recogniser.regions[name] for name in names_of(signature, self.recogniser.regions)]
-        rows = range(len(self.strangers))
         faces = self.strangers.blocked(tuple(boxes))
-        return self._highest(self.recogniser.embed(faces, rows, signature), np.array(rows), signature)
+        return self._highest(self.recogniser.embed(faces, rows.tolist(), signature), rows, signature)
 
     def _highest(self, embeddings: Tensor, rows: np.ndarray, signature: Signature) -> np.ndarray:
         """The highest scores of some strangers to people other than themselves; unusable ones are left out."""
@@ -208,7 +223,7 @@ class Impostors:
         return best[self._usable[rows]].max(1)
 
 
-def two_names(impostors: Impostors, seen: Seen) -> list[tuple[str, str]]:
+def two_names(impostors: Impostors) -> list[tuple[str, str]]:
     """(name in the run, name in the gallery) of people who seem to be known under two names.
 
     Under another name than the run's, somebody's own photos count as a stranger's, and the threshold rises above
@@ -216,6 +231,7 @@ def two_names(impostors: Impostors, seen: Seen) -> list[tuple[str, str]]:
     that one gallery person, and at least as near as to their own: to the gallery photos of their own name or, where
     it is not there, to their other calibration photos.
     """
+    seen = impostors.seen
     clean = next((signature for signature in seen.places if not any(signature)), None)
     if clean is None or seen.looks[0] != CLEAN:
         return []

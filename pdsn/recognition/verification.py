@@ -179,6 +179,7 @@ class Verifier:
         if len(places) < RARE:
             regions = self.recogniser.regions
             boxes = tuple(regions[name] for name in names_of(signature, regions))
-            parts.append(self._strangers.blocked(boxes))
-            rows.append(np.arange(count))
+            missing = seen.missing(signature, count)
+            parts.append(self._strangers.blocked(boxes)[missing.tolist()])
+            rows.append(missing)
         return torch.cat(parts), self._people[np.concatenate(rows)]

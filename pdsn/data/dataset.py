@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pdsn.data.photos import person_of
 from pdsn.errors import PdsnError
 from pdsn.files import atomic_path, sha256_of, write_text
 
@@ -74,7 +75,7 @@ class FaceDataset:
     Attributes:
         root: the folder.
         faces: (N, H, W, 3) uint8 memory map, RGB.
-        people: the names of all people, sorted; labels index this list.
+        people: the names of all people, see `person_of`, sorted as the manifest writes them; labels index this list.
         labels: (N,) int64, index of each face's person in `people`; -1 for faces of nobody there, which a
             view has, see `training_people`.
         files: N paths relative to the photo folder.
@@ -164,9 +165,10 @@ class FaceDataset:
             with (root / "manifest.csv").open(newline="", encoding="utf-8") as stream:
                 rows = list(csv.DictReader(stream))
             points = [[float(row[f"{name}_{axis}"]) for axis in "xy"] for row in rows for name in LANDMARKS]
-            people = sorted({row["person"] for row in rows})
+            # Sorted as written, then composed: the classes of a base that was trained before keep their numbers.
+            people = list(dict.fromkeys(person_of(name) for name in sorted({row["person"] for row in rows})))
             number = {name: index for index, name in enumerate(people)}
-            labels = np.array([number[row["person"]] for row in rows], dtype=np.int64)
+            labels = np.array([number[person_of(row["person"])] for row in rows], dtype=np.int64)
             split = np.array([row["split"] for row in rows])
             person_split = np.array([row["person_split"] for row in rows])
             files = [row["file"] for row in rows]

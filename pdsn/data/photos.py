@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +55,7 @@ class PhotoFile:
     """A photo as listed.
 
     Attributes:
-        person: name of the sub-folder it lies in, at any depth.
+        person: name of the sub-folder it lies in, at any depth, see `person_of`.
         file: path relative to the photo folder, with forward slashes.
         bytes: size of the file.
         changed: time of its last change in nanoseconds.
@@ -79,11 +80,19 @@ class Photo:
     scale: np.ndarray
 
 
+def person_of(name: str) -> str:
+    """The person of a folder's name, in Unicode's composed form (NFC).
+
+    A Mac may write "Zoë" as an e and a diaeresis, other systems as one letter: that is one name.
+    """
+    return unicodedata.normalize("NFC", name)
+
+
 def list_photos(folder: Path) -> list[PhotoFile]:
     """List the photos of a folder per person, sorted by person and path.
 
     Hidden files and folders are left out, as are files without a photo's extension (`EXTENSIONS`). Folders within a
-    person's folder count for that person. Links are followed, each folder once.
+    person's folder count for that person; two folders that are one name, see `person_of`, are one person. Links are followed, each folder once.
 
     Raises:
         PdsnError: the folder is missing, is a file, cannot be listed, or has no sub-folder with photos.
@@ -134,7 +143,9 @@ def _list_person(folder: Path, person: Path) -> list[PhotoFile]:
                 size, changed = status.st_size, status.st_mtime_ns
             except OSError:  # a dangling link: reading it will say why
                 size, changed = -1, 0
-            photos.append(PhotoFile(person.name, path.relative_to(folder).as_posix(), size, changed))
+            photos.append(
+                PhotoFile(person_of(person.name), path.relative_to(folder).as_posix(), size, changed)
+            )
     return photos
 
 

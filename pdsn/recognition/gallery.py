@@ -16,7 +16,7 @@ from pdsn.config import PrepareConfig
 from pdsn.data.chunks import make_chunk
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.faces import TEMPLATE_SLACK, Detect, template_difference
-from pdsn.data.photos import list_photos
+from pdsn.data.photos import list_photos, person_of
 from pdsn.errors import PdsnError, UsageError
 
 CHUNK = 32
@@ -29,7 +29,7 @@ class Gallery:
 
     Attributes:
         source: "run" for the run's own people, else the folder.
-        people: K names, sorted; everybody has at least one photo.
+        people: K names, see `pdsn.data.photos.person_of`, sorted; everybody has at least one photo.
         labels: (G,) int64, index in `people` of each photo's person.
         faces: (G, 3, H, W) uint8, aligned as the run's faces are.
         files: G paths relative to the photo folder.
@@ -147,7 +147,7 @@ def read_gallery(
             if on_progress is not None:
                 on_progress(start + len(part), len(listed))
     folders = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    left_out = sorted({readable(path.name) for path in folders} - set(names))
+    left_out = sorted({readable(person_of(path.name)) for path in folders} - set(names))
     if not crops:
         raise PdsnError(
             f"--gallery {folder}: none of its {len(listed)} photos can be used "

@@ -278,6 +278,20 @@ def test_listing(tmp_path: Path) -> None:
     assert [photo.bytes for photo in listed] == [1, 1, 1, 1, -1]
 
 
+def test_two_folders_that_are_one_name_are_one_person(tmp_path: Path) -> None:
+    names = "Zo\u00eb/1.jpg", "Zoe\u0308/2.jpg", "Zoo/3.jpg"
+    for name in names:
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"x")
+    if len(list(tmp_path.iterdir())) < 3:
+        pytest.skip("this file system takes both names for one")
+    listed = list_photos(tmp_path)
+    assert {photo.file: photo.person for photo in listed} == dict(
+        zip(names, ["Zo\u00eb", "Zo\u00eb", "Zoo"], strict=True)
+    )
+    assert all((tmp_path / photo.file).is_file() for photo in listed)
+
+
 def test_folders_without_photos_are_told_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "empty").mkdir()

@@ -12,6 +12,7 @@ import pytest
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.template import template
 from pdsn.errors import PdsnError, UsageError
+from pdsn.recognition.calibration import Strangers
 from pdsn.recognition.gallery import Gallery, crop_settings, own_gallery, read_gallery
 from tests.conftest import make_dataset
 from tests.recognition.photos import PlainDetector, save_photo
@@ -67,6 +68,26 @@ def test_what_cannot_be_used_is_skipped_with_its_reason(people, dataset):
     assert seen == [(7, 7)]
     said = gallery.as_dict()
     assert (said["people"], said["photos"], said["left_out"]) == (2, 3, ["Cid", "Dan"])
+
+
+NAME, NAME_OF_A_MAC = "Zo\u00eb", "Zoe\u0308"
+
+
+@pytest.mark.parametrize("written", [NAME, NAME_OF_A_MAC])
+def test_a_name_is_the_same_person_in_either_unicode_form(tmp_path, dataset, written):
+    """A folder named by a Mac, and a data set that an older pdsn made of one."""
+    other = NAME if written == NAME_OF_A_MAC else NAME_OF_A_MAC
+    save_photo(tmp_path / "team" / written / "1.png", dataset.faces[0])
+    gallery = read(tmp_path / "team", dataset)
+    manifest = make_dataset(tmp_path / "set").root / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("person_00,", f"{other},"), encoding="utf-8")
+    old = FaceDataset.load(tmp_path / "set")
+    assert gallery.people == [NAME] and NAME in old.people
+    assert NAME in Strangers.of(old).names, "whoever is in the gallery is no stranger to it"
+    assert NAME in own_gallery(old).people and NAME in read(tmp_path / "set", dataset).people
+    assert gallery.files == [f"{written}/1.png"], "the file is named as it is on disk"
+    (tmp_path / "team" / other).mkdir()
+    assert read(tmp_path / "team", dataset).left_out == [], "one person, with a photo"
 
 
 def test_one_person_is_enough(people, dataset):

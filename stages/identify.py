@@ -91,7 +91,7 @@ def expand(photos: Sequence[Path]) -> list[Path]:
     Raises:
         PdsnError: a folder holds no photo.
     """
-    from pdsn.data.photos import EXTENSIONS
+    from pdsn.data.photos import EXTENSIONS, made_by_system
 
     found: list[Path] = []
     for path in photos:
@@ -101,7 +101,7 @@ def expand(photos: Sequence[Path]) -> list[Path]:
         inside = sorted(
             entry
             for entry in path.iterdir()
-            if entry.is_file() and entry.suffix.lower() in EXTENSIONS and not entry.name.startswith(".")
+            if entry.is_file() and entry.suffix.lower() in EXTENSIONS and not made_by_system(entry.name)
         )
         if not inside:
             raise PdsnError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import unicodedata
 from dataclasses import dataclass
@@ -31,6 +32,28 @@ MOST_PIXELS = 64_000_000
 """Decoded pixels of one photo: about 0.7 GB at the worst (RGBA on white)."""
 LARGE = 16_000_000
 """Decoded pixels from which photos are read one at a time, so that workers do not add up their memory."""
+SYSTEM_NAMES = frozenset(
+    (
+        # Synology, QNAP, NetApp
+        *(
+            "@eadir",
+            "@tmp",
+            "@sharebin",
+            "@__thumb",
+            "@recycle",
+            "@recently-snapshot",
+            "#recycle",
+            "#snapshot",
+        ),
+        *("~snapshot", "lost+found", "lost.dir"),
+        # Windows
+        *("$recycle.bin", "recycler", "recycled", "system volume information", "thumbs.db", "ehthumbs.db"),
+        *("ehthumbs_vista.db", "desktop.ini"),
+        # macOS
+        *("__macosx", "network trash folder", "temporary items", "icon\r"),
+    )
+)
+"""Folders and files, in lower case, that file servers and systems put among the photos: nobody means them."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -88,10 +111,16 @@ def person_of(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def made_by_system(name: str) -> bool:
+    """Whether a file or folder is none of the user's: hidden, or among `SYSTEM_NAMES`, or a disk check's FOUND.000."""
+    lower = name.lower()
+    return lower.startswith(".") or lower in SYSTEM_NAMES or re.fullmatch(r"found\.\d{3}", lower) is not None
+
+
 def list_photos(folder: Path) -> list[PhotoFile]:
     """List the photos of a folder per person, sorted by person and path.
 
-    Hidden files and folders are left out, as are files without a photo's extension (`EXTENSIONS`). Folders within a
+    Hidden files and folders and those of `SYSTEM_NAMES` are left out, as are files without a photo's extension (`EXTENSIONS`). Folders within a
     person's folder count for that person; two folders that are one name, see `person_of`, are one person. Links are followed, each folder once.
 
     Raises:
@@ -104,7 +133,7 @@ def list_photos(folder: Path) -> list[PhotoFile]:
     if not folder.is_dir():
         raise PdsnError(f"{folder} is a file, give the folder that holds a sub-folder of photos per person")
     try:
-        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        entries = sorted(entry for entry in folder.iterdir() if not made_by_system(entry.name))
     except OSError as error:
         raise PdsnError(f"{folder} cannot be listed ({error.strerror}): check its permissions") from error
     photos: list[PhotoFile] = []
@@ -130,13 +159,13 @@ def _list_person(folder: Path, person: Path) -> list[PhotoFile]:
     seen = set()
     for where, folders, names in os.walk(person, followlinks=True):
         real = os.path.realpath(where)
-        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
+        folders[:] = [] if real in seen else [name for name in folders if not made_by_system(name)]
         if real in seen:
             continue
         seen.add(real)
         for name in names:
             path = Path(where, name)
-            if name.startswith(".") or path.suffix.lower() not in EXTENSIONS:
+            if made_by_system(name) or path.suffix.lower() not in EXTENSIONS:
                 continue
             try:
                 status = path.stat()

@@ -16,7 +16,7 @@ from pdsn.config import PrepareConfig
 from pdsn.data.chunks import make_chunk
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.faces import TEMPLATE_SLACK, Detect, template_difference
-from pdsn.data.photos import list_photos, person_of
+from pdsn.data.photos import list_photos, made_by_system, person_of
 from pdsn.errors import PdsnError, UsageError
 
 CHUNK = 32
@@ -146,7 +146,7 @@ def read_gallery(
                 crops.append(crop)
             if on_progress is not None:
                 on_progress(start + len(part), len(listed))
-    folders = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    folders = (path for path in folder.iterdir() if path.is_dir() and not made_by_system(path.name))
     left_out = sorted({readable(person_of(path.name)) for path in folders} - set(names))
     if not crops:
         raise PdsnError(

@@ -278,6 +278,29 @@ def test_listing(tmp_path: Path) -> None:
     assert [photo.bytes for photo in listed] == [1, 1, 1, 1, -1]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "@eaDir",
+        "#recycle",
+        "$RECYCLE.BIN",
+        "System Volume Information",
+        "lost+found",
+        "__MACOSX",
+        "@Recycle",
+        "#snapshot",
+        "Network Trash Folder",
+        "FOUND.001",
+        ".Trashes",
+    ],
+)
+def test_folders_of_systems_are_nobody_and_hold_no_photos(tmp_path: Path, name: str) -> None:
+    for file in ("ann/1.jpg", f"{name}/2.jpg", f"ann/{name}/3.jpg/SYNOPHOTO_THUMB_M.jpg", "@anna/4.jpg"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(b"x")
+    assert [photo.file for photo in list_photos(tmp_path)] == ["@anna/4.jpg", "ann/1.jpg"]
+
+
 def test_two_folders_that_are_one_name_are_one_person(tmp_path: Path) -> None:
     names = "Zo\u00eb/1.jpg", "Zoe\u0308/2.jpg", "Zoo/3.jpg"
     for name in names:

@@ -70,6 +70,14 @@ def test_what_cannot_be_used_is_skipped_with_its_reason(people, dataset):
     assert (said["people"], said["photos"], said["left_out"]) == (2, 3, ["Cid", "Dan"])
 
 
+def test_folders_of_a_file_server_are_nobody(people, dataset):
+    save_photo(people / "#recycle/1.png", dataset.faces[24])
+    save_photo(people / "Ann/@eaDir/1.png/SYNOPHOTO_THUMB_XL.png", dataset.faces[25])
+    (people / "lost+found").mkdir()
+    gallery = read(people, dataset)
+    assert (gallery.people, gallery.left_out, len(gallery.files)) == (["Ann", "Bob"], [], 3)
+
+
 NAME, NAME_OF_A_MAC = "Zo\u00eb", "Zoe\u0308"
 
 

@@ -117,6 +117,21 @@ def test_bad_photos_among_good_ones_are_reported_and_skipped(people, photo, tmp_
     ]
 
 
+def test_a_folder_stands_for_its_photos_and_not_for_what_systems_leave_there(tmp_path):
+    for name in (
+        "b.JPG",
+        "a.png",
+        "._a.png",
+        "Thumbs.db",
+        "desktop.ini",
+        "@eaDir/a.jpg",
+        "$RECYCLE.BIN/c.jpg",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert stage.expand([tmp_path]) == [tmp_path / "a.png", tmp_path / "b.JPG"]
+
+
 def test_nothing_but_bad_photos_is_exit_code_1(people, tmp_path):
     nobody = save_photo(tmp_path / "nobody.png")
     said = ask("identify", people, nobody)

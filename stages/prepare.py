@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pdsn.config import PrepareConfig
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 PRESET = "lfw10"
 """The preset whose settings hold unless another is asked for."""
+SHOWN = 10
+"""Names of people without a photo that are printed; `skipped.csv` has all."""
 
 
 def main(
@@ -99,15 +102,15 @@ def prepare(
         soft_wrap=True,
     )
     if made.skipped:
-        table = Table("photos left out", "reason", "for example")
+        table = Table("left out", "reason", "for example")
         kinds: dict[str, list[str]] = {}
         for file, reason in made.skipped:
             kinds.setdefault(_kind(reason), []).append(file)
         for kind, names in sorted(kinds.items(), key=lambda item: -len(item[1])):
-            table.add_row(str(len(names)), kind, names[0])
+            table.add_row(str(len(names)), escape(kind), escape(names[0]))
         console.print(table)
         console.print(
-            f"{len(made.skipped)} of {made.photos} photos left out, each listed in {root / 'skipped.csv'}",
+            f"{made.photos - len(data.files)} of {made.photos} files left out, each listed in {root / 'skipped.csv'}",
             highlight=False,
             soft_wrap=True,
         )
@@ -115,6 +118,15 @@ def prepare(
         console.print(
             f"{made.people_dropped} people left out for having fewer than {config.min_photos} usable photos",
             highlight=False,
+            soft_wrap=True,
+        )
+
+    if made.people_without:
+        names, more = made.people_without[:SHOWN], len(made.people_without) - SHOWN
+        console.print(
+            f"people without any photo: {', '.join(names)}" + (f" and {more} more" if more > 0 else ""),
+            highlight=False,
+            markup=False,
             soft_wrap=True,
         )
 

@@ -17,6 +17,8 @@ SURE = 0.9
 """Probability of a face from which a weaker one is no longer considered, however near the centre."""
 SMALLEST_SCALE = 0.01
 """Crop pixels per photo pixel: a face 50 times as large as its crop is larger than any photo."""
+CLEARLY = 2.0
+"""Times the area of every other face: from this a photo's largest face is clearly the one it is about."""
 
 NO_FORM = "the landmarks do not form a face"
 
@@ -70,11 +72,38 @@ def choose_face(detections: Sequence[Detection], size: tuple[int, int], choice: 
         size: (H, W) of the photo in pixels.
         choice: "centre": the box centre nearest the photo's centre; "largest": the box of the largest area.
     """
-    faces = [face for face in detections if face.probability >= SURE] or list(detections)
+    faces = sure_faces(detections) or list(detections)
     if choice == "largest":
-        return max(faces, key=lambda face: float(np.prod(face.box[2:] - face.box[:2])))
+        return max(faces, key=_area)
     centre = np.array([size[1], size[0]]) / 2
     return min(faces, key=lambda face: float(np.linalg.norm((face.box[:2] + face.box[2:]) / 2 - centre)))
+
+
+def sure_faces(detections: Sequence[Detection]) -> list[Detection]:
+    """The detections of a probability of at least `SURE`."""
+    return [face for face in detections if face.probability >= SURE]
+
+
+def clear_face(detections: Sequence[Detection]) -> Detection | None:
+    """The face that a photo of one person is about, None if that is not clear.
+
+    Of several sure faces it is the largest, if its box has `CLEARLY` the area of every other. Without a sure one it is the
+    most probable.
+
+    Args:
+        detections: at least one.
+    """
+    faces = sorted(sure_faces(detections), key=_area)
+    if not faces:
+        return max(detections, key=lambda face: face.probability)
+    if len(faces) > 1 and _area(faces[-1]) < CLEARLY * _area(faces[-2]):
+        return None
+    return faces[-1]
+
+
+def _area(face: Detection) -> float:
+    """Of the box, in square pixels."""
+    return float(np.prod(face.box[2:] - face.box[:2]))
 
 
 def sideways(face: Detection) -> float:

@@ -6,6 +6,8 @@ import os
 import re
 import threading
 import unicodedata
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,8 +24,16 @@ EXTENSIONS = frozenset(
     )
 )
 """Files that are photos by their name; HEIC cannot be read, but the report must say so."""
+RAW_EXTENSIONS = frozenset(
+    f".{name}" for name in ("dng", "cr2", "cr3", "crw", "nef", "arw", "orf", "rw2", "raf", "pef", "srw")
+)
+"""A camera's raw files: Pillow takes some for TIFF, and would read the thumbnail in them."""
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "TGA", "JPEG2000", "AVIF")
 """What Pillow may take a file for. Never EPS: a file that claims to be a photo would start Ghostscript."""
+UNMARKED = ("TGA",)
+"""Of these, what has no mark at its beginning: other files pass for it, so a name must say it."""
+NO_PHOTO = "not a photo by its name or content"
+RAW = "a camera's raw file, convert it to JPEG"
 SMALLEST_SIDE = 12
 """Pixels: the smallest face that the detector can be asked for."""
 LONGEST_SIDE = 2048
@@ -54,6 +64,13 @@ SYSTEM_NAMES = frozenset(
     )
 )
 """Folders and files, in lower case, that file servers and systems put among the photos: nobody means them."""
+SPLITS = frozenset(
+    (
+        *("train", "training", "trainset", "val", "valid", "validation", "valset", "dev", "test", "testing"),
+        *("testset", "eval", "evaluation", "holdout", "gallery", "probe", "probes", "query"),
+    )
+)
+"""Folders, in lower case, that are parts of a data set, if they hold folders of photos themselves."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -91,6 +108,21 @@ class PhotoFile:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """What a folder per person holds.
+
+    Attributes:
+        photos: the photos, sorted by person and path: what is one by its name or its content.
+        others: (path relative to the folder, reason), sorted: other files of people, and photos in nobody's folder.
+        people: the names of all who have a folder, sorted, those without a photo too.
+    """
+
+    photos: list[PhotoFile]
+    others: list[tuple[str, str]]
+    people: list[str]
+
+
+@dataclass(frozen=True)
 class Photo:
     """A photo as read.
 
@@ -117,14 +149,35 @@ def made_by_system(name: str) -> bool:
     return lower.startswith(".") or lower in SYSTEM_NAMES or re.fullmatch(r"found\.\d{3}", lower) is not None
 
 
-def list_photos(folder: Path) -> list[PhotoFile]:
-    """List the photos of a folder per person, sorted by person and path.
+def why_no_photo(path: Path) -> str:
+    """Why a file is not taken for a photo; empty if it is one by its name, or, where that says nothing, by its content."""
+    ending = path.suffix.lower()
+    if ending in EXTENSIONS:
+        return ""
+    if ending in RAW_EXTENSIONS:
+        return RAW
+    if not path.is_file():  # a pipe would keep us waiting, and a dangling link has nothing to say
+        return NO_PHOTO
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            _open(path, [name for name in FORMATS if name not in UNMARKED]).close()
+    except PermissionError:
+        return "cannot be read: no permission"
+    except Exception:  # Pillow's readers raise whatever a file that is none of theirs leads them to
+        return NO_PHOTO
+    return ""
 
-    Hidden files and folders and those of `SYSTEM_NAMES` are left out, as are files without a photo's extension (`EXTENSIONS`). Folders within a
-    person's folder count for that person; two folders that are one name, see `person_of`, are one person. Links are followed, each folder once.
+
+def list_photos(folder: Path) -> Listing:
+    """List the photos of a folder per person.
+
+    Hidden files and folders and those of `SYSTEM_NAMES` are left out. Folders within a person's folder count for that
+    person; two folders that are one name, see `person_of`, are one person. Links are followed, each folder once.
 
     Raises:
-        PdsnError: the folder is missing, is a file, cannot be listed, or has no sub-folder with photos.
+        PdsnError: the folder is missing, is a file, cannot be listed, has no sub-folder with photos, or holds splits
+            whose folders are the people.
     """
     if not folder.exists():
         raise PdsnError(
@@ -136,14 +189,20 @@ def list_photos(folder: Path) -> list[PhotoFile]:
         entries = sorted(entry for entry in folder.iterdir() if not made_by_system(entry.name))
     except OSError as error:
         raise PdsnError(f"{folder} cannot be listed ({error.strerror}): check its permissions") from error
+    people = [entry for entry in entries if entry.is_dir()]
+    loose = [entry for entry in entries if entry not in people and not why_no_photo(entry)]
     photos: list[PhotoFile] = []
-    for person in entries:
-        if person.is_dir():
-            photos += _list_person(folder, person)
+    others = [(entry.name, "in no person's folder") for entry in loose]
+    for person in people:
+        for path in _files_under(person):
+            file, reason = path.relative_to(folder).as_posix(), why_no_photo(path)
+            if reason:
+                others.append((file, reason))
+            else:
+                photos.append(_photo_file(person_of(person.name), path, file))
     if not photos:
-        loose = sum(entry.suffix.lower() in EXTENSIONS for entry in entries)
         found = (
-            f"{loose} photo{'s' * (loose > 1)} but no sub-folder with photos"
+            f"{len(loose)} photo{'s' * (len(loose) > 1)} but no sub-folder with photos"
             if loose
             else "no sub-folder with photos"
         )
@@ -151,11 +210,19 @@ def list_photos(folder: Path) -> list[PhotoFile]:
         raise PdsnError(
             f"{folder} holds {found}: put the photos of each person in a folder with the person's name"
         )
-    return sorted(photos, key=lambda photo: (photo.person, photo.file))
+    names = [person.name for person in people]
+    if all(name.lower() in SPLITS for name in names) and all(photo.file.count("/") > 1 for photo in photos):
+        example = folder / photos[0].file.partition("/")[0]
+        raise PdsnError(
+            f"{folder} holds splits ({', '.join(names)}), and each would count as one person: give one of them, such "
+            f"as {example}, or a folder that has the folders of all people directly in it"
+        )
+    photos.sort(key=lambda photo: (photo.person, photo.file))
+    return Listing(photos, sorted(others), sorted({person_of(name) for name in names}))
 
 
-def _list_person(folder: Path, person: Path) -> list[PhotoFile]:
-    photos = []
+def _files_under(person: Path) -> Iterator[Path]:
+    """The files in a folder, at any depth, but for what systems put there."""
     seen = set()
     for where, folders, names in os.walk(person, followlinks=True):
         real = os.path.realpath(where)
@@ -163,19 +230,15 @@ def _list_person(folder: Path, person: Path) -> list[PhotoFile]:
         if real in seen:
             continue
         seen.add(real)
-        for name in names:
-            path = Path(where, name)
-            if made_by_system(name) or path.suffix.lower() not in EXTENSIONS:
-                continue
-            try:
-                status = path.stat()
-                size, changed = status.st_size, status.st_mtime_ns
-            except OSError:  # a dangling link: reading it will say why
-                size, changed = -1, 0
-            photos.append(
-                PhotoFile(person_of(person.name), path.relative_to(folder).as_posix(), size, changed)
-            )
-    return photos
+        yield from (Path(where, name) for name in names if not made_by_system(name))
+
+
+def _photo_file(person: str, path: Path, file: str) -> PhotoFile:
+    try:
+        status = path.stat()
+    except OSError:  # a dangling link: reading it will say why
+        return PhotoFile(person, file, -1, 0)
+    return PhotoFile(person, file, status.st_size, status.st_mtime_ns)
 
 
 def read_photo(path: Path) -> Photo:
@@ -191,7 +254,7 @@ def read_photo(path: Path) -> Photo:
     try:
         if path.stat().st_size == 0:
             raise UnreadablePhotoError("empty file")
-        with _open(path) as image:
+        with _open(path, FORMATS) as image:
             return _read(image)
     except UnreadablePhotoError:
         raise
@@ -210,12 +273,12 @@ def read_photo(path: Path) -> Photo:
         raise UnreadablePhotoError(f"truncated ({text})" if cut_off else f"damaged ({text})") from error
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path, kinds: Sequence[str]) -> Image.Image:
     # Pillow's own limit is one number for the whole process and would reject a photo before a JPEG can be
     # reduced while it is decoded: it is lifted for the look at the header, `_read` sets the limit that counts.
     with _OPENING:
         Image.init()
-        formats = [name for name in FORMATS if name in Image.OPEN]  # AVIF came with Pillow 11.3
+        formats = [name for name in kinds if name in Image.OPEN]  # AVIF came with Pillow 11.3
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return Image.open(path, formats=formats)

@@ -24,10 +24,10 @@ from pdsn.config import PrepareConfig
 from pdsn.data.chunks import Chunk, make_chunk
 from pdsn.data.dataset import Face, FaceDataset, write_dataset
 from pdsn.data.detector import Detector
-from pdsn.data.photos import PhotoFile, list_photos
+from pdsn.data.photos import Listing, PhotoFile, list_photos
 from pdsn.errors import PdsnError, UsageError
 
-METHOD = "MTCNN of facenet-pytorch 2.5.3, method 1"
+METHOD = "MTCNN of facenet-pytorch 2.5.3, method 2"
 """Changes whenever reading, detection or alignment change what comes out: old chunks are then not taken up."""
 CHUNK = 64
 """Photos that are finished, and lost by a kill, together."""
@@ -41,10 +41,12 @@ class PrepareReport:
 
     Attributes:
         dataset: the prepared data set.
-        skipped: (file, reason) of every photo left out, in the order of the listing.
-        photos: number of photos seen.
+        skipped: (file, reason) of everything left out: photos in the order of the listing, then files that are none,
+            then, ending in a slash, the folders of people without a photo.
+        photos: number of files seen, photos or not.
         people_kept: number of people in the data set.
-        people_dropped: number of people with photos but too few usable ones.
+        people_dropped: number of people with too few usable photos, or none.
+        people_without: those among them without any photo.
         seconds: time taken.
         reused: the data set was there already, made with the same settings from the same photos.
     """
@@ -54,6 +56,7 @@ class PrepareReport:
     photos: int
     people_kept: int
     people_dropped: int
+    people_without: list[str]
     seconds: float
     reused: bool = False
 
@@ -91,35 +94,44 @@ def prepare_photos(
     start = time.perf_counter()
     if photos.resolve() in (root.resolve(), *root.resolve().parents):
         raise UsageError(f"--data {root} lies among the photos, {photos}: give a folder outside of it")
-    listed = list_photos(photos)
-    people = len({photo.person for photo in listed})
-    request = _fingerprint(_asked(config), listed)
+    listing = list_photos(photos)
+    request = _fingerprint(_asked(config), listing.photos)
     reused = not force and (root / "dataset.json").is_file()
     try:
         if reused:
             dataset, skipped = _open_made(root, config, request)
         else:
-            dataset, skipped = _make(photos, root, listed, config, request, device, on_progress)
+            dataset, skipped = _make(photos, root, listing, config, request, device, on_progress)
         _clean(root)
     except OSError as error:
         raise PdsnError(
             f"{root} cannot be written ({error.strerror or error}): choose another --data"
         ) from error
     kept = len(dataset.people)
-    seconds = time.perf_counter() - start
-    return PrepareReport(dataset, skipped, len(listed), kept, people - kept, seconds, reused)
+    without = [name.removesuffix("/") for name, _ in skipped if name.endswith("/")]
+    return PrepareReport(
+        dataset,
+        skipped,
+        photos=len(dataset.files) + len(skipped) - len(without),
+        people_kept=kept,
+        people_dropped=len(listing.people) - kept,
+        people_without=without,
+        seconds=time.perf_counter() - start,
+        reused=reused,
+    )
 
 
 def _make(
     photos: Path,
     root: Path,
-    listed: Sequence[PhotoFile],
+    listing: Listing,
     config: PrepareConfig,
     request: str,
     device: str,
     on_progress: Callable[[int, int], None],
 ) -> tuple[FaceDataset, list[tuple[str, str]]]:
-    """Search the photos and write the data set; also (file, reason) of those left out."""
+    """Search the photos and write the data set; also (file, reason) of what is left out."""
+    listed = listing.photos
     reasons = {photo.file: "file name is not UTF-8" for photo in listed if not _is_utf8(photo.file)}
     _drop_small(listed, reasons, config.min_photos)
     wanted = [photo for photo in listed if photo.file not in reasons]
@@ -131,7 +143,10 @@ def _make(
     kept = [row for row, photo in enumerate(wanted) if photo.file not in reasons]
     if not kept:
         raise PdsnError(_nobody(photos, listed, reasons, config))
-    skipped = [(_shown(photo.file), reasons[photo.file]) for photo in listed if photo.file in reasons]
+    left_out = [(photo.file, reasons[photo.file]) for photo in listed if photo.file in reasons]
+    having = {photo.person for photo in listed}
+    without = [(f"{name}/", "person without any photo") for name in listing.people if name not in having]
+    skipped = [(_shown(file), reason) for file, reason in (*left_out, *listing.others, *without)]
     dataset = write_dataset(
         root,
         _read_faces(paths, set(kept)),

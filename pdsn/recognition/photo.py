@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pdsn.config import PrepareConfig
 from pdsn.data.chunks import NO_FACE
-from pdsn.data.faces import SURE, Detect, crop_face, detect_faces
+from pdsn.data.faces import Detect, crop_face, detect_faces, sure_faces
 from pdsn.data.photos import UnreadablePhotoError, read_photo
 from pdsn.errors import PdsnError
 from pdsn.recognition.gallery import readable
@@ -118,9 +118,8 @@ def search_photo(path: Path, config: PrepareConfig, detect: Detect) -> SearchedP
     except UnreadablePhotoError as error:
         raise PhotoError(f"{name} cannot be read: {error}") from error
     detections = detect_faces([photo.pixels], detect)[0]
-    sure = [face for face in detections if face.probability >= SURE]
     faces = []
-    for face in sure or sorted(detections, key=lambda face: -face.probability)[:1]:
+    for face in sure_faces(detections) or sorted(detections, key=lambda face: -face.probability)[:1]:
         try:
             crop, _ = crop_face(photo.pixels, face, config)
         except ValueError:  # landmarks that form no face: there is nothing to compare

@@ -14,6 +14,7 @@ from pdsn.data.faces import (
     align_box,
     align_similarity,
     choose_face,
+    clear_face,
     detect_faces,
     reduce_photo,
     sideways,
@@ -145,6 +146,16 @@ def test_a_doubtful_face_at_the_centre_gives_way() -> None:
     doubtful, sure = face(45, 45, 55, 55, probability=0.75), face(60, 60, 90, 90)
     assert choose_face([doubtful, sure], (100, 100), "centre") is sure
     assert choose_face([doubtful], (100, 100), "centre") is doubtful
+
+
+def test_the_face_that_a_photo_of_one_person_is_about() -> None:
+    def face(edge: float, probability: float) -> Detection:
+        return Detection(np.array([0.0, 0.0, edge, edge]), probability, np.zeros((5, 2)))
+
+    large, half, near, doubtful = face(100, 0.95), face(70, 0.99), face(72, 0.99), face(90, 0.8)
+    assert clear_face([half, large, doubtful]) is large
+    assert clear_face([near, large]) is None
+    assert clear_face([doubtful, face(200, 0.75)]) is doubtful, "none is sure: the most probable"
 
 
 def test_sideways_is_a_share_of_the_box() -> None:

@@ -114,6 +114,12 @@ def test_what_is_left_out_and_why(tmp_path: Path, fake: type[FakeDetector]) -> N
     draw(folder / "ann/side.png", 78, corner=255)
     shutil.copy(folder / "ann/000.png", folder / "ann/copy.png")
     Image.open(folder / "ann/001.png").save(folder / "bob/other.bmp")  # other bytes, same pixels
+    (folder / "bob/list.txt").write_text("not a photo")
+    (folder / "fay/raw").mkdir(parents=True)
+    (folder / "gus").mkdir()
+    (folder / "gus/clip.mov").write_bytes(b"no photo")
+    (folder / "bob/003.png").rename(folder / "bob/IMG_0003")
+    draw(folder / "loose.png", 99)
     draw(folder / "eve/000.png", 79, corner=0)
     config = PrepareConfig(size=(64, 48), min_photos=3, frontal=0.2)
     seen: list[tuple[int, int]] = []
@@ -130,13 +136,19 @@ def test_what_is_left_out_and_why(tmp_path: Path, fake: type[FakeDetector]) -> N
         ("eve/000.png", "no face found"),
         ("eve/001.png", "person has only 2 usable photos (fewer than 3)"),
         ("eve/002.png", "person has only 2 usable photos (fewer than 3)"),
+        ("bob/list.txt", "not a photo by its name or content"),
+        ("gus/clip.mov", "not a photo by its name or content"),
+        ("loose.png", "in no person's folder"),
+        ("fay/", "person without any photo"),
+        ("gus/", "person without any photo"),
     ]
-    assert (report.photos, report.people_kept, report.people_dropped) == (22, 3, 2)
+    assert (report.photos, report.people_kept, report.people_dropped) == (25, 3, 4)
+    assert report.people_without == ["fay", "gus"] and "bob/IMG_0003" in report.dataset.files
     assert report.dataset.people == ["ann", "bob", "cy"] and len(report.dataset.faces) == 11
     assert not report.reused and report.seconds > 0
     assert seen[0] == (0, 20) and seen[-1] == (20, 20)
     listing = (tmp_path / "data/skipped.csv").read_text().splitlines()
-    assert listing[0] == "file,reason" and len(listing) == 12
+    assert listing[0] == "file,reason" and len(listing) == 17
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
         "dataset.json",
         "faces.npy",

@@ -70,6 +70,32 @@ def test_what_cannot_be_used_is_skipped_with_its_reason(people, dataset):
     assert (said["people"], said["photos"], said["left_out"]) == (2, 3, ["Cid", "Dan"])
 
 
+def test_of_several_faces_the_clearly_largest_is_enrolled_and_noted(people, dataset):
+    subject, other = dataset.faces[1], dataset.faces[30]
+    save_photo(people / "Ann/2.png", other, subject, scale=[1, 2])
+    save_photo(people / "Ann/3.png", subject, other, scale=[2, 2])
+    save_photo(people / "Cid/1.png", other, subject, scale=[3, 4])
+    gallery = read(people, dataset)
+    assert gallery.people == ["Ann", "Bob"] and gallery.left_out == ["Cid"]
+    unclear = "shows 2 faces of much the same size, crop it to the person"
+    assert gallery.skipped == [("Ann/3.png", unclear), ("Cid/1.png", unclear)]
+    assert gallery.notes == [("Ann/2.png", "shows 2 faces: the largest is enrolled")]
+    assert gallery.as_dict()["notes"] == [{"photo": "Ann/2.png", "note": gallery.notes[0][1]}]
+    enrolled = gallery.faces[gallery.files.index("Ann/2.png")].float()
+    assert (enrolled - dataset.tensor([1])[0].float()).abs().mean() < 12
+
+
+def test_every_file_is_listed_with_its_reason(people, dataset):
+    (people / "Ann/1.png").rename(people / "Ann/IMG_0001")
+    (people / "Bob/list.txt").write_text("no photo")
+    (people / "Cid").mkdir()
+    (people / "Cid/list.txt").write_text("no photo")
+    gallery = read(people, dataset)
+    assert gallery.files[0] == "Ann/IMG_0001" and gallery.left_out == ["Cid"]
+    why = "not a photo by its name or content"
+    assert gallery.skipped == [("Bob/list.txt", why), ("Cid/list.txt", why)]
+
+
 def test_folders_of_a_file_server_are_nobody(people, dataset):
     save_photo(people / "#recycle/1.png", dataset.faces[24])
     save_photo(people / "Ann/@eaDir/1.png/SYNOPHOTO_THUMB_XL.png", dataset.faces[25])

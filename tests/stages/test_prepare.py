@@ -34,7 +34,7 @@ def test_prepare_finds_every_face_and_lists_the_rest(photos, tmp_path):
     out = tmp_path / "set"
     said = give("prepare", photos, "--data", out, "--size", "64x48", "--min-photos", "8")
     assert said.code == 0, said.err
-    assert "16 faces of 2 people, 64x48" in said.out and "1 of 17 photos left out" in said.out
+    assert "16 faces of 2 people, 64x48" in said.out and "1 of 17 files left out" in said.out
     assert "split per photo: 10 train, 2 val, 4 test" in said.out
     made = FaceDataset.load(out)
     assert made.people == ["Eileen", "False Colour"] and made.faces.shape == (16, 64, 48, 3)

@@ -12,7 +12,16 @@ import numpy as np
 
 from pdsn.config import PrepareConfig
 from pdsn.data.detector import Detection
-from pdsn.data.faces import Detect, choose_face, crop_face, detect_faces, sideways, sure_faces
+from pdsn.data.faces import (
+    Detect,
+    choose_face,
+    crop_face,
+    find_faces,
+    sideways,
+    sure_faces,
+    turn_back,
+    turn_photo,
+)
 from pdsn.data.photos import Photo, PhotoFile, UnreadablePhotoError, read_photo
 from pdsn.files import atomic_path
 
@@ -34,10 +43,11 @@ class Chunk:
     Attributes:
         reasons: (n,) str, why the photo cannot be used; empty where a face was found.
         digests: (n,) str, SHA-256 of the decoded pixels; empty where they cannot be read.
-        boxes: (n, 4) float64 left, top, right, bottom in pixels of the original photo, turned upright.
+        boxes: (n, 4) float64 left, top, right, bottom in pixels of the original photo as its EXIF turns it.
         probabilities: (n,) float64, the detector's confidence.
         landmarks: (n, 5, 2) float64 x, y in pixels of the crop.
         offsets: (n,) float64, `pdsn.data.faces.sideways` of the face.
+        turns: (n,) int64, degrees counter-clockwise by which the photo was turned to show a face; mostly 0.
         counts: (n,) int64, faces that the photo surely shows, `pdsn.data.faces.sure_faces`.
         faces: (m, H, W, 3) uint8, the crops of the photos with a face, in their order.
     """
@@ -48,6 +58,7 @@ class Chunk:
     probabilities: np.ndarray
     landmarks: np.ndarray
     offsets: np.ndarray
+    turns: np.ndarray
     counts: np.ndarray
     faces: np.ndarray
 
@@ -91,24 +102,25 @@ def make_chunk(
     reasons, digests = [NO_FACE] * count, [""] * count
     boxes, landmarks = np.full((count, 4), np.nan), np.full((count, 5, 2), np.nan)
     probabilities, offsets = np.full(count, np.nan), np.full(count, np.nan)
-    counts = np.zeros(count, dtype=np.int64)
+    turns, counts = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     crops: dict[int, np.ndarray] = {}
     waiting: dict[int, Photo] = {}
 
     def search() -> None:
-        found = detect_faces([photo.pixels for photo in waiting.values()], detect)
-        for (row, photo), detections in zip(waiting.items(), found, strict=True):
-            counts[row] = len(sure_faces(detections))
-            face = choose(detections, photo.pixels.shape[:2]) if detections else None
+        found = find_faces([photo.pixels for photo in waiting.values()], detect)
+        for (row, photo), (detections, turn) in zip(waiting.items(), found, strict=True):
+            pixels = turn_photo(photo.pixels, turn)
+            turns[row], counts[row] = turn, len(sure_faces(detections))
+            face = choose(detections, pixels.shape[:2]) if detections else None
             if face is None:
                 reasons[row] = NOT_CLEAR.format(counts[row]) if detections else NO_FACE
                 continue
             try:
-                crops[row], landmarks[row] = crop_face(photo.pixels, face, config)
+                crops[row], landmarks[row] = crop_face(pixels, face, config)
             except ValueError:  # landmarks that form no face
                 continue
             reasons[row], probabilities[row], offsets[row] = "", face.probability, sideways(face)
-            boxes[row] = face.box * np.tile(photo.scale, 2)
+            boxes[row] = turn_back(face.box, photo.pixels.shape, turn) * np.tile(photo.scale, 2)
         waiting.clear()
 
     for row, listed in enumerate(photos):
@@ -126,7 +138,7 @@ def make_chunk(
     for place, row in enumerate(sorted(crops)):
         faces[place] = crops[row]
     return Chunk(
-        np.array(reasons), np.array(digests), boxes, probabilities, landmarks, offsets, counts, faces
+        np.array(reasons), np.array(digests), boxes, probabilities, landmarks, offsets, turns, counts, faces
     )
 
 

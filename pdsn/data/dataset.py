@@ -56,7 +56,8 @@ class Face:
     Attributes:
         person: name of the person, the photo's folder.
         file: path of the photo relative to the photo folder, with forward slashes.
-        box: face box (left, top, right, bottom) in pixels of the original photo.
+        box: face box (left, top, right, bottom) in pixels of the original photo as its EXIF turns it, also where the
+            photo had to be turned further to show its face.
         probability: the detector's confidence, 0 to 1.
         landmarks: (5, 2) x, y in pixels of the prepared crop, in the order of `LANDMARKS`.
     """

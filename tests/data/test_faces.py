@@ -16,8 +16,11 @@ from pdsn.data.faces import (
     choose_face,
     clear_face,
     detect_faces,
+    find_faces,
     reduce_photo,
     sideways,
+    turn_back,
+    turn_photo,
 )
 from pdsn.data.template import TEMPLATE, template
 
@@ -123,6 +126,43 @@ def test_photos_of_mixed_sizes_keep_their_order(astronaut: np.ndarray, detector:
     found = detect_faces([astronaut, blank, wide, astronaut], detector)
     assert [len(faces) for faces in found] == [1, 0, 1, 1]
     assert found[3][0].landmarks == pytest.approx(found[0][0].landmarks, abs=0.01)
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_photo_on_its_side_is_turned_until_it_shows_a_face(
+    astronaut: np.ndarray, detector: Detector, turn: int
+) -> None:
+    upright = np.ascontiguousarray(astronaut[:240])
+    lying, lawn = turn_photo(upright, 360 - turn), np.full((60, 80, 3), (0, 128, 0), np.uint8)
+    assert not detect_faces([lying], detector)[0], "the detector alone does not find it"
+    found = find_faces([upright, lying, lawn], detector)
+    assert [(len(faces), by) for faces, by in found] == [(1, 0), (1, turn), (0, 0)]
+    (wanted,), (face,) = found[0][0], found[1][0]
+    assert face.landmarks == pytest.approx(wanted.landmarks, abs=0.01), "in pixels of the photo as turned"
+    assert np.array_equal(turn_photo(lying, turn), upright)
+    # The box of the photo as it lies, cut out and turned, is the upright one's.
+    left, top, right, bottom = np.clip(turn_back(face.box, lying.shape, turn), 0, None).round().astype(int)
+    a, b, c, d = np.clip(wanted.box, 0, None).round().astype(int)
+    assert np.array_equal(turn_photo(lying[top:bottom, left:right], turn), upright[b:d, a:c])
+
+
+@pytest.mark.parametrize(
+    ("upright", "turned", "turn"),
+    [(0.95, 0.999, 0), (0.8, 0.98, 0), (0.8, 0.995, 90), (0.0, 0.98, 0), (0.0, 0.995, 90)],
+)
+def test_only_a_photo_without_a_sure_face_is_turned(upright: float, turned: float, turn: int) -> None:
+    """The photo is wide; turned on its side the detector sees a face in it, with a probability of its own."""
+    seen = []
+
+    def detect(photos: Sequence[np.ndarray]) -> list[list[Detection]]:
+        seen.extend(photo.shape for photo in photos)
+        values = [upright if photo.shape[1] > photo.shape[0] else turned for photo in photos]
+        return [[face(0, 0, 9, 9, probability=value)] if value else [] for value in values]
+
+    ((found, by),) = find_faces([np.zeros((20, 30, 3), np.uint8)], detect)
+    assert by == turn
+    assert [one.probability for one in found] == ([turned] if turn else [upright] if upright else [])
+    assert len(seen) == (1 if upright >= 0.9 else 4)
 
 
 def test_a_large_photo_is_reduced_and_its_landmarks_mapped_back(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,7 +25,7 @@ SMALL = PrepareConfig(size=(64, 48), min_photos=3)
 
 
 class FakeDetector:
-    """A face fills every photo, but a black corner pixel means none and a white one a side view."""
+    """A face fills every photo, but a black corner pixel means none, and a white first pixel a side view."""
 
     photos_seen = 0
 
@@ -40,7 +41,8 @@ class FakeDetector:
             if photo[0, 0].min() == 255:
                 landmarks += np.array([0.3 * width, 0])
             face = Detection(np.array([0.0, 0.0, width, height]), 0.99, landmarks)
-            found.append([] if photo[0, 0].max() == 0 else [face])
+            corners = photo[[0, 0, -1, -1], [0, -1, 0, -1]]
+            found.append([] if corners.max(1).min() == 0 else [face])
         return found
 
 
@@ -55,6 +57,7 @@ def draw(path: Path, seed: int, corner: int = 100, size: tuple[int, int] = (40, 
     """A photo of smooth noise; `corner` is the grey of its first pixel."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 3, 3), dtype=np.uint8)
     pixels = np.array(Image.fromarray(coarse).resize(size[::-1], Image.Resampling.BICUBIC))
+    pixels = np.maximum(pixels, 1)  # no corner is black but by choice
     pixels[0, 0] = corner
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
@@ -104,6 +107,26 @@ def test_real_faces_through_the_real_detector(tmp_path: Path) -> None:
         first, second = data.faces[0].astype(float), data.faces[1].astype(float)
         assert np.abs(first - second)[16:112, 12:84].mean() < 12
     assert torch.get_num_threads() == threads
+
+
+def test_a_photo_on_its_side_gives_the_same_face(tmp_path: Path) -> None:
+    portrait = pytest.importorskip("skimage.data").astronaut()[:240, 96:352]
+    for index, turn in enumerate((0, 90, 180, 270)):
+        path = tmp_path / f"photos/ann/{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.rot90(portrait, -turn // 90)).save(path)
+    data = prepare_photos(tmp_path / "photos", tmp_path / "data", SMALL).dataset
+    assert len(data.faces) == 4
+    upright = data.faces[0].astype(float)
+    assert all(np.abs(face - upright).mean() < 1 for face in data.faces)
+    # The box is that of the photo as it lies: for the second one, turned clockwise, what was up is right.
+    with (tmp_path / "data/manifest.csv").open() as stream:
+        rows = [
+            [float(row[f"box_{edge}"]) for edge in ("left", "top", "right", "bottom")]
+            for row in csv.DictReader(stream)
+        ]
+    left, top, right, bottom = rows[0]
+    assert rows[1] == pytest.approx([240 - bottom, left, 240 - top, right], abs=0.1)
 
 
 def test_what_is_left_out_and_why(tmp_path: Path, fake: type[FakeDetector]) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.template import template
 from pdsn.errors import PdsnError, UsageError
 from pdsn.recognition.calibration import Strangers
 from pdsn.recognition.gallery import Gallery, crop_settings, own_gallery, read_gallery
+from pdsn.recognition.photo import search_photo
 from tests.conftest import make_dataset
 from tests.recognition.photos import PlainDetector, save_photo
 
@@ -83,6 +85,36 @@ def test_of_several_faces_the_clearly_largest_is_enrolled_and_noted(people, data
     assert gallery.as_dict()["notes"] == [{"photo": "Ann/2.png", "note": gallery.notes[0][1]}]
     enrolled = gallery.faces[gallery.files.index("Ann/2.png")].float()
     assert (enrolled - dataset.tensor([1])[0].float()).abs().mean() < 12
+
+
+class WidePhotos(PlainDetector):
+    """Finds faces in photos that are wider than high alone."""
+
+    def __call__(self, photos):
+        return [
+            found if photo.shape[1] > photo.shape[0] else []
+            for photo, found in zip(photos, super().__call__(photos), strict=True)
+        ]
+
+
+def test_a_photo_on_its_side_is_enrolled_and_searched_as_it_stands(people, dataset):
+    upright = read(people, dataset)
+    path = people / "Ann/1.png"
+    pixels = np.asarray(Image.open(path))
+    whole = search_photo(path, crop_settings(dataset), WidePhotos())
+    Image.fromarray(np.rot90(pixels, -1)).save(path)
+    gallery = read_gallery(people, crop_settings(dataset), WidePhotos())
+    assert gallery.files == upright.files
+    np.testing.assert_array_equal(gallery.faces, upright.faces)
+    lying = search_photo(path, crop_settings(dataset), WidePhotos())
+    (face,), (wanted,) = lying.faces, whole.faces
+    np.testing.assert_array_equal(face.crop, wanted.crop)
+    # Picture and box are those of the photo as it lies: of the crop's frame nothing is seen.
+    assert lying.pixels.shape[:2] == whole.pixels.shape[1::-1]
+    left, top, right, bottom = face.box.astype(int)
+    a, b, c, d = wanted.box.astype(int)
+    np.testing.assert_array_equal(np.rot90(lying.pixels[top:bottom, left:right]), pixels[b:d, a:c])
+    assert (face.as_dict()["turn"], wanted.as_dict()["turn"]) == (90, 0)
 
 
 def test_every_file_is_listed_with_its_reason(people, dataset):

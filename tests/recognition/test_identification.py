@@ -168,13 +168,20 @@ def test_strangers_are_covered_as_the_probe_is_and_calibrated_once():
 def test_json_keys_are_stable():
     (face,) = identifier().identify(photo(faces(1, 9)), 0.1)
     assert list(face.as_dict()) == [
-        "box", "probability", "person", "cosine", "threshold", "impostors", "covered", "covered_share", "nearest",
+        "box", "probability", "turn", "person", "cosine", "threshold", "impostors", "covered", "covered_share", "nearest",
     ]  # fmt: skip
     answer = Verifier(Pixels(), STRANGERS, nothing_covered, REGIONS).verify(
         photo(faces(1, 9)), photo(faces(1, 8)), 0.1
     )
     assert list(answer.as_dict()) == ["same", "cosine", "threshold", "impostors", "covered", "photos"]
-    assert list(answer.as_dict()["photos"][0]) == ["photo", "faces", "box", "probability", "covered_share"]
+    assert list(answer.as_dict()["photos"][0]) == [
+        "photo",
+        "faces",
+        "box",
+        "probability",
+        "turn",
+        "covered_share",
+    ]
 
 
 def test_two_photos_under_what_is_covered_in_either():

@@ -36,6 +36,8 @@ NO_PHOTO = "not a photo by its name or content"
 RAW = "a camera's raw file, convert it to JPEG"
 SMALLEST_SIDE = 12
 """Pixels: the smallest face that the detector can be asked for."""
+DEPTHS = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))
+"""The largest values of grey that files of 16 bits hold."""
 LONGEST_SIDE = 2048
 """Pixels: a larger photo is reduced to this when read; crops of at most 512 px need no more."""
 MOST_PIXELS = 64_000_000
@@ -244,9 +246,11 @@ def _photo_file(person: str, path: Path, file: str) -> PhotoFile:
 def read_photo(path: Path) -> Photo:
     """Read a photo of any kind.
 
-    Colours of every kind become 8-bit RGB: transparency is laid on white, 16-bit grey keeps its upper 8 bits, grey
-    in floating point is read as 0 to 1 or 0 to 255, whichever fits, or else stretched. The first picture of an
-    animation is taken. The EXIF orientation is applied.
+    Colours of every kind become 8-bit RGB: transparency is laid on white, 16-bit grey is scaled by the fewest of 8, 10,
+    12, 14 and 16 bits that its values fit in (many cameras write 12 bits into 16), grey in floating point is read as
+    0 to 1, or as whole numbers are, whichever fits, or else stretched. Of 16-bit colour Pillow gives the upper 8 bits
+    alone: 12-bit colour in such a file is nearly black, and must be converted first. The first picture of an animation
+    is taken. The EXIF orientation is applied.
 
     Raises:
         UnreadablePhotoError: the file cannot be used; the message says why.
@@ -337,12 +341,10 @@ def _eight_bits(image: Image.Image) -> np.ndarray:
     """Grey of 16 or 32 bits, whole or floating point, as (H, W) uint8."""
     values: np.ndarray = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
-    if image.mode.startswith("I;16"):
-        values = values / 257
-    elif low < 0 or high > 65535:
+    if low < 0 or high > 65535:
         values = (values - low) * (255 / (high - low))
     elif image.mode == "F" and high <= 1:
         values = values * 255
-    elif high > 255:
-        values = values / 257
+    else:
+        values = values * (255 / next(top for top in DEPTHS if high <= top))
     return np.rint(values).astype(np.uint8)

@@ -97,9 +97,24 @@ def test_grey_of_every_depth_gives_the_same_picture(tmp_path: Path, kind: str) -
     assert distance(path, values) <= 0.5
 
 
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("kind", ["png", "tif", "big-endian", "I", "F"])
+def test_grey_of_fewer_bits_in_a_wider_file_is_as_bright(tmp_path: Path, kind: str, bits: int) -> None:
+    values = np.rint(grey() * ((2**bits - 1) / 255)).astype(np.uint16)
+    path = tmp_path / ("a.png" if kind == "png" else "a.tif")
+    if kind == "big-endian":
+        height, width = values.shape
+        image = Image.frombytes("I;16B", (width, height), values.astype(">u2").tobytes())
+    else:
+        image = Image.fromarray(values.astype({"I": np.int32, "F": np.float32}.get(kind, np.uint16)))
+    assert distance(save(image, path), grey()) <= 1
+
+
 def test_a_dark_16_bit_photo_stays_dark(tmp_path: Path) -> None:
-    path = save(Image.fromarray(np.full((20, 20), 200, np.uint16)), tmp_path / "a.png")
-    assert read_photo(path).pixels.max() == 1
+    values = np.full((20, 20), 257, np.uint16)
+    values[0, 0] = 2**14  # more than 14 bits: one bright pixel is enough to tell
+    pixels = read_photo(save(Image.fromarray(values), tmp_path / "a.png")).pixels
+    assert pixels[0, 0, 0] == 64 and (pixels[1:] == 1).all()
 
 
 def test_floating_point_grey_from_0_to_255_and_with_holes(tmp_path: Path) -> None:

@@ -65,9 +65,18 @@ def for_architecture(config: PrepareConfig, arch: str) -> PrepareConfig:
 
 
 def prepare(
-    photos: Path, root: Path, config: PrepareConfig, accelerator: Accelerator, *, force: bool
+    photos: Path,
+    root: Path,
+    config: PrepareConfig,
+    accelerator: Accelerator,
+    *,
+    force: bool,
+    elsewhere: str = "--data",
 ) -> None:
-    """Prepare `photos` into `root`; say what was kept, what was not, and why."""
+    """Prepare `photos` into `root`; say what was kept, what was not, and why.
+
+    `elsewhere` is the option that would put the data set into another folder.
+    """
     from pdsn.data.prepare import prepare_photos
     from pdsn.progress import counted, progress_bar
 
@@ -83,6 +92,7 @@ def prepare(
             device=str(accelerator.device),
             on_progress=counted(advance),
             force=force and main_process,
+            elsewhere=elsewhere,
         )
     if not main_process:
         return
@@ -95,6 +105,23 @@ def prepare(
         highlight=False,
         soft_wrap=True,
     )
+    if made.outdated:
+        console.print(
+            "note: it was prepared by another version of pdsn, which may have found other faces: --force prepares it anew",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if made.several:
+        taken = "the one nearest the centre" if config.face == "centre" else "the largest"
+        console.print(
+            f"{made.several} photos show several faces: {taken} was taken (--face {config.face})",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if made.turned:
+        console.print(
+            f"{made.turned} photos lay on their side or upside down and were turned", soft_wrap=True
+        )
     splits = Counter(data.split.tolist())
     console.print(
         "split per photo: " + ", ".join(f"{splits[name]} {name}" for name in ("train", "val", "test")),

@@ -22,6 +22,7 @@ from pdsn.data.faces import (
     turn_back,
     turn_photo,
 )
+from pdsn.data.listing import sha256_or_nothing
 from pdsn.data.photos import Photo, PhotoFile, UnreadablePhotoError, read_photo
 from pdsn.files import atomic_path
 
@@ -42,6 +43,7 @@ class Chunk:
 
     Attributes:
         reasons: (n,) str, why the photo cannot be used; empty where a face was found.
+        hashes: (n,) str, SHA-256 of the file's bytes; empty where they cannot be read.
         digests: (n,) str, SHA-256 of the decoded pixels; empty where they cannot be read.
         boxes: (n, 4) float64 left, top, right, bottom in pixels of the original photo as its EXIF turns it.
         probabilities: (n,) float64, the detector's confidence.
@@ -53,6 +55,7 @@ class Chunk:
     """
 
     reasons: np.ndarray
+    hashes: np.ndarray
     digests: np.ndarray
     boxes: np.ndarray
     probabilities: np.ndarray
@@ -100,6 +103,7 @@ def make_chunk(
     choose = choose or (lambda faces, size: choose_face(faces, size, config.face))
     count = len(photos)
     reasons, digests = [NO_FACE] * count, [""] * count
+    hashes = [sha256_or_nothing(folder / photo.file) for photo in photos]
     boxes, landmarks = np.full((count, 4), np.nan), np.full((count, 5, 2), np.nan)
     probabilities, offsets = np.full(count, np.nan), np.full(count, np.nan)
     turns, counts = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
@@ -138,7 +142,16 @@ def make_chunk(
     for place, row in enumerate(sorted(crops)):
         faces[place] = crops[row]
     return Chunk(
-        np.array(reasons), np.array(digests), boxes, probabilities, landmarks, offsets, turns, counts, faces
+        np.array(reasons),
+        np.array(hashes),
+        np.array(digests),
+        boxes,
+        probabilities,
+        landmarks,
+        offsets,
+        turns,
+        counts,
+        faces,
     )
 
 

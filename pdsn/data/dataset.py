@@ -5,6 +5,7 @@ DIR/
   faces.npy       (N, H, W, 3) uint8, RGB, opened as a memory map
   manifest.csv    one row per face, in the order of faces.npy (columns: `MANIFEST_COLUMNS`)
   skipped.csv     file, reason: every photo that is not in faces.npy
+  photos.csv      the photos that it was made from, see `pdsn.data.listing`; not of the drawn people
   dataset.json    size, alignment, settings, counts, sha256 of faces.npy and manifest.csv
 ```
 
@@ -235,6 +236,7 @@ def write_dataset(
     settings: dict[str, Any],
     split_seed: int,
     skipped: Sequence[tuple[str, str]] = (),
+    photos: str | None = None,
 ) -> FaceDataset:
     """Write a data set and open it; dataset.json goes first and comes last, so that half of one is never taken for it.
 
@@ -246,6 +248,7 @@ def write_dataset(
         settings: kept in dataset.json (alignment, detector, split seed …).
         split_seed: seed of both splits.
         skipped: (file, reason) of the photos left out.
+        photos: content of photos.csv; None for none.
 
     Raises:
         PdsnError: there is no face at all.
@@ -275,6 +278,10 @@ def write_dataset(
     writer.writerow(("file", "reason"))
     writer.writerows(skipped)
     write_text(root / "skipped.csv", listing.getvalue())
+    if photos is None:
+        (root / "photos.csv").unlink(missing_ok=True)
+    else:
+        write_text(root / "photos.csv", photos)
     fingerprint = hashlib.sha256(
         (sha256_of(root / "faces.npy") + sha256_of(root / "manifest.csv")).encode()
     ).hexdigest()

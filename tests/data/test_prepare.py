@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +180,7 @@ def test_what_is_left_out_and_why(tmp_path: Path, fake: type[FakeDetector]) -> N
         "dataset.json",
         "faces.npy",
         "manifest.csv",
+        "photos.csv",
         "skipped.csv",
     ]
 
@@ -221,7 +226,7 @@ def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path, fake: type[FakeDe
     assert fake.photos_seen - before == 300 - finished and seen[0] == finished
     assert content(tmp_path / "data") == content(tmp_path / "whole")
     assert report.dataset.sha256 == FaceDataset.load(tmp_path / "whole").sha256
-    assert len(list((tmp_path / "data").iterdir())) == 4
+    assert len(list((tmp_path / "data").iterdir())) == 5
 
 
 def test_a_damaged_chunk_is_made_again(tmp_path: Path, fake: type[FakeDetector]) -> None:
@@ -275,11 +280,87 @@ def test_the_same_call_again_reuses_the_data_set(tmp_path: Path, fake: type[Fake
     with pytest.raises(UsageError, match=r"made with --min-photos 3: choose another --data, .* --force"):
         prepare_photos(folder, root, other)
     draw(folder / "bob/new.png", 9)
-    with pytest.raises(UsageError, match="made from other photos"):
-        prepare_photos(folder, root, SMALL)
+    draw(folder / "dee/000.png", 10)
+    (folder / "cy/000.png").unlink()
+    (folder / "ann/000.png").write_bytes((folder / "ann/001.png").read_bytes()[:-1] + b"x")
+    with pytest.raises(UsageError) as caught:
+        prepare_photos(folder, root, SMALL, elsewhere="--run")
+    assert str(caught.value) == (
+        f"{root} was made from other photos; since then 2 new (bob/new.png …), 1 gone (cy/000.png), 1 changed "
+        "(ann/000.png): choose another --run, or replace it with --force"
+    )
     assert content(root) == before and FaceDataset.load(root).sha256 == made.dataset.sha256
     forced = prepare_photos(folder, root, SMALL, force=True)
-    assert not forced.reused and len(forced.dataset.faces) == 9
+    assert not forced.reused and len(forced.dataset.faces) == 8
+    assert prepare_photos(folder, root, SMALL).reused
+
+
+def test_photos_that_were_touched_or_copied_are_the_same(tmp_path: Path, fake: type[FakeDetector]) -> None:
+    folder = people(tmp_path / "photos", {"ann": 4, "bob": 4, "cy": 1})
+    root = tmp_path / "data"
+    made = prepare_photos(folder, root, SMALL)
+    for path in folder.rglob("*.png"):
+        os.utime(path, (1, 1))
+    copy = Path(shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile))
+    assert prepare_photos(folder, root, SMALL).reused and prepare_photos(copy, root, SMALL).reused
+    assert FaceDataset.load(root).sha256 == made.dataset.sha256 and fake.photos_seen == 8
+    # The same length and another content.
+    path = folder / "ann/000.png"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(UsageError, match=r"since then 1 changed \(ann/000.png\)"):
+        prepare_photos(folder, root, SMALL)
+
+
+def test_a_data_set_of_an_older_pdsn_is_taken_up_or_says_what_works(
+    tmp_path: Path, fake: type[FakeDetector]
+) -> None:
+    folder = people(tmp_path / "photos", {"ann": 4, "bob": 4})
+    (folder / "ann/list.txt").write_text("of no concern then")
+    root = tmp_path / "data"
+    prepare_photos(folder, root, SMALL)
+    # What it left: no photos.csv, but a fingerprint of the photos as they were listed.
+    (root / "photos.csv").unlink()
+    method = "MTCNN of facenet-pytorch 2.5.3, method 1"
+    asked = {name: value for name, value in asdict(SMALL).items() if name != "template"}
+    stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in sorted(folder.rglob("*.png"))]
+    listing = [(file, stat.st_size, stat.st_mtime_ns) for file, stat in stats]
+    about = json.loads((root / "dataset.json").read_text())
+    request = hashlib.sha256(json.dumps([method, asked, listing]).encode()).hexdigest()
+    about["settings"] |= {"method": method, "request": request}
+    (root / "dataset.json").write_text(json.dumps(about))
+    report = prepare_photos(folder, root, SMALL)
+    assert report.reused and report.outdated and fake.photos_seen == 8
+    draw(folder / "bob/new.png", 9)
+    message = failure(lambda: prepare_photos(folder, root, SMALL))
+    assert "by an older pdsn, which kept no list of them to tell the difference" in message
+    assert message.endswith("choose another --data, or replace it with --force")
+    assert not prepare_photos(folder, root, SMALL, force=True).outdated
+    assert prepare_photos(folder, root, SMALL).reused
+
+
+def test_photos_of_several_faces_and_turned_ones_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def two(self: FakeDetector, photos: Sequence[np.ndarray]) -> list[list[Detection]]:
+        """Two faces on a photo whose first pixel is white, none on one that is wider than high."""
+        found = []
+        for photo in photos:
+            height, width = photo.shape[:2]
+            face = Detection(
+                np.array([0.0, 0.0, width, height]), 0.995, TEMPLATE * (width / 96, height / 128)
+            )
+            found.append([] if width > height else [face] * (2 if photo[0, 0].min() == 255 else 1))
+        return found
+
+    monkeypatch.setattr(prepare, "Detector", FakeDetector)
+    monkeypatch.setattr(FakeDetector, "__call__", two)
+    folder = people(tmp_path / "photos", {"ann": 4})
+    draw(folder / "ann/two.png", 50, corner=255)
+    draw(folder / "ann/wide.png", 51, size=(30, 40))
+    draw(folder / "bob/two.png", 52, corner=255)
+    for _ in range(2):  # made, and found there
+        report = prepare_photos(folder, tmp_path / "data", SMALL)
+        assert (report.several, report.turned, len(report.dataset.faces)) == (1, 1, 6)
 
 
 def test_nobody_left_is_told_in_one_line(tmp_path: Path, fake: type[FakeDetector]) -> None:

@@ -1,6 +1,7 @@
 """`pdsn prepare` and `pdsn run --photos` on photos of a real face (the astronaut that scikit-image ships)."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -54,7 +55,8 @@ def test_another_data_set_in_its_place_is_refused_but_for_force(photos, tmp_path
     assert FaceDataset.load(out).size == (32, 32)
 
 
-def test_run_prepares_with_the_presets_settings_first(photos, tmp_path, few):
+def test_run_prepares_with_the_presets_settings_first(photos, tmp_path, few, refused):
+    photos = Path(shutil.copytree(photos, tmp_path / "photos"))
     config = tmp_path / "small.toml"
     config.write_text(few.read_text() + '[prepare]\nsize = [64, 48]\nmin_photos = 8\nalign = "box"\n')
     root = tmp_path / "run"
@@ -79,6 +81,25 @@ def test_run_prepares_with_the_presets_settings_first(photos, tmp_path, few):
     assert (root / "eval/table.json").is_file()
     # The same command again finds everything done; without --photos too, and wherever the run is moved.
     assert "is there already" in give(*words).out
+    # A photo that is merely touched changes nothing. One more is said, and the advice goes all the way through.
+    os.utime(photos / "Eileen/0.png", (1, 1))
+    said = give(*words)
+    assert "is there already" in said.out and "trained already" in said.out
+    before = (root / "base/model.safetensors").read_bytes()
+    darker = (np.asarray(Image.open(photos / "Eileen/0.png")) * 0.9).astype(np.uint8)
+    Image.fromarray(darker).save(photos / "Eileen/new.png")
+    line = refused(2, *words)
+    assert "since then 1 new (Eileen/new.png): choose another --run, or replace it with --force" in line
+    assert (root / "base/model.safetensors").read_bytes() == before
+    assert "17 faces of 2 people" in give(*words, "--force").out
+    described = json.loads((root / "data/dataset.json").read_text())
+    for name in ("base", "segmenter"):
+        assert (
+            json.loads((root / name / "config.json").read_text())["inputs"]["data set"] == described["sha256"]
+        )
+    assert json.loads((root / "eval/table.json").read_text())["inputs"]["data set"] == described["sha256"]
+    again = give(*words)
+    assert again.code == 0 and "is there already" in again.out and "trained already" in again.out
     moved = root.rename(tmp_path / "moved")
     assert "trained already" in give("base-train", "--run", moved).out
     assert load_run(moved, device="cpu").dataset.people == ["Eileen", "False Colour"]

@@ -114,13 +114,15 @@ def prepare(
     if made.several:
         taken = "the one nearest the centre" if config.face == "centre" else "the largest"
         console.print(
-            f"{made.several} photos show several faces: {taken} was taken (--face {config.face})",
+            f"photos that show several faces: {made.several}; {taken} was taken (--face {config.face})",
             highlight=False,
             soft_wrap=True,
         )
     if made.turned:
         console.print(
-            f"{made.turned} photos lay on their side or upside down and were turned", soft_wrap=True
+            f"photos that lay on their side or upside down, and were turned: {made.turned}",
+            highlight=False,
+            soft_wrap=True,
         )
     splits = Counter(data.split.tolist())
     console.print(
@@ -128,11 +130,12 @@ def prepare(
         highlight=False,
         soft_wrap=True,
     )
-    if made.skipped:
+    if len(made.skipped) > len(made.people_without):
         table = Table("left out", "reason", "for example")
         kinds: dict[str, list[str]] = {}
         for file, reason in made.skipped:
-            kinds.setdefault(_kind(reason), []).append(file)
+            if not file.endswith("/"):  # a person's folder without a photo: see below
+                kinds.setdefault(_kind(reason), []).append(file)
         for kind, names in sorted(kinds.items(), key=lambda item: -len(item[1])):
             table.add_row(str(len(names)), escape(kind), escape(names[0]))
         console.print(table)

@@ -44,6 +44,25 @@ def test_prepare_finds_every_face_and_lists_the_rest(photos, tmp_path):
     assert again.code == 0 and "is there already" in again.out
 
 
+def test_prepare_says_what_it_did_with_odd_photos_and_folders(photos, tmp_path):
+    photos = Path(shutil.copytree(photos, tmp_path / "photos"))
+    (photos / "Eileen/broken.jpg").unlink()
+    (photos / "@eaDir").mkdir()
+    (photos / "Nobody [1]").mkdir()
+    # Two faces side by side, the left one nearer the centre; and a photo that lies on its side.
+    pixels = np.asarray(Image.open(photos / "Eileen/0.png"))
+    Image.fromarray(np.pad(np.concatenate([pixels, pixels], 1), ((0, 0), (200, 0), (0, 0)))).save(
+        photos / "Eileen/0.png"
+    )
+    Image.fromarray(np.rot90(np.asarray(Image.open(photos / "Eileen/1.png")))).save(photos / "Eileen/1.png")
+    words = ("prepare", photos, "--data", tmp_path / "set", "--size", "64x48", "--min-photos", "8")
+    for said in (give(*words), give(*words)):
+        assert said.code == 0 and "16 faces of 2 people" in said.out, said.err
+        assert "several faces: 1; the one nearest the centre was taken (--face centre)" in said.out
+        assert "and were turned: 1" in said.out
+        assert "people without any photo: Nobody [1]" in said.out and "files left out" not in said.out
+
+
 def test_another_data_set_in_its_place_is_refused_but_for_force(photos, tmp_path, refused):
     out = tmp_path / "set"
     assert give("prepare", photos, "--data", out, "--size", "64x48", "--min-photos", "8").code == 0

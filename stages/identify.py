@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ROWS = 20
 """Faces of a photo that the table shows."""
+FEW = 3
+"""Files that are no photos up to which each is a line; of more there is one line, and the JSON has all."""
 
 
 def main(
@@ -37,7 +39,8 @@ def main(
 ) -> bool:
     """Name the faces of some photos; a folder stands for the photos in it.
 
-    A photo that nobody can be looked for in is one line on standard error, and the others go on.
+    A photo that nobody can be looked for in is one line on standard error, and the others go on. So are the files of
+    a folder that are no photos.
 
     Returns:
         Whether there was a face in any of them.
@@ -45,7 +48,7 @@ def main(
     from pdsn.recognition.calibration import DEFAULT_FPR
     from pdsn.recognition.photo import PhotoError
 
-    paths = expand(photos)
+    paths, others = expand(photos)
     if not session.accelerator.is_main_process:
         return True
     run = open_run(session, strategy, source, min_face)
@@ -60,7 +63,8 @@ def main(
             )
     people.check(fpr)
     answers: list[dict[str, Any]] = []
-    failed: list[dict[str, str]] = []
+    failed = [{"photo": shown(path), "reason": f"{shown(path)}: {reason}"} for path, reason in others]
+    complain_files("identify", [(shown(path), reason) for path, reason in others])
     for path in paths:
         try:
             answer = people.identify(path, fpr=fpr)
@@ -85,30 +89,35 @@ def main(
     return bool(answers)
 
 
-def expand(photos: Sequence[Path]) -> list[Path]:
+def expand(photos: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
     """The photos given, each once; a folder stands for the photos in it, sorted, not those in its sub-folders.
+
+    Returns:
+        The photos, and (file, reason) of what else lies in the folders, but for what systems put there.
 
     Raises:
         PdsnError: a folder holds no photo.
     """
-    from pdsn.data.photos import EXTENSIONS
+    from pdsn.data.photos import made_by_system, why_no_photo
 
     found: list[Path] = []
+    others: dict[Path, str] = {}
     for path in photos:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(
-            entry
-            for entry in path.iterdir()
-            if entry.is_file() and entry.suffix.lower() in EXTENSIONS and not entry.name.startswith(".")
+        files = sorted(
+            entry for entry in path.iterdir() if entry.is_file() and not made_by_system(entry.name)
         )
+        reasons = {file: why_no_photo(file) for file in files}
+        inside = [file for file in files if not reasons[file]]
         if not inside:
             raise PdsnError(
                 f"{shown(path)} is a folder without a photo: give photos, or a folder that holds some"
             )
         found += inside
-    return list(dict.fromkeys(found))
+        others |= {file: reason for file, reason in reasons.items() if reason}
+    return list(dict.fromkeys(found)), list(others.items())
 
 
 def picture_paths(photos: Sequence[Path], asked: Path | None, default: Path) -> dict[Path, Path]:
@@ -190,6 +199,24 @@ def complain(command: str, line: str) -> None:
     print(f"pdsn {command}: {' '.join(line.split())}", file=sys.stderr)
 
 
+def complain_files(command: str, files: Sequence[tuple[str, str]], where: str = "") -> None:
+    """A line for each (file, reason) that is left out; many files that are no photos share one.
+
+    Args:
+        command: whose line it is.
+        files: the files.
+        where: what stands before each.
+    """
+    from pdsn.data.photos import NO_PHOTO
+
+    same = [file for file, reason in files if reason == NO_PHOTO]
+    if len(same) > FEW:
+        complain(command, f"{where}{len(same)} files are left out, such as {same[0]}: {NO_PHOTO}")
+        files = [(file, reason) for file, reason in files if reason != NO_PHOTO]
+    for file, reason in files:
+        complain(command, f"{where}{file} is left out: {reason}")
+
+
 def shown(path: Path) -> str:
     """A path that can be printed whatever bytes it has on disk."""
     from pdsn.recognition.gallery import readable
@@ -203,8 +230,9 @@ def _enrol(run: Run, folder: Path | None) -> People:
 
     with progress_if_any("gallery", "photos") as report:
         people = run.enrol(folder, on_progress=report)
-    for file, reason in people.gallery.skipped:
-        complain("identify", f"gallery: {file} is left out: {reason}")
+    complain_files("identify", people.gallery.skipped, "gallery: ")
+    for file, note in people.gallery.notes:
+        complain("identify", f"gallery: {file} {note}")
     for person in people.gallery.left_out:
         complain("identify", f"gallery: {person} cannot be named: no usable photo")
     return people

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from pdsn.config import PrepareConfig
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 PRESET = "lfw10"
 """The preset whose settings hold unless another is asked for."""
+SHOWN = 10
+"""Names of people without a photo that are printed; `skipped.csv` has all."""
 
 
 def main(
@@ -62,9 +65,18 @@ def for_architecture(config: PrepareConfig, arch: str) -> PrepareConfig:
 
 
 def prepare(
-    photos: Path, root: Path, config: PrepareConfig, accelerator: Accelerator, *, force: bool
+    photos: Path,
+    root: Path,
+    config: PrepareConfig,
+    accelerator: Accelerator,
+    *,
+    force: bool,
+    elsewhere: str = "--data",
 ) -> None:
-    """Prepare `photos` into `root`; say what was kept, what was not, and why."""
+    """Prepare `photos` into `root`; say what was kept, what was not, and why.
+
+    `elsewhere` is the option that would put the data set into another folder.
+    """
     from pdsn.data.prepare import prepare_photos
     from pdsn.progress import counted, progress_bar
 
@@ -80,6 +92,7 @@ def prepare(
             device=str(accelerator.device),
             on_progress=counted(advance),
             force=force and main_process,
+            elsewhere=elsewhere,
         )
     if not main_process:
         return
@@ -92,22 +105,42 @@ def prepare(
         highlight=False,
         soft_wrap=True,
     )
+    if made.outdated:
+        console.print(
+            "note: it was prepared by another version of pdsn, which may have found other faces: --force prepares it anew",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if made.several:
+        taken = "the one nearest the centre" if config.face == "centre" else "the largest"
+        console.print(
+            f"photos that show several faces: {made.several}; {taken} was taken (--face {config.face})",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if made.turned:
+        console.print(
+            f"photos that lay on their side or upside down, and were turned: {made.turned}",
+            highlight=False,
+            soft_wrap=True,
+        )
     splits = Counter(data.split.tolist())
     console.print(
         "split per photo: " + ", ".join(f"{splits[name]} {name}" for name in ("train", "val", "test")),
         highlight=False,
         soft_wrap=True,
     )
-    if made.skipped:
-        table = Table("photos left out", "reason", "for example")
+    if len(made.skipped) > len(made.people_without):
+        table = Table("left out", "reason", "for example")
         kinds: dict[str, list[str]] = {}
         for file, reason in made.skipped:
-            kinds.setdefault(_kind(reason), []).append(file)
+            if not file.endswith("/"):  # a person's folder without a photo: see below
+                kinds.setdefault(_kind(reason), []).append(file)
         for kind, names in sorted(kinds.items(), key=lambda item: -len(item[1])):
-            table.add_row(str(len(names)), kind, names[0])
+            table.add_row(str(len(names)), escape(kind), escape(names[0]))
         console.print(table)
         console.print(
-            f"{len(made.skipped)} of {made.photos} photos left out, each listed in {root / 'skipped.csv'}",
+            f"{made.photos - len(data.files)} of {made.photos} files left out, each listed in {root / 'skipped.csv'}",
             highlight=False,
             soft_wrap=True,
         )
@@ -115,6 +148,15 @@ def prepare(
         console.print(
             f"{made.people_dropped} people left out for having fewer than {config.min_photos} usable photos",
             highlight=False,
+            soft_wrap=True,
+        )
+
+    if made.people_without:
+        names, more = made.people_without[:SHOWN], len(made.people_without) - SHOWN
+        console.print(
+            f"people without any photo: {', '.join(names)}" + (f" and {more} more" if more > 0 else ""),
+            highlight=False,
+            markup=False,
             soft_wrap=True,
         )
 

@@ -36,7 +36,9 @@ def main(
         session.check_strategy(name)
     if photos is not None:
         config = prepare.for_architecture(session.settings.prepare, session.settings.pretrained.arch)
-        prepare.prepare(photos, session.run.data_set(session.data), config, session.accelerator, force=False)
+        elsewhere = "--run" if shared.data is None else "--run and --data"
+        root = session.run.data_set(session.data)
+        prepare.prepare(photos, root, config, session.accelerator, force=force, elsewhere=elsewhere)
     (base_import if session.settings.pretrained.arch else base_train).main(session)
     learned = [name for name in names if not session.is_control(name)]
     if learned:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,17 @@ import numpy as np
 
 from pdsn.config import PrepareConfig
 from pdsn.data.detector import Detection
-from pdsn.data.faces import Detect, choose_face, crop_face, detect_faces, sideways
+from pdsn.data.faces import (
+    Detect,
+    choose_face,
+    crop_face,
+    find_faces,
+    sideways,
+    sure_faces,
+    turn_back,
+    turn_photo,
+)
+from pdsn.data.listing import sha256_or_nothing
 from pdsn.data.photos import Photo, PhotoFile, UnreadablePhotoError, read_photo
 from pdsn.files import atomic_path
 
@@ -21,6 +31,10 @@ BATCH = 16
 BATCH_PIXELS = 48_000_000
 """Pixels of photos that wait to be searched together, whatever their number."""
 NO_FACE = "no face found"
+NOT_CLEAR = "shows {} faces of much the same size, crop it to the person"
+
+Choose = Callable[[Sequence[Detection], tuple[int, int]], Detection | None]
+"""The faces of a photo, at least one, and its (H, W) in pixels -> the one to take; None if that is not clear."""
 
 
 @dataclass(frozen=True)
@@ -29,20 +43,26 @@ class Chunk:
 
     Attributes:
         reasons: (n,) str, why the photo cannot be used; empty where a face was found.
+        hashes: (n,) str, SHA-256 of the file's bytes; empty where they cannot be read.
         digests: (n,) str, SHA-256 of the decoded pixels; empty where they cannot be read.
-        boxes: (n, 4) float64 left, top, right, bottom in pixels of the original photo, turned upright.
+        boxes: (n, 4) float64 left, top, right, bottom in pixels of the original photo as its EXIF turns it.
         probabilities: (n,) float64, the detector's confidence.
         landmarks: (n, 5, 2) float64 x, y in pixels of the crop.
         offsets: (n,) float64, `pdsn.data.faces.sideways` of the face.
+        turns: (n,) int64, degrees counter-clockwise by which the photo was turned to show a face; mostly 0.
+        counts: (n,) int64, faces that the photo surely shows, `pdsn.data.faces.sure_faces`.
         faces: (m, H, W, 3) uint8, the crops of the photos with a face, in their order.
     """
 
     reasons: np.ndarray
+    hashes: np.ndarray
     digests: np.ndarray
     boxes: np.ndarray
     probabilities: np.ndarray
     landmarks: np.ndarray
     offsets: np.ndarray
+    turns: np.ndarray
+    counts: np.ndarray
     faces: np.ndarray
 
     def save(self, path: Path) -> None:
@@ -64,7 +84,13 @@ def _names() -> list[str]:
     return list(Chunk.__dataclass_fields__)
 
 
-def make_chunk(folder: Path, photos: Sequence[PhotoFile], config: PrepareConfig, detect: Detect) -> Chunk:
+def make_chunk(
+    folder: Path,
+    photos: Sequence[PhotoFile],
+    config: PrepareConfig,
+    detect: Detect,
+    choose: Choose | None = None,
+) -> Chunk:
     """Read photos, find the face each is about, and align it. A photo that cannot be used gets a reason.
 
     Args:
@@ -72,22 +98,33 @@ def make_chunk(folder: Path, photos: Sequence[PhotoFile], config: PrepareConfig,
         photos: n photos.
         config: size, alignment and choice of face.
         detect: the detector.
+        choose: which face of several; None takes the choice of `config`.
     """
+    choose = choose or (lambda faces, size: choose_face(faces, size, config.face))
     count = len(photos)
     reasons, digests = [NO_FACE] * count, [""] * count
+    hashes = [sha256_or_nothing(folder / photo.file) for photo in photos]
     boxes, landmarks = np.full((count, 4), np.nan), np.full((count, 5, 2), np.nan)
     probabilities, offsets = np.full(count, np.nan), np.full(count, np.nan)
+    turns, counts = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     crops: dict[int, np.ndarray] = {}
     waiting: dict[int, Photo] = {}
 
     def search() -> None:
-        found = detect_faces([photo.pixels for photo in waiting.values()], detect)
-        for (row, photo), detections in zip(waiting.items(), found, strict=True):
-            aligned = _align(photo.pixels, detections, config)
-            if aligned is not None:
-                face, crops[row], landmarks[row] = aligned
-                reasons[row], probabilities[row], offsets[row] = "", face.probability, sideways(face)
-                boxes[row] = face.box * np.tile(photo.scale, 2)
+        found = find_faces([photo.pixels for photo in waiting.values()], detect)
+        for (row, photo), (detections, turn) in zip(waiting.items(), found, strict=True):
+            pixels = turn_photo(photo.pixels, turn)
+            turns[row], counts[row] = turn, len(sure_faces(detections))
+            face = choose(detections, pixels.shape[:2]) if detections else None
+            if face is None:
+                reasons[row] = NOT_CLEAR.format(counts[row]) if detections else NO_FACE
+                continue
+            try:
+                crops[row], landmarks[row] = crop_face(pixels, face, config)
+            except ValueError:  # landmarks that form no face
+                continue
+            reasons[row], probabilities[row], offsets[row] = "", face.probability, sideways(face)
+            boxes[row] = turn_back(face.box, photo.pixels.shape, turn) * np.tile(photo.scale, 2)
         waiting.clear()
 
     for row, listed in enumerate(photos):
@@ -104,21 +141,18 @@ def make_chunk(folder: Path, photos: Sequence[PhotoFile], config: PrepareConfig,
     faces = np.zeros((len(crops), *config.size, 3), dtype=np.uint8)
     for place, row in enumerate(sorted(crops)):
         faces[place] = crops[row]
-    return Chunk(np.array(reasons), np.array(digests), boxes, probabilities, landmarks, offsets, faces)
-
-
-def _align(
-    pixels: np.ndarray, detections: Sequence[Detection], config: PrepareConfig
-) -> tuple[Detection, np.ndarray, np.ndarray] | None:
-    """The chosen face, its crop and the landmarks in it; None if there is no face that can be cropped."""
-    if not detections:
-        return None
-    face = choose_face(detections, (pixels.shape[0], pixels.shape[1]), config.face)
-    try:
-        crop, landmarks = crop_face(pixels, face, config)
-    except ValueError:
-        return None
-    return face, crop, landmarks
+    return Chunk(
+        np.array(reasons),
+        np.array(hashes),
+        np.array(digests),
+        boxes,
+        probabilities,
+        landmarks,
+        offsets,
+        turns,
+        counts,
+        faces,
+    )
 
 
 def _digest(pixels: np.ndarray) -> str:

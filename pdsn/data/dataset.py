@@ -5,6 +5,7 @@ DIR/
   faces.npy       (N, H, W, 3) uint8, RGB, opened as a memory map
   manifest.csv    one row per face, in the order of faces.npy (columns: `MANIFEST_COLUMNS`)
   skipped.csv     file, reason: every photo that is not in faces.npy
+  photos.csv      the photos that it was made from, see `pdsn.data.listing`; not of the drawn people
   dataset.json    size, alignment, settings, counts, sha256 of faces.npy and manifest.csv
 ```
 
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pdsn.data.photos import person_of
 from pdsn.errors import PdsnError
 from pdsn.files import atomic_path, sha256_of, write_text
 
@@ -55,7 +57,8 @@ class Face:
     Attributes:
         person: name of the person, the photo's folder.
         file: path of the photo relative to the photo folder, with forward slashes.
-        box: face box (left, top, right, bottom) in pixels of the original photo.
+        box: face box (left, top, right, bottom) in pixels of the original photo as its EXIF turns it, also where the
+            photo had to be turned further to show its face.
         probability: the detector's confidence, 0 to 1.
         landmarks: (5, 2) x, y in pixels of the prepared crop, in the order of `LANDMARKS`.
     """
@@ -74,7 +77,7 @@ class FaceDataset:
     Attributes:
         root: the folder.
         faces: (N, H, W, 3) uint8 memory map, RGB.
-        people: the names of all people, sorted; labels index this list.
+        people: the names of all people, see `person_of`, sorted as the manifest writes them; labels index this list.
         labels: (N,) int64, index of each face's person in `people`; -1 for faces of nobody there, which a
             view has, see `training_people`.
         files: N paths relative to the photo folder.
@@ -164,9 +167,10 @@ class FaceDataset:
             with (root / "manifest.csv").open(newline="", encoding="utf-8") as stream:
                 rows = list(csv.DictReader(stream))
             points = [[float(row[f"{name}_{axis}"]) for axis in "xy"] for row in rows for name in LANDMARKS]
-            people = sorted({row["person"] for row in rows})
+            # Sorted as written, then composed: the classes of a base that was trained before keep their numbers.
+            people = list(dict.fromkeys(person_of(name) for name in sorted({row["person"] for row in rows})))
             number = {name: index for index, name in enumerate(people)}
-            labels = np.array([number[row["person"]] for row in rows], dtype=np.int64)
+            labels = np.array([number[person_of(row["person"])] for row in rows], dtype=np.int64)
             split = np.array([row["split"] for row in rows])
             person_split = np.array([row["person_split"] for row in rows])
             files = [row["file"] for row in rows]
@@ -232,6 +236,7 @@ def write_dataset(
     settings: dict[str, Any],
     split_seed: int,
     skipped: Sequence[tuple[str, str]] = (),
+    photos: str | None = None,
 ) -> FaceDataset:
     """Write a data set and open it; dataset.json goes first and comes last, so that half of one is never taken for it.
 
@@ -243,6 +248,7 @@ def write_dataset(
         settings: kept in dataset.json (alignment, detector, split seed …).
         split_seed: seed of both splits.
         skipped: (file, reason) of the photos left out.
+        photos: content of photos.csv; None for none.
 
     Raises:
         PdsnError: there is no face at all.
@@ -272,6 +278,10 @@ def write_dataset(
     writer.writerow(("file", "reason"))
     writer.writerows(skipped)
     write_text(root / "skipped.csv", listing.getvalue())
+    if photos is None:
+        (root / "photos.csv").unlink(missing_ok=True)
+    else:
+        write_text(root / "photos.csv", photos)
     fingerprint = hashlib.sha256(
         (sha256_of(root / "faces.npy") + sha256_of(root / "manifest.csv")).encode()
     ).hexdigest()

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
+import unicodedata
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +24,55 @@ EXTENSIONS = frozenset(
     )
 )
 """Files that are photos by their name; HEIC cannot be read, but the report must say so."""
+RAW_EXTENSIONS = frozenset(
+    f".{name}" for name in ("dng", "cr2", "cr3", "crw", "nef", "arw", "orf", "rw2", "raf", "pef", "srw")
+)
+"""A camera's raw files: Pillow takes some for TIFF, and would read the thumbnail in them."""
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "TGA", "JPEG2000", "AVIF")
 """What Pillow may take a file for. Never EPS: a file that claims to be a photo would start Ghostscript."""
+UNMARKED = ("TGA",)
+"""Of these, what has no mark at its beginning: other files pass for it, so a name must say it."""
+NO_PHOTO = "not a photo by its name or content"
+RAW = "a camera's raw file, convert it to JPEG"
 SMALLEST_SIDE = 12
 """Pixels: the smallest face that the detector can be asked for."""
+DEPTHS = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))
+"""The largest values of grey that files of 16 bits hold."""
 LONGEST_SIDE = 2048
 """Pixels: a larger photo is reduced to this when read; crops of at most 512 px need no more."""
 MOST_PIXELS = 64_000_000
 """Decoded pixels of one photo: about 0.7 GB at the worst (RGBA on white)."""
 LARGE = 16_000_000
 """Decoded pixels from which photos are read one at a time, so that workers do not add up their memory."""
+SYSTEM_NAMES = frozenset(
+    (
+        # Synology, QNAP, NetApp
+        *(
+            "@eadir",
+            "@tmp",
+            "@sharebin",
+            "@__thumb",
+            "@recycle",
+            "@recently-snapshot",
+            "#recycle",
+            "#snapshot",
+        ),
+        *("~snapshot", "lost+found", "lost.dir"),
+        # Windows
+        *("$recycle.bin", "recycler", "recycled", "system volume information", "thumbs.db", "ehthumbs.db"),
+        *("ehthumbs_vista.db", "desktop.ini"),
+        # macOS
+        *("__macosx", "network trash folder", "temporary items", "icon\r"),
+    )
+)
+"""Folders and files, in lower case, that file servers and systems put among the photos: nobody means them."""
+SPLITS = frozenset(
+    (
+        *("train", "training", "trainset", "val", "valid", "validation", "valset", "dev", "test", "testing"),
+        *("testset", "eval", "evaluation", "holdout", "gallery", "probe", "probes", "query"),
+    )
+)
+"""Folders, in lower case, that are parts of a data set, if they hold folders of photos themselves."""
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -54,7 +97,7 @@ class PhotoFile:
     """A photo as listed.
 
     Attributes:
-        person: name of the sub-folder it lies in, at any depth.
+        person: name of the sub-folder it lies in, at any depth, see `person_of`.
         file: path relative to the photo folder, with forward slashes.
         bytes: size of the file.
         changed: time of its last change in nanoseconds.
@@ -64,6 +107,21 @@ class PhotoFile:
     file: str
     bytes: int
     changed: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder per person holds.
+
+    Attributes:
+        photos: the photos, sorted by person and path: what is one by its name or its content.
+        others: (path relative to the folder, reason), sorted: other files of people, and photos in nobody's folder.
+        people: the names of all who have a folder, sorted, those without a photo too.
+    """
+
+    photos: list[PhotoFile]
+    others: list[tuple[str, str]]
+    people: list[str]
 
 
 @dataclass(frozen=True)
@@ -79,14 +137,49 @@ class Photo:
     scale: np.ndarray
 
 
-def list_photos(folder: Path) -> list[PhotoFile]:
-    """List the photos of a folder per person, sorted by person and path.
+def person_of(name: str) -> str:
+    """The person of a folder's name, in Unicode's composed form (NFC).
 
-    Hidden files and folders are left out, as are files without a photo's extension (`EXTENSIONS`). Folders within a
-    person's folder count for that person. Links are followed, each folder once.
+    A Mac may write "Zoë" as an e and a diaeresis, other systems as one letter: that is one name.
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def made_by_system(name: str) -> bool:
+    """Whether a file or folder is none of the user's: hidden, or among `SYSTEM_NAMES`, or a disk check's FOUND.000."""
+    lower = name.lower()
+    return lower.startswith(".") or lower in SYSTEM_NAMES or re.fullmatch(r"found\.\d{3}", lower) is not None
+
+
+def why_no_photo(path: Path) -> str:
+    """Why a file is not taken for a photo; empty if it is one by its name, or, where that says nothing, by its content."""
+    ending = path.suffix.lower()
+    if ending in EXTENSIONS:
+        return ""
+    if ending in RAW_EXTENSIONS:
+        return RAW
+    if not path.is_file():  # a pipe would keep us waiting, and a dangling link has nothing to say
+        return NO_PHOTO
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            _open(path, [name for name in FORMATS if name not in UNMARKED]).close()
+    except PermissionError:
+        return "cannot be read: no permission"
+    except Exception:  # Pillow's readers raise whatever a file that is none of theirs leads them to
+        return NO_PHOTO
+    return ""
+
+
+def list_photos(folder: Path) -> Listing:
+    """List the photos of a folder per person.
+
+    Hidden files and folders and those of `SYSTEM_NAMES` are left out. Folders within a person's folder count for that
+    person; two folders that are one name, see `person_of`, are one person. Links are followed, each folder once.
 
     Raises:
-        PdsnError: the folder is missing, is a file, cannot be listed, or has no sub-folder with photos.
+        PdsnError: the folder is missing, is a file, cannot be listed, has no sub-folder with photos, or holds splits
+            whose folders are the people.
     """
     if not folder.exists():
         raise PdsnError(
@@ -95,17 +188,23 @@ def list_photos(folder: Path) -> list[PhotoFile]:
     if not folder.is_dir():
         raise PdsnError(f"{folder} is a file, give the folder that holds a sub-folder of photos per person")
     try:
-        entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+        entries = sorted(entry for entry in folder.iterdir() if not made_by_system(entry.name))
     except OSError as error:
         raise PdsnError(f"{folder} cannot be listed ({error.strerror}): check its permissions") from error
+    people = [entry for entry in entries if entry.is_dir()]
+    loose = [entry for entry in entries if entry not in people and not why_no_photo(entry)]
     photos: list[PhotoFile] = []
-    for person in entries:
-        if person.is_dir():
-            photos += _list_person(folder, person)
+    others = [(entry.name, "in no person's folder") for entry in loose]
+    for person in people:
+        for path in _files_under(person):
+            file, reason = path.relative_to(folder).as_posix(), why_no_photo(path)
+            if reason:
+                others.append((file, reason))
+            else:
+                photos.append(_photo_file(person_of(person.name), path, file))
     if not photos:
-        loose = sum(entry.suffix.lower() in EXTENSIONS for entry in entries)
         found = (
-            f"{loose} photo{'s' * (loose > 1)} but no sub-folder with photos"
+            f"{len(loose)} photo{'s' * (len(loose) > 1)} but no sub-folder with photos"
             if loose
             else "no sub-folder with photos"
         )
@@ -113,37 +212,45 @@ def list_photos(folder: Path) -> list[PhotoFile]:
         raise PdsnError(
             f"{folder} holds {found}: put the photos of each person in a folder with the person's name"
         )
-    return sorted(photos, key=lambda photo: (photo.person, photo.file))
+    names = [person.name for person in people]
+    if all(name.lower() in SPLITS for name in names) and all(photo.file.count("/") > 1 for photo in photos):
+        example = folder / photos[0].file.partition("/")[0]
+        raise PdsnError(
+            f"{folder} holds splits ({', '.join(names)}), and each would count as one person: give one of them, such "
+            f"as {example}, or a folder that has the folders of all people directly in it"
+        )
+    photos.sort(key=lambda photo: (photo.person, photo.file))
+    return Listing(photos, sorted(others), sorted({person_of(name) for name in names}))
 
 
-def _list_person(folder: Path, person: Path) -> list[PhotoFile]:
-    photos = []
+def _files_under(person: Path) -> Iterator[Path]:
+    """The files in a folder, at any depth, but for what systems put there."""
     seen = set()
     for where, folders, names in os.walk(person, followlinks=True):
         real = os.path.realpath(where)
-        folders[:] = [] if real in seen else [name for name in folders if not name.startswith(".")]
+        folders[:] = [] if real in seen else [name for name in folders if not made_by_system(name)]
         if real in seen:
             continue
         seen.add(real)
-        for name in names:
-            path = Path(where, name)
-            if name.startswith(".") or path.suffix.lower() not in EXTENSIONS:
-                continue
-            try:
-                status = path.stat()
-                size, changed = status.st_size, status.st_mtime_ns
-            except OSError:  # a dangling link: reading it will say why
-                size, changed = -1, 0
-            photos.append(PhotoFile(person.name, path.relative_to(folder).as_posix(), size, changed))
-    return photos
+        yield from (Path(where, name) for name in names if not made_by_system(name))
+
+
+def _photo_file(person: str, path: Path, file: str) -> PhotoFile:
+    try:
+        status = path.stat()
+    except OSError:  # a dangling link: reading it will say why
+        return PhotoFile(person, file, -1, 0)
+    return PhotoFile(person, file, status.st_size, status.st_mtime_ns)
 
 
 def read_photo(path: Path) -> Photo:
     """Read a photo of any kind.
 
-    Colours of every kind become 8-bit RGB: transparency is laid on white, 16-bit grey keeps its upper 8 bits, grey
-    in floating point is read as 0 to 1 or 0 to 255, whichever fits, or else stretched. The first picture of an
-    animation is taken. The EXIF orientation is applied.
+    Colours of every kind become 8-bit RGB: transparency is laid on white, 16-bit grey is scaled by the fewest of 8, 10,
+    12, 14 and 16 bits that its values fit in (many cameras write 12 bits into 16), grey in floating point is read as
+    0 to 1, or as whole numbers are, whichever fits, or else stretched. Of 16-bit colour Pillow gives the upper 8 bits
+    alone: 12-bit colour in such a file is nearly black, and must be converted first. The first picture of an animation
+    is taken. The EXIF orientation is applied.
 
     Raises:
         UnreadablePhotoError: the file cannot be used; the message says why.
@@ -151,7 +258,7 @@ def read_photo(path: Path) -> Photo:
     try:
         if path.stat().st_size == 0:
             raise UnreadablePhotoError("empty file")
-        with _open(path) as image:
+        with _open(path, FORMATS) as image:
             return _read(image)
     except UnreadablePhotoError:
         raise
@@ -170,12 +277,12 @@ def read_photo(path: Path) -> Photo:
         raise UnreadablePhotoError(f"truncated ({text})" if cut_off else f"damaged ({text})") from error
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path, kinds: Sequence[str]) -> Image.Image:
     # Pillow's own limit is one number for the whole process and would reject a photo before a JPEG can be
     # reduced while it is decoded: it is lifted for the look at the header, `_read` sets the limit that counts.
     with _OPENING:
         Image.init()
-        formats = [name for name in FORMATS if name in Image.OPEN]  # AVIF came with Pillow 11.3
+        formats = [name for name in kinds if name in Image.OPEN]  # AVIF came with Pillow 11.3
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return Image.open(path, formats=formats)
@@ -234,12 +341,10 @@ def _eight_bits(image: Image.Image) -> np.ndarray:
     """Grey of 16 or 32 bits, whole or floating point, as (H, W) uint8."""
     values: np.ndarray = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0.0, neginf=0.0)
     low, high = float(values.min()), float(values.max())
-    if image.mode.startswith("I;16"):
-        values = values / 257
-    elif low < 0 or high > 65535:
+    if low < 0 or high > 65535:
         values = (values - low) * (255 / (high - low))
     elif image.mode == "F" and high <= 1:
         values = values * 255
-    elif high > 255:
-        values = values / 257
+    else:
+        values = values * (255 / next(top for top in DEPTHS if high <= top))
     return np.rint(values).astype(np.uint8)

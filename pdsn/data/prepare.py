@@ -15,6 +15,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,10 +25,13 @@ from pdsn.config import PrepareConfig
 from pdsn.data.chunks import Chunk, make_chunk
 from pdsn.data.dataset import Face, FaceDataset, write_dataset
 from pdsn.data.detector import Detector
-from pdsn.data.photos import PhotoFile, list_photos
+from pdsn.data.listing import NAME as PHOTOS
+from pdsn.data.listing import SeenPhoto, as_csv, compare, read_listing, shown, with_times
+from pdsn.data.photos import EXTENSIONS, Listing, PhotoFile, list_photos
 from pdsn.errors import PdsnError, UsageError
+from pdsn.files import write_text
 
-METHOD = "MTCNN of facenet-pytorch 2.5.3, method 1"
+METHOD = "MTCNN of facenet-pytorch 2.5.3, method 2"
 """Changes whenever reading, detection or alignment change what comes out: old chunks are then not taken up."""
 CHUNK = 64
 """Photos that are finished, and lost by a kill, together."""
@@ -41,12 +45,17 @@ class PrepareReport:
 
     Attributes:
         dataset: the prepared data set.
-        skipped: (file, reason) of every photo left out, in the order of the listing.
-        photos: number of photos seen.
+        skipped: (file, reason) of everything left out: photos in the order of the listing, then files that are none,
+            then, ending in a slash, the folders of people without a photo.
+        photos: number of files seen, photos or not.
         people_kept: number of people in the data set.
-        people_dropped: number of people with photos but too few usable ones.
+        people_dropped: number of people with too few usable photos, or none.
+        people_without: those among them without any photo.
         seconds: time taken.
+        several: photos in the data set that show several sure faces, of which one was chosen.
+        turned: photos in the data set that were turned to show their face.
         reused: the data set was there already, made with the same settings from the same photos.
+        outdated: it was, by another version of pdsn, which may have found other faces in them.
     """
 
     dataset: FaceDataset
@@ -54,8 +63,12 @@ class PrepareReport:
     photos: int
     people_kept: int
     people_dropped: int
+    people_without: list[str]
     seconds: float
+    several: int = 0
+    turned: int = 0
     reused: bool = False
+    outdated: bool = False
 
 
 def _nothing(done: int, total: int) -> None:
@@ -69,6 +82,7 @@ def prepare_photos(
     *,
     device: str = "cpu",
     force: bool = False,
+    elsewhere: str = "--data",
     on_progress: Callable[[int, int], None] = _nothing,
 ) -> PrepareReport:
     """Find, choose and align one face per photo and write the data set.
@@ -82,6 +96,7 @@ def prepare_photos(
         config: the settings.
         device: torch device of the detector.
         force: replace a data set that lies in `root`.
+        elsewhere: the option, for messages, that puts the data set into another folder.
         on_progress: called with the number of photos done and of all to do, first before any work.
 
     Raises:
@@ -90,56 +105,74 @@ def prepare_photos(
     """
     start = time.perf_counter()
     if photos.resolve() in (root.resolve(), *root.resolve().parents):
-        raise UsageError(f"--data {root} lies among the photos, {photos}: give a folder outside of it")
-    listed = list_photos(photos)
-    people = len({photo.person for photo in listed})
-    request = _fingerprint(_asked(config), listed)
+        raise UsageError(
+            f"{root} lies among the photos, {photos}: choose another {elsewhere}, outside of that folder"
+        )
+    listing = list_photos(photos)
     reused = not force and (root / "dataset.json").is_file()
     try:
         if reused:
-            dataset, skipped = _open_made(root, config, request)
+            dataset, skipped = _open_made(photos, root, listing.photos, config, elsewhere)
         else:
-            dataset, skipped = _make(photos, root, listed, config, request, device, on_progress)
+            dataset, skipped = _make(photos, root, listing, config, device, on_progress)
         _clean(root)
     except OSError as error:
         raise PdsnError(
-            f"{root} cannot be written ({error.strerror or error}): choose another --data"
+            f"{root} cannot be written ({error.strerror or error}): choose another {elsewhere}"
         ) from error
-    kept = len(dataset.people)
-    seconds = time.perf_counter() - start
-    return PrepareReport(dataset, skipped, len(listed), kept, people - kept, seconds, reused)
+    kept, files = len(dataset.people), set(dataset.files)
+    seen = [photo for photo in read_listing(root) or () if photo.file in files]
+    without = [name.removesuffix("/") for name, _ in skipped if name.endswith("/")]
+    return PrepareReport(
+        dataset,
+        skipped,
+        photos=len(dataset.files) + len(skipped) - len(without),
+        people_kept=kept,
+        people_dropped=len(listing.people) - kept,
+        people_without=without,
+        seconds=time.perf_counter() - start,
+        several=sum(photo.faces > 1 for photo in seen),
+        turned=sum(photo.turn > 0 for photo in seen),
+        reused=reused,
+        outdated=dataset.settings.get("method") != METHOD,
+    )
 
 
 def _make(
     photos: Path,
     root: Path,
-    listed: Sequence[PhotoFile],
+    listing: Listing,
     config: PrepareConfig,
-    request: str,
     device: str,
     on_progress: Callable[[int, int], None],
 ) -> tuple[FaceDataset, list[tuple[str, str]]]:
-    """Search the photos and write the data set; also (file, reason) of those left out."""
+    """Search the photos and write the data set; also (file, reason) of what is left out."""
+    listed = listing.photos
     reasons = {photo.file: "file name is not UTF-8" for photo in listed if not _is_utf8(photo.file)}
     _drop_small(listed, reasons, config.min_photos)
     wanted = [photo for photo in listed if photo.file not in reasons]
     if not wanted:
         raise PdsnError(_nobody(photos, listed, reasons, config))
     paths = _run_chunks(photos, root, wanted, config, device, on_progress)
-    described = _describe(paths, wanted, config, reasons)
+    described, searched = _describe(paths, wanted, config, reasons)
     _drop_small(listed, reasons, config.min_photos)
     kept = [row for row, photo in enumerate(wanted) if photo.file not in reasons]
     if not kept:
         raise PdsnError(_nobody(photos, listed, reasons, config))
-    skipped = [(_shown(photo.file), reasons[photo.file]) for photo in listed if photo.file in reasons]
+    left_out = [(photo.file, reasons[photo.file]) for photo in listed if photo.file in reasons]
+    having = {photo.person for photo in listed}
+    without = [(f"{name}/", "person without any photo") for name in listing.people if name not in having]
+    seen = [SeenPhoto(shown(photo.file), photo.bytes, photo.changed) for photo in listed]
+    skipped = [(shown(file), reason) for file, reason in (*left_out, *listing.others, *without)]
     dataset = write_dataset(
         root,
         _read_faces(paths, set(kept)),
         [described[row] for row in kept],
         config.size,
-        settings={**_asked(config), "photos": str(photos.resolve()), "method": METHOD, "request": request},
+        settings={**_asked(config), "photos": str(photos.resolve()), "method": METHOD},
         split_seed=config.split_seed,
         skipped=skipped,
+        photos=as_csv([searched.get(photo.file, photo) for photo in seen]),
     )
     return dataset, skipped
 
@@ -205,9 +238,11 @@ def _run_chunks(
 
 def _describe(
     paths: Sequence[Path], wanted: Sequence[PhotoFile], config: PrepareConfig, reasons: dict[str, str]
-) -> list[Face]:
-    """What the chunks say of each wanted photo; those that cannot be used get a reason."""
-    described = []
+) -> tuple[list[Face], dict[str, SeenPhoto]]:
+    """What the chunks say of each wanted photo, and what is remembered of it, by file; those that cannot be used get a
+    reason."""
+    described: list[Face] = []
+    searched: dict[str, SeenPhoto] = {}
     first: dict[str, str] = {}
     for path, start in zip(paths, range(0, len(wanted), CHUNK), strict=True):
         chunk = _load(path)
@@ -224,7 +259,9 @@ def _describe(
             probability = float(chunk.probabilities[row])
             box = (left, top, right, bottom)
             described.append(Face(photo.person, photo.file, box, probability, chunk.landmarks[row]))
-    return described
+            faces, turn, digest = int(chunk.counts[row]), int(chunk.turns[row]), str(chunk.hashes[row])
+            searched[photo.file] = SeenPhoto(photo.file, photo.bytes, photo.changed, digest, faces, turn)
+    return described, searched
 
 
 def _read_faces(paths: Sequence[Path], kept: set[int]) -> Iterator[np.ndarray]:
@@ -243,30 +280,52 @@ def _load(path: Path) -> Chunk:
     return chunk
 
 
-def _open_made(root: Path, config: PrepareConfig, request: str) -> tuple[FaceDataset, list[tuple[str, str]]]:
+def _open_made(
+    photos: Path, root: Path, listed: Sequence[PhotoFile], config: PrepareConfig, elsewhere: str
+) -> tuple[FaceDataset, list[tuple[str, str]]]:
     """The data set that lies in `root`, if it is the one asked for."""
     dataset = FaceDataset.load(root)
-    if dataset.settings.get("request") != request:
-        asked = json.loads(json.dumps(asdict(config)))
-        other = [name for name in asked if dataset.settings.get(name) != asked[name]]
+    advice = f"choose another {elsewhere}, or replace it with --force"
+    asked = json.loads(json.dumps(asdict(config)))
+    other = [name for name in asked if dataset.settings.get(name) != asked[name]]
+    if other:
         options = ", ".join(
             "another template (see --for)"
             if name == "template"
             else f"--{name.replace('_', '-')} {dataset.settings.get(name)}"
             for name in other
         )
-        made = f"with {options}" if other else f"from other photos, {dataset.settings.get('photos')}"
-        raise UsageError(
-            f"{root} holds another data set, made {made}: choose another --data, or replace it with --force"
-        )
+        raise UsageError(f"{root} holds another data set, made with {options}: {advice}")
+    known = read_listing(root)
+    if known is None:
+        if not _is_old(dataset, listed, config):
+            raise UsageError(
+                f"{root} was made from other photos, {dataset.settings.get('photos')}, by an older pdsn, which kept no list "
+                f"of them to tell the difference: {advice}"
+            )
+    else:
+        changes = compare(photos, known, listed)
+        if str(changes):
+            raise UsageError(f"{root} was made from other photos; since then {changes}: {advice}")
+        if changes.touched:
+            with suppress(OSError):  # a data set that cannot be written to can be used all the same
+                write_text(root / PHOTOS, as_csv(with_times(known, listed)))
     with (root / "skipped.csv").open(newline="", encoding="utf-8") as stream:
         return dataset, [(row["file"], row["reason"]) for row in csv.DictReader(stream)]
+
+
+def _is_old(dataset: FaceDataset, listed: Sequence[PhotoFile], config: PrepareConfig) -> bool:
+    """Whether a data set without a list of its photos was made from these, by the fingerprint that it has instead."""
+    named = [photo for photo in listed if Path(photo.file).suffix.lower() in EXTENSIONS]
+    named.sort(key=lambda photo: (photo.file.partition("/")[0], photo.file))
+    method = str(dataset.settings.get("method"))
+    return dataset.settings.get("request") == _fingerprint(_asked(config), named, method)
 
 
 def _clean(root: Path) -> None:
     """Remove the chunks, and what a kill in the middle of `write_dataset` left."""
     shutil.rmtree(root / "partial", ignore_errors=True)
-    for name in ("faces", "manifest", "skipped", "dataset"):
+    for name in ("faces", "manifest", "skipped", "photos", "dataset"):
         for left in root.glob(f".{name}-*"):
             left.unlink(missing_ok=True)
 
@@ -276,18 +335,13 @@ def _asked(config: PrepareConfig) -> dict[str, object]:
     return {name: value for name, value in asdict(config).items() if name != "template" or value is not None}
 
 
-def _fingerprint(settings: dict[str, object], photos: Sequence[PhotoFile]) -> str:
+def _fingerprint(settings: dict[str, object], photos: Sequence[PhotoFile], method: str = METHOD) -> str:
     listing = [(photo.file, photo.bytes, photo.changed) for photo in photos]
-    return hashlib.sha256(json.dumps([METHOD, settings, listing]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([method, settings, listing]).encode()).hexdigest()
 
 
 def _is_utf8(name: str) -> bool:
-    return _shown(name) == name
-
-
-def _shown(name: str) -> str:
-    """A file name that can be written as UTF-8 whatever bytes it has on disk."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return shown(name) == name
 
 
 def _nobody(photos: Path, listed: Sequence[PhotoFile], reasons: dict[str, str], config: PrepareConfig) -> str:

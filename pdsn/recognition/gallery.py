@@ -15,7 +15,7 @@ from torch import Tensor
 from pdsn.config import PrepareConfig
 from pdsn.data.chunks import make_chunk
 from pdsn.data.dataset import FaceDataset
-from pdsn.data.faces import TEMPLATE_SLACK, Detect, template_difference
+from pdsn.data.faces import TEMPLATE_SLACK, Detect, clear_face, template_difference
 from pdsn.data.photos import list_photos
 from pdsn.errors import PdsnError, UsageError
 
@@ -29,12 +29,13 @@ class Gallery:
 
     Attributes:
         source: "run" for the run's own people, else the folder.
-        people: K names, sorted; everybody has at least one photo.
+        people: K names, see `pdsn.data.photos.person_of`, sorted; everybody has at least one photo.
         labels: (G,) int64, index in `people` of each photo's person.
         faces: (G, 3, H, W) uint8, aligned as the run's faces are.
         files: G paths relative to the photo folder.
         skipped: (file, reason) of the photos that could not be used.
         left_out: people without any usable photo.
+        notes: (file, what to know of it) of enrolled photos, such as that they show several faces.
     """
 
     source: str
@@ -44,6 +45,7 @@ class Gallery:
     files: list[str]
     skipped: list[tuple[str, str]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
 
     def digest(self) -> str:
         """Fingerprint of the people and their faces."""
@@ -58,6 +60,7 @@ class Gallery:
             "photos": len(self.files),
             "skipped": [{"photo": file, "reason": reason} for file, reason in self.skipped],
             "left_out": self.left_out,
+            "notes": [{"photo": file, "note": note} for file, note in self.notes],
         }
 
 
@@ -102,7 +105,8 @@ def read_gallery(
     """Enrol the people of a folder that holds a folder of photos per person, or of a prepared data set.
 
     Photos are read, searched and aligned as `pdsn prepare` does it. One that cannot be used is skipped
-    with its reason; of photos with the same pixels the first in sorted order is kept.
+    with its reason; of photos with the same pixels the first in sorted order is kept. Of several faces the clearly
+    largest is enrolled, and noted; a photo without one is skipped, see `pdsn.data.faces.clear_face`.
 
     Args:
         folder: the photos, or a data set that was prepared with the same size and alignment.
@@ -121,20 +125,24 @@ def read_gallery(
         )
     if (folder / "dataset.json").is_file():
         return _prepared_gallery(folder, config)
-    listed = list_photos(folder)
+    listing = list_photos(folder)
+    listed = listing.photos
     names: list[str] = []
     files: list[str] = []
     crops: list[np.ndarray] = []
     skipped: list[tuple[str, str]] = []
+    notes: list[tuple[str, str]] = []
     first: dict[str, str] = {}
     with warnings.catch_warnings():
         # Pillow grumbles about every odd tag; what keeps a photo from being used is a reason, not a warning.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         for start in range(0, len(listed), CHUNK):
             part = listed[start : start + CHUNK]
-            chunk = make_chunk(folder, part, config, detect)
+            chunk = make_chunk(folder, part, config, detect, lambda faces, _: clear_face(faces))
             found = iter(chunk.faces)
-            for photo, reason, digest in zip(part, chunk.reasons, chunk.digests, strict=True):
+            for row, (photo, reason, digest) in enumerate(
+                zip(part, chunk.reasons, chunk.digests, strict=True)
+            ):
                 crop = None if reason else next(found)
                 twin = first.setdefault(str(digest), photo.file) if digest else photo.file
                 if crop is None or twin != photo.file:
@@ -144,17 +152,19 @@ def read_gallery(
                 names.append(readable(photo.person))
                 files.append(readable(photo.file))
                 crops.append(crop)
+                if chunk.counts[row] > 1:
+                    notes.append((files[-1], f"shows {chunk.counts[row]} faces: the largest is enrolled"))
             if on_progress is not None:
                 on_progress(start + len(part), len(listed))
-    folders = (path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    left_out = sorted({readable(path.name) for path in folders} - set(names))
+    skipped += [(readable(file), reason) for file, reason in listing.others]
+    left_out = sorted({readable(person) for person in listing.people} - set(names))
     if not crops:
         raise PdsnError(
             f"--gallery {folder}: none of its {len(listed)} photos can be used "
             f"({skipped[0][0]}: {skipped[0][1]}): give each person at least one photo with a clear face"
         )
     faces = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
-    return _gallery(str(folder), names, files, faces, skipped, left_out)
+    return _gallery(str(folder), names, files, faces, skipped, left_out, notes)
 
 
 def digest_of(about: str, faces: Tensor) -> str:
@@ -192,8 +202,9 @@ def _gallery(
     faces: Tensor,
     skipped: list[tuple[str, str]] | None = None,
     left_out: list[str] | None = None,
+    notes: list[tuple[str, str]] | None = None,
 ) -> Gallery:
     people = sorted(set(names))
     number = {name: index for index, name in enumerate(people)}
     labels = torch.tensor([number[name] for name in names], dtype=torch.int64)
-    return Gallery(source, people, labels, faces, files, skipped or [], left_out or [])
+    return Gallery(source, people, labels, faces, files, skipped or [], left_out or [], notes or [])

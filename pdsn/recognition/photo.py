@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pdsn.config import PrepareConfig
 from pdsn.data.chunks import NO_FACE
-from pdsn.data.faces import SURE, Detect, crop_face, detect_faces
+from pdsn.data.faces import Detect, crop_face, find_faces, sure_faces, turn_back, turn_photo
 from pdsn.data.photos import UnreadablePhotoError, read_photo
 from pdsn.errors import PdsnError
 from pdsn.recognition.gallery import readable
@@ -40,14 +40,16 @@ class FoundFace:
     """One face of a photo.
 
     Attributes:
-        box: (4,) float64 left, top, right, bottom in pixels of the original photo, turned upright.
+        box: (4,) float64 left, top, right, bottom in pixels of the original photo as its EXIF turns it.
         probability: the detector's confidence, above 0.7 and at most 1.
         crop: (H, W, 3) uint8, aligned.
+        turn: degrees counter-clockwise by which the photo was turned to show the face: 0, 90, 180 or 270.
     """
 
     box: np.ndarray
     probability: float
     crop: np.ndarray
+    turn: int = 0
 
     @property
     def area(self) -> float:
@@ -59,6 +61,7 @@ class FoundFace:
         return {
             "box": [round(float(edge), 1) for edge in self.box],
             "probability": round(self.probability, 4),
+            "turn": self.turn,
         }
 
 
@@ -68,7 +71,7 @@ class SearchedPhoto:
 
     Attributes:
         path: the file.
-        pixels: (H, W, 3) uint8, upright, at most 2048 pixels long.
+        pixels: (H, W, 3) uint8, as its EXIF turns it, at most 2048 pixels long.
         scale: (2,) pixels of the original photo per pixel, in x and y.
         faces: at least one, from left to right.
     """
@@ -90,7 +93,7 @@ class SearchedPhoto:
 
 
 def search_photo(path: Path, config: PrepareConfig, detect: Detect) -> SearchedPhoto:
-    """Read a photo and crop every face in it.
+    """Read a photo and crop every face in it; one without a face is turned, see `pdsn.data.faces.find_faces`.
 
     Detections of a probability below 0.9 are considered only if there is no other, and then the most
     probable one alone.
@@ -117,15 +120,16 @@ def search_photo(path: Path, config: PrepareConfig, detect: Detect) -> SearchedP
             photo = read_photo(path)
     except UnreadablePhotoError as error:
         raise PhotoError(f"{name} cannot be read: {error}") from error
-    detections = detect_faces([photo.pixels], detect)[0]
-    sure = [face for face in detections if face.probability >= SURE]
+    detections, turn = find_faces([photo.pixels], detect)[0]
+    pixels = turn_photo(photo.pixels, turn)
     faces = []
-    for face in sure or sorted(detections, key=lambda face: -face.probability)[:1]:
+    for face in sure_faces(detections) or sorted(detections, key=lambda face: -face.probability)[:1]:
         try:
-            crop, _ = crop_face(photo.pixels, face, config)
+            crop, _ = crop_face(pixels, face, config)
         except ValueError:  # landmarks that form no face: there is nothing to compare
             continue
-        faces.append(FoundFace(face.box * np.tile(photo.scale, 2), face.probability, crop))
+        box = turn_back(face.box, photo.pixels.shape, turn) * np.tile(photo.scale, 2)
+        faces.append(FoundFace(box, face.probability, crop, turn))
     if not faces:
         raise PhotoError(f"{name}: {NO_FACE}")
     faces.sort(key=lambda face: float(face.box[0] + face.box[2]))

@@ -14,7 +14,7 @@ from torch import Tensor
 from pdsn.config import PrepareConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.detector import Detection
-from pdsn.data.faces import Detect, choose_face, crop_face, crop_matrix, detect_faces
+from pdsn.data.faces import Detect, choose_face, crop_face, crop_matrix, detect_faces, find_faces, turn_photo
 from pdsn.data.photos import UnreadablePhotoError, read_photo
 from pdsn.errors import PdsnError
 from pdsn.occlusion.occluders import Occluder, draws_of, occlude
@@ -78,7 +78,7 @@ class PhotoProbes:
     photos: Path
     detect: Detect
     crop: PrepareConfig
-    _clean: dict[int, Detection] = field(default_factory=dict, init=False)
+    _clean: dict[int, tuple[Detection, int]] = field(default_factory=dict, init=False)
 
     def __call__(self, name: str, occluder: Occluder, draw: int = 0) -> Probes:
         """The probes under one draw of one occlusion.
@@ -107,7 +107,8 @@ class PhotoProbes:
         return Probes(faces, exact, found)
 
     def _read(self, rows: Sequence[int]) -> list[np.ndarray]:
-        """The photos (H, W, 3) uint8 of some rows; their clean faces are searched on first sight."""
+        """The photos (H, W, 3) uint8 of some rows, turned as they were prepared; their clean faces are searched on
+        first sight."""
         photos = []
         for row in rows:
             path = self.photos / self.dataset.files[row]
@@ -119,14 +120,16 @@ class PhotoProbes:
                     f"{self.dataset.root} was prepared from; put them back, or take --align clean"
                 ) from error
         new = [index for index, row in enumerate(rows) if row not in self._clean]
-        for index, detections in zip(new, detect_faces([photos[i] for i in new], self.detect), strict=True):
+        answers = find_faces([photos[index] for index in new], self.detect)
+        for index, (detections, turn) in zip(new, answers, strict=True):
             if not detections:
                 raise PdsnError(
                     f"{self.photos / self.dataset.files[rows[index]]} shows no face any more: "
                     f"prepare {self.dataset.root} again, with --force"
                 )
-            self._clean[rows[index]] = self._choose(photos[index], detections)
-        return photos
+            face = self._choose(turn_photo(photos[index], turn), detections)
+            self._clean[rows[index]] = face, turn
+        return [turn_photo(photo, self._clean[row][1]) for photo, row in zip(photos, rows, strict=True)]
 
     def _choose(self, photo: np.ndarray, detections: Sequence[Detection]) -> Detection:
         return choose_face(detections, (photo.shape[0], photo.shape[1]), self.crop.face)
@@ -135,7 +138,7 @@ class PhotoProbes:
         self, photo: np.ndarray, row: int, occluder: Occluder, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """The occluded photo (H, W, 3) uint8 and what is covered of it (H, W) bool."""
-        face = self._clean[row]
+        face, _ = self._clean[row]
         if isinstance(occluder, Worn):
             image = torch.from_numpy(photo.copy()).permute(2, 0, 1)
             occluded, covered = occluder(image, torch.from_numpy(face.landmarks), rng)

@@ -45,6 +45,19 @@ def write(
     return made, faces, described
 
 
+def test_names_are_composed_and_the_classes_keep_their_numbers(tmp_path: Path) -> None:
+    made, _, _ = write(tmp_path, (3, 3, 3))
+    manifest = tmp_path / "manifest.csv"
+    text = manifest.read_text()
+    for number, name in enumerate(("Zoe\u0308", "Zof", "Zo\u00eb")):  # sorted as they are written here
+        text = text.replace(f'"p {number}, jr.",', f"{name},")
+    manifest.write_text(text, encoding="utf-8")
+    again = FaceDataset.load(tmp_path)
+    assert again.people == ["Zo\u00eb", "Zof"]
+    assert again.labels.tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 0]
+    assert made.sha256 == again.sha256
+
+
 def test_lfw10_splits_as_in_the_paper() -> None:
     assert (len(LFW10), sum(LFW10)) == (158, 4324)
     people = [f"{i:03}" for i, count in enumerate(LFW10) for _ in range(count)]

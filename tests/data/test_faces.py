@@ -14,9 +14,13 @@ from pdsn.data.faces import (
     align_box,
     align_similarity,
     choose_face,
+    clear_face,
     detect_faces,
+    find_faces,
     reduce_photo,
     sideways,
+    turn_back,
+    turn_photo,
 )
 from pdsn.data.template import TEMPLATE, template
 
@@ -124,6 +128,43 @@ def test_photos_of_mixed_sizes_keep_their_order(astronaut: np.ndarray, detector:
     assert found[3][0].landmarks == pytest.approx(found[0][0].landmarks, abs=0.01)
 
 
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_photo_on_its_side_is_turned_until_it_shows_a_face(
+    astronaut: np.ndarray, detector: Detector, turn: int
+) -> None:
+    upright = np.ascontiguousarray(astronaut[:240])
+    lying, lawn = turn_photo(upright, 360 - turn), np.full((60, 80, 3), (0, 128, 0), np.uint8)
+    assert not detect_faces([lying], detector)[0], "the detector alone does not find it"
+    found = find_faces([upright, lying, lawn], detector)
+    assert [(len(faces), by) for faces, by in found] == [(1, 0), (1, turn), (0, 0)]
+    (wanted,), (face,) = found[0][0], found[1][0]
+    assert face.landmarks == pytest.approx(wanted.landmarks, abs=0.01), "in pixels of the photo as turned"
+    assert np.array_equal(turn_photo(lying, turn), upright)
+    # The box of the photo as it lies, cut out and turned, is the upright one's.
+    left, top, right, bottom = np.clip(turn_back(face.box, lying.shape, turn), 0, None).round().astype(int)
+    a, b, c, d = np.clip(wanted.box, 0, None).round().astype(int)
+    assert np.array_equal(turn_photo(lying[top:bottom, left:right], turn), upright[b:d, a:c])
+
+
+@pytest.mark.parametrize(
+    ("upright", "turned", "turn"),
+    [(0.95, 0.999, 0), (0.8, 0.98, 0), (0.8, 0.995, 90), (0.0, 0.98, 0), (0.0, 0.995, 90)],
+)
+def test_only_a_photo_without_a_sure_face_is_turned(upright: float, turned: float, turn: int) -> None:
+    """The photo is wide; turned on its side the detector sees a face in it, with a probability of its own."""
+    seen = []
+
+    def detect(photos: Sequence[np.ndarray]) -> list[list[Detection]]:
+        seen.extend(photo.shape for photo in photos)
+        values = [upright if photo.shape[1] > photo.shape[0] else turned for photo in photos]
+        return [[face(0, 0, 9, 9, probability=value)] if value else [] for value in values]
+
+    ((found, by),) = find_faces([np.zeros((20, 30, 3), np.uint8)], detect)
+    assert by == turn
+    assert [one.probability for one in found] == ([turned] if turn else [upright] if upright else [])
+    assert len(seen) == (1 if upright >= 0.9 else 4)
+
+
 def test_a_large_photo_is_reduced_and_its_landmarks_mapped_back(
     astronaut: np.ndarray, detector: Detector
 ) -> None:
@@ -145,6 +186,16 @@ def test_a_doubtful_face_at_the_centre_gives_way() -> None:
     doubtful, sure = face(45, 45, 55, 55, probability=0.75), face(60, 60, 90, 90)
     assert choose_face([doubtful, sure], (100, 100), "centre") is sure
     assert choose_face([doubtful], (100, 100), "centre") is doubtful
+
+
+def test_the_face_that_a_photo_of_one_person_is_about() -> None:
+    def face(edge: float, probability: float) -> Detection:
+        return Detection(np.array([0.0, 0.0, edge, edge]), probability, np.zeros((5, 2)))
+
+    large, half, near, doubtful = face(100, 0.95), face(70, 0.99), face(72, 0.99), face(90, 0.8)
+    assert clear_face([half, large, doubtful]) is large
+    assert clear_face([near, large]) is None
+    assert clear_face([doubtful, face(200, 0.75)]) is doubtful, "none is sure: the most probable"
 
 
 def test_sideways_is_a_share_of_the_box() -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +29,7 @@ SMALL = PrepareConfig(size=(64, 48), min_photos=3)
 
 
 class FakeDetector:
-    """A face fills every photo, but a black corner pixel means none and a white one a side view."""
+    """A face fills every photo, but a black corner pixel means none, and a white first pixel a side view."""
 
     photos_seen = 0
 
@@ -40,7 +45,8 @@ class FakeDetector:
             if photo[0, 0].min() == 255:
                 landmarks += np.array([0.3 * width, 0])
             face = Detection(np.array([0.0, 0.0, width, height]), 0.99, landmarks)
-            found.append([] if photo[0, 0].max() == 0 else [face])
+            corners = photo[[0, 0, -1, -1], [0, -1, 0, -1]]
+            found.append([] if corners.max(1).min() == 0 else [face])
         return found
 
 
@@ -55,6 +61,7 @@ def draw(path: Path, seed: int, corner: int = 100, size: tuple[int, int] = (40, 
     """A photo of smooth noise; `corner` is the grey of its first pixel."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 3, 3), dtype=np.uint8)
     pixels = np.array(Image.fromarray(coarse).resize(size[::-1], Image.Resampling.BICUBIC))
+    pixels = np.maximum(pixels, 1)  # no corner is black but by choice
     pixels[0, 0] = corner
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
@@ -106,6 +113,26 @@ def test_real_faces_through_the_real_detector(tmp_path: Path) -> None:
     assert torch.get_num_threads() == threads
 
 
+def test_a_photo_on_its_side_gives_the_same_face(tmp_path: Path) -> None:
+    portrait = pytest.importorskip("skimage.data").astronaut()[:240, 96:352]
+    for index, turn in enumerate((0, 90, 180, 270)):
+        path = tmp_path / f"photos/ann/{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.rot90(portrait, -turn // 90)).save(path)
+    data = prepare_photos(tmp_path / "photos", tmp_path / "data", SMALL).dataset
+    assert len(data.faces) == 4
+    upright = data.faces[0].astype(float)
+    assert all(np.abs(face - upright).mean() < 1 for face in data.faces)
+    # The box is that of the photo as it lies: for the second one, turned clockwise, what was up is right.
+    with (tmp_path / "data/manifest.csv").open() as stream:
+        rows = [
+            [float(row[f"box_{edge}"]) for edge in ("left", "top", "right", "bottom")]
+            for row in csv.DictReader(stream)
+        ]
+    left, top, right, bottom = rows[0]
+    assert rows[1] == pytest.approx([240 - bottom, left, 240 - top, right], abs=0.1)
+
+
 def test_what_is_left_out_and_why(tmp_path: Path, fake: type[FakeDetector]) -> None:
     folder = people(tmp_path / "photos", {"ann": 4, "bob": 4, "cy": 3, "dee": 2, "eve": 3})
     (folder / "ann/text.jpg").write_text("not a photo")
@@ -114,6 +141,12 @@ def test_what_is_left_out_and_why(tmp_path: Path, fake: type[FakeDetector]) -> N
     draw(folder / "ann/side.png", 78, corner=255)
     shutil.copy(folder / "ann/000.png", folder / "ann/copy.png")
     Image.open(folder / "ann/001.png").save(folder / "bob/other.bmp")  # other bytes, same pixels
+    (folder / "bob/list.txt").write_text("not a photo")
+    (folder / "fay/raw").mkdir(parents=True)
+    (folder / "gus").mkdir()
+    (folder / "gus/clip.mov").write_bytes(b"no photo")
+    (folder / "bob/003.png").rename(folder / "bob/IMG_0003")
+    draw(folder / "loose.png", 99)
     draw(folder / "eve/000.png", 79, corner=0)
     config = PrepareConfig(size=(64, 48), min_photos=3, frontal=0.2)
     seen: list[tuple[int, int]] = []
@@ -130,17 +163,24 @@ def test_what_is_left_out_and_why(tmp_path: Path, fake: type[FakeDetector]) -> N
         ("eve/000.png", "no face found"),
         ("eve/001.png", "person has only 2 usable photos (fewer than 3)"),
         ("eve/002.png", "person has only 2 usable photos (fewer than 3)"),
+        ("bob/list.txt", "not a photo by its name or content"),
+        ("gus/clip.mov", "not a photo by its name or content"),
+        ("loose.png", "in no person's folder"),
+        ("fay/", "person without any photo"),
+        ("gus/", "person without any photo"),
     ]
-    assert (report.photos, report.people_kept, report.people_dropped) == (22, 3, 2)
+    assert (report.photos, report.people_kept, report.people_dropped) == (25, 3, 4)
+    assert report.people_without == ["fay", "gus"] and "bob/IMG_0003" in report.dataset.files
     assert report.dataset.people == ["ann", "bob", "cy"] and len(report.dataset.faces) == 11
     assert not report.reused and report.seconds > 0
     assert seen[0] == (0, 20) and seen[-1] == (20, 20)
     listing = (tmp_path / "data/skipped.csv").read_text().splitlines()
-    assert listing[0] == "file,reason" and len(listing) == 12
+    assert listing[0] == "file,reason" and len(listing) == 17
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
         "dataset.json",
         "faces.npy",
         "manifest.csv",
+        "photos.csv",
         "skipped.csv",
     ]
 
@@ -186,7 +226,7 @@ def test_a_killed_run_ends_with_the_same_bytes(tmp_path: Path, fake: type[FakeDe
     assert fake.photos_seen - before == 300 - finished and seen[0] == finished
     assert content(tmp_path / "data") == content(tmp_path / "whole")
     assert report.dataset.sha256 == FaceDataset.load(tmp_path / "whole").sha256
-    assert len(list((tmp_path / "data").iterdir())) == 4
+    assert len(list((tmp_path / "data").iterdir())) == 5
 
 
 def test_a_damaged_chunk_is_made_again(tmp_path: Path, fake: type[FakeDetector]) -> None:
@@ -240,11 +280,87 @@ def test_the_same_call_again_reuses_the_data_set(tmp_path: Path, fake: type[Fake
     with pytest.raises(UsageError, match=r"made with --min-photos 3: choose another --data, .* --force"):
         prepare_photos(folder, root, other)
     draw(folder / "bob/new.png", 9)
-    with pytest.raises(UsageError, match="made from other photos"):
-        prepare_photos(folder, root, SMALL)
+    draw(folder / "dee/000.png", 10)
+    (folder / "cy/000.png").unlink()
+    (folder / "ann/000.png").write_bytes((folder / "ann/001.png").read_bytes()[:-1] + b"x")
+    with pytest.raises(UsageError) as caught:
+        prepare_photos(folder, root, SMALL, elsewhere="--run")
+    assert str(caught.value) == (
+        f"{root} was made from other photos; since then 2 new (bob/new.png …), 1 gone (cy/000.png), 1 changed "
+        "(ann/000.png): choose another --run, or replace it with --force"
+    )
     assert content(root) == before and FaceDataset.load(root).sha256 == made.dataset.sha256
     forced = prepare_photos(folder, root, SMALL, force=True)
-    assert not forced.reused and len(forced.dataset.faces) == 9
+    assert not forced.reused and len(forced.dataset.faces) == 8
+    assert prepare_photos(folder, root, SMALL).reused
+
+
+def test_photos_that_were_touched_or_copied_are_the_same(tmp_path: Path, fake: type[FakeDetector]) -> None:
+    folder = people(tmp_path / "photos", {"ann": 4, "bob": 4, "cy": 1})
+    root = tmp_path / "data"
+    made = prepare_photos(folder, root, SMALL)
+    for path in folder.rglob("*.png"):
+        os.utime(path, (1, 1))
+    copy = Path(shutil.copytree(folder, tmp_path / "copy", copy_function=shutil.copyfile))
+    assert prepare_photos(folder, root, SMALL).reused and prepare_photos(copy, root, SMALL).reused
+    assert FaceDataset.load(root).sha256 == made.dataset.sha256 and fake.photos_seen == 8
+    # The same length and another content.
+    path = folder / "ann/000.png"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(UsageError, match=r"since then 1 changed \(ann/000.png\)"):
+        prepare_photos(folder, root, SMALL)
+
+
+def test_a_data_set_of_an_older_pdsn_is_taken_up_or_says_what_works(
+    tmp_path: Path, fake: type[FakeDetector]
+) -> None:
+    folder = people(tmp_path / "photos", {"ann": 4, "bob": 4})
+    (folder / "ann/list.txt").write_text("of no concern then")
+    root = tmp_path / "data"
+    prepare_photos(folder, root, SMALL)
+    # What it left: no photos.csv, but a fingerprint of the photos as they were listed.
+    (root / "photos.csv").unlink()
+    method = "MTCNN of facenet-pytorch 2.5.3, method 1"
+    asked = {name: value for name, value in asdict(SMALL).items() if name != "template"}
+    stats = [(path.relative_to(folder).as_posix(), path.stat()) for path in sorted(folder.rglob("*.png"))]
+    listing = [(file, stat.st_size, stat.st_mtime_ns) for file, stat in stats]
+    about = json.loads((root / "dataset.json").read_text())
+    request = hashlib.sha256(json.dumps([method, asked, listing]).encode()).hexdigest()
+    about["settings"] |= {"method": method, "request": request}
+    (root / "dataset.json").write_text(json.dumps(about))
+    report = prepare_photos(folder, root, SMALL)
+    assert report.reused and report.outdated and fake.photos_seen == 8
+    draw(folder / "bob/new.png", 9)
+    message = failure(lambda: prepare_photos(folder, root, SMALL))
+    assert "by an older pdsn, which kept no list of them to tell the difference" in message
+    assert message.endswith("choose another --data, or replace it with --force")
+    assert not prepare_photos(folder, root, SMALL, force=True).outdated
+    assert prepare_photos(folder, root, SMALL).reused
+
+
+def test_photos_of_several_faces_and_turned_ones_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def two(self: FakeDetector, photos: Sequence[np.ndarray]) -> list[list[Detection]]:
+        """Two faces on a photo whose first pixel is white, none on one that is wider than high."""
+        found = []
+        for photo in photos:
+            height, width = photo.shape[:2]
+            face = Detection(
+                np.array([0.0, 0.0, width, height]), 0.995, TEMPLATE * (width / 96, height / 128)
+            )
+            found.append([] if width > height else [face] * (2 if photo[0, 0].min() == 255 else 1))
+        return found
+
+    monkeypatch.setattr(prepare, "Detector", FakeDetector)
+    monkeypatch.setattr(FakeDetector, "__call__", two)
+    folder = people(tmp_path / "photos", {"ann": 4})
+    draw(folder / "ann/two.png", 50, corner=255)
+    draw(folder / "ann/wide.png", 51, size=(30, 40))
+    draw(folder / "bob/two.png", 52, corner=255)
+    for _ in range(2):  # made, and found there
+        report = prepare_photos(folder, tmp_path / "data", SMALL)
+        assert (report.several, report.turned, len(report.dataset.faces)) == (1, 1, 6)
 
 
 def test_nobody_left_is_told_in_one_line(tmp_path: Path, fake: type[FakeDetector]) -> None:

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.template import template
 from pdsn.errors import PdsnError, UsageError
+from pdsn.recognition.calibration import Strangers
 from pdsn.recognition.gallery import Gallery, crop_settings, own_gallery, read_gallery
+from pdsn.recognition.photo import search_photo
 from tests.conftest import make_dataset
 from tests.recognition.photos import PlainDetector, save_photo
 
@@ -67,6 +70,90 @@ def test_what_cannot_be_used_is_skipped_with_its_reason(people, dataset):
     assert seen == [(7, 7)]
     said = gallery.as_dict()
     assert (said["people"], said["photos"], said["left_out"]) == (2, 3, ["Cid", "Dan"])
+
+
+def test_of_several_faces_the_clearly_largest_is_enrolled_and_noted(people, dataset):
+    subject, other = dataset.faces[1], dataset.faces[30]
+    save_photo(people / "Ann/2.png", other, subject, scale=[1, 2])
+    save_photo(people / "Ann/3.png", subject, other, scale=[2, 2])
+    save_photo(people / "Cid/1.png", other, subject, scale=[3, 4])
+    gallery = read(people, dataset)
+    assert gallery.people == ["Ann", "Bob"] and gallery.left_out == ["Cid"]
+    unclear = "shows 2 faces of much the same size, crop it to the person"
+    assert gallery.skipped == [("Ann/3.png", unclear), ("Cid/1.png", unclear)]
+    assert gallery.notes == [("Ann/2.png", "shows 2 faces: the largest is enrolled")]
+    assert gallery.as_dict()["notes"] == [{"photo": "Ann/2.png", "note": gallery.notes[0][1]}]
+    enrolled = gallery.faces[gallery.files.index("Ann/2.png")].float()
+    assert (enrolled - dataset.tensor([1])[0].float()).abs().mean() < 12
+
+
+class WidePhotos(PlainDetector):
+    """Finds faces in photos that are wider than high alone."""
+
+    def __call__(self, photos):
+        return [
+            found if photo.shape[1] > photo.shape[0] else []
+            for photo, found in zip(photos, super().__call__(photos), strict=True)
+        ]
+
+
+def test_a_photo_on_its_side_is_enrolled_and_searched_as_it_stands(people, dataset):
+    upright = read(people, dataset)
+    path = people / "Ann/1.png"
+    pixels = np.asarray(Image.open(path))
+    whole = search_photo(path, crop_settings(dataset), WidePhotos())
+    Image.fromarray(np.rot90(pixels, -1)).save(path)
+    gallery = read_gallery(people, crop_settings(dataset), WidePhotos())
+    assert gallery.files == upright.files
+    np.testing.assert_array_equal(gallery.faces, upright.faces)
+    lying = search_photo(path, crop_settings(dataset), WidePhotos())
+    (face,), (wanted,) = lying.faces, whole.faces
+    np.testing.assert_array_equal(face.crop, wanted.crop)
+    # Picture and box are those of the photo as it lies: of the crop's frame nothing is seen.
+    assert lying.pixels.shape[:2] == whole.pixels.shape[1::-1]
+    left, top, right, bottom = face.box.astype(int)
+    a, b, c, d = wanted.box.astype(int)
+    np.testing.assert_array_equal(np.rot90(lying.pixels[top:bottom, left:right]), pixels[b:d, a:c])
+    assert (face.as_dict()["turn"], wanted.as_dict()["turn"]) == (90, 0)
+
+
+def test_every_file_is_listed_with_its_reason(people, dataset):
+    (people / "Ann/1.png").rename(people / "Ann/IMG_0001")
+    (people / "Bob/list.txt").write_text("no photo")
+    (people / "Cid").mkdir()
+    (people / "Cid/list.txt").write_text("no photo")
+    gallery = read(people, dataset)
+    assert gallery.files[0] == "Ann/IMG_0001" and gallery.left_out == ["Cid"]
+    why = "not a photo by its name or content"
+    assert gallery.skipped == [("Bob/list.txt", why), ("Cid/list.txt", why)]
+
+
+def test_folders_of_a_file_server_are_nobody(people, dataset):
+    save_photo(people / "#recycle/1.png", dataset.faces[24])
+    save_photo(people / "Ann/@eaDir/1.png/SYNOPHOTO_THUMB_XL.png", dataset.faces[25])
+    (people / "lost+found").mkdir()
+    gallery = read(people, dataset)
+    assert (gallery.people, gallery.left_out, len(gallery.files)) == (["Ann", "Bob"], [], 3)
+
+
+NAME, NAME_OF_A_MAC = "Zo\u00eb", "Zoe\u0308"
+
+
+@pytest.mark.parametrize("written", [NAME, NAME_OF_A_MAC])
+def test_a_name_is_the_same_person_in_either_unicode_form(tmp_path, dataset, written):
+    """A folder named by a Mac, and a data set that an older pdsn made of one."""
+    other = NAME if written == NAME_OF_A_MAC else NAME_OF_A_MAC
+    save_photo(tmp_path / "team" / written / "1.png", dataset.faces[0])
+    gallery = read(tmp_path / "team", dataset)
+    manifest = make_dataset(tmp_path / "set").root / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("person_00,", f"{other},"), encoding="utf-8")
+    old = FaceDataset.load(tmp_path / "set")
+    assert gallery.people == [NAME] and NAME in old.people
+    assert NAME in Strangers.of(old).names, "whoever is in the gallery is no stranger to it"
+    assert NAME in own_gallery(old).people and NAME in read(tmp_path / "set", dataset).people
+    assert gallery.files == [f"{written}/1.png"], "the file is named as it is on disk"
+    (tmp_path / "team" / other).mkdir()
+    assert read(tmp_path / "team", dataset).left_out == [], "one person, with a photo"
 
 
 def test_one_person_is_enough(people, dataset):

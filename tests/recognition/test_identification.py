@@ -236,21 +236,15 @@ def test_what_was_seen_of_strangers_survives_the_disk(tmp_path):
 def test_json_keys_are_stable():
     (face,) = identifier().identify(photo(faces(1, 9)), 0.1)
     assert list(face.as_dict()) == [
-        "box", "probability", "person", "cosine", "score", "threshold", "impostors", "covered", "covered_share", "nearest",
+        "box", "probability", "turn", "person", "cosine", "score", "threshold", "impostors", "covered", "covered_share", "nearest",
     ]  # fmt: skip
     answer = Verifier(Pixels(), STRANGERS, nothing_covered).verify(
         photo(faces(1, 9)), photo(faces(1, 8)), 0.1
     )
-    assert list(answer.as_dict()) == [
-        "same",
-        "cosine",
-        "score",
-        "threshold",
-        "impostors",
-        "covered",
-        "photos",
-    ]
-    assert list(answer.as_dict()["photos"][0]) == ["photo", "faces", "box", "probability", "covered_share"]
+    keys = ["same", "cosine", "score", "threshold", "impostors", "covered", "photos"]
+    assert list(answer.as_dict()) == keys
+    photo_keys = ["photo", "faces", "box", "probability", "turn", "covered_share"]
+    assert list(answer.as_dict()["photos"][0]) == photo_keys
 
 
 def test_two_photos_under_what_is_covered_in_either():

@@ -122,6 +122,19 @@ def test_a_missed_face_is_told(prepared):
     assert not made.faces[0].any() and made.faces[1].any()
 
 
+def test_photos_on_their_side_are_painted_as_they_were_prepared(prepared):
+    dataset, _, probes = make(prepared)
+    wanted = probes("clean", Nothing())
+    for file in dataset.files:
+        Image.fromarray(np.rot90(np.asarray(Image.open(prepared[1] / file)), -1)).save(prepared[1] / file)
+
+    def upright(photos):  # the photos are higher than wide
+        return [[detection()] if photo.shape[0] > photo.shape[1] else [] for photo in photos]
+
+    made = make(prepared, upright)[2]("clean", Nothing())
+    assert made.found.all() and torch.equal(made.faces, wanted.faces)
+
+
 def test_photos_that_are_gone_or_empty_are_named(prepared):
     dataset, _, probes = make(prepared)
     with pytest.raises(PdsnError, match="shows no face any more"):

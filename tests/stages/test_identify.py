@@ -117,6 +117,38 @@ def test_bad_photos_among_good_ones_are_reported_and_skipped(people, photo, tmp_
     ]
 
 
+def test_a_folder_stands_for_its_photos_and_not_for_what_systems_leave_there(tmp_path):
+    for name in (
+        "b.JPG",
+        "a.png",
+        "._a.png",
+        "Thumbs.db",
+        "desktop.ini",
+        "@eaDir/a.jpg",
+        "$RECYCLE.BIN/c.jpg",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert stage.expand([tmp_path]) == ([tmp_path / "a.png", tmp_path / "b.JPG"], [])
+
+
+def test_files_of_a_folder_that_are_no_photos_are_said(people, photo):
+    folder = photo.parent
+    photo.rename(folder / "IMG_0001")
+    (folder / "IMG_0001.xmp").write_text("no photo")
+    said = ask("identify", people, folder, "--json", "--no-draw")
+    why = "not a photo by its name or content"
+    assert said.code == 0 and f"pdsn identify: {folder / 'IMG_0001.xmp'} is left out: {why}" in said.err
+    answer = json.loads(said.out)
+    assert [Path(found["photo"]).name for found in answer["photos"]] == ["IMG_0001"]
+    assert [found["photo"] for found in answer["failed"]] == [str(folder / "IMG_0001.xmp")]
+    for number in range(9):
+        (folder / f"{number}.txt").write_text("no photo")
+    said = ask("identify", people, folder, "--json", "--no-draw")
+    assert f"pdsn identify: 10 files are left out, such as {folder / '0.txt'}: {why}" in said.err
+    assert said.err.count(why) == 1 and len(json.loads(said.out)["failed"]) == 10
+
+
 def test_nothing_but_bad_photos_is_exit_code_1(people, tmp_path):
     nobody = save_photo(tmp_path / "nobody.png")
     said = ask("identify", people, nobody)
@@ -130,16 +162,20 @@ def test_nothing_but_bad_photos_is_exit_code_1(people, tmp_path):
 def test_a_gallery_with_one_bad_photo(people, drawn, photo, tmp_path):
     save_photo(tmp_path / "team/Ann/1.png", drawn.faces[drawn.rows("train")[0]])
     save_photo(tmp_path / "team/Bob/1.png", drawn.faces[-1])
+    first, third = drawn.faces[drawn.rows("train")[1]], drawn.faces[-2]
+    save_photo(tmp_path / "team/Ann/2.png", first, third, scale=[2, 1])
     (tmp_path / "team/Bob/2.png").write_text("no photo")
     (tmp_path / "team/Cid").mkdir()
     said = ask("identify", people, photo, "--gallery", tmp_path / "team", "--json")
     assert said.code == 0, said.err
     assert "gallery: Bob/2.png is left out: cannot be read: not an image" in said.err
+    assert "gallery: Ann/2.png shows 2 faces: the largest is enrolled" in said.err
     assert "gallery: Cid cannot be named: no usable photo" in said.err
     answer = json.loads(said.out)
     assert answer["gallery"] == {
-        "source": str(tmp_path / "team"), "people": 2, "photos": 2,
+        "source": str(tmp_path / "team"), "people": 2, "photos": 3,
         "skipped": [{"photo": "Bob/2.png", "reason": "cannot be read: not an image"}], "left_out": ["Cid"],
+        "notes": [{"photo": "Ann/2.png", "note": "shows 2 faces: the largest is enrolled"}],
     }  # fmt: skip
     assert answer["photos"][0]["faces"][0]["nearest"][0]["person"] == "Ann"
 

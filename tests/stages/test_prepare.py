@@ -1,6 +1,7 @@
 """`pdsn prepare` and `pdsn run --photos` on photos of a real face (the astronaut that scikit-image ships)."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -34,13 +35,32 @@ def test_prepare_finds_every_face_and_lists_the_rest(photos, tmp_path):
     out = tmp_path / "set"
     said = give("prepare", photos, "--data", out, "--size", "64x48", "--min-photos", "8")
     assert said.code == 0, said.err
-    assert "16 faces of 2 people, 64x48" in said.out and "1 of 17 photos left out" in said.out
+    assert "16 faces of 2 people, 64x48" in said.out and "1 of 17 files left out" in said.out
     assert "split per photo: 10 train, 2 val, 4 test" in said.out
     made = FaceDataset.load(out)
     assert made.people == ["Eileen", "False Colour"] and made.faces.shape == (16, 64, 48, 3)
     assert "broken.jpg" in (out / "skipped.csv").read_text()
     again = give("prepare", photos, "--data", out, "--size", "64x48", "--min-photos", "8")
     assert again.code == 0 and "is there already" in again.out
+
+
+def test_prepare_says_what_it_did_with_odd_photos_and_folders(photos, tmp_path):
+    photos = Path(shutil.copytree(photos, tmp_path / "photos"))
+    (photos / "Eileen/broken.jpg").unlink()
+    (photos / "@eaDir").mkdir()
+    (photos / "Nobody [1]").mkdir()
+    # Two faces side by side, the left one nearer the centre; and a photo that lies on its side.
+    pixels = np.asarray(Image.open(photos / "Eileen/0.png"))
+    Image.fromarray(np.pad(np.concatenate([pixels, pixels], 1), ((0, 0), (200, 0), (0, 0)))).save(
+        photos / "Eileen/0.png"
+    )
+    Image.fromarray(np.rot90(np.asarray(Image.open(photos / "Eileen/1.png")))).save(photos / "Eileen/1.png")
+    words = ("prepare", photos, "--data", tmp_path / "set", "--size", "64x48", "--min-photos", "8")
+    for said in (give(*words), give(*words)):
+        assert said.code == 0 and "16 faces of 2 people" in said.out, said.err
+        assert "several faces: 1; the one nearest the centre was taken (--face centre)" in said.out
+        assert "and were turned: 1" in said.out
+        assert "people without any photo: Nobody [1]" in said.out and "files left out" not in said.out
 
 
 def test_another_data_set_in_its_place_is_refused_but_for_force(photos, tmp_path, refused):
@@ -54,7 +74,8 @@ def test_another_data_set_in_its_place_is_refused_but_for_force(photos, tmp_path
     assert FaceDataset.load(out).size == (32, 32)
 
 
-def test_run_prepares_with_the_presets_settings_first(photos, tmp_path, few):
+def test_run_prepares_with_the_presets_settings_first(photos, tmp_path, few, refused):
+    photos = Path(shutil.copytree(photos, tmp_path / "photos"))
     config = tmp_path / "small.toml"
     config.write_text(few.read_text() + '[prepare]\nsize = [64, 48]\nmin_photos = 8\nalign = "box"\n')
     root = tmp_path / "run"
@@ -79,6 +100,25 @@ def test_run_prepares_with_the_presets_settings_first(photos, tmp_path, few):
     assert (root / "eval/table.json").is_file()
     # The same command again finds everything done; without --photos too, and wherever the run is moved.
     assert "is there already" in give(*words).out
+    # A photo that is merely touched changes nothing. One more is said, and the advice goes all the way through.
+    os.utime(photos / "Eileen/0.png", (1, 1))
+    said = give(*words)
+    assert "is there already" in said.out and "trained already" in said.out
+    before = (root / "base/model.safetensors").read_bytes()
+    darker = (np.asarray(Image.open(photos / "Eileen/0.png")) * 0.9).astype(np.uint8)
+    Image.fromarray(darker).save(photos / "Eileen/new.png")
+    line = refused(2, *words)
+    assert "since then 1 new (Eileen/new.png): choose another --run, or replace it with --force" in line
+    assert (root / "base/model.safetensors").read_bytes() == before
+    assert "17 faces of 2 people" in give(*words, "--force").out
+    described = json.loads((root / "data/dataset.json").read_text())
+    for name in ("base", "segmenter"):
+        assert (
+            json.loads((root / name / "config.json").read_text())["inputs"]["data set"] == described["sha256"]
+        )
+    assert json.loads((root / "eval/table.json").read_text())["inputs"]["data set"] == described["sha256"]
+    again = give(*words)
+    assert again.code == 0 and "is there already" in again.out and "trained already" in again.out
     moved = root.rename(tmp_path / "moved")
     assert "trained already" in give("base-train", "--run", moved).out
     assert load_run(moved, device="cpu").dataset.people == ["Eileen", "False Colour"]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pdsn.errors import UsageError
+from pdsn.occlusion.patterns import pattern
 from pdsn.occlusion.regions import STRATEGIES, Box, LandmarkStatistics, make_strategy
 from pdsn.occlusion.worn import KINDS, Worn
 
@@ -102,6 +103,24 @@ def moved(box: Box, size: Sequence[int], jitter: float, rng: np.random.Generator
 
 
 @dataclass(frozen=True)
+class Patterned:
+    """A box filled with a pattern that nothing is trained on, see `patterns.pattern`."""
+
+    box: Box
+
+    def __call__(self, image: Tensor, landmarks: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """See `Occluder`."""
+        del landmarks
+        box = self.box
+        inside = slice(box.top, box.bottom), slice(box.left, box.right)
+        surface = pattern(box.bottom - box.top, box.right - box.left, rng).round().astype(np.uint8)
+        occluded, covered = image.clone(), torch.zeros(image.shape[1:], dtype=torch.bool)
+        occluded[:, inside[0], inside[1]] = torch.from_numpy(surface).permute(2, 0, 1)
+        covered[inside] = True
+        return occluded, covered
+
+
+@dataclass(frozen=True)
 class RandomBlock:
     """A rectangle of random place, size and colour.
 
@@ -169,8 +188,10 @@ def make_occluders(statistics: LandmarkStatistics, floor: float, styles: str = "
     """The occlusions of the results table by name.
 
     The five LM2 bands in white across the whole width, nose + mouth + chin together (Johnston &
-    Ngxande, section 5.3), what people wear in styles that nothing was trained on, a random block, and,
-    beside the unseen ones, the two that matter most in the styles of the training.
+    Ngxande, section 5.3), what people wear in styles that nothing was trained on, a random block, the five bands
+    in patterns that nothing was trained on, and, beside the unseen ones, the two that matter most in the styles of
+    the training. White bands across the face are among what an occlusion-aware base and the segmentation are trained
+    on (`mixture.Patch`).
 
     Args:
         statistics: landmark statistics of the training split.
@@ -184,6 +205,7 @@ def make_occluders(statistics: LandmarkStatistics, floor: float, styles: str = "
         LOWER_FACE: Block(tuple(bands[name] for name in ("nose", "mouth", "chin"))),
         **{kind: Worn(kind, styles) for kind in KINDS},
         RANDOM_BLOCK: RandomBlock(),
+        **{f"{name}-textured": Patterned(bands[name]) for name in BANDS},
         **{f"{kind}-seen": Worn(kind, "train") for kind in ("face-mask", "sunglasses")},
     }
 

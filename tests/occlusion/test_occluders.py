@@ -4,11 +4,13 @@ import torch
 
 from pdsn.data.template import template
 from pdsn.errors import UsageError
+from pdsn.occlusion.mixture import base_occluders, matching_mixture, segmentation_occluders
 from pdsn.occlusion.occluders import (
     BANDS,
     PARTS,
     Block,
     Nothing,
+    Patterned,
     RandomBlock,
     draws_of,
     find_occluder,
@@ -158,6 +160,30 @@ def test_only_what_leaves_nothing_to_chance_is_fixed():
         occluder = find_occluder(name, STATISTICS, 0.57)
         one, other = (occluder(image, points, np.random.default_rng(seed))[0] for seed in (0, 1))
         assert is_fixed(occluder) == torch.equal(one, other), name
+
+
+@pytest.mark.parametrize("band", BANDS)
+def test_textured_bands_cover_what_the_white_ones_do_in_patterns_of_two_colours(band):
+    occluders = make_occluders(STATISTICS, 0.57)
+    points = torch.from_numpy(LANDMARKS[0])
+    looks = set()
+    for seed in range(12):
+        occluded, covered = occluders[f"{band}-textured"](photo(), points, np.random.default_rng(seed))
+        _, white = occluders[band](photo(), points, np.random.default_rng(seed))
+        assert torch.equal(covered, white)
+        assert torch.equal(occluded[:, ~covered], photo()[:, ~covered])
+        colours, counts = occluded[:, covered].T.unique(dim=0, return_counts=True)
+        assert len(colours) == 2, "a pattern, neither plain nor rough"
+        assert (colours[0].int() - colours[1].int()).abs().min() > 30
+        assert counts.min() > 0.02 * counts.sum()
+        looks.add(occluded.numpy().tobytes())
+    assert len(looks) == 12
+
+
+def test_nothing_is_trained_on_patterns():
+    boxes = list(make_strategy("LM2", STATISTICS, 0.57).regions.values())
+    for parts in (segmentation_occluders("train"), base_occluders(), matching_mixture(boxes, "train").parts):
+        assert not any(isinstance(part, Patterned) for part in parts.values())
 
 
 def test_clean_covers_nothing():

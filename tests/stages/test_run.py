@@ -20,7 +20,8 @@ from tests.stages.conftest import give
 
 OCCLUSIONS = [
     "clean", "forehead", "eyes", "nose", "mouth", "chin", "nose+mouth+chin", "face-mask", "sunglasses", "scarf",
-    "cap", "hand", "random-block", "face-mask-seen", "sunglasses-seen",
+    "cap", "hand", "random-block", "forehead-textured", "eyes-textured", "nose-textured",
+    "mouth-textured", "chin-textured", "face-mask-seen", "sunglasses-seen",
 ]  # fmt: skip
 STRATEGIES = ["none", "LM2", "matched", "random", "geometric", "difference", "relative"]
 

@@ -316,6 +316,13 @@ class People:
         searched = self._run.search(photo)
         return IdentifiedPhoto(searched, self._identifier.identify(searched, fpr))
 
+    def two_names(self) -> list[tuple[str, str]]:
+        """(name in the run, name in the gallery) of those who seem to be known under two names.
+
+        Their own photos count as a stranger's there, and thresholds rise above themselves: give both the same name.
+        """
+        return self._identifier.two_names()
+
     @property
     def finest_fpr(self) -> float:
         """The smallest false-positive rate that the run's strangers can tell."""

@@ -235,6 +235,15 @@ def _enrol(run: Run, folder: Path | None) -> People:
         complain("identify", f"gallery: {file} {note}")
     for person in people.gallery.left_out:
         complain("identify", f"gallery: {person} cannot be named: no usable photo")
+    same = people.two_names() if folder is not None else []
+    for theirs, ours in same[:FEW]:
+        complain(
+            "identify",
+            f"gallery: {ours} looks like {theirs} of the run under another name, and raises the thresholds: rename the "
+            f"folder to {theirs} if they are one person",
+        )
+    if len(same) > FEW:
+        complain("identify", f"gallery: and {len(same) - FEW} more that look like people of the run")
     return people
 
 

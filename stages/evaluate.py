@@ -7,12 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Column, Table
-
 from pdsn.errors import PdsnError
 from pdsn.rundir import SYNTHETIC
 from stages.session import Session
-from stages.tables import gain_line, rank1_table
+from stages.tables import gain_line, print_rank1, print_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -217,10 +215,9 @@ def _show(session: Session, made: dict[str, Any], folder: Path) -> None:
     painted = ", photo painted before detection" if config["align"] == "occluded" else ""
     drawn = f", mean of {config['draws']} draws" if config["draws"] > 1 else ""
     photos = f"{records[0]['probes']} {config['split']} photos{whom}"
-    title = f"Rank-1, % of {photos} (distance to no FDM){painted}{drawn}"
-    session.console.print(rank1_table(records, title))
+    print_rank1(session.console, records, f"Rank-1, % of {photos}{painted}{drawn}")
     if made["segmentation"]:
-        session.console.print(_segmentation(made["segmentation"]))
+        _show_segmentation(session, made["segmentation"])
     missed = {record["occlusion"]: record["missed"] for record in records if record["missed"]}
     if missed:
         shown = ", ".join(f"{name} {count}" for name, count in missed.items())
@@ -233,15 +230,13 @@ def _show(session: Session, made: dict[str, Any], folder: Path) -> None:
     session.say(f"table, open-set rates, probes and pictures: {folder}")
 
 
-def _segmentation(records: list[dict[str, Any]]) -> Table:
-    table = Table(Column("occlusion", no_wrap=True), title="What the segmentation found")
-    for heading in ("foreground IoU", "pixels told right", "trigger a region", "by the exact mask"):
-        table.add_column(heading, justify="right")
+def _show_segmentation(session: Session, records: list[dict[str, Any]]) -> None:
+    head = ("occlusion", "foreground IoU", "pixels told right", "trigger a region", "by the exact mask")
+    rows = []
     for r in records:
         shares = (r["pixel_accuracy"], r["triggered"], r["triggered_exact"])
-        table.add_row(
-            r["occlusion"],
-            "-" if r["iou"] is None else f"{r['iou']:.3f}",
-            *("-" if share is None else f"{100 * share:.1f} %" for share in shares),
+        iou = "-" if r["iou"] is None else f"{r['iou']:.3f}"
+        rows.append(
+            [r["occlusion"], iou, *("-" if share is None else f"{100 * share:.1f} %" for share in shares)]
         )
-    return table
+    print_table(session.console, head, rows, title="What the segmentation found")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
-
 from pdsn.errors import UsageError
 from stages.session import Session
+from stages.tables import print_table
 
 
 def main(session: Session, strategies: Sequence[str] | None) -> None:
@@ -34,16 +33,14 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
     matching = session.matching_folder(base) if MATCHED in names else None
     matched = matching is not None and matching.open(force=session.force, replace_stale=True)
     session.begin()
-    table = Table(
-        "strategy", "region", "class loss", "difference", "right under the mask", title="Masks, validation"
-    )
+    rows = []
     for strategy, region, folder, done in todo:
         if done:
             best = folder.best()
         else:
             best = train_generator(maps, model, strategy, region, config, folder, session.accelerator, seed)
         figures = f"{best['loss_cls']:.3f}", f"{best['loss_diff']:.4f}", f"{100 * best['accuracy']:.1f} %"
-        table.add_row(strategy.name, region, *figures)
+        rows.append((strategy.name, region, *figures))
     if matching is not None:
         if matched:
             best = matching.best()
@@ -52,6 +49,7 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
                 maps, model, session.regions_of(MATCHED), session.settings.regions.share,
                 session.settings.matching, matching, session.accelerator, seed,
             )  # fmt: skip
-        table.add_row(MATCHED, "all", f"{best['loss']:.3f}", "-", f"{100 * best['accuracy']:.1f} %")
+        rows.append((MATCHED, "all", f"{best['loss']:.3f}", "-", f"{100 * best['accuracy']:.1f} %"))
     if session.accelerator.is_main_process:
-        session.console.print(table)
+        head = ("strategy", "region", "class loss", "difference", "right under the mask")
+        print_table(session.console, head, rows, title="Masks, validation", text=["region"])

@@ -54,9 +54,9 @@ class Said:
     err: str
 
 
-def give(*words: object) -> Said:
-    """Give a command in this process."""
-    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
+def give(*words: object, columns: int = 200) -> Said:
+    """Give a command in this process, on a terminal of so many columns."""
+    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": str(columns)})
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Said(result.exit_code, result.stdout, result.stderr)

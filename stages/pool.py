@@ -14,8 +14,8 @@ OURS = ("table.json", "table.md", "table.png")
 """What this stage leaves in its folder."""
 
 
-def main(runs: Sequence[Path], out: Path, align: str) -> None:
-    """Read the runs' tables, pool them, write the pooled one and print it."""
+def main(runs: Sequence[Path], out: Path, align: str, name: str) -> None:
+    """Read the runs' tables (their own, or those of a name), pool them, write the pooled one and print it."""
     from pdsn.config import one_of
     from pdsn.explain.figures import plot_table
     from pdsn.files import write_text
@@ -25,10 +25,13 @@ def main(runs: Sequence[Path], out: Path, align: str) -> None:
     one_of("--align", align, ("clean", "occluded"))
     if out.exists() and (not out.is_dir() or any(path.name not in OURS for path in out.iterdir())):
         raise UsageError(f"--out {out} holds something else: give a new folder")
-    tables = [read_table(run, align) for run in runs]
+    tables = [read_table(run, align, name) for run in runs]
     check_poolable(tables)
     table = pool(tables)
     records, config = table["records"], table["config"]
+    (out / "table.json").unlink(
+        missing_ok=True
+    )  # until the last file is there, the others may not be its own
     plot_table(records, out / "table.png")
     write_text(out / "table.md", pooled_markdown(table))
     write_text(out / "table.json", json.dumps(table, indent=2) + "\n")

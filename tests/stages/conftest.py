@@ -62,6 +62,12 @@ def give(*words: object, columns: int = 200) -> Said:
     return Said(result.exit_code, result.stdout, result.stderr)
 
 
+def table_of(said: Said) -> Path:
+    """The folder that `eval` says its table went to."""
+    (line,) = (line for line in said.out.splitlines() if line.startswith("table, "))
+    return Path(line.partition(": ")[2])
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A configuration file that makes everything small."""

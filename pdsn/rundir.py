@@ -10,8 +10,10 @@ runs/<name>/
   dictionary/LM2.safetensors, LM2.json, LM2.png
   head/                     the base's head, trained on under FDMs; every recogniser of the run takes it if it is there
   segmenter/                the U-Net that finds what is covered, see pdsn.artefact
-  eval/                     table.json, table.md, probes.csv, segmentation.csv, figures/
+  eval/                     the run's own table, by its own settings, of every strategy that has a dictionary:
+                            table.json, table.md, probes.csv, segmentation.csv, figures/
                             align-occluded/: the same for photos painted before detection
+                            asked/NAME/: the same of what `pdsn eval` was asked for by its options, which NAME tells
   identify/                 pictures of `identify` and `verify`
 ```
 """
@@ -137,6 +139,21 @@ class RunDir:
     def eval(self) -> Path:
         """Results."""
         return self.root / "eval"
+
+    def table(self, name: str = "", align: str = "clean") -> Path:
+        """The folder of a table: the run's own, or by its name another one, see `pdsn.recognition.question`.
+
+        Args:
+            name: of the question; "" for the run's own.
+            align: "clean", or "occluded" for photos painted before detection.
+        """
+        folder = self.eval / "asked" / name if name else self.eval
+        return folder / "align-occluded" if align == "occluded" else folder
+
+    def tables(self, align: str = "clean") -> list[str]:
+        """Names of the tables beside the run's own, see `table`."""
+        found = (path.name for path in (self.eval / "asked").glob("*"))
+        return sorted(name for name in found if (self.table(name, align) / "table.json").is_file())
 
     def masks(self, strategy: str, region: str = "") -> Path:
         """The generator of a region, or all that a strategy has learned."""

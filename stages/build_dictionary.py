@@ -6,9 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
 from stages.session import Session
+from stages.tables import print_table
 
 if TYPE_CHECKING:
     from pdsn.artefact import TrainingFolder
@@ -28,9 +27,7 @@ def main(session: Session, strategies: Sequence[str] | None, *, skip_done: bool 
     session.begin()
     # Other processes wait for the main one: what comes next reads what it writes.
     if session.accelerator.is_main_process:
-        session.console.print(
-            _table(session, _build(session, chosen, generators, model, base, skip_done=skip_done))
-        )
+        _show(session, _build(session, chosen, generators, model, base, skip_done=skip_done))
     session.accelerator.wait_for_everyone()
 
 
@@ -86,12 +83,11 @@ def _build(
     return reports
 
 
-def _table(session: Session, reports: dict[str, dict[str, Any]]) -> Table:
+def _show(session: Session, reports: dict[str, dict[str, Any]]) -> None:
     from pdsn.occlusion.regions import STRATEGIES
 
-    table = Table(
-        "dictionary", "regions", "percentile", "kept", "landmarks in their region", title="Mask dictionaries"
-    )
+    inside_head = "landmarks in their region"
+    rows = []
     for name, report in reports.items():
         config = report["config"]
         inside = ", ".join(
@@ -101,7 +97,7 @@ def _table(session: Session, reports: dict[str, dict[str, Any]]) -> Table:
             inside = f"regions of {session.settings.dictionary.regions}"
         percentile = "soft" if config["percentile"] is None else f"{config['percentile']:g}"
         percentile = "-" if name == "geometric" else percentile
-        table.add_row(
-            name, str(len(config["regions"])), percentile, f"{100 * report['kept']:.1f} %", inside or "-"
-        )
-    return table
+        kept = f"{100 * report['kept']:.1f} %"
+        rows.append((name, str(len(config["regions"])), percentile, kept, inside or "-"))
+    head = ("dictionary", "regions", "percentile", "kept", inside_head)
+    print_table(session.console, head, rows, title="Mask dictionaries", text=[inside_head])

@@ -113,6 +113,8 @@ def evaluate(
 ) -> None:
     """Recognise occluded test photos and print the table, one column per strategy.
 
+    Without options it makes the run's own table, in eval/; what options ask for goes to a folder of its own in eval/asked.
+
     [bold]Examples[/bold]
 
     pdsn eval --occlusion all
@@ -148,17 +150,26 @@ def pool(
     align: Annotated[
         str, typer.Option(help="Which of a run's tables: clean, or occluded (see eval).")
     ] = "clean",
+    table: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Tables that eval was asked for by options, by the name of their folder in eval/asked. Default: the runs' own.",
+        ),
+    ] = "",
 ) -> None:
     """Make one table of several training seeds: means, intervals clustered by photo, each run's rank-1.
 
     [bold]Examples[/bold]
 
     pdsn pool runs/seed0 runs/seed1 runs/seed2 --out runs/three-seeds
+
+    pdsn pool runs/seed0 runs/seed1 --table draws=5 --out runs/two-seeds
     """
     from stages.pool import main
 
     del shared
-    main(runs, out, align)
+    main(runs, out, align, table)
 
 
 def identify(

@@ -7,18 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Column, Table
-
 from pdsn.errors import PdsnError
 from pdsn.rundir import SYNTHETIC
 from stages.session import Session
-from stages.tables import gain_line, rank1_table
+from stages.tables import gain_line, print_rank1, print_table
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from pdsn.config import EvalConfig
+    from pdsn.config import EvalConfig, Settings
     from pdsn.recognition.answers import Answer
     from pdsn.recognition.enrolment import Enrolment
     from pdsn.recognition.evaluation import Evaluation
@@ -35,24 +33,25 @@ def main(
 ) -> None:
     """Evaluate some strategies (default: all that have a dictionary) beside no FDM, and print the table.
 
-    With `skip_done`, a table that was made from the same inputs and settings is printed again. `align`
-    takes the place of the setting.
+    What the run itself asks (its own settings, all strategies) makes the run's own table; anything else goes to
+    a folder of its own. With `skip_done`, a table that was made from the same inputs and settings is printed
+    again. `align` takes the place of the setting.
     """
-    from pdsn.artefact import describe, done_from, plain
+    from pdsn.artefact import describe, done_from
     from pdsn.files import sha256_of
-    from pdsn.occlusion.occluders import find_occluder, make_occluders
+    from pdsn.occlusion.occluders import find_occluder
     from pdsn.recognition.evaluation import NO_FDM
+    from pdsn.recognition.question import name_of
 
     asked = session.settings.eval if align is None else replace(session.settings.eval, align=align)
     seed, floor, share = session.settings.seed, session.settings.regions.floor, session.settings.regions.share
-    names = list(dict.fromkeys(strategies)) if strategies else session.run.dictionaries()
+    names = list(dict.fromkeys(strategies)) if strategies else _in_order(session, session.run.dictionaries())
     names = [name for name in names if name != NO_FDM]
     for name in names:
         session.check_strategy(name)
-    known = make_occluders(session.statistics, floor, asked.split)
-    wanted = [part for name in asked.occlusions for part in (known if name == "all" else [name])]
     occluders = {
-        name: find_occluder(name, session.statistics, floor, asked.split) for name in dict.fromkeys(wanted)
+        name: find_occluder(name, session.statistics, floor, asked.split)
+        for name in _rows(session, asked.occlusions)
     }
     photos = _photos(session) if asked.align == "occluded" else None
     model, networks = session.tuned_base()
@@ -62,26 +61,23 @@ def main(
     session.begin()
     if not session.accelerator.is_main_process:
         return
-    config = {
-        **plain(asked),
-        "split_by": session.settings.split,
-        "occlusions": list(occluders),
-        "strategies": names,
-        "floor": floor,
-        "share": share,
-        "seed": seed,
-    }
+    every, _ = usable(session)
+    if set(names) == set(every):
+        names = every  # the same question, whatever the order
+    config = _question(session, session.settings, asked, names)
+    own = _question(session, session.own, replace(session.own.eval, align=asked.align), every)
+    other = name_of(config, own)
     inputs = {**networks, "data set": session.dataset.sha256}
     inputs |= {f"dictionary {name}": sha256_of(session.run.dictionary(name)) for name in names}
     if segmenter is not None:
         inputs["segmentation"] = session.segmenter_folder.sha256()
-    folder = session.run.eval if photos is None else session.run.eval / "align-occluded"
+    folder = session.run.table(other, asked.align)
     table = done_from(folder / "table.json", config, inputs) if skip_done else None
     if table is None:
         from pdsn.models.encoder import Encoder
         from pdsn.occlusion.occluders import BANDS
         from pdsn.recognition.recogniser import PDSN, MapMemory
-        from pdsn.recognition.report import write_report
+        from pdsn.recognition.report import drafting, write_report
 
         memory = MapMemory(Encoder(model.net, session.accelerator), mirror=asked.mirror)
         # Without an FDM, too, a probe's threshold is that of faces covered alike: bands tell them apart.
@@ -92,21 +88,73 @@ def main(
         }
         find_covered = None if segmenter is None else segmenter.covered
         make_probes = _probes(session, enrolment.probes, photos)
-        evaluation = _evaluate(
-            session, recognisers, occluders, enrolment, make_probes, find_covered, asked.draws,
-            folder / "figures",
-        )  # fmt: skip
-        bands = [name for name in BANDS if name in occluders]
-        table = {
-            "records": evaluation.records(bootstrap=asked.bootstrap, seed=seed),
-            "segmentation": [] if segmenter is None else evaluation.segmentation,
-            "mean_gain": evaluation.mean_gains(bands, bootstrap=asked.bootstrap, seed=seed),
-            "left_out": evaluation.left_out,
-            **describe(config, inputs),
-        }
-        _draw(session, recognisers, table["records"], folder / "figures")
-        write_report(folder, evaluation, table)
+        # The old table and its pictures stay until the new ones are complete.
+        with drafting(folder) as figures:
+            evaluation = _evaluate(
+                session, recognisers, occluders, enrolment, make_probes, find_covered, asked.draws, figures
+            )
+            bands = [name for name in BANDS if name in occluders]
+            table = {
+                "records": evaluation.records(bootstrap=asked.bootstrap, seed=seed),
+                "segmentation": [] if segmenter is None else evaluation.segmentation,
+                "mean_gain": evaluation.mean_gains(bands, bootstrap=asked.bootstrap, seed=seed),
+                "left_out": evaluation.left_out,
+                **describe(config, inputs),
+            }
+            _draw(session, recognisers, table["records"], figures)
+            write_report(folder, evaluation, table)
     _show(session, table, folder)
+    if other:
+        session.say(f"asked by options, as {other}: the run's own table, in {session.run.eval}, is as it was")
+
+
+def usable(session: Session) -> tuple[list[str], list[PdsnError]]:
+    """The strategies whose dictionary belongs to the run's base and regions, and why others' cannot be used."""
+    base = session.base_folder.sha256()
+    found, errors = [], []
+    for name in _in_order(session, session.run.dictionaries()):
+        try:
+            session.check_strategy(name)
+            session.dictionary(name, base)
+        except PdsnError as error:
+            errors.append(error)
+        else:
+            found.append(name)
+    return found, errors
+
+
+def _in_order(session: Session, names: Sequence[str]) -> list[str]:
+    """Strategies in the order in which the run's settings have them, others last."""
+    preset = session.own.dictionary.strategies
+    return [*(name for name in preset if name in names), *(name for name in names if name not in preset)]
+
+
+def _rows(session: Session, occlusions: Sequence[str]) -> list[str]:
+    """The occlusions that are asked for, each once; all of them in one order, however they are said."""
+    from pdsn.occlusion.occluders import make_occluders
+
+    known = list(make_occluders(session.statistics, session.settings.regions.floor))
+    wanted = dict.fromkeys(part for name in occlusions for part in (known if name == "all" else [name]))
+    if all(name in wanted for name in known):
+        return [*known, *(name for name in wanted if name not in known)]
+    return list(wanted)
+
+
+def _question(
+    session: Session, settings: Settings, asked: EvalConfig, strategies: Sequence[str]
+) -> dict[str, Any]:
+    """Everything that a table is asked for."""
+    from pdsn.artefact import plain
+
+    return {
+        **plain(asked),
+        "split_by": settings.split,
+        "occlusions": _rows(session, asked.occlusions),
+        "strategies": list(strategies),
+        "floor": settings.regions.floor,
+        "share": settings.regions.share,
+        "seed": settings.seed,
+    }
 
 
 def has_photos(session: Session) -> bool:
@@ -221,10 +269,9 @@ def _show(session: Session, made: dict[str, Any], folder: Path) -> None:
     painted = ", photo painted before detection" if config["align"] == "occluded" else ""
     drawn = f", mean of {config['draws']} draws" if config["draws"] > 1 else ""
     photos = f"{records[0]['probes']} {config['split']} photos{whom}"
-    title = f"Rank-1, % of {photos} (distance to no FDM){painted}{drawn}"
-    session.console.print(rank1_table(records, title))
+    print_rank1(session.console, records, f"Rank-1, % of {photos}{painted}{drawn}")
     if made["segmentation"]:
-        session.console.print(_segmentation(made["segmentation"]))
+        _show_segmentation(session, made["segmentation"])
     missed = {record["occlusion"]: record["missed"] for record in records if record["missed"]}
     if missed:
         shown = ", ".join(f"{name} {count}" for name, count in missed.items())
@@ -237,15 +284,13 @@ def _show(session: Session, made: dict[str, Any], folder: Path) -> None:
     session.say(f"table, open-set rates, probes and pictures: {folder}")
 
 
-def _segmentation(records: list[dict[str, Any]]) -> Table:
-    table = Table(Column("occlusion", no_wrap=True), title="What the segmentation found")
-    for heading in ("foreground IoU", "pixels told right", "trigger a region", "by the exact mask"):
-        table.add_column(heading, justify="right")
+def _show_segmentation(session: Session, records: list[dict[str, Any]]) -> None:
+    head = ("occlusion", "foreground IoU", "pixels told right", "trigger a region", "by the exact mask")
+    rows = []
     for r in records:
         shares = (r["pixel_accuracy"], r["triggered"], r["triggered_exact"])
-        table.add_row(
-            r["occlusion"],
-            "-" if r["iou"] is None else f"{r['iou']:.3f}",
-            *("-" if share is None else f"{100 * share:.1f} %" for share in shares),
+        iou = "-" if r["iou"] is None else f"{r['iou']:.3f}"
+        rows.append(
+            [r["occlusion"], iou, *("-" if share is None else f"{100 * share:.1f} %" for share in shares)]
         )
-    return table
+    print_table(session.console, head, rows, title="What the segmentation found")

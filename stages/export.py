@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Column, Table
-
 from pdsn.errors import PdsnError
 from stages.session import Session
+from stages.tables import print_table
 
 if TYPE_CHECKING:
     from pdsn.deploy.exported import Exported
@@ -29,12 +28,8 @@ def main(session: Session, folder: Path, *, strategy: str | None, with_segmenter
     exported = parts_of_run(session, strategy, with_segmenter)
     with progress_bar("export", 3 if with_segmenter else 2, "networks") as advance:
         written = write_export(exported, folder, on_part=lambda name: advance(1, note=name))
-    table = Table(Column("file", no_wrap=True), title="Checked against torch")
-    for heading in ("MB", "largest difference"):
-        table.add_column(heading, justify="right")
-    for part in written:
-        table.add_row(part.file, f"{part.size / 1e6:.1f}", f"{part.difference:.1e}")
-    session.console.print(table)
+    rows = [(part.file, f"{part.size / 1e6:.1f}", f"{part.difference:.1e}") for part in written]
+    print_table(session.console, ("file", "MB", "largest difference"), rows, title="Checked against torch")
     batches = " and ".join(map(str, BATCHES))
     session.say(
         f"differences in standard deviations of each output, on batches of {batches} faces; {TOLERANCE:g} are allowed"

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
 from pdsn.errors import PdsnError, UsageError
 from pdsn.rundir import SYNTHETIC
 from stages.session import Session
+from stages.tables import print_table
 
 if TYPE_CHECKING:
     from pdsn.api import IdentifiedPhoto, People, Run
@@ -252,22 +251,19 @@ def _show(session: Session, answer: IdentifiedPhoto, picture: Path | None, fpr: 
 
     faces = answer.faces
     count = f"{len(faces)} face{'s' * (len(faces) > 1)}"
-    title = f"{shown(answer.photo.path)}: {count}, {100 * fpr:g} % false positives"
-    table = Table(title=escape(title))
-    table.add_column("face", justify="right")
-    table.add_column("person")
-    table.add_column("cosine (threshold)", justify="right")
-    table.add_column("covered")
-    table.add_column("nearest people")
-    for number, face in enumerate(faces[:ROWS], 1):
-        table.add_row(
+    session.say(escape(f"{shown(answer.photo.path)}: {count}, {100 * fpr:g} % false positives"))
+    rows = [
+        (
             str(number),
-            escape(face.person or "unknown"),
+            face.person or "unknown",
             f"{face.cosine:.3f} ({face.threshold:.3f})",
             ", ".join(face.covered) or "-",
-            escape(", ".join(f"{match.person} {match.cosine:.2f}" for match in face.nearest)),
+            ", ".join(f"{match.person} {match.cosine:.2f}" for match in face.nearest),
         )
-    session.console.print(table)
+        for number, face in enumerate(faces[:ROWS], 1)
+    ]
+    words = ("person", "covered", "nearest people")
+    print_table(session.console, ("face", "person", "cosine (threshold)", *words[1:]), rows, text=words)
     if len(faces) > ROWS:
         session.say(f"and {len(faces) - ROWS} more faces: --json has all")
     if picture is not None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
-
 from pdsn.errors import UsageError
 from stages.session import Session
+from stages.tables import print_table
 
 
 def main(session: Session, strategies: Sequence[str] | None) -> None:
@@ -35,7 +34,7 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
     matching = session.matching_folder(base) if MATCHED in names else None
     matched = matching is not None and matching.open(force=session.force, replace_stale=True)
     session.begin()
-    table = Table("strategy", "region", "rank-1 without", "rank-1 with the mask", title="Masks, validation")
+    rows = []
     for strategy, region, folder, done in todo:
         if done:
             best = folder.best()
@@ -45,9 +44,8 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
             best = train_generator(
                 maps, model, strategy, region, config, folder, session.accelerator, seed, percentile
             )
-        table.add_row(
-            strategy.name, region, *(_percent(best, f"rank1_{which}masked") for which in ("un", ""))
-        )
+        figures = (_percent(best, f"rank1_{which}masked") for which in ("un", ""))
+        rows.append((strategy.name, region, *figures))
     if matching is not None:
         if matched:
             best = matching.best()
@@ -56,9 +54,10 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
                 maps, model, session.regions_of(MATCHED), session.settings.regions.share,
                 session.settings.matching, matching, session.accelerator, seed,
             )  # fmt: skip
-        table.add_row(MATCHED, "all", "-", f"{100 * best['accuracy']:.1f} %")
+        rows.append((MATCHED, "all", "-", f"{100 * best['accuracy']:.1f} %"))
     if session.accelerator.is_main_process:
-        session.console.print(table)
+        head = ("strategy", "region", "rank-1 without", "with the mask")
+        print_table(session.console, head, rows, title="Masks, occluded validation photos", text=["region"])
 
 
 def _percent(best: dict[str, float], name: str) -> str:

@@ -14,31 +14,31 @@ OURS = ("table.json", "table.md", "table.png")
 """What this stage leaves in its folder."""
 
 
-def main(runs: Sequence[Path], out: Path, align: str) -> None:
-    """Read the runs' tables, pool them, write the pooled one and print it."""
+def main(runs: Sequence[Path], out: Path, align: str, name: str) -> None:
+    """Read the runs' tables (their own, or those of a name), pool them, write the pooled one and print it."""
     from pdsn.config import one_of
     from pdsn.explain.figures import plot_table
     from pdsn.files import write_text
     from pdsn.recognition.pooling import check_poolable, pool, pooled_markdown, read_table
-    from stages.tables import gain_line, rank1_table
+    from stages.tables import gain_line, print_rank1
 
     one_of("--align", align, ("clean", "occluded"))
     if out.exists() and (not out.is_dir() or any(path.name not in OURS for path in out.iterdir())):
         raise UsageError(f"--out {out} holds something else: give a new folder")
-    tables = [read_table(run, align) for run in runs]
+    tables = [read_table(run, align, name) for run in runs]
     check_poolable(tables)
     table = pool(tables)
     records, config = table["records"], table["config"]
+    (out / "table.json").unlink(
+        missing_ok=True
+    )  # until the last file is there, the others may not be its own
     plot_table(records, out / "table.png")
     write_text(out / "table.md", pooled_markdown(table))
     write_text(out / "table.json", json.dumps(table, indent=2) + "\n")
     console = Console()
     whom = " of people never seen" if config["split_by"] == "person" else ""
-    title = (
-        f"Rank-1, % of {records[0]['probes']} {config['split']} photos{whom} (distance to no FDM), "
-        f"mean of {len(runs)} runs"
-    )
-    console.print(rank1_table(records, title))
+    title = f"Rank-1, % of {records[0]['probes']} {config['split']} photos{whom}, mean of {len(runs)} runs"
+    print_rank1(console, records, title)
     for name, gain in table["mean_gain"].items():
         console.print(gain_line(name, gain), highlight=False, soft_wrap=True)
     console.print(f"each run's figures and intervals: {out}", highlight=False, soft_wrap=True)

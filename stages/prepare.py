@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from pdsn.config import PrepareConfig
 from pdsn.errors import UsageError
 from pdsn.rundir import SYNTHETIC
 from pdsn.settings import load_preset
 from stages.session import Layer, Shared, resolve
+from stages.tables import print_table
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -131,14 +130,13 @@ def prepare(
         soft_wrap=True,
     )
     if len(made.skipped) > len(made.people_without):
-        table = Table("left out", "reason", "for example")
         kinds: dict[str, list[str]] = {}
         for file, reason in made.skipped:
             if not file.endswith("/"):  # a person's folder without a photo: see below
                 kinds.setdefault(_kind(reason), []).append(file)
-        for kind, names in sorted(kinds.items(), key=lambda item: -len(item[1])):
-            table.add_row(str(len(names)), escape(kind), escape(names[0]))
-        console.print(table)
+        common = sorted(kinds.items(), key=lambda item: -len(item[1]))
+        rows = [(kind, str(len(names)), names[0]) for kind, names in common]
+        print_table(console, ("reason", "left out", "for example"), rows, text=["for example"])
         console.print(
             f"{made.photos - len(data.files)} of {made.photos} files left out, each listed in {root / 'skipped.csv'}",
             highlight=False,

@@ -48,6 +48,10 @@ def main(
         head_train.main(session)
     if session.settings.eval.source == "segmenter":
         segment_train.main(session)
+    # The run's own table has every strategy that there is, not only those that this call names.
+    names, left_out = evaluate.usable(session)
+    for reason in left_out:
+        session.say(f"left out of the table: {reason}")
     evaluate.main(session, names, skip_done=True)
     # The honest case beside the usual one, wherever there are photos to paint on.
     if session.settings.eval.align == "clean" and evaluate.has_photos(session):

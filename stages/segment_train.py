@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-
 from stages.session import Session
+from stages.tables import print_table
 
 
 def main(session: Session) -> None:
@@ -27,14 +26,13 @@ def main(session: Session) -> None:
         )  # fmt: skip
         if session.accelerator.is_main_process:
             plot_training(read_metrics(folder), folder.root / "training.png", "val_iou", "validation IoU")
-    table = Table("occlusion", title="Segmentation, validation photos and styles")
-    table.add_column("foreground IoU", justify="right")
-    table.add_column("pixels told right", justify="right")
+    rows = []
     for name in (key.removeprefix("accuracy ") for key in best if key.startswith("accuracy ")):
         iou = best.get(f"iou {name}")
-        table.add_row(name, "-" if iou is None else f"{iou:.3f}", f"{100 * best[f'accuracy {name}']:.2f} %")
+        rows.append((name, "-" if iou is None else f"{iou:.3f}", f"{100 * best[f'accuracy {name}']:.2f} %"))
     if session.accelerator.is_main_process:
-        session.console.print(table)
+        head = ("occlusion", "foreground IoU", "pixels told right")
+        print_table(session.console, head, rows, title="Segmentation, validation photos and styles")
     session.say(
         f"segmentation: mean IoU {best['iou']:.3f}; {100 * best['triggered']:.1f} % of clean photos "
         f"trigger a region -> {folder.model}"

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 REMEMBERED = (
     "seed", "split", "prepare", "synthetic", "base", "pretrained", "regions", "masks", "matching", "dictionary",
-    "head",    "segment",
+    "head",    "segment", "eval",
 )  # fmt: skip
-"""Settings that a run keeps once an option or a file has set them; those of `eval` hold for one call."""
+"""Settings that a run keeps once an option or a file has set them; what `pdsn eval` is asked holds for one call."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,11 @@ class Session:
             entry, data=self.data, preset=self.preset, preset_settings=self._preset, settings=self._kept,
             in_use=plain(self._in_use),
         )  # fmt: skip
+
+    @property
+    def own(self) -> Settings:
+        """The settings that the run remembers: those in force, but for what a call that trains nothing asks."""
+        return self._in_use
 
     @cached_property
     def dataset(self) -> FaceDataset:

@@ -2,22 +2,125 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
-from rich.table import Column, Table
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 
-def rank1_table(records: Sequence[dict[str, Any]], title: str) -> Table:
-    """Rank-1 of every strategy under every occlusion, see `Evaluation.records`."""
-    from pdsn.recognition.report import cell, heading, strategies_of, table_rows
+def print_table(
+    console: Console,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    title: str = "",
+    text: Collection[str] = (),
+) -> None:
+    """Print a table whole, however narrow the console is.
 
-    table = Table(Column("occlusion", no_wrap=True), title=title)
-    for name in strategies_of(list(records)):
-        table.add_column(heading(name), justify="right")
-    for occlusion, row in table_rows(list(records)):
-        table.add_row(occlusion, *(cell(record) for record in row))
+    Columns that do not fit beside each other go into blocks below each other; each repeats the first column. Headings
+    and text are wrapped between words; a word is broken only where it is wider than the console leaves it.
+
+    Args:
+        console: where to.
+        head: a heading for each column.
+        rows: cells of each row, one for each column.
+        title: a line above the table.
+        text: headings of the further columns that hold words; the others hold figures, which are never wrapped.
+    """
+    columns = [
+        _Column(name, [row[place] for row in rows], place == 0 or name in text)
+        for place, name in enumerate(head)
+    ]
+    if title:
+        console.print(Text(title, style="italic"))
+    first, rest = columns[0], columns[1:]
+    # Where each block begins among the further columns, and where the last one ends.
+    edges = [0]
+    for end in range(1, len(rest)):
+        if _least([first, *rest[edges[-1] : end + 1]]) > console.width:
+            edges.append(end)
+    for begin, end in pairwise([*edges, len(rest)]):
+        console.print(_block([first, *rest[begin:end]], console.width))
+
+
+class _Column:
+    """A column, the width it would like, and the least that it can do with.
+
+    Args:
+        name: the heading.
+        cells: the cells below it.
+        is_text: whether they hold words, which may be wrapped.
+    """
+
+    def __init__(self, name: str, cells: Sequence[str], is_text: bool) -> None:
+        self.name, self.cells, self.is_text = name, cells, is_text
+        self.wide = max(map(cell_len, (name, *cells)))
+        words = [word for part in (name, *(cells if is_text else ())) for word in part.split()]
+        self.least = max(map(cell_len, (*words, *(() if is_text else cells))), default=1)
+
+
+def _frame(columns: Sequence[_Column]) -> int:
+    """What the lines and spaces around the cells take."""
+    return 3 * len(columns) + 1
+
+
+def _least(columns: Sequence[_Column]) -> int:
+    return sum(column.least for column in columns) + _frame(columns)
+
+
+def _block(columns: Sequence[_Column], width: int) -> Table:
+    """Some columns as one table of at most `width`."""
+    room = max(width - _frame(columns), len(columns))
+    widths = [column.wide for column in columns]
+    for floors in ([column.least for column in columns], [1] * len(columns)):
+        while sum(widths) > room and any(w > f for w, f in zip(widths, floors, strict=True)):
+            places = [place for place, floor in enumerate(floors) if widths[place] > floor]
+            widths[max(places, key=lambda place: widths[place])] -= 1
+    wrapped = any(
+        cell_len(cell) > width for column, width in zip(columns, widths, strict=True) for cell in column.cells
+    )
+    table = Table(show_lines=wrapped)
+    for column, width in zip(columns, widths, strict=True):
+        justify = "left" if column.is_text else "right"
+        # Names come from folders and may hold what rich takes for markup: none of it is a plain string.
+        table.add_column(Text(column.name), width=width, overflow="fold", justify=justify)  # type: ignore[arg-type]
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*map(Text, cells))
     return table
+
+
+def print_rank1(console: Console, records: Sequence[dict[str, Any]], title: str) -> None:
+    """Rank-1 of every strategy under every occlusion, then the gains over no FDM, see `Evaluation.records`."""
+    from pdsn.recognition.report import heading, strategies_of, table_rows
+
+    names, rows = strategies_of(list(records)), table_rows(list(records))
+    print_table(
+        console,
+        ["occlusion", *map(heading, names)],
+        [[name, *("" if r is None else f"{100 * r['rank1']:.1f}" for r in row)] for name, row in rows],
+        title=title,
+    )
+    gaining = [place for place, name in enumerate(names) if any(_gain(row[place]) for _, row in rows)]
+    if gaining:
+        print_table(
+            console,
+            ["occlusion", *(heading(names[place]) for place in gaining)],
+            [[name, *(_gain(row[place]) for place in gaining)] for name, row in rows],
+            title="Gain over no FDM in points, 95 % interval",
+        )
+
+
+def _gain(record: Mapping[str, Any] | None) -> str:
+    """The gain over no FDM with its interval, in points; empty where there is none."""
+    if record is None or "gain" not in record:
+        return ""
+    low, high = record["gain_ci95"]
+    return f"{100 * record['gain']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
 def gain_line(strategy: str, gain: Mapping[str, Any]) -> str:

@@ -18,8 +18,8 @@ from pdsn.recognition.evaluation import NO_FDM
 from pdsn.recognition.report import Record, heading, markdown_table, strategies_of, table_rows
 from pdsn.rundir import SYNTHETIC
 
-TABLES = (("", "aligned faces, occluded"), ("align-occluded", "photos, occluded before detection"))
-"""Folders below `eval/` and what their tables show."""
+TABLES = (("clean", "aligned faces, occluded"), ("occluded", "photos, occluded before detection"))
+"""How the run's own tables are aligned and what they show; what `pdsn eval` was asked for by options is no figure of the run."""
 PREPARED = ("align", "face", "min_photos", "min_face", "frontal")
 """Settings of `pdsn prepare` that a card tells; the folder of the photos is not among them."""
 COMPARED = {
@@ -178,8 +178,8 @@ def _settings(exported: Exported, about: Mapping[str, Any]) -> list[str]:
 
 def _figures(exported: Exported) -> list[str]:
     lines = ["## Figures", ""]
-    for folder, title in TABLES:
-        table = _table_of(exported, folder)
+    for align, title in TABLES:
+        table = _table_of(exported, align)
         if table is not None:
             lines += [*_rates(exported, table, title), ""]
     if len(lines) == 2:
@@ -187,9 +187,9 @@ def _figures(exported: Exported) -> list[str]:
     return lines[:-1]
 
 
-def _table_of(exported: Exported, folder: str) -> dict[str, Any] | None:
-    """The content of a `table.json`, if it was made with this base and, where it used one, with this U-Net."""
-    path = exported.run.eval / folder / "table.json"
+def _table_of(exported: Exported, align: str) -> dict[str, Any] | None:
+    """The content of the run's own `table.json`, if it was made with this base and, where it used one, with this U-Net."""
+    path = exported.run.table(align=align) / "table.json"
     if not path.is_file():
         return None
     table = read_json(path, "pdsn eval")
@@ -247,7 +247,7 @@ def _segmentation(exported: Exported) -> list[str]:
     if exported.segmentation is None:
         return []
     lines = ["## What the U-Net finds", ""]
-    table = _table_of(exported, "")
+    table = _table_of(exported, "clean")
     if table is not None and table["inputs"].get("segmentation") and table["segmentation"]:
         rows = [
             (

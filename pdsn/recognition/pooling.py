@@ -12,6 +12,7 @@ import numpy as np
 
 from pdsn.artefact import making, read_json
 from pdsn.errors import PdsnError, UsageError
+from pdsn.files import sha256_of
 from pdsn.recognition.evaluation import NO_FDM
 from pdsn.recognition.rates import closed_set, hits, mean_gain
 from pdsn.recognition.report import Record, heading, markdown, markdown_table
@@ -59,21 +60,31 @@ class RunTable:
     people: np.ndarray
 
 
-def read_table(root: Path, align: str = "clean") -> RunTable:
-    """The table that `pdsn eval` left in a run directory.
+def read_table(root: Path, align: str = "clean", name: str = "") -> RunTable:
+    """A table that `pdsn eval` left in a run directory.
 
     Args:
         root: the run directory.
         align: "clean", or "occluded" for the table of photos painted before detection.
+        name: "" for the run's own table, or the name of another one, see `RunDir.table`.
 
     Raises:
-        PdsnError: there is no run or no table, or it is damaged.
+        PdsnError: there is no run or no table, it is damaged, or the run has changed since.
     """
     run = RunDir.open(root)
     run.check_made()
-    folder = run.eval if align == "clean" else run.eval / "align-occluded"
-    remake = f"pdsn eval --align {align}"
+    if name and name != Path(name).name:
+        raise UsageError(f"--table {name} is no name of a table: give one that `pdsn eval` printed")
+    folder = run.table(name, align)
+    remake = f"pdsn eval --align {align}{' OPTIONS' if name else ''}"
+    if name and not (folder / "table.json").is_file():
+        known = ", ".join(run.tables(align)) or "no table but its own"
+        raise PdsnError(
+            f"{folder} holds no table (this run has {known}): make it with "
+            f"`{making(remake, folder)}`, where the name tells the options, or choose another --table"
+        )
     table = read_json(folder / "table.json", remake)
+    _check_current(run, folder / "table.json", table, remake)
     path = folder / "probes.csv"
     lines: dict[Key, list[tuple[int, str, str, list[int]]]] = {}
     try:
@@ -99,6 +110,21 @@ def read_table(root: Path, align: str = "clean") -> RunTable:
         ) from error
     people = np.array([person for _, person in photos])
     return RunTable(root, run.about, table, ranks, photo_ranks, [file for file, _ in photos], people)
+
+
+def _check_current(run: RunDir, path: Path, table: dict[str, Any], remake: str) -> None:
+    """Raise PdsnError if what the table was made from has been made anew since."""
+    trained = {"base": run.base, "head": run.head, "segmentation": run.segmenter}
+    files = {name: folder / "model.safetensors" for name, folder in trained.items()}
+    files |= {f"dictionary {name}": run.dictionary(name) for name in run.dictionaries()}
+    # A head that was trained since would be taken now, unless it was told not to be.
+    head = {"head": ""} if table["config"].get("head") else {}
+    for name, sha256 in {**head, **table["inputs"]}.items():
+        if name in files and files[name].is_file() and sha256_of(files[name]) != sha256:
+            raise PdsnError(
+                f"{path} was made from another {name} than the run has now: "
+                f"make it again with `{making(remake, path)}`"
+            )
 
 
 def check_poolable(tables: Sequence[RunTable]) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from pdsn.files import write_text
 from pdsn.recognition.evaluation import FPIRS, NO_FDM, Evaluation
 
 Record = dict[str, Any]
+DRAFT = ".draft"
+"""Name of the folder within a table's own in which the next one is put together."""
 
 
 def strategies_of(records: list[Record]) -> list[str]:
@@ -131,11 +135,23 @@ def segmentation_markdown(records: list[Record]) -> str:
     return "\n".join(markdown_table(head, rows)) + "\n"
 
 
+@contextmanager
+def drafting(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder for the pictures of a table that is being made for `folder`, see `write_report`."""
+    draft = folder / DRAFT
+    shutil.rmtree(draft, ignore_errors=True)  # of a killed process
+    try:
+        (draft / "figures").mkdir(parents=True)
+        yield draft / "figures"
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
 def write_report(folder: Path, evaluation: Evaluation, table: Record) -> None:
-    """Write probes.csv, segmentation.csv, table.md and, last, table.json, each atomically.
+    """Write probes.csv, segmentation.csv, table.md and table.json, and put all of the draft in the old table's place.
 
     Args:
-        folder: the run's eval folder.
+        folder: the folder of the table; its pictures are in its draft, see `drafting`.
         evaluation: the answers.
         table: content of table.json: `Evaluation.records`, the segmentation's, and how the table was made.
     """
@@ -175,17 +191,22 @@ def write_report(folder: Path, evaluation: Evaluation, table: Record) -> None:
                 " ".join(answer.regions[index]), *nearest, int(answer.ranks[index]), int(answer.photo_ranks[index]),
                 *scores, *("" if np.isnan(limit) else f"{limit:.4f}" for limit in limits),
             ))  # fmt: skip
-    # Until the last file is there, nothing may pass for a finished table.
-    for name in ("table.json", "segmentation.csv"):
-        (folder / name).unlink(missing_ok=True)
-    write_text(folder / "probes.csv", stream.getvalue())
+    draft = folder / DRAFT
+    write_text(draft / "probes.csv", stream.getvalue())
     if table["segmentation"]:
-        write_text(folder / "segmentation.csv", _segmentation_csv(evaluation))
+        write_text(draft / "segmentation.csv", _segmentation_csv(evaluation))
     text = markdown(table["records"], unseen=table["config"]["split_by"] == "person")
     if table["segmentation"]:
         text += "\nSegmentation, means over photos.\n\n" + segmentation_markdown(table["segmentation"])
-    write_text(folder / "table.md", text)
-    write_text(folder / "table.json", json.dumps(table, indent=2) + "\n")
+    write_text(draft / "table.md", text)
+    write_text(draft / "table.json", json.dumps(table, indent=2) + "\n")
+    # Until the last file is there, nothing may pass for a finished table; and nothing of the old one may stay.
+    for name in ("table.json", "segmentation.csv"):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "figures", ignore_errors=True)
+    for path in sorted(draft.iterdir(), key=lambda path: path.name == "table.json"):
+        path.replace(folder / path.name)
+    draft.rmdir()
 
 
 def _segmentation_csv(evaluation: Evaluation) -> str:

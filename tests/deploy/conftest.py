@@ -34,6 +34,7 @@ steps = 1
 [regions]
 share = 0.4
 [eval]
+occlusions = ["clean", "eyes"]
 bootstrap = 100
 """
 STRATEGY = "LM2-split"
@@ -78,17 +79,14 @@ def session_of(run: Path, data: Path | None = None, config: Path | None = None) 
 
 @pytest.fixture(scope="session")
 def settings(untrained: Path) -> Path:
-    """The settings file of the run: those of `eval` are not remembered."""
+    """The settings file of the run."""
     return untrained.parent / "settings.toml"
 
 
 @pytest.fixture(scope="session")
-def measured(untrained: Path, settings: Path) -> Path:
+def measured(untrained: Path) -> Path:
     """The same run with a table."""
-    said = give(
-        "eval", "--run", untrained, "--config", settings, "--occlusion", "clean", "--occlusion", "eyes",
-        "--device", "cpu", "--precision", "fp32",
-    )  # fmt: skip
+    said = give("eval", "--run", untrained, "--device", "cpu", "--precision", "fp32")
     assert said.code == 0, said.err
     return untrained
 

@@ -54,12 +54,18 @@ class Said:
     err: str
 
 
-def give(*words: object) -> Said:
-    """Give a command in this process."""
-    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "200"})
+def give(*words: object, columns: int = 200) -> Said:
+    """Give a command in this process, on a terminal of so many columns."""
+    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": str(columns)})
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Said(result.exit_code, result.stdout, result.stderr)
+
+
+def table_of(said: Said) -> Path:
+    """The folder that `eval` says its table went to."""
+    (line,) = (line for line in said.out.splitlines() if line.startswith("table, "))
+    return Path(line.partition(": ")[2])
 
 
 @pytest.fixture(scope="session")

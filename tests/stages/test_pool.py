@@ -120,3 +120,31 @@ def test_a_missing_or_damaged_table_names_the_command_that_makes_it(seeds, tmp_p
     assert "no run" in refused(1, "pool", tmp_path / "nothing", seeds[0], *out)
     assert "something else" in refused(2, "pool", *seeds, "--out", seeds[0])
     assert "choose" in refused(2, "pool", *seeds, "--align", "sideways", *out)
+
+
+def test_a_table_that_was_asked_by_options_is_pooled_by_its_name(seeds, tmp_path, refused):
+    out = ("--out", tmp_path / "pooled")
+    line = refused(1, "pool", *seeds, "--table", "draws=2", *out)
+    folder = seeds[0] / "eval/asked/draws=2"
+    assert f"{folder} holds no table (this run has no table but its own)" in line
+    assert f"`pdsn eval --align clean OPTIONS --run {seeds[0]}`, where the name tells the options" in line
+    for run in seeds:
+        shutil.copytree(run / "eval", run / "eval/asked/draws=2")
+        path = run / "eval/asked/draws=2/table.json"
+        table = json.loads(path.read_text())
+        table["config"]["draws"] = 2
+        path.write_text(json.dumps(table))
+    assert give("pool", *seeds, "--table", "draws=2", *out).code == 0
+    assert json.loads((tmp_path / "pooled/table.json").read_text())["config"]["draws"] == 2
+    assert give("pool", *seeds, *out).code == 0  # without a name the runs' own
+    assert json.loads((tmp_path / "pooled/table.json").read_text())["config"]["draws"] == 1
+    assert "(this run has draws=2)" in refused(1, "pool", *seeds, "--table", "draws=3", *out)
+    assert "no name of a table" in refused(2, "pool", *seeds, "--table", "../eval", *out)
+
+
+def test_a_table_of_what_was_made_anew_since_is_refused(seeds, tmp_path, refused):
+    with (seeds[1] / "dictionary/LM2.safetensors").open("ab") as stream:
+        stream.write(b"0")
+    line = refused(1, "pool", *seeds, "--out", tmp_path / "pooled")
+    assert "was made from another dictionary LM2 than the run has now" in line
+    assert f"pdsn eval --align clean --run {seeds[1]}" in line

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from pdsn.api import load_run
-from tests.stages.conftest import give
+from tests.stages.conftest import give, table_of
 
 OCCLUSIONS = [
     "clean", "forehead", "eyes", "nose", "mouth", "chin", "nose+mouth+chin", "face-mask", "sunglasses", "scarf",
@@ -122,11 +122,11 @@ def test_the_oracle_masks_exactly_what_is_covered(copied):
         "--occlusion", "nose+mouth+chin",
     )  # fmt: skip
     assert said.code == 0, said.err
-    table = json.loads((copied / "eval/table.json").read_text())
+    table = json.loads((table_of(said) / "table.json").read_text())
     assert table["segmentation"] == []
     clean = {r["rank1"] for r in table["records"] if r["occlusion"] == "clean"}
     assert len(clean) == 1, "nothing is masked on clean photos"
-    with (copied / "eval/probes.csv").open() as stream:
+    with (table_of(said) / "probes.csv").open() as stream:
         rows = [r for r in csv.DictReader(stream) if r["strategy"] == "LM2"]
     assert {r["regions"] for r in rows if r["occlusion"] == "nose+mouth+chin"} == {"nose mouth chin"}
     assert {r["regions"] for r in rows if r["occlusion"] == "clean"} == {""}
@@ -141,7 +141,7 @@ def test_eval_alone_takes_some_occlusions_and_strategies(copied):
         "eval", "--run", copied, "--occlusion", "eyes", "--occlusion", "block:LM1/nose", "--strategy", "LM2"
     )
     assert said.code == 0, said.err
-    records = json.loads((copied / "eval/table.json").read_text())["records"]
+    records = json.loads((table_of(said) / "table.json").read_text())["records"]
     assert [(r["occlusion"], r["strategy"]) for r in records] == [
         ("eyes", "none"), ("eyes", "LM2"), ("block:LM1/nose", "none"), ("block:LM1/nose", "LM2"),
     ]  # fmt: skip
@@ -152,8 +152,9 @@ def test_a_run_keeps_what_its_preset_said(copied):
     assert about["preset_settings"]["base"]["lr"] == 0.1
     about["preset_settings"]["regions"] = {"share": 0.4}  # as if an earlier version had said so
     (copied / "run.json").write_text(json.dumps(about))
-    assert give("eval", "--run", copied, "--occlusion", "clean", "--strategy", "LM2").code == 0
-    assert json.loads((copied / "eval/table.json").read_text())["config"]["share"] == 0.4
+    said = give("eval", "--run", copied, "--occlusion", "clean", "--strategy", "LM2")
+    assert said.code == 0, said.err
+    assert json.loads((table_of(said) / "table.json").read_text())["config"]["share"] == 0.4
     assert load_run(copied, device="cpu")._settings.regions.share == 0.4
 
 
@@ -175,22 +176,21 @@ def test_what_eval_is_asked_holds_for_one_call(copied):
     words = ("--run", copied, "--occlusion", "clean", "--strategy", "LM2")
     said = give("eval", *words, "--seed", "5", "--share", "0.2")
     assert said.code == 0, said.err
-    assert json.loads((copied / "eval/table.json").read_text())["config"]["share"] == 0.2
+    assert json.loads((table_of(said) / "table.json").read_text())["config"]["share"] == 0.2
     about = json.loads((copied / "run.json").read_text())
     assert "seed" not in about["settings"]
     assert about["in_use"]["regions"]["share"] == 0.5
     assert give("base-train", "--run", copied).code == 0
-    assert give("eval", *words).code == 0
-    config = json.loads((copied / "eval/table.json").read_text())["config"]
+    config = json.loads((table_of(give("eval", *words)) / "table.json").read_text())["config"]
     assert (config["seed"], config["share"]) == (0, 0.5)
 
 
 def test_eval_compares_as_it_is_asked_to(copied):
     def cosines(*compare):
         words = ("--run", copied, "--occlusion", "eyes", "--strategy", "LM2")
-        assert give("eval", *words, *compare).code == 0
-        rows = csv.DictReader((copied / "eval/probes.csv").read_text().splitlines())
-        return json.loads((copied / "eval/table.json").read_text())["config"]["compare"], [
+        folder = table_of(give("eval", *words, *compare))
+        rows = csv.DictReader((folder / "probes.csv").read_text().splitlines())
+        return json.loads((folder / "table.json").read_text())["config"]["compare"], [
             float(row["cosine"]) for row in rows
         ]
 
@@ -206,8 +206,8 @@ def test_eval_compares_as_it_is_asked_to(copied):
 def test_the_cosine_without_fdm_weighs_in(copied):
     def cosines(*more):
         words = ("--run", copied, "--occlusion", "eyes", "--strategy", "LM2", "--occlusion-source", "oracle")
-        assert give("eval", *words, *more).code == 0
-        rows = csv.DictReader((copied / "eval/probes.csv").read_text().splitlines())
+        folder = table_of(give("eval", *words, *more))
+        rows = csv.DictReader((folder / "probes.csv").read_text().splitlines())
         found = {"none": [], "LM2": []}
         for row in rows:
             found[row["strategy"]].append(float(row["cosine"]))
@@ -230,8 +230,8 @@ def test_a_tuned_head_is_taken_until_it_is_told_otherwise(copied, refused, tmp_p
     def answers(*more):
         said = give("eval", *words, *more)
         assert said.code == 0, said.err
-        rows = csv.DictReader((copied / "eval/probes.csv").read_text().splitlines())
-        table = json.loads((copied / "eval/table.json").read_text())
+        rows = csv.DictReader((table_of(said) / "probes.csv").read_text().splitlines())
+        table = json.loads((table_of(said) / "table.json").read_text())
         return table["inputs"].get("head"), [row["cosine"] for row in rows]
 
     before = answers()
@@ -255,8 +255,10 @@ def test_a_tuned_head_is_taken_until_it_is_told_otherwise(copied, refused, tmp_p
 
 def test_what_a_killed_command_left_is_no_dictionary_and_no_table(copied):
     shutil.copy(copied / "dictionary/LM2.safetensors", copied / "dictionary/.LM2-1a2b.safetensors")
-    words = ("--run", copied, "--occlusion", "clean", "--occlusion-source", "oracle")
-    assert give("eval", *words).code == 0
+    about = json.loads((copied / "run.json").read_text())
+    about["settings"]["eval"] |= {"occlusions": ["clean"], "source": "oracle"}
+    (copied / "run.json").write_text(json.dumps(about))
+    assert table_of(give("eval", "--run", copied)) == copied / "eval"
     assert not (copied / "eval/segmentation.csv").exists()  # it told of another table
 
 

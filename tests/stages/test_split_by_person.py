@@ -11,7 +11,7 @@ import pytest
 from pdsn import api
 from pdsn.data.dataset import FaceDataset
 from tests.recognition.photos import PlainDetector, save_photo
-from tests.stages.conftest import give
+from tests.stages.conftest import give, table_of
 
 CPU = ("--device", "cpu", "--precision", "fp32")
 
@@ -38,8 +38,8 @@ def faces(apart: Path) -> FaceDataset:
     return FaceDataset.load(apart / "data")
 
 
-def probes(run: Path) -> list[dict[str, str]]:
-    with (run / "eval/probes.csv").open() as stream:
+def probes(folder: Path) -> list[dict[str, str]]:
+    with (folder / "probes.csv").open() as stream:
         return list(csv.DictReader(stream))
 
 
@@ -50,7 +50,7 @@ def test_nobody_of_the_training_people_is_in_the_table(apart, faces):
     assert [(r["probes"], r["draws"]) for r in table["records"]] == [(9, 1)] * 3 + [(9, 2)] * 3
     assert (apart / "eval/table.md").read_text().startswith("Rank-1 in %, people never seen in training;")
     test = {faces.people[label] for label in faces.labels[faces.rows("test", by="person")]}
-    rows = probes(apart)
+    rows = probes(apart / "eval")
     assert {row["person"] for row in rows} == test
     assert {row["found_person"] for row in rows} <= test
     assert len(rows) == 3 * 9 + 3 * 2 * 9
@@ -74,8 +74,9 @@ def test_the_run_remembers_its_split_and_refuses_the_other(apart, refused):
     assert f"belongs to another data set: rebuild it with `pdsn base-train --force --run {apart}`" in line
     said = give(*words, "--enrol", "3", "--split", "test")
     assert said.code == 0, said.err
-    assert {row["draw"] for row in probes(apart)} == {"0"}
-    assert len(probes(apart)) == 2 * 3 * 5
+    rows = probes(table_of(said))
+    assert {row["draw"] for row in rows} == {"0"}
+    assert len(rows) == 2 * 3 * 5
     line = refused(1, *words, "--enrol", "8")
     assert "the test split by person holds 0 people with more than 8 photos" in line
 

@@ -1,0 +1,260 @@
+"""Every table is whole in a pipe of 80 columns: what was printed is read back and compared cell by cell."""
+
+from __future__ import annotations
+
+import json
+import re
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from stages import build_dictionary, evaluate, identify, prepare
+from stages.tables import print_rank1, print_table
+from tests.recognition.photos import save_photo
+from tests.stages.conftest import give
+
+STRATEGIES = ["none", "grid3x3", "LM1", "LM2", "matched", "random", "geometric", "difference", "relative"]
+OCCLUSIONS = [
+    "clean", "nose+mouth+chin", "sunglasses-seen", "forehead-textured", "nose+mouth+chin-textured",
+]  # fmt: skip
+WIDTHS = pytest.mark.parametrize("width", [80, 100])
+
+
+def read_tables(text: str, width: int, *, one_row: bool = False) -> list[list[list[str]]]:
+    """The tables in some output: rows of cells, headings first, each cell without its spaces and line breaks.
+
+    Rows are ruled off where a cell is wrapped, but for a single one.
+    """
+    tables = []
+    for drawn in re.findall(r"^┏.*?^└[^\n]*$", text, re.MULTILINE | re.DOTALL):
+        lines = drawn.splitlines()
+        assert max(map(cell_len, lines)) <= width
+        head, body = "\n".join(lines[1:-1]).replace("┃", "│").split("┡")
+        body = body.partition("\n")[2]
+        parts = re.split(r"├.*\n", body) if "├" in body or one_row else body.splitlines()
+        tables.append([_join_lines(part) for part in (head, *parts)])
+    return tables
+
+
+def _join_lines(row: str) -> list[str]:
+    lines = [["".join(cell.split()) for cell in line.strip("│").split("│")] for line in row.splitlines()]
+    return ["".join(cells) for cells in zip(*lines, strict=True)]
+
+
+def squeezed(rows: Any) -> list[list[str]]:
+    return [["".join(str(cell).split()) for cell in row] for row in rows]
+
+
+def joined(tables: list[list[list[str]]]) -> list[list[str]]:
+    """Blocks below each other as the one table that they are of."""
+    rows = [list(row) for row in tables[0]]
+    for block in tables[1:]:
+        assert [row[0] for row in block] == [row[0] for row in rows], "the first column is repeated"
+        rows = [row + more[1:] for row, more in zip(rows, block, strict=True)]
+    return rows
+
+
+def console(width: int) -> Console:
+    return Console(file=StringIO(), width=width)
+
+
+def printed(made: Console) -> str:
+    text = made.file.getvalue()  # type: ignore[attr-defined]
+    assert "…" not in text
+    return text
+
+
+def records() -> list[dict[str, Any]]:
+    return [
+        {"occlusion": occlusion, "strategy": name, "rank1": 1.0 if row == 0 else (row + place) / 20, "probes": 560}
+        | ({} if name == "none" else {"gain": place / 50 - 0.1, "gain_ci95": (place / 50 - 0.2, place / 50)})
+        for row, occlusion in enumerate(OCCLUSIONS)
+        for place, name in enumerate(STRATEGIES)
+    ]  # fmt: skip
+
+
+@WIDTHS
+def test_rank_1_and_gains_of_eight_strategies(width):
+    made = console(width)
+    print_rank1(made, records(), "Rank-1, % of 560 test photos")
+    rates, gains = printed(made).split("Gain over no FDM")
+    by = {(r["occlusion"], r["strategy"]): r for r in records()}
+    expected = [[name, *(f"{100 * by[name, s]['rank1']:.1f}" for s in STRATEGIES)] for name in OCCLUSIONS]
+    head = ["occlusion", "no FDM", *STRATEGIES[1:]]
+    assert joined(read_tables(rates, width)) == squeezed([head, *expected])
+    expected = [
+        [name]
+        + [
+            f"{100 * r['gain']:+.1f} ({100 * r['gain_ci95'][0]:+.1f} to {100 * r['gain_ci95'][1]:+.1f})"
+            for r in (by[name, s] for s in STRATEGIES[1:])
+        ]
+        for name in OCCLUSIONS
+    ]
+    assert joined(read_tables(gains, width)) == squeezed([["occlusion", *STRATEGIES[1:]], *expected])
+    # A figure is never broken, here as in any block.
+    assert all(f" {cell} " in gains for row in expected for cell in row[1:])
+
+
+def test_a_table_that_fits_is_one_block():
+    made = console(200)
+    print_rank1(made, [r for r in records() if r["strategy"] in ("none", "LM2")], "Rank-1")
+    assert [len(table[0]) for table in read_tables(printed(made), 200)] == [3, 2]
+
+
+def test_no_gains_no_second_table():
+    made = console(80)
+    print_rank1(made, [r for r in records() if r["strategy"] == "none"], "Rank-1")
+    assert "Gain" not in printed(made)
+
+
+@WIDTHS
+def test_the_segmentation(width):
+    found = [
+        {"occlusion": name, "iou": 0.987, "pixel_accuracy": 1.0, "triggered": 0.5, "triggered_exact": None}
+        for name in OCCLUSIONS
+    ]
+    made = console(width)
+    evaluate._show_segmentation(SimpleNamespace(console=made), found)
+    rows = [[name, "0.987", "100.0 %", "50.0 %", "-"] for name in OCCLUSIONS]
+    head = ["occlusion", "foreground IoU", "pixels told right", "trigger a region", "by the exact mask"]
+    assert joined(read_tables(printed(made), width)) == squeezed([head, *rows])
+
+
+@WIDTHS
+def test_the_dictionaries(width):
+    bands = ["forehead-left", "forehead-right", "eyes-left", "eyes-right", "chin-left", "chin-right"]
+    report = {
+        "config": {"regions": bands, "percentile": 30.0},
+        "kept": 0.7,
+        "landmarks_inside": dict.fromkeys(bands, 0.999),
+    }
+    made = console(width)
+    about = SimpleNamespace(console=made, settings=SimpleNamespace(dictionary=SimpleNamespace(regions="LM2")))
+    build_dictionary._show(about, {"LM2-split": report, "difference": report})
+    inside = ", ".join(f"{band} 99.9 %" for band in bands)
+    head = ["dictionary", "regions", "percentile", "kept", "landmarks in their region"]
+    rows = [["LM2-split", 6, 30, "70.0 %", inside], ["difference", 6, 30, "70.0 %", "regions of LM2"]]
+    assert joined(read_tables(printed(made), width)) == squeezed([head, *rows])
+
+
+LONG = "Maximiliane_Anastasia_Konstantinopolitanska_von_und_zu_Hohenlohe-Langenburg_the_Elder_of_that_Name"
+
+
+@WIDTHS
+@pytest.mark.parametrize("name", ["Ann [b] Lee", "Karl-Theodor_Maria_Nikolaus", LONG])
+def test_identify_with_long_names_and_a_long_path(width, name, tmp_path):
+    made = console(width)
+
+    def say(text: str) -> None:
+        made.print(text, highlight=False, soft_wrap=True)
+
+    face = SimpleNamespace(
+        person=name, cosine=0.8123, threshold=0.4, covered=["forehead", "nose", "mouth", "chin"],
+        nearest=[SimpleNamespace(person=name, cosine=0.81), SimpleNamespace(person="Bob", cosine=0.5)],
+    )  # fmt: skip
+    path = tmp_path / "a-long-folder-name" / "another-one-that-is-longer-still" / "photo-of-the-meeting.jpg"
+    answer = SimpleNamespace(faces=[face], photo=SimpleNamespace(path=path))
+    identify._show(SimpleNamespace(console=made, say=say), answer, path.with_suffix(".png"), 0.01)
+    head = ["face", "person", "cosine (threshold)", "covered", "nearest people"]
+    row = [1, name, "0.812 (0.400)", "forehead, nose, mouth, chin", f"{name} 0.81, Bob 0.50"]
+    text = printed(made)
+    assert joined(read_tables(text, width, one_row=True)) == squeezed([head, row])
+    assert f"{path}: 1 face, 1 % false positives\n" in text
+    assert f"picture: {path.with_suffix('.png')}\n" in text
+
+
+@WIDTHS
+def test_photos_left_out_with_a_long_path(width, tmp_path, monkeypatch):
+    from tests.conftest import make_dataset
+
+    file = f"{LONG}/holiday-in-the-mountains-with-everybody-2019-07-31-at-noon.jpg"
+    made = SimpleNamespace(
+        dataset=make_dataset(tmp_path / "set"), reused=True, people_kept=6, people_dropped=0, photos=80, seconds=1.0,
+        skipped=[(file, "no face found"), ("x/y.jpg", "duplicate of x/z.jpg")],
+    )  # fmt: skip
+    monkeypatch.setattr("pdsn.data.prepare.prepare_photos", lambda *_, **__: made)
+    out = console(width)
+    monkeypatch.setattr(prepare, "Console", lambda: out)
+    prepare.prepare(
+        tmp_path,
+        tmp_path / "set",
+        prepare.PrepareConfig(),
+        _OneProcess(),
+        force=False,
+    )
+    rows = [["no face found", 1, file], ["duplicate", 1, "x/y.jpg"]]
+    head = ["reason", "photos left out", "for example"]
+    assert joined(read_tables(printed(out), width)) == squeezed([head, *rows])
+
+
+class _OneProcess:
+    is_main_process, device = True, "cpu"
+
+    def main_process_first(self):
+        from contextlib import nullcontext
+
+        return nullcontext()
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_nothing_is_lost_where_nothing_fits(width):
+    made = console(width)
+    rows = [[LONG, "1234567", "日本語の名前" * 5], ["", "", "[/red]"]]
+    print_table(made, ["a long heading", "figure", "words"], rows, text=["words"])
+    expected = squeezed([["a long heading", "figure", "words"], *rows])
+    assert joined(read_tables(printed(made), width)) == expected
+
+
+@WIDTHS
+def test_what_run_prints_at_the_end_and_on_the_way(copied, tiny, width):
+    said = give(
+        "run", "--run", copied, "--config", tiny, "--device", "cpu", "--precision", "fp32", columns=width
+    )
+    assert said.code == 0, said.err
+    assert "…" not in said.out
+    tables = read_tables(said.out, width)
+    heads = [cell for table in tables for cell in table[0]]
+    table = json.loads((copied / "eval/table.json").read_text())
+    strategies = list(dict.fromkeys(record["strategy"] for record in table["records"]))[1:]
+    for word in (
+        "region",
+        "rightunderthemask",
+        "landmarksintheirregion",
+        "foregroundIoU",
+        "noFDM",
+        *strategies,
+    ):
+        assert word in heads, word
+    cells = {cell for table in tables for row in table[1:] for cell in row}
+    for record in table["records"]:
+        assert record["occlusion"] in cells and f"{100 * record['rank1']:.1f}" in cells
+
+
+@WIDTHS
+def test_what_identify_export_and_segment_train_print(finished, tmp_path, monkeypatch, width):
+    from pdsn import api
+    from pdsn.data.dataset import FaceDataset
+    from tests.recognition.photos import PlainDetector
+
+    monkeypatch.setattr(api, "Detector", PlainDetector)
+    drawn = FaceDataset.load(finished / "data")
+    photo = save_photo(tmp_path / "a-photo.png", drawn.faces[0])
+    common = ("--run", finished, "--device", "cpu", "--precision", "fp32")
+    said = give(
+        "identify", photo, *common, "--occlusion-source", "none", "--no-draw", "--fpr", "0.2", columns=width
+    )
+    assert said.code == 0 and "…" not in said.out, said.err
+    rows = joined(read_tables(said.out, width, one_row=True))
+    assert rows[0] == ["face", "person", "cosine(threshold)", "covered", "nearestpeople"]
+    assert all(person in rows[1][-1] for person in drawn.people[:1]) and rows[1][-1].count(",") == 4
+    pytest.importorskip("onnxruntime")
+    said = give("export", "--onnx", tmp_path / "exported", *common, columns=width)
+    assert said.code == 0 and "…" not in said.out, said.err
+    (rows,) = read_tables(said.out, width)
+    assert [row[0] for row in rows] == ["file", "trunk.onnx", "head.onnx", "segmenter.onnx"]
+    assert Path(tmp_path / "exported/MODEL_CARD.md").is_file()

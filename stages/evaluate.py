@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pdsn.errors import PdsnError
 from pdsn.rundir import SYNTHETIC
 from stages.session import Session
-from stages.tables import gain_line, print_rank1, print_table
+from stages.tables import gain_line, print_open_set, print_rank1, print_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -270,6 +270,7 @@ def _show(session: Session, made: dict[str, Any], folder: Path) -> None:
     drawn = f", mean of {config['draws']} draws" if config["draws"] > 1 else ""
     photos = f"{records[0]['probes']} {config['split']} photos{whom}"
     print_rank1(session.console, records, f"Rank-1, % of {photos}{painted}{drawn}")
+    print_open_set(session.console, records)
     if made["segmentation"]:
         _show_segmentation(session, made["segmentation"])
     missed = {record["occlusion"]: record["missed"] for record in records if record["missed"]}
@@ -281,7 +282,7 @@ def _show(session: Session, made: dict[str, Any], folder: Path) -> None:
     if made["left_out"]:
         why = f"with no more than {config['enrol']} photos" if unseen else "without a gallery photo"
         session.say(f"left out: {made['left_out']} {config['split']} photos of people {why}")
-    session.say(f"table, open-set rates, probes and pictures: {folder}")
+    session.say(f"table, probes and pictures: {folder}")
 
 
 def _show_segmentation(session: Session, records: list[dict[str, Any]]) -> None:

@@ -20,7 +20,7 @@ def main(runs: Sequence[Path], out: Path, align: str, name: str) -> None:
     from pdsn.explain.figures import plot_table
     from pdsn.files import write_text
     from pdsn.recognition.pooling import check_poolable, pool, pooled_markdown, read_table
-    from stages.tables import gain_line, print_rank1
+    from stages.tables import gain_line, print_open_set, print_rank1
 
     one_of("--align", align, ("clean", "occluded"))
     if out.exists() and (not out.is_dir() or any(path.name not in OURS for path in out.iterdir())):
@@ -39,6 +39,7 @@ def main(runs: Sequence[Path], out: Path, align: str, name: str) -> None:
     whom = " of people never seen" if config["split_by"] == "person" else ""
     title = f"Rank-1, % of {records[0]['probes']} {config['split']} photos{whom}, mean of {len(runs)} runs"
     print_rank1(console, records, title)
+    print_open_set(console, records)
     for name, gain in table["mean_gain"].items():
         console.print(gain_line(name, gain), highlight=False, soft_wrap=True)
     console.print(f"each run's figures and intervals: {out}", highlight=False, soft_wrap=True)

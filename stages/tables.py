@@ -115,6 +115,25 @@ def print_rank1(console: Console, records: Sequence[dict[str, Any]], title: str)
         )
 
 
+def print_open_set(console: Console, records: Sequence[dict[str, Any]]) -> None:
+    """The open-set rates of every strategy under every occlusion, a table for each rate that was asked for."""
+    from pdsn.recognition.evaluation import FPIRS
+    from pdsn.recognition.report import heading, open_set, strategies_of, table_rows
+
+    names, rows = strategies_of(list(records)), table_rows(list(records))
+    for key, fpir in FPIRS.items():
+        if all(record[f"tpir{key}"] is None for record in records):
+            text = f"Open set at {100 * fpir:g} %: too few calibration photos to tell"
+            console.print(text, highlight=False, soft_wrap=True)
+            continue
+        print_table(
+            console,
+            ["occlusion", *map(heading, names)],
+            [[name, *(open_set(record, key) for record in row)] for name, row in rows],
+            title=f"Open set, {100 * fpir:g} % of strangers named asked for: % named right (% of strangers named)",
+        )
+
+
 def _gain(record: Mapping[str, Any] | None) -> str:
     """The gain over no FDM with its interval, in points; empty where there is none."""
     if record is None or "gain" not in record:

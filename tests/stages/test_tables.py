@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from stages import build_dictionary, evaluate, identify, prepare
-from stages.tables import print_rank1, print_table
+from stages.tables import print_open_set, print_rank1, print_table
 from tests.recognition.photos import save_photo
 from tests.stages.conftest import give
 
@@ -98,6 +98,27 @@ def test_rank_1_and_gains_of_eight_strategies(width):
     assert joined(read_tables(gains, width)) == squeezed([["occlusion", *STRATEGIES[1:]], *expected])
     # A figure is never broken, here as in any block.
     assert all(f" {cell} " in gains for row in expected for cell in row[1:])
+
+
+@WIDTHS
+def test_open_set_rates_of_eight_strategies_with_what_was_achieved(width):
+    made, rows = console(width), records()
+    for number, record in enumerate(rows):
+        record |= {"tpir10": number / 200, "fpir10": 0.1 + number / 2000, "tpir01": None, "fpir01": None}
+    print_open_set(made, rows)
+    said, _, rates = printed(made).partition("Open set, 10 % of strangers named asked for")
+    assert said.strip() == "Open set at 1 %: too few calibration photos to tell"
+    by = {(r["occlusion"], r["strategy"]): r for r in rows}
+    expected = [
+        [
+            name,
+            *(f"{100 * by[name, s]['tpir10']:.1f} ({100 * by[name, s]['fpir10']:.1f})" for s in STRATEGIES),
+        ]
+        for name in OCCLUSIONS
+    ]
+    assert joined(read_tables(rates, width)) == squeezed(
+        [["occlusion", "no FDM", *STRATEGIES[1:]], *expected]
+    )
 
 
 def test_a_table_that_fits_is_one_block():

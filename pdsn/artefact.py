@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,14 +35,35 @@ def describe(config: Any, inputs: dict[str, str]) -> dict[str, Any]:
     return {"config": plain(config), "inputs": dict(inputs), **versions()}
 
 
-def done_from(path: Path, config: Any, inputs: dict[str, str]) -> dict[str, Any] | None:
-    """What stands in `path` if it was written by `describe` for the same settings and inputs, else None."""
+def done_from(
+    path: Path, config: Any, inputs: dict[str, str], defaults: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """What stands in `path` if it was written by `describe` for the same settings and inputs, else None.
+
+    Args:
+        path: the JSON file.
+        config, inputs: see `describe`.
+        defaults: see `completed`.
+    """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        same = found["config"] == plain(config) and found["inputs"] == inputs
+        asked = plain(config)
+        found["config"] = completed(found["config"], asked, defaults)
+        same = found["config"] == asked and found["inputs"] == inputs
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if same else None
+
+
+def completed(found: dict[str, Any], asked: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of something made earlier, with those that there were none of yet.
+
+    Args:
+        found: what was written down then.
+        asked: the settings of today; others are not added.
+        defaults: what each later setting is of what was made without it, `BEFORE` of its class.
+    """
+    return {**{name: value for name, value in plain(dict(defaults)).items() if name in asked}, **found}
 
 
 def versions() -> dict[str, Any]:
@@ -100,7 +122,7 @@ class TrainingFolder:
         config: the stage's settings, a dataclass or dict.
         inputs: name and sha256 of what it is trained from.
         command: the command that trains it, for messages.
-        defaults: what a setting is that an older pdsn did not know and did not write down.
+        defaults: what a setting is that an older pdsn did not know and did not write down, see `completed`.
     """
 
     def __init__(
@@ -109,10 +131,10 @@ class TrainingFolder:
         config: Any,
         inputs: dict[str, str],
         command: str,
-        defaults: dict[str, Any] | None = None,
+        defaults: Mapping[str, Any] | None = None,
     ) -> None:
         self.root = root
-        self.defaults = plain(defaults or {})
+        self.defaults = defaults or {}
         self.config = plain(config)
         self.inputs = inputs
         self.command = command
@@ -146,7 +168,8 @@ class TrainingFolder:
                     "choose another --run, or add --force to train it anew"
                 )
             if not stale:
-                differs = difference(self.config, {**self.defaults, **found.get("config", {})})
+                then = completed(found.get("config", {}), self.config, self.defaults)
+                differs = difference(self.config, then)
                 if differs:
                     raise UsageError(
                         f"{self.root} was trained with other settings ({differs}): "
@@ -230,7 +253,8 @@ class TrainingFolder:
 
     def found_config(self) -> dict[str, Any]:
         """The settings that the finished weights were trained with."""
-        return read_json(self.described, f"{self.command} --force").get("config", {})
+        found = read_json(self.described, f"{self.command} --force").get("config", {})
+        return completed(found, self.config, self.defaults)
 
     def best(self) -> dict[str, float]:
         """Figures of the kept epoch, as `fit` returned them."""

@@ -76,7 +76,7 @@ def main(
     if segmenter is not None:
         inputs["segmentation"] = session.segmenter_folder.sha256()
     folder = session.run.eval if photos is None else session.run.eval / "align-occluded"
-    table = done_from(folder / "table.json", config, inputs) if skip_done else None
+    table = done_from(folder / "table.json", config, inputs, asked.BEFORE) if skip_done else None
     if table is None:
         from pdsn.models.encoder import Encoder
         from pdsn.occlusion.occluders import BANDS

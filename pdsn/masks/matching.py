@@ -136,7 +136,8 @@ def matching_folder(
     settings = {**config.__dict__, "share": share, "seed": seed}
     regions = {name: list(box) for name, box in strategy.regions.items()}
     inputs = {"base": base, "regions": f"{strategy.name} {regions}"}
-    return TrainingFolder(root, settings, inputs, f"pdsn mask-train --strategy {MATCHED}")
+    command = f"pdsn mask-train --strategy {MATCHED}"
+    return TrainingFolder(root, settings, inputs, command, MatchingConfig.BEFORE)
 
 
 def train_matched(

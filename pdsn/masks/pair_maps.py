@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.artefact import read_json
+from pdsn.artefact import completed, read_json
+from pdsn.config import MaskConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError
 from pdsn.files import atomic_path, write_text
@@ -108,7 +109,7 @@ class PairMaps:
     @staticmethod
     def _agrees(about: Path, wanted: dict[str, object]) -> bool:
         try:
-            return read_json(about, "pdsn mask-train") == wanted
+            return completed(read_json(about, "pdsn mask-train"), wanted, MaskConfig.BEFORE) == wanted
         except PdsnError:
             return False
 

@@ -101,7 +101,7 @@ def base_folder(root: Path, config: BaseConfig, dataset: FaceDataset, seed: int)
     """The base's folder for these settings and this data set."""
     settings = {**config.__dict__, "seed": seed, "size": list(dataset.size), "people": len(dataset.people)}
     inputs = {"data set": dataset.sha256}
-    return TrainingFolder(root, settings, inputs, "pdsn base-train", BaseConfig().__dict__)
+    return TrainingFolder(root, settings, inputs, "pdsn base-train", BaseConfig.BEFORE)
 
 
 def open_base(root: Path, settings: Settings, dataset: FaceDataset) -> TrainingFolder:

@@ -12,16 +12,19 @@ last.pt            the state to resume from; there only until the training is fi
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from pdsn import __version__
 from pdsn.errors import PdsnError, UsageError
-from pdsn.files import atomic_path, sha256_of, write_text
+from pdsn.files import atomic_path, naming, sha256_of, write_text
 
 if TYPE_CHECKING:
     import torch
@@ -209,8 +212,14 @@ class TrainingFolder:
         """Keep the state to resume from, atomically."""
         import torch
 
-        with atomic_path(self.state) as path:
-            torch.save(state, path)
+        with atomic_path(self.state) as path, path.open("wb") as file:
+            stream = _Remembering(file)
+            try:
+                torch.save(state, cast(BinaryIO, stream))
+            except RuntimeError:
+                if stream.failed is None:
+                    raise
+                raise stream.failed from None
 
     def trim_metrics(self, epochs: int) -> None:
         """Drop the lines of epochs after the first `epochs`: they are about to be trained again."""
@@ -220,7 +229,7 @@ class TrainingFolder:
 
     def add_metrics(self, row: dict[str, Any]) -> None:
         """Append an epoch's figures."""
-        with self.metrics.open("a", encoding="utf-8") as stream:
+        with naming(self.metrics), self.metrics.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
 
     def finish(self, weights: dict[str, Tensor], best: dict[str, float]) -> None:
@@ -274,11 +283,40 @@ class TrainingFolder:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file atomically."""
+    """Write a safetensors file atomically.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     with atomic_path(path) as temporary:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, metadata)
+        try:
+            save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, metadata)
+        except SafetensorError as error:
+            # safetensors has the system's errors as text alone: "… (os error 28)", in older versions "code: 28".
+            found = re.search(r"(?:os error|code:) (\d+)", str(error))
+            number = int(found[1]) if found else errno.EIO
+            raise OSError(number, os.strerror(number), str(path)) from error
+
+
+class _Remembering:
+    """A stream that keeps the error of a failed write, which torch replaces by one that says nothing of the disk."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.failed: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._stream.write(data)
+        except OSError as error:
+            self.failed = error
+            raise
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 def load_tensors(path: Path, remake: str) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -14,8 +14,6 @@ DIR/
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,7 +40,7 @@ from pdsn.deploy.onnx import (
     write_part,
 )
 from pdsn.errors import PdsnError, UsageError
-from pdsn.files import sha256_of
+from pdsn.files import sha256_of, temporary_folder
 from pdsn.masks.dictionary import MaskDictionary
 from pdsn.occlusion.regions import mirrored
 
@@ -201,15 +199,10 @@ def describe_export(exported: Exported, written: list[Written]) -> dict[str, Any
 @contextmanager
 def _staged(target: Path) -> Iterator[Path]:
     """An empty folder on the same file system as `target`; it goes when the block ends, however it ends."""
-    beside = target if target.is_dir() else target.parent
-    beside.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=beside, prefix=".pdsn-export-"))
-    try:
-        # mkdtemp's own folder is for its owner alone; what is made in it has the usual permissions.
+    with temporary_folder(target if target.is_dir() else target.parent) as temporary:
+        # The temporary folder is for its owner alone; what is made in it has the usual permissions.
         (temporary / "export").mkdir()
         yield temporary / "export"
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _publish(folder: Path, target: Path) -> None:

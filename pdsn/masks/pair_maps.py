@@ -19,12 +19,12 @@ from pdsn.artefact import completed, read_json
 from pdsn.config import MaskConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError
-from pdsn.files import atomic_path, write_text
+from pdsn.files import remove_strays, write_array, write_text
 from pdsn.models.encoder import Encoder
 from pdsn.occlusion.mixture import MATCHING_WEIGHTS, matching_mixture
 from pdsn.occlusion.occluders import Block, Nothing, Occluder, occlude
 from pdsn.occlusion.regions import Strategy
-from pdsn.progress import progress_bar
+from pdsn.progress import Advance, progress_bar
 
 CHUNK = 256
 """Photos that are occluded and encoded at a time."""
@@ -95,6 +95,7 @@ class PairMaps:
         regions: Strategy | None = None,
     ) -> np.ndarray:
         """Maps of a split's photos under an occluder; with `regions`, how far each is covered beside them."""
+        remove_strays(self.folder)
         path = self.folder / f"{name}-{split}.npy"
         about = path.with_suffix(".json")
         precision = self.encoder.accelerator.mixed_precision
@@ -119,9 +120,9 @@ class PairMaps:
         rows = self.dataset.rows(split)
         shape = (len(rows), *self.encoder.net.map_shape)
         quiet = not self.encoder.accelerator.is_main_process
-        with atomic_path(path) as temporary, progress_bar(title, len(rows), "photos", quiet=quiet) as advance:
-            shares: list[np.ndarray] = []
-            array = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
+        shares: list[np.ndarray] = []
+
+        def parts(advance: Advance) -> Iterator[np.ndarray]:
             for first in range(0, len(rows), CHUNK):
                 part = rows[first : first + CHUNK]
                 faces, covered = occlude(
@@ -130,16 +131,16 @@ class PairMaps:
                 )  # fmt: skip
                 # Maps of a hardly trained base may pass float16's largest value; infinities would end as NaN.
                 maps = self.encoder.maps(faces).clamp(max=LARGEST).half()
-                array[first : first + len(part)] = maps.cpu().numpy()
                 if regions is not None:
                     shares.append(regions.coverage(covered).numpy())
+                yield maps.cpu().numpy()
                 advance(len(part))
-            array.flush()
-            del array
+
+        with progress_bar(title, len(rows), "photos", quiet=quiet) as advance:
+            write_array(path, np.float16, shape, parts(advance))
         if regions is not None:
             beside = path.with_name(f"{path.stem}-covered.npy")
-            with atomic_path(beside) as temporary, temporary.open("wb") as stream:
-                np.save(stream, np.concatenate(shares))
+            write_array(beside, np.float32, (len(rows), len(regions.regions)), shares)
 
 
 def batches(

@@ -77,11 +77,13 @@ WRITERS = {
     "text.json": lambda path: write_text(path, "x" * 50_000),
     "array.npy": lambda path: write_array(path, np.uint8, NOISE.shape, NOISE),
     "model.safetensors": lambda path: save_tensors(path, {"a": torch.zeros(20_000)}, {}),
-    "last.pt": lambda path: TrainingFolder(path.parent, {}, {}, "pdsn x").save_state({"a": torch.rand(20_000)}),
+    "last.pt": lambda path: TrainingFolder(path.parent, {}, {}, "pdsn x").save_state(
+        {"a": torch.rand(20_000)}
+    ),
     "000000.npz": lambda path: _chunk().save(path),
     "annotated.png": lambda path: save_picture(Image.fromarray(NOISE), path),
     "training.png": lambda path: plot_training([{"epoch": 1, "loss": 1.0}], path, "loss", "loss"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -126,9 +128,11 @@ def test_what_a_killed_process_left_goes_and_what_a_live_one_writes_stays(tmp_pa
     def start() -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-c", WRITING, str(tmp_path)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
             env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
-        )  # fmt: skip
+        )
         assert process.stdout is not None and process.stdout.readline() == "writing\n"
         return process
 
@@ -176,8 +180,10 @@ def test_a_disk_that_is_really_full(tmp_path):
         pytest.skip("this user may not mount a small file system")
     done = subprocess.run(
         [*mount, mounted + '"$0" -c "$1" "$2"', sys.executable, ON_A_SMALL_DISK, str(tmp_path)],
-        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
     assert done.returncode == 0, (done.returncode, done.stderr)  # -7 is SIGBUS
     said = done.stdout.splitlines()
     assert said == [f"[Errno 28] No space left on device: '{tmp_path / 'faces.npy'}'", "['held.txt']"]

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from pdsn import api
 from pdsn.data.dataset import FaceDataset
 from stages import identify as stage
+from stages.cli import app
 from tests.full_disk import FULL, full_disk
 from tests.recognition.photos import PlainDetector, save_photo
 from tests.stages.conftest import Said, give
@@ -298,3 +300,31 @@ def test_on_a_full_disk_the_answers_go_on(copied, photo):
     assert f"cannot be written: {FULL}" in said.err
     left = [path.name for path in copied.rglob("*") if path.name.startswith((".", "views-", "two"))]
     assert left == []
+
+
+@pytest.mark.parametrize("charset", ["ascii", "cp1252"])
+def test_names_that_the_output_cannot_show_are_escaped_and_the_answer_comes(people, drawn, tmp_path, charset):
+    name = "王 Zoë"
+    photo = save_photo(tmp_path / name / "照片.png", drawn.faces[drawn.rows("train")[0]])
+    save_photo(tmp_path / "team" / name / "1.png", drawn.faces[drawn.rows("train")[0]])
+    words = (
+        *("--run", people, "--device", "cpu", "--precision", "fp32", "--fpr", "0.2"),
+        *("--occlusion-source", "none"),
+    )
+
+    def said(*more: object) -> tuple[str, str]:
+        runner = CliRunner(charset=charset)
+        result = runner.invoke(app, [str(word) for word in (*more, *words)], env={"COLUMNS": "200"})
+        assert result.exit_code == 0, (result.exception, result.stderr)
+        return result.stdout, result.stderr
+
+    team = ("--gallery", tmp_path / "team")
+    table, _ = said("identify", photo, *team)
+    shown = name.encode(charset, "backslashreplace").decode(charset)
+    assert f"{shown} 1.00" in table and r"\u7167\u7247.png: 1 face" in table
+    answer = json.loads(said("identify", photo, *team, "--json")[0])
+    assert answer["photos"][0]["photo"] == str(photo)
+    assert answer["photos"][0]["faces"][0]["nearest"][0]["person"] == name
+    assert Path(answer["photos"][0]["picture"]).is_file()
+    assert "same person" in said("verify", photo, photo)[0]
+    assert json.loads(said("verify", photo, photo, "--json")[0])["photos"][0]["photo"] == str(photo)

@@ -126,9 +126,12 @@ def test_a_run_made_before_many_settings_existed_is_done_all_the_same(copied, ti
         path.write_text(json.dumps(content))
 
     later = {
-        "base": BaseConfig, "masks": MaskConfig, "eval": EvalConfig, "regions": RegionsConfig,
+        "base": BaseConfig,
+        "masks": MaskConfig,
+        "eval": EvalConfig,
+        "regions": RegionsConfig,
         "dictionary": DictionaryConfig,
-    }  # fmt: skip
+    }
     for section, kind in later.items():
         strip(copied / "run.json", lambda about, section=section: [about["in_use"][section]], kind.BEFORE)
     strip(copied / "base/config.json", lambda about: [about["config"]], BaseConfig.BEFORE)

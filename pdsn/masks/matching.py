@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
+from pdsn.batches import check_batch
 from pdsn.config import HeadConfig, MatchingConfig
 from pdsn.data.dataset import evenly
 from pdsn.errors import PdsnError
@@ -110,6 +111,10 @@ class MatchBatches:
     config: MatchingConfig | HeadConfig
     seed: int
     accelerator: Accelerator
+
+    def __post_init__(self) -> None:
+        setting = "matching.batch" if isinstance(self.config, MatchingConfig) else "--batch"
+        check_batch(setting, self.config.batch, self.accelerator)
 
     def __len__(self) -> int:
         return -(-self.config.steps // self.config.validations)

@@ -263,7 +263,7 @@ def _train_classifier(
         # The loss settles ties between epochs.
         return {"rank1": rank1, "loss": loss, "score": rank1 - 1e-3 * loss}
 
-    batch = max(min(BATCH, len(train[1]) // 8), 1)
+    batch = max(min(BATCH, len(train[1]) // 8), 2 * accelerator.num_processes)
     batches = ShuffledBatches(
         len(train[1]), lambda rows: tuple(part[rows] for part in train), batch, seed, accelerator
     )

@@ -15,12 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pdsn import __version__
 from pdsn.artefact import completed, read_json
 from pdsn.config import MaskConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError
 from pdsn.files import remove_strays, write_array, write_text
 from pdsn.models.encoder import Encoder
+from pdsn.occlusion import artwork
 from pdsn.occlusion.mixture import MATCHING_WEIGHTS, matching_mixture
 from pdsn.occlusion.occluders import Block, Nothing, Occluder, occlude
 from pdsn.occlusion.regions import Strategy
@@ -28,6 +30,10 @@ from pdsn.progress import Advance, progress_bar
 
 CHUNK = 256
 """Photos that are occluded and encoded at a time."""
+METHOD = 1
+"""Raised by hand whenever painting or encoding changes what comes out: maps on disk are then made again."""
+BEFORE = {**MaskConfig.BEFORE, "pdsn": "0.1.0", "method": 1}
+"""What older maps that do not say it were made with, see `artefact.completed`."""
 LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -80,7 +86,13 @@ class PairMaps:
         found = []
         for draw in range(draws):
             boxes = [list(box) for box in strategy.regions.values()]
-            made = {"boxes": boxes, "weights": MATCHING_WEIGHTS, "seed": self.seed, "draw": draw}
+            made = {
+                "boxes": boxes,
+                "weights": MATCHING_WEIGHTS,
+                "artwork": artwork.version(),
+                "seed": self.seed,
+                "draw": draw,
+            }
             name = f"{strategy.name}-mixed{draw}"
             maps = self._maps(name, mixture, split, made, strategy)
             found.append((maps, np.load(self.folder / f"{name}-{split}-covered.npy", allow_pickle=False)))
@@ -99,7 +111,14 @@ class PairMaps:
         path = self.folder / f"{name}-{split}.npy"
         about = path.with_suffix(".json")
         precision = self.encoder.accelerator.mixed_precision
-        wanted = {**made, "base": self.base, "data set": self.dataset.sha256, "precision": precision}
+        wanted = {
+            **made,
+            "base": self.base,
+            "data set": self.dataset.sha256,
+            "precision": precision,
+            "pdsn": __version__,
+            "method": METHOD,
+        }
         if not (path.is_file() and about.is_file() and self._agrees(about, wanted)):
             # Several processes may do this at once: each writes the same bytes, atomically.
             about.unlink(missing_ok=True)
@@ -110,7 +129,7 @@ class PairMaps:
     @staticmethod
     def _agrees(about: Path, wanted: dict[str, object]) -> bool:
         try:
-            return completed(read_json(about, "pdsn mask-train"), wanted, MaskConfig.BEFORE) == wanted
+            return completed(read_json(about, "pdsn mask-train"), wanted, BEFORE) == wanted
         except PdsnError:
             return False
 

@@ -53,7 +53,7 @@ COMBINE = (
     "is the product of the occluded regions' masks (of binary ones, their AND), 1 where there is none; the "
     "array `masks` of dictionary.npz has them. It multiplies the maps of the probe and of every gallery face "
     "before the head. With `mirror`, the embedding of the mirror image, under the masks of the set of regions "
-    "that `mirrored` names, is added. Compare by cosine: where `compare` is nearest, with each photo; where it is mean, "
+    "that `mirrored` names (null: none), is added. Compare by cosine: where `compare` is nearest, with each photo; where it is mean, "
     "with the normalised sum of each person's embeddings; where it is both, by the mean of the two cosines. Of an occluded "
     "probe, `unmasked` is the weight of the comparison without FDM, the rest that of the one under it: put the unit "
     "embeddings of a face side by side, each times the root of its weight."
@@ -178,7 +178,7 @@ def describe_export(exported: Exported, written: list[Written]) -> dict[str, Any
         "strategy": None if masks is None else exported.strategy,
         "regions": [] if masks is None else list(masks.strategy.regions),
         "masks": None if masks is None else "mean" if masks.soft else "binary",
-        "mirrored": [] if masks is None else mirrored(masks.strategy),
+        "mirrored": [] if masks is None else [next(iter(one), None) for one in mirrored(masks.strategy)],
         "share": exported.settings.regions.share,
         "mirror": asked.mirror,
         "compare": asked.compare,

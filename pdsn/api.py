@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from pdsn import __version__
 from pdsn.artefact import load_tensors, save_tensors
 from pdsn.config import Settings, one_of
 from pdsn.data.dataset import FaceDataset
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
 
 __all__ = ["IdentifiedFace", "IdentifiedPhoto", "People", "PhotoError", "Run", "Verification", "load_run"]
 
+METHOD = 1
+"""Raised by hand whenever encoding or comparing changes what comes out: what the cache holds is then made again."""
 SOURCES = ("segmenter", "none")
 """Where the covered pixels of a new photo come from: the run's segmenter, or nothing is covered."""
 
@@ -253,8 +256,8 @@ class Run:
         return load_segmenter(folder, self._accelerator).covered
 
     def _made(self) -> tuple[object, ...]:
-        """What the maps of faces depend on besides the faces."""
-        return self._base, str(self._accelerator.mixed_precision), self._memory.mirror
+        """What the maps of faces, and the scores of strangers under blocks of grey, depend on besides the faces."""
+        return __version__, METHOD, self._base, str(self._accelerator.mixed_precision), self._memory.mirror
 
     @cached_property
     def _scores(self) -> KeptScores:

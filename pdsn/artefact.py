@@ -12,15 +12,19 @@ last.pt            the state to resume from; there only until the training is fi
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import platform
+import re
+from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from pdsn import __version__
 from pdsn.errors import PdsnError, UsageError
-from pdsn.files import atomic_path, sha256_of, write_text
+from pdsn.files import atomic_path, naming, sha256_of, write_text
 
 if TYPE_CHECKING:
     import torch
@@ -34,14 +38,35 @@ def describe(config: Any, inputs: dict[str, str]) -> dict[str, Any]:
     return {"config": plain(config), "inputs": dict(inputs), **versions()}
 
 
-def done_from(path: Path, config: Any, inputs: dict[str, str]) -> dict[str, Any] | None:
-    """What stands in `path` if it was written by `describe` for the same settings and inputs, else None."""
+def done_from(
+    path: Path, config: Any, inputs: dict[str, str], defaults: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """What stands in `path` if it was written by `describe` for the same settings and inputs, else None.
+
+    Args:
+        path: the JSON file.
+        config, inputs: see `describe`.
+        defaults: see `completed`.
+    """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        same = found["config"] == plain(config) and found["inputs"] == inputs
+        asked = plain(config)
+        found["config"] = completed(found["config"], asked, defaults)
+        same = found["config"] == asked and found["inputs"] == inputs
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if same else None
+
+
+def completed(found: dict[str, Any], asked: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of something made earlier, with those that there were none of yet.
+
+    Args:
+        found: what was written down then.
+        asked: the settings of today; others are not added.
+        defaults: what each later setting is of what was made without it, `BEFORE` of its class.
+    """
+    return {**{name: value for name, value in plain(dict(defaults)).items() if name in asked}, **found}
 
 
 def versions() -> dict[str, Any]:
@@ -100,7 +125,7 @@ class TrainingFolder:
         config: the stage's settings, a dataclass or dict.
         inputs: name and sha256 of what it is trained from.
         command: the command that trains it, for messages.
-        defaults: what a setting is that an older pdsn did not know and did not write down.
+        defaults: what a setting is that an older pdsn did not know and did not write down, see `completed`.
     """
 
     def __init__(
@@ -109,10 +134,10 @@ class TrainingFolder:
         config: Any,
         inputs: dict[str, str],
         command: str,
-        defaults: dict[str, Any] | None = None,
+        defaults: Mapping[str, Any] | None = None,
     ) -> None:
         self.root = root
-        self.defaults = plain(defaults or {})
+        self.defaults = defaults or {}
         self.config = plain(config)
         self.inputs = inputs
         self.command = command
@@ -146,7 +171,8 @@ class TrainingFolder:
                     "choose another --run, or add --force to train it anew"
                 )
             if not stale:
-                differs = difference(self.config, {**self.defaults, **found.get("config", {})})
+                then = completed(found.get("config", {}), self.config, self.defaults)
+                differs = difference(self.config, then)
                 if differs:
                     raise UsageError(
                         f"{self.root} was trained with other settings ({differs}): "
@@ -186,8 +212,14 @@ class TrainingFolder:
         """Keep the state to resume from, atomically."""
         import torch
 
-        with atomic_path(self.state) as path:
-            torch.save(state, path)
+        with atomic_path(self.state) as path, path.open("wb") as file:
+            stream = _Remembering(file)
+            try:
+                torch.save(state, cast(BinaryIO, stream))
+            except RuntimeError:
+                if stream.failed is None:
+                    raise
+                raise stream.failed from None
 
     def trim_metrics(self, epochs: int) -> None:
         """Drop the lines of epochs after the first `epochs`: they are about to be trained again."""
@@ -197,7 +229,7 @@ class TrainingFolder:
 
     def add_metrics(self, row: dict[str, Any]) -> None:
         """Append an epoch's figures."""
-        with self.metrics.open("a", encoding="utf-8") as stream:
+        with naming(self.metrics), self.metrics.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
 
     def finish(self, weights: dict[str, Tensor], best: dict[str, float]) -> None:
@@ -230,7 +262,8 @@ class TrainingFolder:
 
     def found_config(self) -> dict[str, Any]:
         """The settings that the finished weights were trained with."""
-        return read_json(self.described, f"{self.command} --force").get("config", {})
+        found = read_json(self.described, f"{self.command} --force").get("config", {})
+        return completed(found, self.config, self.defaults)
 
     def best(self) -> dict[str, float]:
         """Figures of the kept epoch, as `fit` returned them."""
@@ -250,11 +283,40 @@ class TrainingFolder:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file atomically."""
+    """Write a safetensors file atomically.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     with atomic_path(path) as temporary:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, metadata)
+        try:
+            save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, metadata)
+        except SafetensorError as error:
+            # safetensors has the system's errors as text alone: "… (os error 28)", in older versions "code: 28".
+            found = re.search(r"(?:os error|code:) (\d+)", str(error))
+            number = int(found[1]) if found else errno.EIO
+            raise OSError(number, os.strerror(number), str(path)) from error
+
+
+class _Remembering:
+    """A stream that keeps the error of a failed write, which torch replaces by one that says nothing of the disk."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.failed: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._stream.write(data)
+        except OSError as error:
+            self.failed = error
+            raise
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 def load_tensors(path: Path, remake: str) -> tuple[dict[str, Tensor], dict[str, str]]:

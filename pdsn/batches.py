@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pdsn.errors import UsageError
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
@@ -49,6 +51,9 @@ class ShuffledBatches:
     seed: int
     accelerator: Accelerator
 
+    def __post_init__(self) -> None:
+        check_batch("--batch", self.batch, self.accelerator, self.count)
+
     def __len__(self) -> int:
         return max(self.count // self.batch, 1)
 
@@ -57,6 +62,22 @@ class ShuffledBatches:
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         for rows in shuffled(self.count, self.batch, self.seed, number, rank=rank, world=world):
             yield tuple(part.to(self.accelerator.device) for part in self.take(rows))
+
+
+def check_batch(setting: str, batch: int, accelerator: Accelerator, count: int | None = None) -> None:
+    """Raise UsageError unless every process gets at least two rows of a batch, fewer than which no statistics have.
+
+    Args:
+        setting: the option or setting that says how large a batch is.
+        batch: rows a step, over all processes.
+        accelerator: the processes; of one alone nothing is asked.
+        count: rows there are, where a batch has no more than those.
+    """
+    world = accelerator.num_processes
+    if world > 1 and batch < 2 * world:
+        raise UsageError(f"{setting} {batch} is too small for {world} processes: give at least {2 * world}")
+    if world > 1 and count is not None and count < 2 * world:
+        raise UsageError(f"{count} training photos are too few for {world} processes: start fewer")
 
 
 def ahead(make: Callable[[int], Made], steps: range, *, workers: int = 1) -> Iterator[Made]:

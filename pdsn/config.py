@@ -1,9 +1,14 @@
-"""Settings of every stage: frozen dataclasses that check themselves. Standard library only."""
+"""Settings of every stage: frozen dataclasses that check themselves. Standard library only.
+
+Whoever adds a setting says in `BEFORE` of its class what it is of artefacts that were made before there was such a
+setting: the value, as JSON has it, that reproduces them, whatever the default. They are opened with it, not refused.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from pdsn.errors import UsageError
 
@@ -39,6 +44,8 @@ class PrepareConfig:
     Raises:
         UsageError: a value is out of range; the line names the option and what is possible.
     """
+
+    BEFORE: ClassVar[dict[str, object]] = {"template": None}
 
     size: tuple[int, int] = (128, 96)
     align: str = "similarity"
@@ -111,6 +118,8 @@ class PretrainedConfig:
             people's embeddings, or a classifier "trained" on the frozen embeddings.
     """
 
+    BEFORE: ClassVar[dict[str, object]] = {}
+
     arch: str = ""
     weights: str = ""
     classifier: str = "means"
@@ -129,6 +138,8 @@ class SyntheticConfig:
         size: (height, width) of a face in pixels.
         seed: of the drawing; another seed draws other people.
     """
+
+    BEFORE: ClassVar[dict[str, object]] = {}
 
     people: int = 40
     photos: int = 90
@@ -171,6 +182,15 @@ class BaseConfig:
         validate_every: epochs between validations.
         init: "" for random weights, "imagenet", or a safetensors file with torchvision's names.
     """
+
+    BEFORE: ClassVar[dict[str, object]] = {
+        "last_stride": 2,
+        "margin_warmup": 0.0,
+        "occlude": 0.0,
+        "masked": 0.0,
+        "balance": 0.0,
+        "average": 0.0,
+    }
 
     arch: str = "resnet34"
     width: int = 64
@@ -225,6 +245,8 @@ class RegionsConfig:
         share: a region counts as occluded when more than this share of it is covered.
     """
 
+    BEFORE: ClassVar[dict[str, object]] = {"share": 0.5}
+
     floor: float = 0.57
     share: float = 0.5
 
@@ -247,6 +269,8 @@ class MaskConfig:
         patience: the training ends after so many validations without a better one, at a constant rate, and after
             `epochs` at the latest; 0 trains all `epochs`.
     """
+
+    BEFORE: ClassVar[dict[str, object]] = {"jitter": 0.0, "shared": False, "patience": 0}
 
     weight: float = 10.0
     epochs: int = 6
@@ -279,6 +303,8 @@ class MatchingConfig:
         validations: how often the masks are validated on the way; the best ones are kept.
     """
 
+    BEFORE: ClassVar[dict[str, object]] = {}
+
     steps: int = 600
     batch: int = 96
     lr: float = 0.1
@@ -307,6 +333,8 @@ class HeadConfig:
         draws: occluded twins of each training photo.
         validations: how often the head is validated on the way; the best one is kept.
     """
+
+    BEFORE: ClassVar[dict[str, object]] = {}
 
     strategy: str = ""
     steps: int = 600
@@ -338,6 +366,8 @@ class DictionaryConfig:
             `matched`, or else LM2.
     """
 
+    BEFORE: ClassVar[dict[str, object]] = {"preferred": ""}
+
     strategies: tuple[str, ...] = (
         "grid3x3", "LM1", "LM2", "matched", "random", "geometric", "difference", "relative",
     )  # fmt: skip
@@ -367,6 +397,8 @@ class SegmentConfig:
             by morphological opening and closing (Johnston & Ngxande, section 4.1).
         init: "" for random weights, or "imagenet" for the encoder's.
     """
+
+    BEFORE: ClassVar[dict[str, object]] = {}
 
     encoder: str = "vgg16_bn"
     height: int = 64
@@ -409,6 +441,15 @@ class EvalConfig:
         draws: how often each photo is occluded, each time with another draw.
     """
 
+    BEFORE: ClassVar[dict[str, object]] = {
+        "align": "clean",
+        "head": True,
+        "compare": "nearest",
+        "unmasked": 0.0,
+        "enrol": 5,
+        "draws": 1,
+    }
+
     occlusions: tuple[str, ...] = ("all",)
     split: str = "test"
     source: str = "segmenter"
@@ -443,6 +484,8 @@ class Settings:
         split: "photo" trains on photos of everybody and recognises others of the same people; "person" trains
             on some of the people and recognises the rest, who were never trained on.
     """
+
+    BEFORE: ClassVar[dict[str, object]] = {"split": "photo"}
 
     seed: int = 0
     split: str = "photo"

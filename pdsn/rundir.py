@@ -28,7 +28,7 @@ from typing import Any
 from pdsn.artefact import read_json
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import write_text
-from pdsn.settings import Layer, load_preset
+from pdsn.settings import Layer, before, load_preset, merge
 
 SYNTHETIC = "synthetic"
 FORMAT = 1
@@ -80,9 +80,14 @@ class RunDir:
         return self.data if name == SYNTHETIC else self.root / name
 
     def preset_settings(self, name: str) -> Layer:
-        """What the run's preset said when the run was made: a later version's may say something else."""
+        """What the run's preset said when the run was made: a later version's may say something else.
+
+        Settings that there were none of then are added as they reproduce the run.
+        """
         found: Layer | None = self.about.get("preset_settings")
-        return load_preset(name) if found is None else found
+        layer = load_preset(name) if found is None else found
+        in_use: Layer | None = self.about.get("in_use")
+        return layer if in_use is None else merge(layer, before(in_use))
 
     def check_made(self) -> None:
         """Raise PdsnError unless some command has begun the run."""

@@ -75,6 +75,21 @@ def build(layer: Layer) -> Settings:
     return _build(Settings, layer, "")
 
 
+def before(in_use: Layer) -> Layer:
+    """The settings that something made with `in_use`, by an older pdsn, did not know, as they reproduce it.
+
+    Args:
+        in_use: all settings that there were then.
+    """
+    layer: Layer = {name: value for name, value in Settings.BEFORE.items() if name not in in_use}
+    for section, kind in typing.get_type_hints(Settings).items():
+        later: Layer = getattr(kind, "BEFORE", {})  # a plain setting has none of its own
+        known = in_use.get(section, {})
+        missing = {name: value for name, value in later.items() if name not in known}
+        layer |= {section: missing} if missing else {}
+    return layer
+
+
 def _folder() -> Any:
     return files("pdsn") / "presets"
 

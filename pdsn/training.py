@@ -97,7 +97,7 @@ def fit(
         module: on the device; `module(*batch)` gives {"loss": scalar, …}.
         batches: training data.
         validate: figures of the module as it is now, "score" among them; higher is better. The module
-            is in evaluation mode; called without gradients.
+            is in evaluation mode; called without gradients, of several processes in the main one alone.
         schedule: epochs and learning rate.
         folder: where weights, metrics and the state to resume from go; goes on from what is there.
         accelerator: device, precision, processes.
@@ -159,8 +159,7 @@ def fit(
             if schedule.validates(epoch):
                 wrapped.eval()
                 with mean.in_place(weights, load_weights):
-                    with torch.inference_mode():
-                        found = validate()
+                    found = _validated(validate, weights, load_weights, accelerator)
                     if found["score"] > best["score"]:
                         best = {**found, "epoch": epoch + 1, "weights": _on_cpu(weights())}
                 row |= {f"val_{name}": value for name, value in found.items()}
@@ -185,6 +184,30 @@ def fit(
     accelerator.wait_for_everyone()
     accelerator.free_memory()
     return {name: float(value) for name, value in best.items()}
+
+
+def _validated(
+    validate: Callable[[], dict[str, float]],
+    weights: Callable[[], dict[str, Tensor]],
+    load_weights: Callable[[dict[str, Tensor]], Any],
+    accelerator: Accelerator,
+) -> dict[str, float]:
+    """The figures of the main process's module, which every process has from then on.
+
+    Each process's BatchNorm has statistics of its own share of the batches: they would judge, and keep, different
+    networks.
+    """
+    if accelerator.num_processes == 1:
+        with torch.inference_mode():
+            return validate()
+    from accelerate.utils import broadcast, broadcast_object_list
+
+    load_weights(broadcast({name: value.detach().clone() for name, value in weights().items()}))
+    found: list[dict[str, float]] = [{}]
+    if accelerator.is_main_process:
+        with torch.inference_mode():
+            found = [validate()]
+    return broadcast_object_list(found)[0]
 
 
 class RunningMean:

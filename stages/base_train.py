@@ -8,6 +8,7 @@ from stages.session import Session
 
 def main(session: Session) -> None:
     """Train the base, or say that it is trained; prints its validation figures."""
+    from pdsn.batches import check_batch
     from pdsn.explain.figures import plot_training
     from pdsn.models.base import check_init, train_base
     from pdsn.training import read_metrics
@@ -17,6 +18,7 @@ def main(session: Session) -> None:
             f"the base of {session.run.root} is imported, {session.settings.pretrained.arch}: "
             "choose another --run to train one"
         )
+    check_batch("--batch", session.settings.base.batch, session.accelerator)
     folder = session.base_folder
     done = folder.open(force=session.force)
     if not done:

@@ -42,6 +42,7 @@ def _build(
 ) -> dict[str, dict[str, Any]]:
     """Build and save each dictionary; what stands in the JSON file beside it, by name."""
     from pdsn.artefact import describe, done_from
+    from pdsn.config import MaskConfig
     from pdsn.explain.figures import plot_kept_share
     from pdsn.files import sha256_of, write_text
     from pdsn.masks.building import build_dictionary, percentile_of
@@ -63,7 +64,9 @@ def _build(
             **{f"generator {region}": f.sha256() for region, f in generators[name].items()},
         }
         path = session.run.dictionary(name)
-        found = done_from(path.with_suffix(".json"), config, inputs) if skip_done and path.is_file() else None
+        found = None
+        if skip_done and path.is_file():
+            found = done_from(path.with_suffix(".json"), config, inputs, MaskConfig.BEFORE)
         # The two files are written one after the other: one may be older than the other.
         if found is None or found.get("sha256") != sha256_of(path):
             dictionary = build_dictionary(

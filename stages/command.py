@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -123,6 +124,10 @@ class OneLineErrors(TyperGroup):
     def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> Any:
         """See `typer.core.TyperGroup.main`."""
         more["standalone_mode"] = False
+        for stream in (sys.stdout, sys.stderr):
+            # A name whose letters the output's code page lacks is written with escapes: the answer counts.
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
         try:
             code = super().main(args, *rest, **more)
         except typer.Abort:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pdsn.artefact import difference, plain, read_json
+from pdsn.artefact import completed, difference, plain, read_json
 from pdsn.config import Settings
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.synthetic import draw_dataset
@@ -23,7 +23,7 @@ def embedded_people(root: Path, settings: Settings) -> FaceDataset:
     wanted = {**plain(asked), "split_seed": split_seed}
     if described.is_file():
         found = read_json(described, "a new --run")
-        kept = {**found, **found.get("settings", {})}
+        kept = completed({**found, **found.get("settings", {})}, wanted, asked.BEFORE)
         differs = difference(wanted, {name: kept.get(name) for name in wanted})
         if differs:
             raise UsageError(f"{root} holds other embedded people ({differs}): choose another --run")

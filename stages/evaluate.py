@@ -40,7 +40,7 @@ def main(
     from pdsn.artefact import describe, done_from
     from pdsn.files import sha256_of
     from pdsn.occlusion.occluders import find_occluder
-    from pdsn.recognition.evaluation import NO_FDM
+    from pdsn.recognition.evaluation import NO_FDM, PROTOCOL
     from pdsn.recognition.question import name_of
 
     asked = session.settings.eval if align is None else replace(session.settings.eval, align=align)
@@ -67,12 +67,12 @@ def main(
     config = _question(session, session.settings, asked, names)
     own = _question(session, session.own, replace(session.own.eval, align=asked.align), every)
     other = name_of(config, own)
-    inputs = {**networks, "data set": session.dataset.sha256}
+    inputs = {**networks, "data set": session.dataset.sha256, "protocol": PROTOCOL}
     inputs |= {f"dictionary {name}": sha256_of(session.run.dictionary(name)) for name in names}
     if segmenter is not None:
         inputs["segmentation"] = session.segmenter_folder.sha256()
     folder = session.run.table(other, asked.align)
-    table = done_from(folder / "table.json", config, inputs) if skip_done else None
+    table = done_from(folder / "table.json", config, inputs, asked.BEFORE) if skip_done else None
     if table is None:
         from pdsn.models.encoder import Encoder
         from pdsn.occlusion.occluders import BANDS

@@ -8,6 +8,7 @@ from stages.session import Session
 
 def main(session: Session) -> None:
     """Train the head under the FDMs of a dictionary, or say that it is trained; prints its validation figures."""
+    from pdsn.batches import check_batch
     from pdsn.explain.figures import plot_training
     from pdsn.masks.head_tuning import train_head
     from pdsn.training import read_metrics
@@ -17,6 +18,7 @@ def main(session: Session) -> None:
         raise UsageError(
             f"the base of {session.run.root} is imported, {settings.pretrained.arch}: its head stays as it is"
         )
+    check_batch("--batch", settings.head.batch, session.accelerator)
     name = session.head_strategy
     session.check_strategy(name)
     model, base = session.base()

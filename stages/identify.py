@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +20,8 @@ from stages.tables import print_table
 if TYPE_CHECKING:
     from pdsn.api import IdentifiedPhoto, People, Run
 
+NAME_BYTES = 255
+"""Bytes that the name of a file can have."""
 ROWS = 20
 """Faces of a photo that the table shows."""
 FEW = 3
@@ -71,17 +76,16 @@ def main(
             failed.append({"photo": shown(path), "reason": str(error)})
             complain("identify", str(error))
             continue
-        if path in targets:
-            people.draw(answer, targets[path])
+        written = draw("identify", partial(people.draw, answer), targets.get(path))
         answers.append(
             {
                 "photo": shown(path),
-                "picture": shown(targets[path]) if path in targets else None,
+                "picture": None if written is None else shown(written),
                 "faces": [face.as_dict() for face in answer],
             }
         )
         if not as_json:
-            _show(session, answer, targets.get(path), fpr)
+            _show(session, answer, written, fpr)
     if as_json:
         about = about_run(session, run, fpr) | {"gallery": people.gallery.as_dict()}
         print_json({**about, "photos": answers, "failed": failed})
@@ -102,7 +106,10 @@ def expand(photos: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
     found: list[Path] = []
     others: dict[Path, str] = {}
     for path in photos:
-        if not path.is_dir():
+        folder = False
+        with suppress(OSError):  # such as a name that no file can have: said with the other photos
+            folder = path.is_dir()
+        if not folder:
             found.append(path)
             continue
         files = sorted(
@@ -139,13 +146,41 @@ def picture_paths(photos: Sequence[Path], asked: Path | None, default: Path) -> 
     folder = default if asked is None else asked
     targets = {}
     for path in photos:
-        number, target = 2, folder / f"{path.stem}-identified.png"
+        stem = short(path.stem, NAME_BYTES - len("-identified-12345678.png"))
+        number, target = 2, folder / f"{stem}-identified.png"
         while target.resolve() in taken:
-            target = folder / f"{path.stem}-identified-{number}.png"
+            target = folder / f"{stem}-identified-{number}.png"
             number += 1
         taken.add(target.resolve())
         targets[path] = target
     return targets
+
+
+def short(stem: str, most: int) -> str:
+    """A part of a file name in at most `most` bytes; of a longer one the start, and a digest that tells it from others."""
+    whole = os.fsencode(stem)
+    if len(whole) <= most:
+        return stem
+    digest = f"-{hashlib.sha256(whole).hexdigest()[:8]}"
+    while len(os.fsencode(stem)) > most - len(digest):
+        stem = stem[:-1]
+    return stem + digest
+
+
+def draw(command: str, write: Callable[[Path], None], target: Path | None) -> Path | None:
+    """Write a picture, if one is wanted; one that cannot be written is a line on standard error, and no more.
+
+    Returns:
+        Where it was written, or None.
+    """
+    if target is None:
+        return None
+    try:
+        write(target)
+    except OSError as error:
+        complain(command, f"the picture {shown(target)} cannot be written: {error.strerror or error}")
+        return None
+    return target
 
 
 def is_file_name(path: Path) -> bool:

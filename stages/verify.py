@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from stages.identify import about_run, check_picture, complain, is_file_name, open_run, print_json, shown
+from stages.identify import (
+    NAME_BYTES,
+    about_run,
+    check_picture,
+    complain,
+    draw,
+    is_file_name,
+    open_run,
+    print_json,
+    short,
+    shown,
+)
 from stages.session import Session
 
 
@@ -35,8 +47,7 @@ def main(
     for compared, count in zip(answer.photos, answer.faces, strict=True):
         if count > 1:
             complain("verify", f"{shown(compared.path)} shows {count} faces: the largest is compared")
-    if target is not None:
-        run.draw(answer, target)
+    target = draw("verify", partial(run.draw, answer), target)
     if as_json:
         print_json(
             {
@@ -61,6 +72,9 @@ def _target(a: Path, b: Path, asked: Path | None, default: Path) -> Path:
     if asked is not None and is_file_name(asked):
         target = asked
     else:
-        target = (default if asked is None else asked) / f"{a.stem}-{b.stem}-verified.png"
-    check_picture(target, (a, b))
+        most = (NAME_BYTES - len("--verified.png")) // 2
+        name = f"{short(a.stem, most)}-{short(b.stem, most)}-verified.png"
+        target = (default if asked is None else asked) / name
+    if asked is not None:
+        check_picture(target, (a, b))
     return target

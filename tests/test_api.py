@@ -255,3 +255,20 @@ def test_rates_that_nobody_can_tell(run, team, others, tmp_path):
             people.identify(photo, fpr=rate)
         with pytest.raises(UsageError, match="--fpr .* is out of range"):
             run.verify(photo, photo, fpr=rate)
+
+
+def test_a_gallery_that_nobody_has_any_more_is_no_longer_in_memory(run, team, others, tmp_path):
+    photo = save_photo(tmp_path / "p.png", others[2])
+    kept = []
+    for _ in range(3):
+        people = run.enrol()
+        people.identify(photo, fpr=0.1)
+        kept.append(len(run._memory._kept))
+    assert kept == [2, 2, 2], "the gallery's maps and the strangers'"
+    both = people, run.enrol()
+    assert len(run._memory._kept) == 3
+    answers = [one.identify(photo, fpr=0.1).faces[0].as_dict() for one in both]
+    assert answers[0] == answers[1]
+    del people, both
+    run.enrol(team)
+    assert len(run._memory._kept) == 1

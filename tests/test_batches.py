@@ -1,12 +1,20 @@
 """Batches: each row once, or people evened out; made ahead of use, shared among processes."""
 
+import re
 import time
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 
-from pdsn.batches import ahead, balanced, shuffled
+from pdsn.batches import ShuffledBatches, ahead, balanced, shuffled
+from pdsn.config import BaseConfig, HeadConfig, MatchingConfig, SegmentConfig
+from pdsn.data.augment import Augmentation
+from pdsn.errors import UsageError
+from pdsn.masks.matching import MatchBatches
+from pdsn.models.base import FaceBatches
+from pdsn.occlusion.segment_training import OccludedBatches
 
 
 @pytest.mark.parametrize(
@@ -61,3 +69,58 @@ def test_processes_share_each_batch_and_cover_it():
 
 def test_fewer_photos_than_a_batch_are_one_batch():
     assert [len(rows) for rows in shuffled(5, 64, seed=0, epoch=0)] == [5]
+
+
+@dataclass
+class Processes:
+    """Stands for an accelerator of several processes."""
+
+    num_processes: int
+    process_index: int = 0
+    device: str = "cpu"
+
+
+def of_kind(kind, batch, processes, dataset, count=64):
+    """The training batches of a stage, and how many rows a process gets of each."""
+    if kind == "generators":
+        made = ShuffledBatches(count, lambda rows: (rows,), batch, 0, processes)
+    elif kind == "base":
+        rows = dataset.rows("train")[:count]
+        made = FaceBatches(dataset, rows, BaseConfig(batch=batch), Augmentation(), 0, processes)
+    elif kind == "segmenter":
+        config = SegmentConfig(batch=batch, steps=2, validations=1)
+        made = OccludedBatches(dataset, dataset.rows("train"), config, 0, processes)
+    else:
+        config = (MatchingConfig if kind == "matched" else HeadConfig)(batch=batch, steps=2, validations=1)
+        group = np.array([True]), np.array([[0, 0], [0, 1]])
+        made = MatchBatches(
+            [np.zeros((2, 1, 1, 1), np.float16)], [group], np.zeros(2, int), config, 0, processes
+        )
+    return [len(part[0]) for part in made.epoch(0)]
+
+
+KINDS = {
+    "generators": "--batch",
+    "base": "--batch",
+    "segmenter": "--batch",
+    "matched": "matching.batch",
+    "head": "--batch",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_too_small_for_the_processes_is_refused_and_none_gets_nothing(kind, dataset):
+    line = f"{KINDS[kind]} 7 is too small for 4 processes: give at least 8"
+    with pytest.raises(UsageError, match=f"^{re.escape(line)}$"):
+        of_kind(kind, 7, Processes(4), dataset)
+    for rank in range(4):  # the advice
+        shares = of_kind(kind, 8, Processes(4, rank), dataset)
+        assert shares and all(share == 2 for share in shares)
+    assert of_kind(kind, 2, Processes(1), dataset)[0] == 2
+
+
+@pytest.mark.parametrize("kind", ["generators", "base"])
+def test_fewer_photos_than_the_processes_need_are_refused(kind, dataset):
+    with pytest.raises(UsageError, match="^7 training photos are too few for 4 processes: start fewer$"):
+        of_kind(kind, 64, Processes(4), dataset, count=7)
+    assert of_kind(kind, 64, Processes(3, 2), dataset, count=7) == [2]

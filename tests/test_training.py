@@ -2,12 +2,17 @@
 
 import json
 import math
+import os
+import socket
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from pdsn.artefact import TrainingFolder
+from pdsn.artefact import TrainingFolder, load_tensors
 from pdsn.config import BaseConfig
 from pdsn.data.augment import Augmentation
 from pdsn.errors import PdsnError, UsageError
@@ -286,3 +291,78 @@ def test_schedule_warms_up_and_falls_to_zero():
     assert schedule.rate(0.625) == pytest.approx(0.2)
     assert schedule.rate(1.0) == pytest.approx(0, abs=1e-12)
     assert [e + 1 for e in range(10) if schedule.validates(e)] == [2, 6, 10]
+
+
+SEVERAL = """
+import json, sys
+from pathlib import Path
+import torch
+from pdsn.artefact import TrainingFolder
+from pdsn.runtime import start
+from pdsn.training import Schedule, fit, seed_everything
+
+accelerator = start("cpu", "fp32")
+rank = accelerator.process_index
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.linear = torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 1)
+    def forward(self, x):
+        return {"loss": self.linear(self.norm(x)).square().mean()}
+
+class Shares:
+    def __len__(self):
+        return 2
+    def epoch(self, number):
+        for step in range(2):
+            generator = torch.Generator().manual_seed(10 * number + step)
+            yield (torch.randn(4, 3, generator=generator) + 5 * rank,)  # each process sees others
+
+seed_everything(0)
+net = Net()
+asked = []
+
+def validate():
+    asked.append(rank)
+    # The better, the more of process 1's statistics there are; later epochs of process 0 are worse.
+    return {"score": float(net.norm.running_mean.mean()) * (1 if rank else -1), "rank": float(rank)}
+
+folder = TrainingFolder(Path(sys.argv[1]), {}, {}, "pdsn x")
+folder.open()
+average = float(sys.argv[2])
+best = fit(
+    net, Shares(), validate, schedule=Schedule(3, 0.1, average=average), folder=folder, accelerator=accelerator,
+    seed=0, title="x", weights=net.state_dict, load_weights=net.load_state_dict,
+)
+weights = {name: value.tolist() for name, value in net.state_dict().items()}
+Path(sys.argv[1], f"{rank}.json").write_text(json.dumps([best, weights, asked]))
+"""
+
+
+@pytest.mark.parametrize("average", [0.0, 0.5])
+def test_several_processes_validate_and_keep_the_main_one_s_network(tmp_path, average):
+    script = tmp_path / "several.py"
+    script.write_text(SEVERAL)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = []
+    for rank in range(2):
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+        env |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": "2", "MASTER_PORT": str(port)}
+        env["PYTHONPATH"] = str(Path(__file__).parent.parent)
+        command = [sys.executable, str(script), str(tmp_path / "net"), str(average)]
+        started.append(subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True))
+    for process in started:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err[-3000:]
+    main, other = (json.loads((tmp_path / f"net/{rank}.json").read_text()) for rank in range(2))
+    assert main[2] == [0, 0, 0] and other[2] == [], "validated once, by the main process"
+    assert main[:2] == other[:2]
+    assert main[0]["rank"] == 0.0
+    kept = load_tensors(tmp_path / "net/model.safetensors", "pdsn x")[0]
+    assert {name: value.tolist() for name, value in kept.items()} == main[1]
+    # It is the main process's own: the statistics of what it saw, which lies about 0 and not about 5.
+    assert abs(float(kept["norm.running_mean"].mean())) < 1
+    assert main[0]["score"] == pytest.approx(-float(kept["norm.running_mean"].mean()), abs=1e-6)

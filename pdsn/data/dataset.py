@@ -27,7 +27,7 @@ import numpy as np
 
 from pdsn.data.photos import person_of
 from pdsn.errors import PdsnError
-from pdsn.files import atomic_path, sha256_of, write_text
+from pdsn.files import atomic_path, fill_array, sha256_of, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -238,7 +238,10 @@ def write_dataset(
     skipped: Sequence[tuple[str, str]] = (),
     photos: str | None = None,
 ) -> FaceDataset:
-    """Write a data set and open it; dataset.json goes first and comes last, so that half of one is never taken for it.
+    """Write a data set and open it.
+
+    An older dataset.json goes before the first file of the new one is in place, and the new one comes last: half of
+    a data set is never taken for one.
 
     Args:
         root: the folder, made if missing.
@@ -265,13 +268,11 @@ def write_dataset(
         numbers = [*face.box, face.probability, *np.asarray(face.landmarks, dtype=float).ravel()]
         writer.writerow([face.person, face.file, split, person_split, *(f"{v:.4f}" for v in numbers)])
     root.mkdir(parents=True, exist_ok=True)
-    (root / "dataset.json").unlink(missing_ok=True)
+    pixels = (face_pixels for _, face_pixels in zip(described, faces, strict=True))
     with atomic_path(root / "faces.npy") as path:
-        array = np.lib.format.open_memmap(path, "w+", np.uint8, (len(described), *size, 3))
-        for index, face_pixels in zip(range(len(described)), faces, strict=True):
-            array[index] = face_pixels
-        array.flush()
-        del array
+        fill_array(path, np.uint8, (len(described), *size, 3), pixels)
+        # Only now: on a full disk an older data set stays as it was.
+        (root / "dataset.json").unlink(missing_ok=True)
     write_text(root / "manifest.csv", rows.getvalue())
     listing = io.StringIO(newline="")
     writer = csv.writer(listing, lineterminator="\n")

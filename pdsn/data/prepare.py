@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pdsn.artefact import completed
 from pdsn.config import PrepareConfig
 from pdsn.data.chunks import Chunk, make_chunk
 from pdsn.data.dataset import Face, FaceDataset, write_dataset
@@ -287,12 +288,13 @@ def _open_made(
     dataset = FaceDataset.load(root)
     advice = f"choose another {elsewhere}, or replace it with --force"
     asked = json.loads(json.dumps(asdict(config)))
-    other = [name for name in asked if dataset.settings.get(name) != asked[name]]
+    then = completed(dataset.settings, asked, config.BEFORE)
+    other = [name for name in asked if then.get(name) != asked[name]]
     if other:
         options = ", ".join(
             "another template (see --for)"
             if name == "template"
-            else f"--{name.replace('_', '-')} {dataset.settings.get(name)}"
+            else f"--{name.replace('_', '-')} {then.get(name)}"
             for name in other
         )
         raise UsageError(f"{root} holds another data set, made with {options}: {advice}")
@@ -331,8 +333,15 @@ def _clean(root: Path) -> None:
 
 
 def _asked(config: PrepareConfig) -> dict[str, object]:
-    """The settings as they are written down; a template only where it is not pdsn's own."""
-    return {name: value for name, value in asdict(config).items() if name != "template" or value is not None}
+    """The settings as they are written down; later ones only where they are not as before there were any.
+
+    So the fingerprint of a data set stays what it was when a later version asks for the same.
+    """
+    return {
+        name: value
+        for name, value in asdict(config).items()
+        if name not in config.BEFORE or value != config.BEFORE[name]
+    }
 
 
 def _fingerprint(settings: dict[str, object], photos: Sequence[PhotoFile], method: str = METHOD) -> str:

@@ -14,8 +14,6 @@ DIR/
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,7 +40,7 @@ from pdsn.deploy.onnx import (
     write_part,
 )
 from pdsn.errors import PdsnError, UsageError
-from pdsn.files import sha256_of
+from pdsn.files import sha256_of, temporary_folder
 from pdsn.masks.dictionary import MaskDictionary
 from pdsn.occlusion.regions import mirrored
 
@@ -55,7 +53,7 @@ COMBINE = (
     "is the product of the occluded regions' masks (of binary ones, their AND), 1 where there is none; the "
     "array `masks` of dictionary.npz has them. It multiplies the maps of the probe and of every gallery face "
     "before the head. With `mirror`, the embedding of the mirror image, under the masks of the set of regions "
-    "that `mirrored` names, is added. Compare by cosine: where `compare` is nearest, with each photo; where it is mean, "
+    "that `mirrored` names (null: none), is added. Compare by cosine: where `compare` is nearest, with each photo; where it is mean, "
     "with the normalised sum of each person's embeddings; where it is both, by the mean of the two cosines. Of an occluded "
     "probe, `unmasked` is the weight of the comparison without FDM, the rest that of the one under it: put the unit "
     "embeddings of a face side by side, each times the root of its weight."
@@ -180,7 +178,7 @@ def describe_export(exported: Exported, written: list[Written]) -> dict[str, Any
         "strategy": None if masks is None else exported.strategy,
         "regions": [] if masks is None else list(masks.strategy.regions),
         "masks": None if masks is None else "mean" if masks.soft else "binary",
-        "mirrored": [] if masks is None else mirrored(masks.strategy),
+        "mirrored": [] if masks is None else [next(iter(one), None) for one in mirrored(masks.strategy)],
         "share": exported.settings.regions.share,
         "mirror": asked.mirror,
         "compare": asked.compare,
@@ -201,15 +199,10 @@ def describe_export(exported: Exported, written: list[Written]) -> dict[str, Any
 @contextmanager
 def _staged(target: Path) -> Iterator[Path]:
     """An empty folder on the same file system as `target`; it goes when the block ends, however it ends."""
-    beside = target if target.is_dir() else target.parent
-    beside.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=beside, prefix=".pdsn-export-"))
-    try:
-        # mkdtemp's own folder is for its owner alone; what is made in it has the usual permissions.
+    with temporary_folder(target if target.is_dir() else target.parent) as temporary:
+        # The temporary folder is for its owner alone; what is made in it has the usual permissions.
         (temporary / "export").mkdir()
         yield temporary / "export"
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _publish(folder: Path, target: Path) -> None:

@@ -41,7 +41,7 @@ def embed(faces{regions}):
     return total / np.linalg.norm(total, axis=1, keepdims=True)
 '''
 _FDM = """
-        chosen = sorted({about["mirrored"][n] if flipped else n for n in regions})
+        chosen = sorted({about["mirrored"][n] if flipped else n for n in regions} - {None})
         maps = maps * masks[about["masks"]][chosen].prod(0, dtype=np.float32)  # no region: 1
 """
 _COSINES = '''

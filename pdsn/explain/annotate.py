@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pdsn.explain.fonts import lettering
 from pdsn.files import atomic_path
 from pdsn.recognition.gallery import Gallery, readable
 from pdsn.recognition.identification import NEAREST, IdentifiedFace
@@ -99,8 +100,7 @@ def _outline(
     name = face.person or "unknown"
     # In a crowd there is room for the number alone.
     text = name if alone else f"{number} {name}" if width > 70 else str(number)
-    font = _font(size)
-    text = _fitted(text, font, max(width * 1.6, 40))
+    text, font = _lettered(text, size, max(width * 1.6, 40))
     left, top, right, bottom = font.getbbox(text)
     at = (max(float(box[0]), 0), max(float(box[1]) - (bottom - top) - 8, 0))
     pen.rectangle([at[0], at[1], at[0] + right - left + 8, at[1] + bottom - top + 8], fill=colour)
@@ -176,21 +176,16 @@ def _covered(regions: Sequence[str]) -> str:
 def _write(
     pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str, colour: tuple[int, int, int], size: int, width: float
 ) -> None:  # fmt: skip
-    font = _font(size)
-    pen.text(at, _fitted(text, font, width), font=font, fill=colour)
+    text, font = _lettered(text, size, width)
+    pen.text(at, text, font=font, fill=colour)
 
 
-def _fitted(text: str, font: FreeTypeFont, width: float) -> str:
-    """The text, shortened so that it is at most `width` pixels long."""
+def _lettered(text: str, size: int, width: float) -> tuple[str, FreeTypeFont]:
+    """The text, shortened so that it is at most `width` pixels long, and the font that has its letters."""
+    text, file = lettering(text)
+    font = ImageFont.truetype(file, size)
     if font.getlength(text) <= width:
-        return text
+        return text, font
     while text and font.getlength(text + "…") > width:
         text = text[:-1]
-    return text + "…"
-
-
-def _font(size: int) -> FreeTypeFont:
-    # matplotlib's own font: it has the letters of most names, Pillow's built-in one has few.
-    from matplotlib import get_data_path
-
-    return ImageFont.truetype(str(Path(get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), size)
+    return text + "…", font

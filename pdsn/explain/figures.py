@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pdsn.explain.fonts import lettering
 from pdsn.files import atomic_path
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ def plot_probes(
         strategy: the regions to outline; None without an FDM.
         path: the PNG to write.
     """
+    from matplotlib.font_manager import FontProperties
+
     chosen = _telling(answer, plain, 18)
     height, width = occluded.shape[2:]
     gap = max(width // 16, 1)
@@ -133,9 +136,18 @@ def plot_probes(
         other = plain is not None and (plain.ranks[index] == 1) != right
         answered = dataset.people[dataset.labels[found]] if found >= 0 else "no face found"
         person = dataset.people[dataset.labels[row]]
-        title = f"{person if right else f'{person} → {answered}'}{' *' if other else ''}"[:44]
-        colour = RIGHT if right else WRONG
-        axes.text(left + width + gap / 2, top - 1, title, fontsize=6, color=colour, ha="center", va="bottom")
+        title, font = lettering(f"{person if right else f'{person} → {answered}'}{' *' if other else ''}")
+        # Names are no formulas, whatever dollars are in them.
+        axes.text(
+            left + width + gap / 2,
+            top - 1,
+            title[:44],
+            color=RIGHT if right else WRONG,
+            ha="center",
+            va="bottom",
+            fontproperties=FontProperties(fname=font, size=6),
+            parse_math=False,
+        )
     axes.imshow(sheet)
     _save(canvas, path)
 

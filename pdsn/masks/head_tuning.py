@@ -117,7 +117,7 @@ def open_head(root: Path, dictionary: Path, settings: Settings, base: str) -> Tr
     config = {**settings.head.__dict__, "share": settings.regions.share, "seed": settings.seed}
     config["strategy"] = config["strategy"] or MATCHED
     inputs = {"base": base, "dictionary": sha256_of(dictionary) if dictionary.is_file() else "none"}
-    return TrainingFolder(root, config, inputs, "pdsn head-train")
+    return TrainingFolder(root, config, inputs, "pdsn head-train", HeadConfig.BEFORE)
 
 
 def train_head(

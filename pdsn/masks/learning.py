@@ -37,7 +37,8 @@ def generator_folder(
     """The folder of one region's generator for these settings, this base and this region."""
     settings = {**config.__dict__, "seed": seed}
     inputs = {"base": base, "region": f"{strategy.name}/{region} {list(strategy.regions[region])}"}
-    return TrainingFolder(root, settings, inputs, f"pdsn mask-train --strategy {strategy.name}")
+    command = f"pdsn mask-train --strategy {strategy.name}"
+    return TrainingFolder(root, settings, inputs, command, MaskConfig.BEFORE)
 
 
 def train_generator(

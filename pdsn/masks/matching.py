@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
+from pdsn.batches import check_batch
 from pdsn.config import HeadConfig, MatchingConfig
 from pdsn.data.dataset import evenly
 from pdsn.errors import PdsnError
@@ -111,6 +112,10 @@ class MatchBatches:
     seed: int
     accelerator: Accelerator
 
+    def __post_init__(self) -> None:
+        setting = "matching.batch" if isinstance(self.config, MatchingConfig) else "--batch"
+        check_batch(setting, self.config.batch, self.accelerator)
+
     def __len__(self) -> int:
         return -(-self.config.steps // self.config.validations)
 
@@ -136,7 +141,8 @@ def matching_folder(
     settings = {**config.__dict__, "share": share, "seed": seed}
     regions = {name: list(box) for name, box in strategy.regions.items()}
     inputs = {"base": base, "regions": f"{strategy.name} {regions}"}
-    return TrainingFolder(root, settings, inputs, f"pdsn mask-train --strategy {MATCHED}")
+    command = f"pdsn mask-train --strategy {MATCHED}"
+    return TrainingFolder(root, settings, inputs, command, MatchingConfig.BEFORE)
 
 
 def train_matched(

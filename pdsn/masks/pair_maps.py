@@ -15,18 +15,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.artefact import read_json
+from pdsn import __version__
+from pdsn.artefact import completed, read_json
+from pdsn.config import MaskConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError
-from pdsn.files import atomic_path, write_text
+from pdsn.files import remove_strays, write_array, write_text
 from pdsn.models.encoder import Encoder
+from pdsn.occlusion import artwork
 from pdsn.occlusion.mixture import MATCHING_WEIGHTS, matching_mixture
 from pdsn.occlusion.occluders import Block, Nothing, Occluder, occlude
 from pdsn.occlusion.regions import Strategy
-from pdsn.progress import progress_bar
+from pdsn.progress import Advance, progress_bar
 
 CHUNK = 256
 """Photos that are occluded and encoded at a time."""
+METHOD = 1
+"""Raised by hand whenever painting or encoding changes what comes out: maps on disk are then made again."""
+BEFORE = {**MaskConfig.BEFORE, "pdsn": "0.1.0", "method": 1}
+"""What older maps that do not say it were made with, see `artefact.completed`."""
 LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -79,7 +86,13 @@ class PairMaps:
         found = []
         for draw in range(draws):
             boxes = [list(box) for box in strategy.regions.values()]
-            made = {"boxes": boxes, "weights": MATCHING_WEIGHTS, "seed": self.seed, "draw": draw}
+            made = {
+                "boxes": boxes,
+                "weights": MATCHING_WEIGHTS,
+                "artwork": artwork.version(),
+                "seed": self.seed,
+                "draw": draw,
+            }
             name = f"{strategy.name}-mixed{draw}"
             maps = self._maps(name, mixture, split, made, strategy)
             found.append((maps, np.load(self.folder / f"{name}-{split}-covered.npy", allow_pickle=False)))
@@ -94,10 +107,18 @@ class PairMaps:
         regions: Strategy | None = None,
     ) -> np.ndarray:
         """Maps of a split's photos under an occluder; with `regions`, how far each is covered beside them."""
+        remove_strays(self.folder)
         path = self.folder / f"{name}-{split}.npy"
         about = path.with_suffix(".json")
         precision = self.encoder.accelerator.mixed_precision
-        wanted = {**made, "base": self.base, "data set": self.dataset.sha256, "precision": precision}
+        wanted = {
+            **made,
+            "base": self.base,
+            "data set": self.dataset.sha256,
+            "precision": precision,
+            "pdsn": __version__,
+            "method": METHOD,
+        }
         if not (path.is_file() and about.is_file() and self._agrees(about, wanted)):
             # Several processes may do this at once: each writes the same bytes, atomically.
             about.unlink(missing_ok=True)
@@ -108,7 +129,7 @@ class PairMaps:
     @staticmethod
     def _agrees(about: Path, wanted: dict[str, object]) -> bool:
         try:
-            return read_json(about, "pdsn mask-train") == wanted
+            return completed(read_json(about, "pdsn mask-train"), wanted, BEFORE) == wanted
         except PdsnError:
             return False
 
@@ -118,9 +139,9 @@ class PairMaps:
         rows = self.dataset.rows(split)
         shape = (len(rows), *self.encoder.net.map_shape)
         quiet = not self.encoder.accelerator.is_main_process
-        with atomic_path(path) as temporary, progress_bar(title, len(rows), "photos", quiet=quiet) as advance:
-            shares: list[np.ndarray] = []
-            array = np.lib.format.open_memmap(temporary, "w+", np.float16, shape)
+        shares: list[np.ndarray] = []
+
+        def parts(advance: Advance) -> Iterator[np.ndarray]:
             for first in range(0, len(rows), CHUNK):
                 part = rows[first : first + CHUNK]
                 faces, covered = occlude(
@@ -129,16 +150,16 @@ class PairMaps:
                 )  # fmt: skip
                 # Maps of a hardly trained base may pass float16's largest value; infinities would end as NaN.
                 maps = self.encoder.maps(faces).clamp(max=LARGEST).half()
-                array[first : first + len(part)] = maps.cpu().numpy()
                 if regions is not None:
                     shares.append(regions.coverage(covered).numpy())
+                yield maps.cpu().numpy()
                 advance(len(part))
-            array.flush()
-            del array
+
+        with progress_bar(title, len(rows), "photos", quiet=quiet) as advance:
+            write_array(path, np.float16, shape, parts(advance))
         if regions is not None:
             beside = path.with_name(f"{path.stem}-covered.npy")
-            with atomic_path(beside) as temporary, temporary.open("wb") as stream:
-                np.save(stream, np.concatenate(shares))
+            write_array(beside, np.float32, (len(rows), len(regions.regions)), shares)
 
 
 def batches(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pdsn.artefact import TrainingFolder, load_tensors
-from pdsn.batches import ahead, balanced, shuffled
+from pdsn.batches import ahead, balanced, check_batch, shuffled
 from pdsn.config import BaseConfig, Settings
 from pdsn.data.augment import Augmentation
 from pdsn.data.dataset import FaceDataset
@@ -48,6 +48,9 @@ class FaceBatches:
     augmentation: Augmentation
     seed: int
     accelerator: Accelerator
+
+    def __post_init__(self) -> None:
+        check_batch("--batch", self.config.batch, self.accelerator, len(self.rows))
 
     def __len__(self) -> int:
         return max(len(self.rows) // self.config.batch, 1)
@@ -101,7 +104,7 @@ def base_folder(root: Path, config: BaseConfig, dataset: FaceDataset, seed: int)
     """The base's folder for these settings and this data set."""
     settings = {**config.__dict__, "seed": seed, "size": list(dataset.size), "people": len(dataset.people)}
     inputs = {"data set": dataset.sha256}
-    return TrainingFolder(root, settings, inputs, "pdsn base-train", BaseConfig().__dict__)
+    return TrainingFolder(root, settings, inputs, "pdsn base-train", BaseConfig.BEFORE)
 
 
 def open_base(root: Path, settings: Settings, dataset: FaceDataset) -> TrainingFolder:

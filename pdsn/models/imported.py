@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 KIND = "pretrained"
 COMMAND = "pdsn base-import"
+BEFORE = {**BaseConfig.BEFORE, **PretrainedConfig.BEFORE, "code": ""}
+"""What later settings are of older imports, see `artefact.completed`."""
 CHECKED = (40, 5)
 """People, and photos of each, that the self-check compares."""
 SURE_ORDER = 0.9
@@ -100,7 +102,7 @@ def import_folder(
         "size": list(dataset.size),
         "people": len(dataset.people),
     }
-    return TrainingFolder(root, settings, {"data set": dataset.sha256}, COMMAND)
+    return TrainingFolder(root, settings, {"data set": dataset.sha256}, COMMAND, BEFORE)
 
 
 def is_imported(found: dict[str, Any]) -> bool:
@@ -244,7 +246,9 @@ def _train_classifier(
     seed: int,
 ) -> None:
     """Train the LMCL weights on frozen embeddings; the epoch that names most validation photos is kept."""
-    own = TrainingFolder(folder.root / "classifier", folder.config, folder.inputs, folder.command)
+    own = TrainingFolder(
+        folder.root / "classifier", folder.config, folder.inputs, folder.command, folder.defaults
+    )
     stale = own.described.is_file() and own.found_config() != own.config
     if own.open(force=stale, replace_stale=True):
         classifier.load_state_dict(own.load())
@@ -259,7 +263,7 @@ def _train_classifier(
         # The loss settles ties between epochs.
         return {"rank1": rank1, "loss": loss, "score": rank1 - 1e-3 * loss}
 
-    batch = max(min(BATCH, len(train[1]) // 8), 1)
+    batch = max(min(BATCH, len(train[1]) // 8), 2 * accelerator.num_processes)
     batches = ShuffledBatches(
         len(train[1]), lambda rows: tuple(part[rows] for part in train), batch, seed, accelerator
     )

@@ -7,6 +7,7 @@ x to the photo's right, y down, one unit the distance between the eyes, the mout
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from pdsn.errors import PdsnError
+from pdsn.files import sha256_of
 
 INDEX = "styles.json"
 SPLITS = ("train", "val", "test")
@@ -100,6 +102,20 @@ def styles() -> tuple[Style, ...]:
     """
     place = folder()
     return tuple(_style(place, entry) for entry in json.loads((place / INDEX).read_text(encoding="utf-8")))
+
+
+@cache
+def version() -> str:
+    """A fingerprint of the styles and their pictures: what is painted changes with it.
+
+    Raises:
+        PdsnError: see `folder`.
+    """
+    found = hashlib.sha256()
+    for path in sorted(folder().iterdir()):
+        if path.suffix in (".json", ".png"):
+            found.update(f"{path.name} {sha256_of(path)}\n".encode())
+    return found.hexdigest()[:16]
 
 
 def styles_of(kind: str, split: str) -> tuple[Style, ...]:

@@ -257,17 +257,20 @@ def make_strategy(name: str, statistics: LandmarkStatistics, floor: float) -> St
     return STRATEGIES[name](statistics, floor)
 
 
-def mirrored(strategy: Strategy) -> list[int]:
-    """For each region, the index of the region that its mirror image overlaps most.
+def mirrored(strategy: Strategy) -> list[list[int]]:
+    """For each region, the index of the region that its mirror image overlaps most; none where it overlaps none.
 
-    A mirrored photo is masked with the mirrored regions' masks; full-width bands map to themselves.
+    A mirrored photo is masked with the mirrored regions' masks; full-width bands map to themselves. Where the mirror
+    image overlaps no region, no region of the mirrored photo is covered, and no mask is known for what is: nothing
+    is dropped there. Another region's mask, its own too, would drop what can be seen.
     """
     width = strategy.size[1]
     boxes = list(strategy.regions.values())
     order = []
     for box in boxes:
         flipped = Box(box.top, width - box.right, box.bottom, width - box.left)
-        order.append(int(np.argmax([_overlap(flipped, other) for other in boxes])))
+        shares = [_overlap(flipped, other) for other in boxes]
+        order.append([int(np.argmax(shares))] if max(shares) > 0 else [])
     return order
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
-from pdsn.batches import ahead
+from pdsn.batches import ahead, check_batch
 from pdsn.config import SegmentConfig
 from pdsn.data.augment import Augmentation
 from pdsn.data.dataset import FaceDataset, evenly
@@ -63,6 +63,9 @@ class OccludedBatches:
     seed: int
     accelerator: Accelerator
 
+    def __post_init__(self) -> None:
+        check_batch("--batch", self.config.batch, self.accelerator)
+
     def __len__(self) -> int:
         return -(-self.config.steps // self.config.validations)
 
@@ -77,7 +80,7 @@ class OccludedBatches:
         """Faces (B, 3, H, W) float32 in 0 to 255 and covered (B, H, W) float32 of one step."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         rng = np.random.default_rng((self.seed, step, rank))
-        rows = rng.choice(self.rows, max(self.config.batch // world, 1))
+        rows = rng.choice(self.rows, self.config.batch // world)
         clean = self.dataset.tensor(rows)
         points = torch.from_numpy(self.dataset.landmarks[rows])
         pairs = [mixture(face, landmarks, rng) for face, landmarks in zip(clean, points, strict=True)]

@@ -89,7 +89,8 @@ class Segmenter:
 def segmenter_folder(root: Path, config: SegmentConfig, dataset: FaceDataset, seed: int) -> TrainingFolder:
     """The segmenter's folder for these settings and this data set."""
     inputs = {"data set": dataset.sha256}
-    return TrainingFolder(root, {**config.__dict__, "seed": seed}, inputs, "pdsn segment-train")
+    settings = {**config.__dict__, "seed": seed}
+    return TrainingFolder(root, settings, inputs, "pdsn segment-train", SegmentConfig.BEFORE)
 
 
 def load_segmenter(folder: TrainingFolder, accelerator: Accelerator) -> Segmenter:

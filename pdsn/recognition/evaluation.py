@@ -31,6 +31,8 @@ from pdsn.recognition.recogniser import Recogniser, by_signature, names_of
 
 NO_FDM = "none"
 """Name of the strategy without a feature-discarding mask."""
+PROTOCOL = "2"
+"""Raised whenever a table would hold other figures or columns: one that was made before is made again."""
 FPIRS = {"01": 0.01, "10": 0.1}
 """False positive identification rates asked for in the table, and what its records call them."""
 

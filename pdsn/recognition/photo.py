@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,8 +113,9 @@ def search_photo(path: Path, config: PrepareConfig, detect: Detect) -> SearchedP
             f"{name} is a video, and only photos are read: extract frames first, "
             f"for example with `ffmpeg -i {name} -vf fps=1 frame-%04d.png`"
         )
-    if path.is_dir():
-        raise PhotoError(f"{name} is a folder: give one photo")
+    with suppress(OSError):  # a name that no file can have: reading it says so
+        if path.is_dir():
+            raise PhotoError(f"{name} is a folder: give one photo")
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from pdsn.artefact import making, read_json
+from pdsn.config import EvalConfig
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import sha256_of
 from pdsn.recognition.evaluation import NO_FDM
 from pdsn.recognition.rates import closed_set, hits, mean_gain
 from pdsn.recognition.report import Record, heading, markdown, markdown_table
 from pdsn.rundir import RunDir
+from pdsn.settings import before, merge
 
 OF_THE_MODEL = (
     "split",
@@ -238,6 +240,7 @@ def _mean(rates: list[float | None]) -> float | None:
 def _model(table: RunTable) -> dict[str, Any]:
     """What the run was made with, setting by setting."""
     in_use = table.about.get("in_use", {})
+    in_use = merge(in_use, before(in_use))
     found: dict[str, Any] = {}
     for section in OF_THE_MODEL:
         value = in_use.get(section)
@@ -248,7 +251,8 @@ def _model(table: RunTable) -> dict[str, Any]:
 
 def _asked(table: RunTable) -> dict[str, Any]:
     """What its table was made with."""
-    return {name: value for name, value in table.table["config"].items() if name not in ("seed", "bootstrap")}
+    config = {**EvalConfig.BEFORE, **table.table["config"]}
+    return {name: value for name, value in config.items() if name not in ("seed", "bootstrap")}
 
 
 def _names(tables: Sequence[RunTable]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -79,8 +80,8 @@ def by_signature(signatures: Sequence[Signature]) -> dict[Signature, list[int]]:
 class MapMemory:
     """Maps of faces and, for the flip-sum, of their mirror images; those of the last faces are kept.
 
-    The recognisers of one table share it: the trunk runs once for all strategies. Faces that are needed
-    again and again, with others in between, can be kept for good (`keep`).
+    The recognisers of one table share it: the trunk runs once for all strategies. The maps of faces that are
+    needed again and again, with others in between, can be kept (`keep`), as long as somebody has the faces.
 
     Args:
         encoder: the base.
@@ -92,7 +93,7 @@ class MapMemory:
         self.mirror = mirror
         self._faces: Tensor | None = None
         self._views: list[Tensor] = []
-        self._kept: list[tuple[Tensor, list[Tensor]]] = []
+        self._kept: list[tuple[weakref.ref[Tensor], list[Tensor]]] = []
 
     def keep(
         self,
@@ -100,7 +101,7 @@ class MapMemory:
         views: list[Tensor] | None = None,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> list[Tensor]:
-        """Keep the maps of these very faces (the tensor itself) as long as the memory lives.
+        """Keep the maps of these very faces (the tensor itself) until nobody else has it any more.
 
         Args:
             faces: (N, 3, H, W) uint8.
@@ -115,13 +116,16 @@ class MapMemory:
             if views is None
             else [view.to(self.encoder.device) for view in views]
         )
-        self._kept.append((faces, made))
+        self._kept.append((weakref.ref(faces, self._forget), made))
         return made
+
+    def _forget(self, gone: weakref.ref[Tensor]) -> None:
+        self._kept = [one for one in self._kept if one[0] is not gone]
 
     def views(self, faces: Tensor) -> list[Tensor]:
         """Maps (N, C, h, w) of the faces and, with `mirror`, those of their mirror images."""
         for kept, views in self._kept:
-            if kept is faces:
+            if kept() is faces:
                 return views
         if self._faces is not faces:
             self._views = self._look(faces)

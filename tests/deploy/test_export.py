@@ -60,7 +60,7 @@ def recogniser(exported, *, mirror=True, unmasked=0.0):
 def test_the_exact_listing_and_its_hashes(export, about):
     assert {path.name for path in export.iterdir()} == FILES
     assert about["files"] == {name: sha256_of(export / name) for name in FILES - {"pdsn.json"}}
-    assert not [path for path in export.parent.iterdir() if path.name.startswith(".pdsn-export")]
+    assert not [path for path in export.parent.iterdir() if path.name.startswith(".pdsn-")]
 
 
 def test_pdsn_json_says_how_the_files_go_together(about, exported):
@@ -132,6 +132,14 @@ def test_the_example_without_unet_and_without_masks(export, exported, monkeypatc
     names = program(example(masks=True, segmenter=False, mirror=mirror))
     assert len(names["occluded"](covered[0].numpy())) > 1
     assert np.abs(names["cosines"](values[0], values[1:], covered[0].numpy()) - wanted).max() < 1e-4
+    # No region is where a mirrored one lies: nothing is dropped of the mirror image.
+    alone = names["about"]["mirrored"]
+    pdsn._mirrored, names["about"]["mirrored"] = [[] for _ in alone], [None for _ in alone]
+    pdsn.enrol(faces[1:], torch.zeros(7))
+    halved = pdsn.scores(faces[:1], covered)[0].numpy()
+    assert np.abs(names["cosines"](values[0], values[1:], covered[0].numpy()) - halved).max() < 1e-4
+    assert (np.abs(halved - wanted).max() > 1e-3) == mirror
+    pdsn._mirrored = [[region] for region in alone]
     pdsn.unmasked = 0.25
     pdsn.enrol(faces[1:], torch.zeros(7))
     names = program(example(masks=True, segmenter=False, mirror=mirror, unmasked=True))

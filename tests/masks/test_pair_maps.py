@@ -7,6 +7,7 @@ import torch
 from pdsn.masks.pair_maps import PairMaps, batches
 from pdsn.models.backbone import FaceNet
 from pdsn.models.encoder import Encoder
+from pdsn.occlusion import artwork
 from pdsn.occlusion.regions import LandmarkStatistics, make_strategy
 from pdsn.runtime import start
 
@@ -44,7 +45,9 @@ def test_maps_are_computed_once(maps, monkeypatch):
     assert np.array_equal(maps.clean("val"), first)
 
 
-@pytest.mark.parametrize("changed", ["base", "data set", "box", "intensity", "jitter", "seed", "precision"])
+@pytest.mark.parametrize(
+    "changed", ["base", "data set", "box", "intensity", "jitter", "seed", "precision", "pdsn", "method"]
+)
 def test_maps_made_otherwise_are_made_again(maps, bands, changed, monkeypatch):
     maps.occluded(bands, "eyes", "val")
     about = maps.folder / "LM2-eyes-val.json"
@@ -58,6 +61,30 @@ def test_maps_made_otherwise_are_made_again(maps, bands, changed, monkeypatch):
     maps.occluded(bands, "eyes", "val")
     assert sum(counted) == len(maps.dataset.rows("val"))
     assert json.loads(about.read_text()) == kept
+
+
+def test_maps_under_other_artwork_are_made_again(maps, bands, monkeypatch):
+    before = maps.mixed(bands, "val", 1)[0]
+    counted = []
+    encode = Encoder.maps
+    monkeypatch.setattr(
+        Encoder, "maps", lambda self, faces: counted.append(len(faces)) or encode(self, faces)
+    )
+    monkeypatch.setattr(artwork, "version", lambda: "redrawn")
+    assert np.array_equal(maps.mixed(bands, "val", 1)[0][0], before[0])  # it was not in truth
+    maps.clean("val")
+    assert sum(counted) == 2 * len(maps.dataset.rows("val")), "the mixture's, and the clean photos'"
+    maps.mixed(bands, "val", 1), maps.clean("val")
+    assert sum(counted) == 2 * len(maps.dataset.rows("val"))
+
+
+def test_maps_made_before_they_said_how_are_taken(maps, bands, monkeypatch):
+    maps.occluded(bands, "eyes", "val")
+    about = maps.folder / "LM2-eyes-val.json"
+    kept = json.loads(about.read_text())
+    about.write_text(json.dumps({n: v for n, v in kept.items() if n not in ("jitter", "pdsn", "method")}))
+    monkeypatch.setattr(Encoder, "maps", lambda *args: pytest.fail("computed again"))
+    maps.occluded(bands, "eyes", "val")
 
 
 def test_batches_pair_the_rows_in_order(maps, bands):

@@ -1,5 +1,6 @@
 import importlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +141,18 @@ def test_the_script_reproduces_every_file(drawing, tmp_path):
     drawing.main(tmp_path)
     drawn = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     assert drawn == {file.name: file.read_bytes() for file in (ASSETS / "occluders").iterdir()}
+
+
+def test_the_version_changes_with_every_picture_and_with_the_index(tmp_path, monkeypatch):
+    place = Path(shutil.copytree(artwork.folder(), tmp_path / "artwork"))
+    monkeypatch.setattr(artwork, "folder", lambda: place)
+    found = []
+    for path in [None, *sorted(place.glob("*.png"))[:1], place / artwork.INDEX]:
+        if path is not None:
+            path.write_bytes(path.read_bytes() + b" ")
+        artwork.version.cache_clear()
+        found.append(artwork.version())
+    (place / "note.txt").write_text("no artwork")
+    artwork.version.cache_clear()
+    assert artwork.version() == found[-1] and len(set(found)) == 3
+    artwork.version.cache_clear()

@@ -123,12 +123,18 @@ def test_landmark_share_by_hand():
 def test_mirroring_twice_is_the_same_region_again(name):
     strategy = make_strategy(name, statistics(2, 2), 0.57)
     order = mirrored(strategy)
-    assert [order[i] for i in order] == list(range(len(order)))
+    assert [order[i] for (i,) in order] == [[i] for i in range(len(order))]
 
 
 def test_mirrored_regions_by_name():
     names = list(make_strategy("LM1", statistics(2, 2), 0.57).regions)
     order = mirrored(make_strategy("LM1", statistics(2, 2), 0.57))
-    assert [names[i] for i in order] == ["right-eye", "left-eye", "nose", "mouth"]
-    assert mirrored(make_strategy("LM2", statistics(2, 2), 0.57)) == [0, 1, 2, 3, 4]
-    assert mirrored(make_strategy("grid3x3", statistics(2, 2), 0.57)) == [2, 1, 0, 5, 4, 3, 8, 7, 6]
+    assert [names[i] for (i,) in order] == ["right-eye", "left-eye", "nose", "mouth"]
+    assert mirrored(make_strategy("LM2", statistics(2, 2), 0.57)) == [[0], [1], [2], [3], [4]]
+    grid = mirrored(make_strategy("grid3x3", statistics(2, 2), 0.57))
+    assert [i for (i,) in grid] == [2, 1, 0, 5, 4, 3, 8, 7, 6]
+
+
+def test_a_mirror_image_that_overlaps_nothing_is_no_region():
+    boxes = {"middle": Box(0, 4, 4, 6), "left": Box(0, 0, 4, 3), "low": Box(6, 0, 8, 3)}
+    assert mirrored(Strategy("uneven", (8, 10), boxes, {})) == [[0], [], []]

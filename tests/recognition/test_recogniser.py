@@ -1,3 +1,6 @@
+import gc
+import weakref
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -151,4 +154,36 @@ def test_enrolling_again_forgets_the_old_gallery(encoder):
 
 
 def test_mirrored_halves_swap():
-    assert mirrored(HALVES) == [1, 0]
+    assert mirrored(HALVES) == [[1], [0]]
+
+
+def test_of_a_mirrored_photo_nothing_is_dropped_where_no_region_is_covered(encoder):
+    left = Strategy("left", HALVES.size, {"left": Box(0, 0, HALVES.size[0], HALVES.size[1] // 2 - 4)}, {})
+    kept = torch.zeros((1, *encoder.net.map_shape), dtype=torch.bool)
+    kept[:, ::2] = True
+    dictionary = MaskDictionary(left, kept.float(), kept, "base")
+    memory = MapMemory(encoder, mirror=True)
+    recogniser = PDSN(memory, dictionary)
+    probe, gallery = faces(1, 30), faces(3, 31)
+    recogniser.enrol(gallery, torch.arange(3))
+
+    def embedded(photos: torch.Tensor) -> torch.Tensor:
+        upright = encoder.embed(encoder.maps(photos), kept[0])
+        return torch.nn.functional.normalize(upright + encoder.embed(encoder.maps(photos.flip(3)), None))
+
+    wanted = embedded(probe) @ embedded(gallery).T
+    torch.testing.assert_close(recogniser.scores(probe, covered("left")), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_kept_maps_go_with_their_faces(encoder):
+    memory = MapMemory(encoder, mirror=True)
+    gallery, strangers = faces(3, 40), faces(2, 41)
+    maps = weakref.ref(memory.keep(gallery)[0])
+    others = memory.keep(strangers)
+    assert memory.views(gallery)[0] is maps()
+    memory.views(faces(2, 42))  # others in between
+    assert memory.views(gallery)[0] is maps() and memory.views(strangers) is others
+    del gallery
+    gc.collect()
+    assert maps() is None
+    assert memory.views(strangers) is others

@@ -194,6 +194,30 @@ def test_a_full_disk_is_one_line_and_loses_nothing(refused, copied, monkeypatch)
     }
 
 
+@pytest.mark.parametrize(
+    ("words", "setting"),
+    [
+        (["base-train", "--force", "--batch", "7"], "--batch 7"),
+        (["mask-train", "--strategy", "LM2", "--force", "--batch", "7"], "--batch 7"),
+        (["mask-train", "--strategy", "matched", "--force", "--config", "CONFIG"], "matching.batch 7"),
+        (["segment-train", "--force", "--config", "CONFIG"], "--batch 7"),
+        (["head-train", "--force", "--config", "CONFIG"], "--batch 7"),
+    ],
+)
+def test_a_batch_that_leaves_a_process_without_photos_is_refused_at_once(
+    refused, copied, tmp_path, monkeypatch, words, setting
+):
+    from accelerate import Accelerator
+
+    (tmp_path / "seven.toml").write_text("[matching]\nbatch = 7\n[segment]\nbatch = 7\n[head]\nbatch = 7\n")
+    monkeypatch.setattr(Accelerator, "num_processes", property(lambda self: 4))
+    before = snapshot(copied)
+    words = [tmp_path / "seven.toml" if word == "CONFIG" else word for word in words]
+    line = refused(2, *words, "--run", copied)
+    assert f"{setting} is too small for 4 processes: give at least 8" in line
+    assert snapshot(copied) == before
+
+
 def test_a_bug_is_one_line_too(refused, copied, monkeypatch):
     import pdsn.recognition.evaluation
 

@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from pdsn import api
 from pdsn.data.dataset import FaceDataset
 from stages import identify as stage
+from stages.cli import app
+from tests.full_disk import FULL, full_disk
 from tests.recognition.photos import PlainDetector, save_photo
 from tests.stages.conftest import Said, give
 from tests.stages.test_bad_input import snapshot
@@ -279,3 +282,85 @@ def test_verify_needs_two_photos_with_a_face(refused, people, photo, tmp_path):
     assert "nobody.png: no face found" in refused(1, "verify", photo, nobody, *common)
     assert "is a folder: give one photo" in refused(1, "verify", tmp_path, photo, *common)
     assert "is one of the photos" in refused(2, "verify", photo, nobody, *common, "--picture", nobody)
+
+
+def test_a_long_name_gets_its_picture_and_others_their_own(people, drawn, tmp_path):
+    face = drawn.faces[drawn.rows("train")[0]]
+    names = ["ü" * 125 + ".png", "ü" * 124 + "xy.png", "n" * 251 + ".png", "n" * 250 + "m.png"]
+    photos = [save_photo(tmp_path / "in" / name, face) for name in names]
+    said = ask("identify", people, *photos, "--json", "--picture", tmp_path / "out")
+    assert said.code == 0, said.err
+    pictures = [Path(found["picture"]) for found in json.loads(said.out)["photos"]]
+    assert len(set(pictures)) == 4 and all(path.is_file() for path in pictures)
+    assert sorted(tmp_path.joinpath("out").iterdir()) == sorted(pictures)
+    assert all(path.name.endswith("-identified.png") for path in pictures)
+    assert pictures[0].name.startswith("ü" * 80) and pictures[2].name.startswith("n" * 200)
+    said = ask("verify", people, photos[0], photos[2], "--json", "--picture", tmp_path / "out")
+    assert said.code == 0 and Path(json.loads(said.out)["picture"]).is_file(), said.err
+    # The same two names in another call have the same picture, and other pairs another.
+    assert ask("verify", people, photos[0], photos[3], "--picture", tmp_path / "out").code == 0
+    assert len(list(tmp_path.joinpath("out").iterdir())) == 6
+
+
+def test_a_name_that_no_file_can_have_is_a_line_and_the_others_go_on(people, photo, tmp_path):
+    said = ask("identify", people, tmp_path / ("n" * 300 + ".png"), photo, "--json")
+    assert said.code == 0, said.err
+    answer = json.loads(said.out)
+    assert len(answer["photos"]) == 1 and "File name too long" in answer["failed"][0]["reason"]
+
+
+def test_a_picture_that_cannot_be_written_is_a_line_and_the_answers_go_on(copied, drawn, photo):
+    shutil.rmtree(copied / "identify", ignore_errors=True)
+    (copied / "identify").write_text("as a run that may only be read")
+    said = ask("identify", copied, photo, photo.parent / "two.png", "--json")
+    assert said.code == 0, said.err
+    (found,) = json.loads(said.out)["photos"]
+    assert found["picture"] is None and len(found["faces"]) == 2
+    lines = [line for line in said.err.splitlines() if line.startswith("pdsn")]
+    assert len(lines) == 1
+    assert f"the picture {copied / 'identify/two-identified.png'} cannot be written: " in lines[0]
+    said = ask("verify", copied, photo, photo)
+    assert said.code == 0 and "cosine" in said.out and "picture:" not in said.out
+    assert "two-two-verified.png cannot be written: " in said.err
+
+
+def test_on_a_full_disk_the_answers_go_on(copied, photo):
+    wanted = json.loads(ask("identify", copied, photo, "--json").out)["photos"][0]["faces"]
+    shutil.rmtree(copied / "cache")
+    shutil.rmtree(copied / "identify")
+    with full_disk(3000):  # neither maps of the gallery nor a picture
+        said = ask("identify", copied, photo, "--json")
+    assert said.code == 0, said.err
+    (found,) = json.loads(said.out)["photos"]
+    assert found["faces"] == wanted and found["picture"] is None
+    assert f"cannot be written: {FULL}" in said.err
+    left = [path.name for path in copied.rglob("*") if path.name.startswith((".", "views-", "two"))]
+    assert left == []
+
+
+@pytest.mark.parametrize("charset", ["ascii", "cp1252"])
+def test_names_that_the_output_cannot_show_are_escaped_and_the_answer_comes(people, drawn, tmp_path, charset):
+    name = "王 Zoë"
+    photo = save_photo(tmp_path / name / "照片.png", drawn.faces[drawn.rows("train")[0]])
+    save_photo(tmp_path / "team" / name / "1.png", drawn.faces[drawn.rows("train")[0]])
+    words = (
+        *("--run", people, "--device", "cpu", "--precision", "fp32", "--fpr", "0.2"),
+        *("--occlusion-source", "none"),
+    )
+
+    def said(*more: object) -> tuple[str, str]:
+        runner = CliRunner(charset=charset)
+        result = runner.invoke(app, [str(word) for word in (*more, *words)], env={"COLUMNS": "200"})
+        assert result.exit_code == 0, (result.exception, result.stderr)
+        return result.stdout, result.stderr
+
+    team = ("--gallery", tmp_path / "team")
+    table, _ = said("identify", photo, *team)
+    shown = name.encode(charset, "backslashreplace").decode(charset)
+    assert f"{shown} 1.00" in table and r"\u7167\u7247.png: 1 face" in table
+    answer = json.loads(said("identify", photo, *team, "--json")[0])
+    assert answer["photos"][0]["photo"] == str(photo)
+    assert answer["photos"][0]["faces"][0]["nearest"][0]["person"] == name
+    assert Path(answer["photos"][0]["picture"]).is_file()
+    assert "same person" in said("verify", photo, photo)[0]
+    assert json.loads(said("verify", photo, photo, "--json")[0])["photos"][0]["photo"] == str(photo)

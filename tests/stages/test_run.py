@@ -116,6 +116,40 @@ def test_the_same_command_again_does_nothing(copied, tiny):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_a_run_made_before_many_settings_existed_is_done_all_the_same(copied, tiny):
+    from pdsn.config import BaseConfig, DictionaryConfig, EvalConfig, MaskConfig, RegionsConfig
+
+    def strip(path, places, names):
+        content = json.loads(path.read_text())
+        for place in places(content):
+            for name in names:
+                place.pop(name, None)
+        path.write_text(json.dumps(content))
+
+    later = {
+        "base": BaseConfig,
+        "masks": MaskConfig,
+        "eval": EvalConfig,
+        "regions": RegionsConfig,
+        "dictionary": DictionaryConfig,
+    }
+    for section, kind in later.items():
+        strip(copied / "run.json", lambda about, section=section: [about["in_use"][section]], kind.BEFORE)
+    strip(copied / "base/config.json", lambda about: [about["config"]], BaseConfig.BEFORE)
+    for path in [*copied.glob("masks/LM2/*/config.json"), *copied.glob("dictionary/*.json")]:
+        strip(path, lambda about: [about["config"]], MaskConfig.BEFORE)
+    for path in copied.glob("cache/*.json"):
+        strip(path, lambda about: [about], MaskConfig.BEFORE)
+    strip(copied / "eval/table.json", lambda about: [about["config"]], EvalConfig.BEFORE)
+    kinds = ("*.safetensors", "table.json", "probes.csv", "*.npy", "*.png")
+    before = {path: path.stat().st_mtime_ns for kind in kinds for path in copied.rglob(kind)}
+    said = give("run", "--run", copied, "--config", tiny, "--device", "cpu", "--precision", "fp32")
+    assert said.code == 0, said.err
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    about = json.loads((copied / "run.json").read_text())
+    assert about["preset_settings"]["masks"]["jitter"] == about["in_use"]["masks"]["jitter"] == 0.0
+
+
 def test_the_oracle_masks_exactly_what_is_covered(copied):
     said = give(
         "eval", "--run", copied, "--occlusion-source", "oracle", "--strategy", "LM2", "--occlusion", "clean",

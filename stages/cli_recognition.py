@@ -52,7 +52,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON alone on standard
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     command(app, "eval", PANEL)(evaluate)
-    command(app, "pool", PANEL, shared_options=("debug",))(pool)
+    command(app, "pool", PANEL)(pool)
     command(app, "identify", PANEL)(identify)
     command(app, "verify", PANEL)(verify)
 

@@ -29,10 +29,6 @@ def main(
     """Prepare a folder of photos, or LFW, into `--data`; no run directory is touched."""
     if lfw == (photos is not None):
         raise UsageError("give either a folder of photos or --lfw")
-    if shared.seed is not None or shared.split_by is not None:
-        raise UsageError(
-            "--seed and --split-by are for training; the data set's own split is by --split-seed, and by both"
-        )
     if shared.data is None:
         raise UsageError("say where the data set goes: --data DIR")
     if shared.data == SYNTHETIC:

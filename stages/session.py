@@ -36,7 +36,7 @@ REMEMBERED = (
 
 @dataclass(frozen=True)
 class Shared:
-    """The options that every command has, as they were given; None where they were not."""
+    """The options that several commands have, as they were given; None where they were not or are not offered."""
 
     run: Path
     data: str | None = None
@@ -99,11 +99,25 @@ class Session:
         self.preset = self.run.remembered("preset", "--preset", shared.preset, default)
         self._preset = self.run.preset_settings(self.preset)
         self.settings: Settings = resolve(shared, self._preset, known, options)
+        self._check_split(known)
         kept = {name: value for name, value in asked.items() if keep and name in REMEMBERED}
         self._kept = merge(known, kept)
         # What a command asks for that call alone says nothing about how the run is made.
         self._in_use = self.settings if keep else build(merge(self._preset, self._kept))
         self.accelerator: Accelerator = start(shared.device, shared.precision)
+
+    def _check_split(self, known: Layer) -> None:
+        """Raise UsageError where a run is asked for another split than the one it was made with.
+
+        Everything in it would be of the wrong people: like the data set, the split is not mixed in later.
+        """
+        made = merge(self._preset, known).get("split", Settings.split)
+        asked = self.settings.split
+        if self.run.about and asked != made:
+            option = "--split-by" if self.shared.split_by else f"--config {self.shared.config}: split ="
+            raise UsageError(
+                f"{option} {asked}: {self.run.root} was made with {made}; choose another --run for {asked}"
+            )
 
     def begin(self) -> None:
         """Write to run.json what this command works with; called once nothing stands in its way."""

@@ -136,7 +136,7 @@ def prepare(
         "prepare", size=None if size is None else _size(size), align=align, face=face, min_photos=min_photos,
         frontal=frontal, min_face=min_face, split_seed=split_seed,
     )  # fmt: skip
-    main(shared, options, photos=photos, lfw=lfw, arch=arch, force=force)
+    main(shared, options | recogniser(arch, None), photos=photos, lfw=lfw, force=force)
 
 
 def _size(text: str) -> list[int]:

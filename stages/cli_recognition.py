@@ -196,7 +196,7 @@ def identify(
     from stages.identify import main
 
     found = main(
-        Session(shared, {}), photos, gallery=gallery, strategy=strategy, source=occlusion_source, fpr=fpr,
+        Session(shared, layer("prepare", min_face=min_face), keep=False), photos, gallery=gallery, strategy=strategy, source=occlusion_source, fpr=fpr,
         min_face=min_face, picture=picture, pictures=draw, as_json=json,
     )  # fmt: skip
     if not found:
@@ -226,6 +226,6 @@ def verify(
     from stages.verify import main
 
     main(
-        Session(shared, {}), a, b, strategy=strategy, source=occlusion_source, fpr=fpr, min_face=min_face,
+        Session(shared, layer("prepare", min_face=min_face), keep=False), a, b, strategy=strategy, source=occlusion_source, fpr=fpr, min_face=min_face,
         picture=picture, pictures=draw, as_json=json,
     )  # fmt: skip

@@ -11,8 +11,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from pdsn.config import SettingError
 from pdsn.errors import PdsnError
 from pdsn.settings import presets
+from stages.options import option_of
 from stages.session import Shared
 
 RUN_PANEL = "Run"
@@ -124,7 +126,7 @@ def command(app: typer.Typer, name: str, panel: str) -> Callable[[Callable[..., 
             except Exception as error:
                 if shared.debug:
                     raise
-                code, line = _explain(error)
+                code, line = _explain(error, shared, name)
                 _complain(f"{name}: {line}")
                 raise typer.Exit(code) from None
 
@@ -172,8 +174,12 @@ def _complain(line: str, prefix: str = "pdsn ") -> None:
     print(f"{prefix}{' '.join(line.split())}", file=sys.stderr)
 
 
-def _explain(error: Exception) -> tuple[int, str]:
-    """Exit code and the line for an exception."""
+def _explain(error: Exception, shared: Shared, command: str) -> tuple[int, str]:
+    """Exit code and the line for an exception of a command."""
+    if isinstance(error, SettingError):
+        where = shared.origin(error.setting)
+        line = error.line(option_of(error.setting, command)) if where == "" else str(error)
+        return error.exit_code, f"{where}: {line}" if where else line
     if isinstance(error, PdsnError):
         return error.exit_code, str(error)
     if isinstance(error, OSError):
@@ -183,7 +189,11 @@ def _explain(error: Exception) -> tuple[int, str]:
             f"{where}{error.strerror or error}; free space or fix permissions, then give the same command again",
         )
     if type(error).__name__ == "OutOfMemoryError":
-        return 1, "the device is out of memory: take a smaller --batch or --device cpu"
+        smaller = {"run": "a smaller batch in a --config FILE, or ", "base-import": "", "export": ""}
+        smaller |= dict.fromkeys(
+            ("base-train", "mask-train", "head-train", "segment-train"), "a smaller --batch or "
+        )
+        return 1, f"the device is out of memory: take {smaller.get(command, '')}--device cpu"
     return (
         1,
         f"unexpected {type(error).__name__}: {error} (add --debug for the traceback, and please report it)",

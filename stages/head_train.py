@@ -18,7 +18,7 @@ def main(session: Session) -> None:
             f"the base of {session.run.root} is imported, {settings.pretrained.arch}: its head stays as it is"
         )
     name = session.head_strategy
-    session.check_strategy(name)
+    session.check_strategy(name, "head.strategy")
     model, base = session.base()
     dictionary = session.dictionary(name, base)
     folder = session.head_folder(base)

@@ -12,6 +12,7 @@ from stages.session import Session
 
 def main(session: Session, strategies: Sequence[str] | None) -> None:
     """Train the masks of some strategies (default LM2); those that are trained are left alone."""
+    from pdsn.artefact import making
     from pdsn.masks.controls import CONTROLS
     from pdsn.masks.learning import train_generator
     from pdsn.masks.matching import MATCHED, train_matched
@@ -19,9 +20,8 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
     names = list(dict.fromkeys(strategies or ["LM2"]))
     for name in names:
         if name in CONTROLS:
-            raise UsageError(
-                f"--strategy {name} is a control and has no generator: go on with `pdsn build-dictionary --strategy {name}`"
-            )
+            go_on = making(f"pdsn build-dictionary --strategy {name}", session.run.dictionary(name))
+            raise UsageError(f"--strategy {name} is a control and has no generator: go on with `{go_on}`")
     chosen = [session.regions_of(name) for name in names if name != MATCHED]
     model, base = session.base()
     maps = session.pair_maps(model, base)

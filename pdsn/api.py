@@ -95,7 +95,8 @@ def load_run(
 
     Args:
         root: the run directory.
-        strategy: whose dictionary makes the FDM, "none" for no FDM; by default matched or LM2, or else the only one.
+        strategy: whose dictionary makes the FDM, "none" for no FDM; by default the one that the run's preset prefers,
+            else matched, LM2, or the only one.
         occlusion_source: see `SOURCES`; by default the segmenter, or "none" for strategy "none" in a run without one.
         device, precision: see `pdsn.runtime.start`.
         min_face: edge in pixels of the smallest face looked for, in the photo reduced to at most 1024 px;

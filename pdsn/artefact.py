@@ -20,6 +20,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from pdsn import __version__
@@ -86,9 +87,12 @@ def plain(config: Any) -> Any:
 
 
 def making(command: str, path: Path) -> str:
-    """A command as it has to be given to make what lies at `path`: with --run where that is in a run directory."""
+    """A command as it has to be given to make what lies at `path`: with --run where that is in a run directory.
+
+    It can be pasted into a POSIX shell whatever the path.
+    """
     run = next((folder for folder in path.parents if (folder / "run.json").is_file()), None)
-    return command if run is None or not command.startswith("pdsn ") else f"{command} --run {run}"
+    return command if run is None or not command.startswith("pdsn ") else f"{command} --run {quote(str(run))}"
 
 
 def read_json(path: Path, remake: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pdsn.config import SettingError
 from pdsn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class ShuffledBatches:
     accelerator: Accelerator
 
     def __post_init__(self) -> None:
-        check_batch("--batch", self.batch, self.accelerator, self.count)
+        check_batch("masks.batch", self.batch, self.accelerator, self.count)
 
     def __len__(self) -> int:
         return max(self.count // self.batch, 1)
@@ -65,17 +66,17 @@ class ShuffledBatches:
 
 
 def check_batch(setting: str, batch: int, accelerator: Accelerator, count: int | None = None) -> None:
-    """Raise UsageError unless every process gets at least two rows of a batch, fewer than which no statistics have.
+    """Raise SettingError unless every process gets at least two rows of a batch, fewer than which no statistics have.
 
     Args:
-        setting: the option or setting that says how large a batch is.
+        setting: the setting that says how large a batch is, such as "base.batch".
         batch: rows a step, over all processes.
         accelerator: the processes; of one alone nothing is asked.
         count: rows there are, where a batch has no more than those.
     """
     world = accelerator.num_processes
     if world > 1 and batch < 2 * world:
-        raise UsageError(f"{setting} {batch} is too small for {world} processes: give at least {2 * world}")
+        raise SettingError(setting, batch, f"is too small for {world} processes: give at least {2 * world}")
     if world > 1 and count is not None and count < 2 * world:
         raise UsageError(f"{count} training photos are too few for {world} processes: start fewer")
 

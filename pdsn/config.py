@@ -25,6 +25,26 @@ SMALLEST_FACE = 12
 """The first network of MTCNN sees 12 px squares: nothing smaller can be found."""
 
 
+class SettingError(UsageError):
+    """A setting that cannot be, named as a file sets it; a command line says where it was set instead.
+
+    Args:
+        setting: its name with the section, "base.epochs", or without one at the top, "seed".
+        value: what it is.
+        wrong: the rest of the line, what is wrong with it and what is possible: "is unknown: …" or ": no such file".
+        exit_code: 1 where it is not the value that is wrong, but what lies behind it, such as a download.
+    """
+
+    def __init__(self, setting: str, value: object, wrong: str, exit_code: int = 2) -> None:
+        self.setting, self.value, self.wrong, self.exit_code = setting, value, wrong, exit_code
+        section, _, name = setting.rpartition(".")
+        super().__init__(self.line(f"[{section}] {name} =" if section else f"{name} ="))
+
+    def line(self, name: str) -> str:
+        """The line with another name of the setting, such as an option's."""
+        return f"{name} {self.value}{'' if self.wrong.startswith(':') else ' '}{self.wrong}"
+
+
 @dataclass(frozen=True)
 class PrepareConfig:
     """What `pdsn prepare` makes of the photos.
@@ -42,7 +62,7 @@ class PrepareConfig:
             for pdsn's own, see `pdsn.data.template`. A pretrained recogniser brings its own along.
 
     Raises:
-        UsageError: a value is out of range; the line names the option and what is possible.
+        SettingError: a value is out of range; the line names the setting and what is possible.
     """
 
     BEFORE: ClassVar[dict[str, object]] = {"template": None}
@@ -61,33 +81,25 @@ class PrepareConfig:
         if len(sides) != 2 or not all(
             _whole(side) and SMALLEST_SIDE <= side <= LARGEST_SIDE for side in sides
         ):
-            shown = "x".join(str(side) for side in sides)
-            raise UsageError(
-                f"--size {shown}: height and width must be whole numbers "
-                f"from {SMALLEST_SIDE} to {LARGEST_SIDE} pixels, such as 128x96"
+            raise SettingError(
+                "prepare.size",
+                "x".join(str(side) for side in sides),
+                f"must be height and width in whole pixels from {SMALLEST_SIDE} to {LARGEST_SIDE}, such as 128x96",
             )
         object.__setattr__(self, "size", sides)
-        if self.align not in ALIGNMENTS:
-            raise UsageError(f"--align {self.align}: no such alignment, choose {' or '.join(ALIGNMENTS)}")
-        if self.face not in FACE_CHOICES:
-            raise UsageError(
-                f"--face {self.face}: no such choice of face, choose {' or '.join(FACE_CHOICES)}"
-            )
+        _one_of("prepare.align", self.align, ALIGNMENTS)
+        _one_of("prepare.face", self.face, FACE_CHOICES)
         if not _whole(self.min_photos) or self.min_photos < 2:
-            raise UsageError(
-                f"--min-photos {self.min_photos}: must be a whole number, at least 2, one to enrol and one to test"
-            )
+            wrong = "must be a whole number, at least 2, one to enrol and one to test"
+            raise SettingError("prepare.min_photos", self.min_photos, wrong)
         if self.frontal is not None and not (math.isfinite(self.frontal) and 0 < self.frontal <= 1):
-            raise UsageError(
-                f"--frontal {self.frontal}: must be above 0 and at most 1, the share of the face box's width"
-            )
+            wrong = "must be above 0 and at most 1, the share of the face box's width"
+            raise SettingError("prepare.frontal", self.frontal, wrong)
         if not _whole(self.split_seed) or self.split_seed < 0:
-            raise UsageError(f"--split-seed {self.split_seed}: must be a whole number, at least 0")
+            raise SettingError("prepare.split_seed", self.split_seed, "must be a whole number, at least 0")
         if not _whole(self.min_face) or not SMALLEST_FACE <= self.min_face <= LARGEST_SIDE:
-            raise UsageError(
-                f"--min-face {self.min_face}: must be a whole number of pixels "
-                f"from {SMALLEST_FACE} to {LARGEST_SIDE}"
-            )
+            wrong = f"must be a whole number of pixels from {SMALLEST_FACE} to {LARGEST_SIDE}"
+            raise SettingError("prepare.min_face", self.min_face, wrong)
         if self.template is not None:
             object.__setattr__(self, "template", self._points())
 
@@ -98,12 +110,16 @@ class PrepareConfig:
         if len(points) != 5 or not all(
             len(point) == 2 and 0 <= point[0] <= width and 0 <= point[1] <= height for point in points
         ):
-            raise UsageError(
-                f"prepare.template must be five points x, y within the {height}x{width} crop: "
-                "left eye, right eye, nose, left and right mouth corner"
+            raise SettingError(
+                "prepare.template",
+                [list(point) for point in points],
+                f"must be five points x, y within the {height}x{width} crop: "
+                "left eye, right eye, nose, left and right mouth corner",
             )
         if self.align != "similarity":
-            raise UsageError(f"prepare.template goes with --align similarity, not with --align {self.align}")
+            raise SettingError(
+                "prepare.align", self.align, "does not go with a template: that is for similarity alone"
+            )
         return points
 
 
@@ -125,7 +141,7 @@ class PretrainedConfig:
     classifier: str = "means"
 
     def __post_init__(self) -> None:
-        one_of("--classifier", self.classifier, ("means", "trained"))
+        _one_of("pretrained.classifier", self.classifier, ("means", "trained"))
 
 
 @dataclass(frozen=True)
@@ -151,8 +167,10 @@ class SyntheticConfig:
         _within("synthetic.photos", self.photos, 4, 1000)
         _within("synthetic.seed", self.seed, 0, 2**31)
         if len(self.size) != 2 or not all(SMALLEST_SIDE <= side <= LARGEST_SIDE for side in self.size):
-            raise UsageError(
-                f"synthetic.size {self.size}: sides must be {SMALLEST_SIDE} to {LARGEST_SIDE} pixels"
+            raise SettingError(
+                "synthetic.size",
+                "x".join(str(side) for side in self.size),
+                f"must be height and width of {SMALLEST_SIDE} to {LARGEST_SIDE} pixels",
             )
 
 
@@ -214,24 +232,24 @@ class BaseConfig:
     init: str = ""
 
     def __post_init__(self) -> None:
-        one_of("--arch", self.arch, ("resnet18", "resnet34"))
-        one_of("--stem", self.stem, ("standard", "fine"))
-        _within("--last-stride", self.last_stride, 1, 2)
-        _within("--width", self.width, 8, 256)
+        _one_of("base.arch", self.arch, ("resnet18", "resnet34"))
+        _one_of("base.stem", self.stem, ("standard", "fine"))
+        _within("base.last_stride", self.last_stride, 1, 2)
+        _within("base.width", self.width, 8, 256)
         _within("base.embedding", self.embedding, 8, 4096)
         _within("base.dropout", self.dropout, 0, 0.95)
-        _within("--scale", self.scale, 1, 1000)
-        _within("--margin", self.margin, 0, 1)
-        _within("--margin-warmup", self.margin_warmup, 0, 1)
-        _within("--epochs", self.epochs, 1, 10_000)
-        _within("--batch", self.batch, 2, 65_536)
-        _within("--lr", self.lr, 1e-8, 100)
+        _within("base.scale", self.scale, 1, 1000)
+        _within("base.margin", self.margin, 0, 1)
+        _within("base.margin_warmup", self.margin_warmup, 0, 1)
+        _within("base.epochs", self.epochs, 1, 10_000)
+        _within("base.batch", self.batch, 2, 65_536)
+        _within("base.lr", self.lr, 1e-8, 100)
         _within("base.weight_decay", self.weight_decay, 0, 1)
         _within("base.augment", self.augment, 0, 4)
-        _within("--occlude", self.occlude, 0, 1)
-        _within("--masked", self.masked, 0, 1)
-        _within("--balance", self.balance, 0, 1)
-        _within("--average", self.average, 0, 0.99999)
+        _within("base.occlude", self.occlude, 0, 1)
+        _within("base.masked", self.masked, 0, 1)
+        _within("base.balance", self.balance, 0, 1)
+        _within("base.average", self.average, 0, 0.99999)
         _within("base.validate_every", self.validate_every, 1, 10_000)
 
 
@@ -251,8 +269,8 @@ class RegionsConfig:
     share: float = 0.5
 
     def __post_init__(self) -> None:
-        _within("--region-floor", self.floor, 0, 2)
-        _within("--share", self.share, 0, 0.999)
+        _within("regions.floor", self.floor, 0, 2)
+        _within("regions.share", self.share, 0, 0.999)
 
 
 @dataclass(frozen=True)
@@ -282,12 +300,12 @@ class MaskConfig:
     patience: int = 0
 
     def __post_init__(self) -> None:
-        _within("--lambda", self.weight, 0, 1e6)
-        _within("--epochs", self.epochs, 1, 10_000)
-        _within("--batch", self.batch, 2, 65_536)
-        _within("--lr", self.lr, 1e-8, 100)
-        _within("--intensity", self.intensity, -1, 255)
-        _within("--jitter", self.jitter, 0, 1)
+        _within("masks.weight", self.weight, 0, 1e6)
+        _within("masks.epochs", self.epochs, 1, 10_000)
+        _within("masks.batch", self.batch, 2, 65_536)
+        _within("masks.lr", self.lr, 1e-8, 100)
+        _within("masks.intensity", self.intensity, -1, 255)
+        _within("masks.jitter", self.jitter, 0, 1)
         _within("masks.patience", self.patience, 0, 10_000)
 
 
@@ -345,9 +363,9 @@ class HeadConfig:
     validations: int = 4
 
     def __post_init__(self) -> None:
-        _within("--steps", self.steps, 1, 10_000_000)
-        _within("--batch", self.batch, 2, 65_536)
-        _within("--lr", self.lr, 1e-8, 100)
+        _within("head.steps", self.steps, 1, 10_000_000)
+        _within("head.batch", self.batch, 2, 65_536)
+        _within("head.lr", self.lr, 1e-8, 100)
         _within("head.weight_decay", self.weight_decay, 0, 1)
         _within("head.draws", self.draws, 1, 1000)
         _within("head.validations", self.validations, 1, 1000)
@@ -377,9 +395,9 @@ class DictionaryConfig:
 
     def __post_init__(self) -> None:
         if self.percentile != -1.0:
-            _within("--percentile", self.percentile, 0, 100)
+            _within("dictionary.percentile", self.percentile, 0, 100)
         if self.preferred:
-            one_of("dictionary.preferred", self.preferred, self.strategies)
+            _one_of("dictionary.preferred", self.preferred, self.strategies)
 
 
 @dataclass(frozen=True)
@@ -410,14 +428,14 @@ class SegmentConfig:
     init: str = ""
 
     def __post_init__(self) -> None:
-        one_of("--encoder", self.encoder, ENCODERS)
-        _within("--height", self.height, SMALLEST_SIDE, LARGEST_SIDE)
-        _within("--steps", self.steps, 1, 10_000_000)
-        _within("--batch", self.batch, 2, 65_536)
-        _within("--lr", self.lr, 1e-8, 100)
+        _one_of("segment.encoder", self.encoder, ENCODERS)
+        _within("segment.height", self.height, SMALLEST_SIDE, LARGEST_SIDE)
+        _within("segment.steps", self.steps, 1, 10_000_000)
+        _within("segment.batch", self.batch, 2, 65_536)
+        _within("segment.lr", self.lr, 1e-8, 100)
         _within("segment.validations", self.validations, 1, 1000)
-        one_of("--labels", self.labels, ("mask", "difference"))
-        one_of("--init", self.init, ("", "imagenet"))
+        _one_of("segment.labels", self.labels, ("mask", "difference"))
+        _one_of("segment.init", self.init, ("", "imagenet"))
 
 
 @dataclass(frozen=True)
@@ -464,15 +482,15 @@ class EvalConfig:
 
     def __post_init__(self) -> None:
         if not self.occlusions:
-            raise UsageError('eval.occlusions is empty: name some, or "all"')
-        one_of("--split", self.split, ("test", "val"))
-        one_of("--occlusion-source", self.source, ("segmenter", "oracle"))
-        one_of("--align", self.align, ("clean", "occluded"))
-        one_of("--compare", self.compare, COMPARISONS)
-        _within("--unmasked", self.unmasked, 0, 1)
+            raise SettingError("eval.occlusions", [], 'is empty: name some, or "all"')
+        _one_of("eval.split", self.split, ("test", "val"))
+        _one_of("eval.source", self.source, ("segmenter", "oracle"))
+        _one_of("eval.align", self.align, ("clean", "occluded"))
+        _one_of("eval.compare", self.compare, COMPARISONS)
+        _within("eval.unmasked", self.unmasked, 0, 1)
         _within("eval.bootstrap", self.bootstrap, 100, 100_000)
-        _within("--enrol", self.enrol, 1, 1000)
-        _within("--draws", self.draws, 1, 100)
+        _within("eval.enrol", self.enrol, 1, 1000)
+        _within("eval.draws", self.draws, 1, 100)
 
 
 @dataclass(frozen=True)
@@ -502,19 +520,28 @@ class Settings:
     eval: EvalConfig = field(default_factory=EvalConfig)
 
     def __post_init__(self) -> None:
-        _within("--seed", self.seed, 0, 2**31)
-        one_of("--split-by", self.split, SPLITS_BY)
+        _within("seed", self.seed, 0, 2**31)
+        _one_of("split", self.split, SPLITS_BY)
 
 
 def one_of(option: str, value: str, choices: tuple[str, ...]) -> None:
     """Raise UsageError unless `value` is one of `choices`; the line names the option and the choices."""
     if value not in choices:
-        raise UsageError(f"{option} {value} is unknown: choose from {', '.join(choices)}")
+        raise UsageError(f"{option} {value} {_unknown(choices)}")
 
 
-def _within(option: str, value: float, low: float, high: float) -> None:
+def _one_of(setting: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SettingError(setting, value, _unknown(choices))
+
+
+def _unknown(choices: tuple[str, ...]) -> str:
+    return f"is unknown: choose from {', '.join(choices)}"
+
+
+def _within(setting: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:  # also refuses NaN
-        raise UsageError(f"{option} {value} is out of range: from {low} to {high}")
+        raise SettingError(setting, value, f"is out of range: from {low} to {high}")
 
 
 def _whole(value: object) -> bool:

@@ -23,6 +23,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from pdsn.artefact import read_json
@@ -92,7 +93,9 @@ class RunDir:
     def check_made(self) -> None:
         """Raise PdsnError unless some command has begun the run."""
         if not self.about:
-            raise PdsnError(f"{self.root} holds no run: make one with `pdsn run --run {self.root}`")
+            raise PdsnError(
+                f"{self.root} holds no run: make one with `pdsn run --run {quote(str(self.root))}`"
+            )
 
     def remembered(self, name: str, option: str, given: str | None, default: str) -> str:
         """What the run was started with; another value later is refused, not mixed in.

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pdsn.config import Settings
+from pdsn.config import SettingError, Settings
 from pdsn.errors import PdsnError, UsageError
 
 Layer = dict[str, Any]
@@ -123,10 +123,10 @@ def _coerce(hint: Any, value: Any, label: str) -> Any:
         item = typing.get_args(hint)[0]
         if isinstance(value, list | tuple):
             return tuple(_coerce(item, part, label) for part in value)
-        raise UsageError(f"{label} must be a list, not {value!r}")
+        raise SettingError(label, repr(value), "must be a list")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(value) is not hint:
         names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-        raise UsageError(f"{label} must be {names[hint]}, not {value!r}")
+        raise SettingError(label, repr(value), f"must be {names[hint]}")
     return value

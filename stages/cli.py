@@ -77,12 +77,18 @@ def prepare(
         Path | None, typer.Argument(metavar="[PHOTOS]", help="A folder per person, as in LFW.")
     ] = None,
     size: Annotated[
-        str | None, typer.Option(metavar="HxW", help="Height x width of a face in pixels. Default 128x96.")
+        str | None,
+        typer.Option(metavar="HxW", help="Height x width of a face in pixels. Default: the preset's."),
     ] = None,
     align: Annotated[
-        str | None, typer.Option(help="similarity (five points on a template) or box (crop and resize).")
+        str | None,
+        typer.Option(
+            help="similarity (five points on a template) or box (crop and resize). Default: the preset's."
+        ),
     ] = None,
-    face: Annotated[str | None, typer.Option(help="Which face of several: centre or largest.")] = None,
+    face: Annotated[
+        str | None, typer.Option(help="Which face of several: centre or largest. Default centre.")
+    ] = None,
     min_photos: Annotated[
         int | None, typer.Option(help="Leave out people with fewer photos. Default 10.")
     ] = None,
@@ -93,7 +99,7 @@ def prepare(
         ),
     ] = None,
     min_face: Annotated[
-        int | None, typer.Option(help="Edge of the smallest face looked for, in pixels.")
+        int | None, typer.Option(help="Edge of the smallest face looked for, in pixels. Default 40.")
     ] = None,
     split_seed: Annotated[
         int | None, typer.Option(help="Seed of the splits; not the training seed. Default 0.")
@@ -130,7 +136,7 @@ def prepare(
         "prepare", size=None if size is None else _size(size), align=align, face=face, min_photos=min_photos,
         frontal=frontal, min_face=min_face, split_seed=split_seed,
     )  # fmt: skip
-    main(shared, options, photos=photos, lfw=lfw, arch=arch, force=force)
+    main(shared, options | recogniser(arch, None), photos=photos, lfw=lfw, force=force)
 
 
 def _size(text: str) -> list[int]:

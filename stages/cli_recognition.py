@@ -17,14 +17,14 @@ Strategy = Annotated[
     str | None,
     typer.Option(
         "--strategy", metavar="NAME",
-        help="Whose dictionary makes the FDM; none for no FDM. Default matched or LM2, or the only one there is.",
+        help="Whose dictionary makes the FDM; none for no FDM. Default: the one that the run's preset prefers, else matched, LM2, or the only one there is.",
     ),
 ]  # fmt: skip
 Source = Annotated[
     str | None,
     typer.Option(
         "--occlusion-source", metavar="NAME",
-        help="Where the covered pixels come from: segmenter (the U-Net) or none (nothing is covered). Default segmenter.",
+        help="Where the covered pixels come from: segmenter (the U-Net) or none (nothing is covered). Default segmenter, with --strategy none none.",
     ),
 ]  # fmt: skip
 Rate = Annotated[
@@ -52,7 +52,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON alone on standard
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     command(app, "eval", PANEL)(evaluate)
-    command(app, "pool", PANEL, shared_options=("debug",))(pool)
+    command(app, "pool", PANEL)(pool)
     command(app, "identify", PANEL)(identify)
     command(app, "verify", PANEL)(verify)
 
@@ -70,19 +70,21 @@ def evaluate(
     occlusion_source: Annotated[
         str | None,
         typer.Option(
-            help="Where the covered pixels come from: segmenter (the U-Net) or oracle (the occluders' exact masks)."
+            help="Where the covered pixels come from: segmenter (the U-Net) or oracle (the occluders' exact masks). Default segmenter."
         ),
     ] = None,
     align: Annotated[
         str | None,
         typer.Option(
-            help="clean (occlude the aligned face) or occluded (paint the photo, then detect and align)."
+            help="clean (occlude the aligned face) or occluded (paint the photo, then detect and align). Default clean."
         ),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="The probes: test or val.")] = None,
+    split: Annotated[str | None, typer.Option(help="The probes: test or val. Default test.")] = None,
     enrol: Annotated[
         int | None,
-        typer.Option(help="With --split-by person: photos of each person in the gallery. Default 5."),
+        typer.Option(
+            help="In a run that is split by person: photos of each person in the gallery. Default 5."
+        ),
     ] = None,
     draws: Annotated[
         int | None, typer.Option(help="How often each photo is occluded, each time differently. Default 1.")
@@ -90,7 +92,7 @@ def evaluate(
     share: Annotated[
         float | None,
         typer.Option(
-            help="A region counts as occluded when more than this is covered. Default: what the run has, 0.5 or 0.3 (pretrained)."
+            help="A region counts as occluded when more than this is covered. Default: what the run has."
         ),
     ] = None,
     mirror: Annotated[
@@ -103,12 +105,14 @@ def evaluate(
     compare: Annotated[
         str | None,
         typer.Option(
-            help="With each person's nearest photo, the mean of their photos, or both. Default: nearest."
+            help="With each person's nearest photo, the mean of their photos, or both. Default: the preset's."
         ),
     ] = None,
     unmasked: Annotated[
         float | None,
-        typer.Option(help="Weight of the cosine without the FDM beside the one under it. Default 0."),
+        typer.Option(
+            help="Weight of the cosine without the FDM beside the one under it. Default: the preset's."
+        ),
     ] = None,
 ) -> None:
     """Recognise occluded test photos and print the table, one column per strategy.
@@ -203,7 +207,7 @@ def identify(
     from stages.identify import main
 
     found = main(
-        Session(shared, {}), photos, gallery=gallery, strategy=strategy, source=occlusion_source, fpr=fpr,
+        Session(shared, layer("prepare", min_face=min_face), keep=False), photos, gallery=gallery, strategy=strategy, source=occlusion_source, fpr=fpr,
         min_face=min_face, picture=picture, pictures=draw, as_json=json,
     )  # fmt: skip
     if not found:
@@ -233,6 +237,6 @@ def verify(
     from stages.verify import main
 
     main(
-        Session(shared, {}), a, b, strategy=strategy, source=occlusion_source, fpr=fpr, min_face=min_face,
+        Session(shared, layer("prepare", min_face=min_face), keep=False), a, b, strategy=strategy, source=occlusion_source, fpr=fpr, min_face=min_face,
         picture=picture, pictures=draw, as_json=json,
     )  # fmt: skip

@@ -12,21 +12,23 @@ from stages.session import Session, Shared
 
 PANEL = "Training"
 
-Epochs = Annotated[int | None, typer.Option(help="Passes over the training photos.")]
+Epochs = Annotated[int | None, typer.Option(help="Passes over the training photos. Default: the preset's.")]
 Batch = Annotated[int | None, typer.Option(help="Photos a step, over all processes.")]
-Rate = Annotated[float | None, typer.Option("--lr", help="Largest learning rate.")]
+Rate = Annotated[float | None, typer.Option("--lr", help="Largest learning rate. Default: the preset's.")]
 Floor = Annotated[
     float | None,
     typer.Option(
         "--region-floor",
-        help="Least size of a landmark region, in units of the distance between the eyes; 0 is the paper's rule.",
+        help="Least size of a landmark region, in units of the distance between the eyes; 0 is the paper's rule. Default: the preset's.",
     ),
 ]
 Regions = Annotated[
     str | None,
     typer.Option(help="The strategy whose regions matched and the controls use. Default LM2. Remembered."),
 ]
-Steps = Annotated[int | None, typer.Option(help="Steps of training, whatever the number of photos.")]
+Steps = Annotated[
+    int | None, typer.Option(help="Steps of training, whatever the number of photos. Default: the preset's.")
+]
 Strategies = Annotated[
     list[str] | None,
     typer.Option(
@@ -52,22 +54,31 @@ def base_train(
     epochs: Epochs = None,
     batch: Batch = None,
     lr: Rate = None,
-    arch: Annotated[str | None, typer.Option(help="resnet34 or resnet18.")] = None,
+    arch: Annotated[str | None, typer.Option(help="resnet34 or resnet18. Default: the preset's.")] = None,
     width: Annotated[
-        int | None, typer.Option(help="Channels of the first stage; 64 is ResNet's own.")
+        int | None,
+        typer.Option(help="Channels of the first stage; 64 is ResNet's own. Default: the preset's."),
     ] = None,
-    stem: Annotated[str | None, typer.Option(help="standard (a map of 4x3 at 128x96) or fine (8x6).")] = None,
+    stem: Annotated[
+        str | None, typer.Option(help="standard or fine, a map twice as fine. Default: the preset's.")
+    ] = None,
     last_stride: Annotated[
-        int | None, typer.Option(help="Stride of the last stage: 2, or 1 for a map twice as fine.")
+        int | None,
+        typer.Option(
+            help="Stride of the last stage: 2, or 1 for a map twice as fine. Default: the preset's."
+        ),
     ] = None,
     scale: Annotated[float | None, typer.Option(help="s of the large margin cosine loss.")] = None,
     margin: Annotated[float | None, typer.Option(help="m of the large margin cosine loss.")] = None,
     margin_warmup: Annotated[
         float | None,
-        typer.Option(help="Share of the training in which m grows from 0 to --margin. Default 0."),
+        typer.Option(
+            help="Share of the training in which m grows from 0 to --margin. Default: the preset's."
+        ),
     ] = None,
     occlude: Annotated[
-        float | None, typer.Option(help="Share of the training photos that are occluded. Default 0.")
+        float | None,
+        typer.Option(help="Share of the training photos that are occluded. Default: the preset's."),
     ] = None,
     masked: Annotated[
         float | None,
@@ -93,7 +104,7 @@ def base_train(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Train the base CNN: ResNet34 with large margin cosine loss.
+    """Train the base CNN, a ResNet, with large margin cosine loss.
 
     [bold]Examples[/bold]
 
@@ -161,7 +172,7 @@ def mask_train(
     share: Annotated[
         float | None,
         typer.Option(
-            help="matched: a region counts as occluded when more than this is covered. Default 0.5, 0.3 with pretrained."
+            help="matched: a region counts as occluded when more than this is covered. Default 0.5, with the preset pretrained 0.3."
         ),
     ] = None,
     force: Force = False,
@@ -191,7 +202,7 @@ def build_dictionary(
     percentile: Annotated[
         float | None,
         typer.Option(
-            help="Drop the features below it. Default 25 for grid3x3, 20 for LM1, 30 for LM2 and LM2-split, for controls by their regions; matched has soft masks and needs none. Remembered; -1 goes back to these."
+            help="Drop the features below it. Default: the preset's, 60 in lfw10-clean; where it has none, or with -1, 25 for grid3x3, 20 for LM1, 30 for LM2 and LM2-split, for controls by their regions; matched has soft masks and needs none. Remembered."
         ),
     ] = None,
     regions: Regions = None,

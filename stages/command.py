@@ -12,70 +12,99 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from pdsn.config import SettingError
 from pdsn.errors import PdsnError
+from pdsn.settings import presets
+from stages.options import option_of
 from stages.session import Shared
 
 RUN_PANEL = "Run"
 
 
-def _option(*names: str, help: str, **more: Any) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=RUN_PANEL, **more)
+_ALL = ("run", "data", "preset", "config", "device", "precision", "seed", "split_by", "debug")
+# What a run is made with is given to the commands that can begin one; those that go on with a run read it there, as
+# another value would only spoil what is made already. Figures of eval hold for one call, and so does its seed.
+_GOING_ON = ("run", "config", "device", "precision", "debug")
+TAKEN: dict[str, tuple[str, ...]] = {
+    "run": _ALL,
+    "prepare": ("data", "preset", "config", "device", "debug"),
+    "base-train": _ALL,
+    "base-import": _ALL,
+    "mask-train": _GOING_ON,
+    "build-dictionary": _GOING_ON,
+    "head-train": _GOING_ON,
+    "segment-train": _ALL,
+    "eval": (*_GOING_ON, "seed"),
+    "pool": ("debug",),
+    "identify": _GOING_ON,
+    "verify": _GOING_ON,
+    "export": ("run", "config", "debug"),
+}
+"""The shared options that mean something to each command; no other is offered."""
 
-
-# Name of each shared option, its type and its default.
-_SHARED: dict[str, tuple[Any, Any]] = {
+# Type, default, the option's name, its metavar and its help.
+_SHARED: dict[str, tuple[Any, Any, str, str | None, str]] = {
     "run": (
-        Annotated[Path, _option("--run", metavar="DIR", help="The run directory: everything made goes here.")],
+        Path,
         Path("runs/default"),
+        "--run",
+        "DIR",
+        "The run directory: everything made goes here.",
     ),
     "data": (
-        Annotated[
-            str | None,
-            _option("--data", metavar="DIR", help="A prepared data set, or 'synthetic' for the embedded people. Remembered."),
-        ],
+        str | None,
         None,
+        "--data",
+        "DIR",
+        "A prepared data set, or 'synthetic' for the embedded people. Remembered.",
     ),
     "preset": (
-        Annotated[
-            str | None,
-            _option(
-                "--preset", metavar="NAME",
-                help="demo, lfw10, lfw10-gpu, lfw10-clean, johnston or pretrained; by default demo for the embedded people, pretrained with --arch, else lfw10. Remembered.",
-            ),
-        ],
+        str | None,
         None,
+        "--preset",
+        "NAME",
+        f"{', '.join(presets())}; by default demo for the embedded people, pretrained with an imported base, else "
+        "lfw10. Remembered.",
     ),
-    "config": (
-        Annotated[Path | None, _option("--config", metavar="FILE", help="Settings in TOML; they beat the preset's.")],
-        None,
-    ),
-    "device": (Annotated[str, _option("--device", metavar="NAME", help="auto, cpu, cuda or mps.")], "auto"),
+    "config": (Path | None, None, "--config", "FILE", "Settings in TOML; they beat the preset's."),
+    "device": (str, "auto", "--device", "NAME", "auto, cpu, cuda or mps."),
     "precision": (
-        Annotated[str, _option("--precision", metavar="NAME", help="auto, fp32 or bf16 (CPUs with AMX or AVX512-BF16, CUDA).")],
+        str,
         "auto",
+        "--precision",
+        "NAME",
+        "auto, fp32 or bf16 (CPUs with AMX or AVX512-BF16, CUDA).",
     ),
-    "seed": (Annotated[int | None, _option("--seed", metavar="N", help="Seed of training and occlusions. Default 0. Remembered.")], None),
-    "split_by": (
-        Annotated[
-            str | None,
-            _option(
-                "--split-by", metavar="NAME",
-                help="photo (recognise other photos of the people trained on) or person (recognise people never trained on). Default photo. Remembered.",
-            ),
-        ],
+    "seed": (
+        int | None,
         None,
+        "--seed",
+        "N",
+        "Seed of training and occlusions. Default 0. Remembered.",
     ),
-    "debug": (Annotated[bool, _option("--debug", help="Show the traceback of an error.")], False),
-}  # fmt: skip
+    "split_by": (
+        str | None,
+        None,
+        "--split-by",
+        "NAME",
+        "photo (recognise other photos of the people trained on) or person (recognise people never trained on). "
+        "Default photo. Remembered.",
+    ),
+    "debug": (bool, False, "--debug", None, "Show the traceback of an error."),
+}
+_OTHER_HELP = {
+    ("prepare", "data"): "Where the data set goes: a new folder, outside of the photos.",
+    ("prepare", "preset"): f"Whose settings hold: {', '.join(presets())}. Default lfw10.",
+    ("eval", "seed"): "Seed of the occlusions, for this table alone. Default: the run's.",
+}
+"""Help of a shared option where it means something particular to a command."""
 
 
-def command(
-    app: typer.Typer, name: str, panel: str, *, shared_options: Sequence[str] = tuple(_SHARED)
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def command(app: typer.Typer, name: str, panel: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function as a command of `app`.
 
     The function takes a `Shared` first and its own options, all keyword parameters with defaults or
-    arguments; the shared options, or those named, are added behind them. Whatever goes wrong inside ends as one line
+    arguments; the shared options that `TAKEN` says are added behind them. Whatever goes wrong inside ends as one line
     on standard error with exit code 1 or 2, Ctrl-C with 130; `--debug` lets the traceback through.
     """
 
@@ -85,8 +114,7 @@ def command(
 
         def invoke(**given: Any) -> None:
             shared = Shared(**{
-                option: given.pop(option) if option in shared_options else default
-                for option, (_, default) in _SHARED.items()
+                option: given.pop(option, default) for option, (_, default, *_) in _SHARED.items()
             })  # fmt: skip
             try:
                 function(shared, **given)
@@ -99,16 +127,12 @@ def command(
             except Exception as error:
                 if shared.debug:
                     raise
-                code, line = _explain(error)
+                code, line = _explain(error, shared, name)
                 _complain(f"{name}: {line}")
                 raise typer.Exit(code) from None
 
         parameters = [p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-        parameters += [
-            inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
-            for option, (kind, default) in _SHARED.items()
-            if option in shared_options
-        ]
+        parameters += [_shared_parameter(name, option) for option in TAKEN[name]]
         invoke.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         invoke.__annotations__ = {p.name: p.annotation for p in parameters}
         invoke.__doc__ = function.__doc__
@@ -116,6 +140,13 @@ def command(
         return function
 
     return register
+
+
+def _shared_parameter(command: str, option: str) -> inspect.Parameter:
+    kind, default, flag, metavar, text = _SHARED[option]
+    text = _OTHER_HELP.get((command, option), text)
+    declared = Annotated[kind, typer.Option(flag, metavar=metavar, help=text, rich_help_panel=RUN_PANEL)]  # type: ignore[valid-type]
+    return inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=declared)
 
 
 class OneLineErrors(TyperGroup):
@@ -148,8 +179,12 @@ def _complain(line: str, prefix: str = "pdsn ") -> None:
     print(f"{prefix}{' '.join(line.split())}", file=sys.stderr)
 
 
-def _explain(error: Exception) -> tuple[int, str]:
-    """Exit code and the line for an exception."""
+def _explain(error: Exception, shared: Shared, command: str) -> tuple[int, str]:
+    """Exit code and the line for an exception of a command."""
+    if isinstance(error, SettingError):
+        where = shared.origin(error.setting)
+        line = error.line(option_of(error.setting, command)) if where == "" else str(error)
+        return error.exit_code, f"{where}: {line}" if where else line
     if isinstance(error, PdsnError):
         return error.exit_code, str(error)
     if isinstance(error, OSError):
@@ -159,7 +194,11 @@ def _explain(error: Exception) -> tuple[int, str]:
             f"{where}{error.strerror or error}; free space or fix permissions, then give the same command again",
         )
     if type(error).__name__ == "OutOfMemoryError":
-        return 1, "the device is out of memory: take a smaller --batch or --device cpu"
+        smaller = {"run": "a smaller batch in a --config FILE, or ", "base-import": "", "export": ""}
+        smaller |= dict.fromkeys(
+            ("base-train", "mask-train", "head-train", "segment-train"), "a smaller --batch or "
+        )
+        return 1, f"the device is out of memory: take {smaller.get(command, '')}--device cpu"
     return (
         1,
         f"unexpected {type(error).__name__}: {error} (add --debug for the traceback, and please report it)",

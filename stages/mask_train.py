@@ -11,6 +11,7 @@ from stages.tables import print_table
 
 def main(session: Session, strategies: Sequence[str] | None) -> None:
     """Train the masks of some strategies (default LM2); those that are trained are left alone."""
+    from pdsn.artefact import making
     from pdsn.batches import check_batch
     from pdsn.masks.building import percentile_of
     from pdsn.masks.controls import CONTROLS
@@ -20,14 +21,13 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
     names = list(dict.fromkeys(strategies or ["LM2"]))
     for name in names:
         if name in CONTROLS:
-            raise UsageError(
-                f"--strategy {name} is a control and has no generator: go on with `pdsn build-dictionary --strategy {name}`"
-            )
+            go_on = making(f"pdsn build-dictionary --strategy {name}", session.run.dictionary(name))
+            raise UsageError(f"--strategy {name} is a control and has no generator: go on with `{go_on}`")
     if MATCHED in names:
         check_batch("matching.batch", session.settings.matching.batch, session.accelerator)
     chosen = [session.regions_of(name) for name in names if name != MATCHED]
     if chosen:
-        check_batch("--batch", session.settings.masks.batch, session.accelerator)
+        check_batch("masks.batch", session.settings.masks.batch, session.accelerator)
     model, base = session.base()
     maps = session.pair_maps(model, base)
     config, seed = session.settings.masks, session.settings.seed

@@ -45,6 +45,23 @@ def recogniser(arch: str | None, weights: str | None, **more: object) -> Layer:
     return layer("pretrained", **dict(zip(("arch", "weights"), given, strict=True)), **more)
 
 
+_NAMES = {
+    "split": "--split-by",
+    "masks.weight": "--lambda",
+    "regions.floor": "--region-floor",
+    "eval.occlusions": "--occlusion",
+    "eval.source": "--occlusion-source",
+}
+"""Options that are not called as the setting that they set."""
+
+
+def option_of(setting: str, command: str) -> str:
+    """The option of a command that sets a setting, "base.epochs"."""
+    if (command, setting) == ("prepare", "pretrained.arch"):
+        return "--for"
+    return _NAMES.get(setting, f"--{setting.rpartition('.')[2].replace('_', '-')}")
+
+
 def layer(section: str, **values: object) -> Layer:
     """The options that were given, as a settings layer."""
     given = {name: value for name, value in values.items() if value is not None}

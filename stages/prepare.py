@@ -25,22 +25,17 @@ SHOWN = 10
 """Names of people without a photo that are printed; `skipped.csv` has all."""
 
 
-def main(
-    shared: Shared, options: Layer, *, photos: Path | None, lfw: bool, arch: str | None = None, force: bool
-) -> None:
+def main(shared: Shared, options: Layer, *, photos: Path | None, lfw: bool, force: bool) -> None:
     """Prepare a folder of photos, or LFW, into `--data`; no run directory is touched."""
     if lfw == (photos is not None):
         raise UsageError("give either a folder of photos or --lfw")
-    if shared.seed is not None or shared.split_by is not None:
-        raise UsageError(
-            "--seed and --split-by are for training; the data set's own split is by --split-seed, and by both"
-        )
     if shared.data is None:
         raise UsageError("say where the data set goes: --data DIR")
     if shared.data == SYNTHETIC:
         raise UsageError("--data synthetic needs no photos: `pdsn run` draws the embedded people itself")
-    settings = resolve(shared, load_preset(shared.preset or PRESET), {}, options)
-    config = for_architecture(settings.prepare, arch or settings.pretrained.arch)
+    preset = shared.preset or PRESET
+    settings = resolve(shared, load_preset(preset), {}, options, preset_name=preset)
+    config = for_architecture(settings.prepare, settings.pretrained.arch)
     if photos is None:
         from pdsn.data.lfw import fetch_lfw
 

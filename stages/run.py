@@ -33,7 +33,7 @@ def main(
     session = Session(shared, options, force=force, data=own)
     names = list(strategies or session.settings.dictionary.strategies)
     for name in names:
-        session.check_strategy(name)
+        session.check_strategy(name, "" if strategies else "dictionary.strategies")
     if photos is not None:
         config = prepare.for_architecture(session.settings.prepare, session.settings.pretrained.arch)
         elsewhere = "--run" if shared.data is None else "--run and --data"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdsn.config import Settings
+from pdsn.config import SettingError, Settings
 from pdsn.errors import UsageError
 from pdsn.rundir import SYNTHETIC, RunDir
 from pdsn.settings import Layer, build, load_file, load_preset, merge
@@ -36,7 +37,7 @@ REMEMBERED = (
 
 @dataclass(frozen=True)
 class Shared:
-    """The options that every command has, as they were given; None where they were not."""
+    """The options that several commands have, as they were given; None where they were not or are not offered."""
 
     run: Path
     data: str | None = None
@@ -47,11 +48,29 @@ class Shared:
     preset: str | None = None
     config: Path | None = None
     debug: bool = False
+    origins: list[tuple[str, Layer]] = field(default_factory=list)
+    """Where settings come from, most recent first, "" for the command's own options: `resolve` notes it for errors."""
+
+    def origin(self, setting: str) -> str | None:
+        """Where a setting, "base.epochs", was set: "" for an option of this command, None for nowhere."""
+        section, _, name = setting.rpartition(".")
+        for where, layer in self.origins:
+            if name in (layer.get(section, {}) if section else layer):
+                return where
+        return None
 
 
-def resolve(shared: Shared, preset: Layer, known: Layer, options: Layer) -> Settings:
+def resolve(shared: Shared, preset: Layer, known: Layer, options: Layer, *, preset_name: str) -> Settings:
     """The settings in force: default < preset < what the run remembers < configuration file < options."""
-    return build(merge(preset, known, _asked(shared, options)))
+    file = load_file(shared.config) if shared.config else {}
+    typed = _typed(shared, options)
+    shared.origins[:] = [
+        ("", typed),
+        (f"--config {shared.config}", file),
+        (str(shared.run / "run.json"), known),
+        (f"the preset {preset_name}", preset),
+    ]
+    return build(merge(preset, known, file, typed))
 
 
 class Session:
@@ -88,6 +107,10 @@ class Session:
         given = data if data is not None else shared.data
         if given is not None and given != SYNTHETIC:
             given = self.run.name_of(given)
+        if data is not None and self.run.about.get("data", given) != given:
+            raise UsageError(
+                f"--photos: {self.run.root} was made with {self.run.about['data']}; choose another --run for other photos"
+            )
         self.data = self.run.remembered("data", "--data", given, SYNTHETIC)
         if shared.preset is not None:
             load_preset(shared.preset)  # an unknown one is refused as such
@@ -98,12 +121,24 @@ class Session:
         default = "pretrained" if imported else "demo" if self.data == SYNTHETIC else "lfw10"
         self.preset = self.run.remembered("preset", "--preset", shared.preset, default)
         self._preset = self.run.preset_settings(self.preset)
-        self.settings: Settings = resolve(shared, self._preset, known, options)
+        self.settings: Settings = resolve(shared, self._preset, known, options, preset_name=self.preset)
+        self._check_split(known)
         kept = {name: value for name, value in asked.items() if keep and name in REMEMBERED}
         self._kept = merge(known, kept)
         # What a command asks for that call alone says nothing about how the run is made.
         self._in_use = self.settings if keep else build(merge(self._preset, self._kept))
         self.accelerator: Accelerator = start(shared.device, shared.precision)
+
+    def _check_split(self, known: Layer) -> None:
+        """Raise UsageError where a run is asked for another split than the one it was made with.
+
+        Everything in it would be of the wrong people: like the data set, the split is not mixed in later.
+        """
+        made = merge(self._preset, known).get("split", Settings.split)
+        asked = self.settings.split
+        if self.run.about and asked != made:
+            wrong = f": {self.run.root} was made with {made}; choose another --run for {asked}"
+            raise SettingError("split", asked, wrong)
 
     def begin(self) -> None:
         """Write to run.json what this command works with; called once nothing stands in its way."""
@@ -113,7 +148,7 @@ class Session:
         from pdsn.runtime import precision_of
 
         entry = {
-            "command": " ".join(["pdsn", *sys.argv[1:]]),
+            "command": shlex.join(["pdsn", *sys.argv[1:]]),
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "revision": _revision(),
             **versions(),
@@ -196,15 +231,17 @@ class Session:
 
         return name in CONTROLS
 
-    def check_strategy(self, name: str) -> None:
-        """Raise UsageError unless `name` is a strategy, `matched` or a control."""
+    @staticmethod
+    def check_strategy(name: str, setting: str = "") -> None:
+        """Raise UsageError unless `name`, of --strategy or of a setting, is a strategy, `matched` or a control."""
         from pdsn.masks.controls import CONTROLS
         from pdsn.masks.matching import MATCHED
         from pdsn.occlusion.regions import STRATEGIES
 
         known = [*STRATEGIES, MATCHED, *CONTROLS]
         if name not in known:
-            raise UsageError(f"--strategy {name} is unknown: choose from {', '.join(known)}")
+            wrong = f"is unknown: choose from {', '.join(known)}"
+            raise SettingError(setting, name, wrong) if setting else UsageError(f"--strategy {name} {wrong}")
 
     def regions_of(self, name: str) -> Strategy:
         """Regions of a strategy, or of the strategy that `matched` or a control borrows them from."""
@@ -215,7 +252,9 @@ class Session:
             return self.strategy(name)
         regions = self.settings.dictionary.regions
         if regions not in STRATEGIES:
-            raise UsageError(f"--regions {regions} is unknown: choose from {', '.join(STRATEGIES)}")
+            raise SettingError(
+                "dictionary.regions", regions, f"is unknown: choose from {', '.join(STRATEGIES)}"
+            )
         return self.strategy(regions)
 
     def generator_folders(self, strategy: Strategy, base: str) -> dict[str, TrainingFolder]:
@@ -331,9 +370,13 @@ class Session:
 
 def _asked(shared: Shared, options: Layer) -> Layer:
     """What this very command asks for."""
+    return merge(load_file(shared.config) if shared.config else {}, _typed(shared, options))
+
+
+def _typed(shared: Shared, options: Layer) -> Layer:
+    """What this command's options ask for."""
     given = {"seed": shared.seed, "split": shared.split_by}
-    top = {name: value for name, value in given.items() if value is not None}
-    return merge(load_file(shared.config) if shared.config else {}, options, top)
+    return merge(options, {name: value for name, value in given.items() if value is not None})
 
 
 def _revision() -> str | None:

@@ -100,17 +100,17 @@ def of_kind(kind, batch, processes, dataset, count=64):
 
 
 KINDS = {
-    "generators": "--batch",
-    "base": "--batch",
-    "segmenter": "--batch",
-    "matched": "matching.batch",
-    "head": "--batch",
+    "generators": "[masks]",
+    "base": "[base]",
+    "segmenter": "[segment]",
+    "matched": "[matching]",
+    "head": "[head]",
 }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_too_small_for_the_processes_is_refused_and_none_gets_nothing(kind, dataset):
-    line = f"{KINDS[kind]} 7 is too small for 4 processes: give at least 8"
+    line = f"{KINDS[kind]} batch = 7 is too small for 4 processes: give at least 8"
     with pytest.raises(UsageError, match=f"^{re.escape(line)}$"):
         of_kind(kind, 7, Processes(4), dataset)
     for rank in range(4):  # the advice

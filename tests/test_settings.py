@@ -29,20 +29,20 @@ def test_later_layers_win_value_by_value():
     ("text", "said"),
     [
         ("[base\n", "is not valid TOML"),
-        ("split = 'face'\n", "--split-by face is unknown: choose from photo, person"),
-        ("[eval]\ndraws = 101\n", "--draws 101 is out of range: from 1 to 100"),
-        ("[eval]\nenrol = 0\n", "--enrol 0 is out of range"),
+        ("split = 'face'\n", "split = face is unknown: choose from photo, person"),
+        ("[eval]\ndraws = 101\n", r"\[eval\] draws = 101 is out of range: from 1 to 100"),
+        ("[eval]\nenrol = 0\n", r"\[eval\] enrol = 0 is out of range"),
         ("[base]\nepoch = 3\n", r"unknown setting epoch in \[base\]: there are arch"),
         ("colour = 1\n", "unknown setting colour at the top"),
-        ('[base]\nepochs = "many"\n', "base.epochs must be a whole number, not 'many'"),
-        ("[base]\nepochs = true\n", "base.epochs must be a whole number"),
+        ('[base]\nepochs = "many"\n', r"\[base\] epochs = 'many' must be a whole number"),
+        ("[base]\nepochs = true\n", r"\[base\] epochs = True must be a whole number"),
         ("base = 3\n", r"base must be a section, \[base\]"),
-        ("[base]\nlr = -1.0\n", "--lr -1.0 is out of range"),
-        ("[base]\nlr = nan\n", "--lr nan is out of range"),
-        ("[dictionary]\nstrategies = 'LM2'\n", "dictionary.strategies must be a list"),
+        ("[base]\nlr = -1.0\n", r"\[base\] lr = -1.0 is out of range"),
+        ("[base]\nlr = nan\n", r"\[base\] lr = nan is out of range"),
+        ("[dictionary]\nstrategies = 'LM2'\n", r"\[dictionary\] strategies = 'LM2' must be a list"),
         (
             "[eval]\nsource = 'psychic'\n",
-            "--occlusion-source psychic is unknown: choose from segmenter, oracle",
+            r"\[eval\] source = psychic is unknown: choose from segmenter, oracle",
         ),
     ],
 )
@@ -72,5 +72,5 @@ def test_whole_numbers_serve_where_numbers_are_asked_for():
 
 
 def test_a_table_without_rows_is_refused():
-    with pytest.raises(UsageError, match="eval.occlusions is empty"):
+    with pytest.raises(UsageError, match=r"\[eval\] occlusions = \[\] is empty"):
         build({"eval": {"occlusions": []}})

@@ -21,6 +21,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -160,7 +161,9 @@ class FaceDataset:
                 f"{root} is not a prepared data set (no dataset.json): "
                 "make one with `pdsn prepare PHOTOS --data DIR`, DIR being a new folder"
             )
-        broken = f"{root} is damaged: make it again with `pdsn prepare PHOTOS --data {root} --force`"
+        broken = (
+            f"{root} is damaged: make it again with `pdsn prepare PHOTOS --data {quote(str(root))} --force`"
+        )
         try:
             info = json.loads(described.read_text(encoding="utf-8"))
             faces = np.load(root / "faces.npy", mmap_mode="r", allow_pickle=False)

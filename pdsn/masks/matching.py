@@ -113,7 +113,7 @@ class MatchBatches:
     accelerator: Accelerator
 
     def __post_init__(self) -> None:
-        setting = "matching.batch" if isinstance(self.config, MatchingConfig) else "--batch"
+        setting = "matching.batch" if isinstance(self.config, MatchingConfig) else "head.batch"
         check_batch(setting, self.config.batch, self.accelerator)
 
     def __len__(self) -> int:

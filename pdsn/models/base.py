@@ -13,10 +13,10 @@ from torch import Tensor
 
 from pdsn.artefact import TrainingFolder, load_tensors
 from pdsn.batches import ahead, balanced, check_batch, shuffled
-from pdsn.config import BaseConfig, Settings
+from pdsn.config import BaseConfig, SettingError, Settings
 from pdsn.data.augment import Augmentation
 from pdsn.data.dataset import FaceDataset
-from pdsn.errors import PdsnError, UsageError
+from pdsn.errors import PdsnError
 from pdsn.models.backbone import FaceNet, load_trunk
 from pdsn.models.encoder import Encoder
 from pdsn.models.imported import build_imported, import_folder, is_imported
@@ -50,7 +50,7 @@ class FaceBatches:
     accelerator: Accelerator
 
     def __post_init__(self) -> None:
-        check_batch("--batch", self.config.batch, self.accelerator, len(self.rows))
+        check_batch("base.batch", self.config.batch, self.accelerator, len(self.rows))
 
     def __len__(self) -> int:
         return max(len(self.rows) // self.config.batch, 1)
@@ -115,7 +115,7 @@ def open_base(root: Path, settings: Settings, dataset: FaceDataset) -> TrainingF
 
 
 def check_init(config: BaseConfig, dataset: FaceDataset) -> None:
-    """Raise PdsnError unless the weights of --init can be read and fit the trunk."""
+    """Raise PdsnError unless the weights to start from can be read and fit the trunk."""
     if config.init:
         net = new_base(config, dataset.size, len(dataset.people)).net
         assert isinstance(net, FaceNet)
@@ -134,7 +134,7 @@ def train_base(
         and the "epoch" of the kept checkpoint.
 
     Raises:
-        PdsnError: there is no validation photo, too few training photos, or --init cannot be used.
+        PdsnError: there is no validation photo, too few training photos, or the weights to start from cannot be used.
     """
     train, val = dataset.rows("train"), dataset.rows("val")
     if len(val) == 0 or len(train) < 2:
@@ -226,7 +226,7 @@ def load_base(folder: TrainingFolder) -> BaseModel:
     weights = folder.load()
     found = folder.found_config()
     try:
-        model = build_imported(found) if is_imported(found) else _build(found)
+        model = build_imported(found, folder) if is_imported(found) else _build(found)
         model.load_state_dict(weights)
     except (KeyError, TypeError, RuntimeError) as error:
         raise folder.misfit(error) from error
@@ -246,13 +246,16 @@ def _initialise(net: FaceNet, config: BaseConfig) -> None:
         try:
             weights = get_model_weights(config.arch).DEFAULT.get_state_dict(progress=True)
         except OSError as error:
-            raise PdsnError(
-                f"--init imagenet: the download failed ({error}); fetch torchvision's {config.arch} weights "
-                "elsewhere, save them as safetensors and give --init FILE"
+            raise SettingError(
+                "base.init",
+                config.init,
+                f": the download failed ({error}); fetch torchvision's {config.arch} weights "
+                "elsewhere, save them as safetensors and give that file",
+                exit_code=1,
             ) from error
     else:
         weights, _ = load_tensors(Path(config.init), "a safetensors file of a ResNet, with --init FILE")
     try:
         load_trunk(net, dict(weights))
     except ValueError as error:
-        raise UsageError(f"--init {config.init} does not fit this trunk: {error}") from error
+        raise SettingError("base.init", config.init, f"does not fit this trunk: {error}") from error

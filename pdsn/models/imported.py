@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdsn.artefact import TrainingFolder
+from pdsn.artefact import TrainingFolder, making
 from pdsn.batches import ShuffledBatches
-from pdsn.config import BaseConfig, PrepareConfig, PretrainedConfig
+from pdsn.config import BaseConfig, PrepareConfig, PretrainedConfig, SettingError
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.faces import TEMPLATE_SLACK, template_difference
 from pdsn.errors import PdsnError, UsageError
@@ -73,7 +74,7 @@ def check_prepared(dataset: FaceDataset, architecture: Architecture, arch: str) 
     if differs:
         raise UsageError(
             f"{dataset.root} holds {differs}: "
-            f"prepare the photos for it with `pdsn prepare PHOTOS --data DIR --for {arch}`"
+            f"prepare the photos for it with `pdsn prepare PHOTOS --data DIR --for {quote(arch)}`"
         )
 
 
@@ -110,15 +111,16 @@ def is_imported(found: dict[str, Any]) -> bool:
     return found.get("kind") == KIND
 
 
-def build_imported(found: dict[str, Any]) -> BaseModel:
-    """The network of an imported base without its weights, from the settings that lie beside it.
+def build_imported(found: dict[str, Any], folder: TrainingFolder) -> BaseModel:
+    """The network of an imported base without its weights, from the settings that lie beside it in its folder.
 
     Raises:
         PdsnError: the file that defines the architecture has changed since.
     """
     if _code(str(found["arch"])) != found["code"]:
         raise PdsnError(
-            f"{found['arch']} has changed since the base was imported: import it again with `{COMMAND} --force`"
+            f"{found['arch']} has changed since the base was imported: "
+            f"import it again with `{making(f'{COMMAND} --force', folder.model)}`"
         )
     net = PretrainedNet(find_architecture(str(found["arch"])))
     scale, margin = float(found["scale"]), float(found["margin"])
@@ -158,7 +160,7 @@ def import_base(
         raise PdsnError(
             f"{dataset.root} has no training or no validation photos: prepare more photos a person"
         )
-    model = build_imported(folder.config)
+    model = build_imported(folder.config, folder)
     net = model.net
     assert isinstance(net, PretrainedNet)
     load_weights(net, architecture, _weights(architecture, config), config.weights)
@@ -279,10 +281,8 @@ def _weights(architecture: Architecture, config: PretrainedConfig) -> dict[str, 
         try:
             return architecture.downloads[config.weights]()
         except OSError as error:
-            raise PdsnError(
-                f"--weights {config.weights}: the download failed ({error}); "
-                "fetch the file elsewhere and give --weights FILE"
-            ) from error
+            wrong = f": the download failed ({error}); fetch the file elsewhere and give that"
+            raise SettingError("pretrained.weights", config.weights, wrong, exit_code=1) from error
     return read_weights(Path(config.weights))
 
 
@@ -310,7 +310,7 @@ def find_weights(root: Path, config: PretrainedConfig, *, imported: bool = True)
     downloads = "".join(f", or {name} for a download" for name in architecture.downloads)
     if not config.weights:
         raise UsageError(f"{config.arch} needs its weights: give --weights FILE{downloads}")
-    raise UsageError(f"--weights {config.weights} is no file: give one{downloads}")
+    raise SettingError("pretrained.weights", config.weights, f"is no file: give one{downloads}")
 
 
 def _code(arch: str) -> str:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
 from pdsn.batches import ahead, check_batch
-from pdsn.config import SegmentConfig
+from pdsn.config import SegmentConfig, SettingError
 from pdsn.data.augment import Augmentation
 from pdsn.data.dataset import FaceDataset, evenly
 from pdsn.errors import PdsnError
@@ -64,7 +64,7 @@ class OccludedBatches:
     accelerator: Accelerator
 
     def __post_init__(self) -> None:
-        check_batch("--batch", self.config.batch, self.accelerator)
+        check_batch("segment.batch", self.config.batch, self.accelerator)
 
     def __len__(self) -> int:
         return -(-self.config.steps // self.config.validations)
@@ -117,7 +117,7 @@ def train_segmenter(
         "triggered", the share of clean photos that trigger a region.
 
     Raises:
-        PdsnError: there is no photo to train or validate on, or the download of --init imagenet failed.
+        PdsnError: there is no photo to train or validate on, or the download of ImageNet's weights failed.
     """
     train, val = dataset.rows("train"), dataset.rows("val")
     if not len(train) or not len(val):
@@ -129,7 +129,8 @@ def train_segmenter(
     try:
         net = SegmentationNet(config.encoder, config.height, config.init or None)
     except OSError as error:
-        raise PdsnError(f"--init imagenet: the download failed ({error}); leave --init out") from error
+        wrong = f": the download failed ({error}); leave it out"
+        raise SettingError("segment.init", config.init, wrong, exit_code=1) from error
     module = SegmentationLoss(net).to(accelerator.device).to(memory_format=torch.channels_last)
     segmenter = Segmenter(net, accelerator)
     chosen = evenly(val, VALIDATION_PHOTOS)

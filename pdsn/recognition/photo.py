@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 import torch
@@ -111,7 +112,7 @@ def search_photo(path: Path, config: PrepareConfig, detect: Detect) -> SearchedP
     if path.suffix.lower() in VIDEOS:
         raise PhotoError(
             f"{name} is a video, and only photos are read: extract frames first, "
-            f"for example with `ffmpeg -i {name} -vf fps=1 frame-%04d.png`"
+            f"for example with `ffmpeg -i {quote(name)} -vf fps=1 frame-%04d.png`"
         )
     with suppress(OSError):  # a name that no file can have: reading it says so
         if path.is_dir():

@@ -415,20 +415,20 @@ def test_a_name_that_is_not_utf8_is_left_out(tmp_path: Path, fake: type[FakeDete
 
 
 @pytest.mark.parametrize(
-    ("values", "option"),
+    ("values", "setting"),
     [
-        ({"size": (16, 96)}, "--size 16x96"),
-        ({"size": (128, 513)}, "--size 128x513"),
-        ({"align": "none"}, "--align none"),
-        ({"face": "first"}, "--face first"),
-        ({"min_photos": 0}, "--min-photos 0"),
-        ({"frontal": -0.1}, "--frontal -0.1"),
-        ({"frontal": float("nan")}, "--frontal nan"),
-        ({"split_seed": -1}, "--split-seed -1"),
-        ({"min_face": 5}, "--min-face 5"),
+        ({"size": (16, 96)}, "size = 16x96"),
+        ({"size": (128, 513)}, "size = 128x513"),
+        ({"align": "none"}, "align = none"),
+        ({"face": "first"}, "face = first"),
+        ({"min_photos": 0}, "min_photos = 0"),
+        ({"frontal": -0.1}, "frontal = -0.1"),
+        ({"frontal": float("nan")}, "frontal = nan"),
+        ({"split_seed": -1}, "split_seed = -1"),
+        ({"min_face": 5}, "min_face = 5"),
     ],
 )
-def test_settings_out_of_range_name_their_option(values: dict[str, object], option: str) -> None:
+def test_settings_out_of_range_are_named(values: dict[str, object], setting: str) -> None:
     with pytest.raises(UsageError) as caught:
         PrepareConfig(**values)  # type: ignore[arg-type]
-    assert str(caught.value).startswith(f"{option}: ") and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"[prepare] {setting} ") and "\n" not in str(caught.value)

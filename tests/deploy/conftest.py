@@ -95,7 +95,7 @@ def measured(untrained: Path) -> Path:
 def export(measured: Path, settings: Path) -> Path:
     """The export of the run, by the command itself; tests must not change it."""
     folder = measured.parent / "exported"
-    said = give("export", "--run", measured, "--config", settings, "--onnx", folder, "--device", "cpu")
+    said = give("export", "--run", measured, "--config", settings, "--onnx", folder)
     assert said.code == 0, said.err
     assert all(name in said.out for name in ("trunk.onnx", "head.onnx", "segmenter.onnx", str(folder)))
     return folder

@@ -216,5 +216,5 @@ def test_crops_follow_the_data_set(dataset):
     made = crop_settings(dataset)
     assert (made.size, made.align, made.min_face) == ((64, 48), "similarity", 40)
     assert crop_settings(dataset, 20).min_face == 20
-    with pytest.raises(UsageError, match="--min-face 3"):
+    with pytest.raises(UsageError, match=r"\[prepare\] min_face = 3"):
         crop_settings(dataset, 3)

@@ -98,7 +98,8 @@ def test_another_recogniser_in_the_same_run_is_refused(imported: Path) -> None:
     ],
 )
 def test_bad_usage_is_one_line(tmp_path: Path, tiny: Path, words: tuple[str, ...], line: str) -> None:
-    said = give(*words, "--run", tmp_path / "run", "--config", tiny, *CPU)
+    more = () if words[0] == "prepare" else ("--run", tmp_path / "run", *CPU)
+    said = give(*words, "--config", tiny, *more)
     assert said.code == 2 and line in said.err and said.err.count("\n") == 1
 
 

@@ -192,7 +192,7 @@ def test_a_gallery_with_one_bad_photo(people, drawn, photo, tmp_path):
         (["--strategy", "LM1"], 1, "--strategy LM1 has no dictionary (this run has LM2, difference"),
         (["--fpr", "0.001"], 2, "--fpr 0.001 is too small to be told by"),
         (["--fpr", "2"], 2, "--fpr 2.0 is out of range"),
-        (["--min-face", "5"], 2, "--min-face 5: must be a whole number of pixels from 12"),
+        (["--min-face", "5"], 2, "--min-face 5 must be a whole number of pixels from 12"),
         (["--occlusion-source", "oracle"], 2, "--occlusion-source oracle is unknown: choose from segmenter, none"),
         (["--picture", "PHOTO"], 2, "is one of the photos: give another name"),
         (["--picture", "out.jpg"], 2, "pictures are written as PNG"),

@@ -281,7 +281,10 @@ def test_a_tuned_head_is_taken_until_it_is_told_otherwise(copied, refused, tmp_p
     assert give("build-dictionary", "--strategy", "LM2", "--run", copied).code == 0  # another one's
     line = refused(2, "head-train", "--run", copied, "--lr", "0.01")
     assert "was trained with other settings (lr" in line
-    assert give("mask-train", "--strategy", "matched", "--seed", "3", "--force", "--run", copied).code == 0
+    config.write_text("[matching]\nlr = 0.05\n")
+    assert (
+        give("mask-train", "--strategy", "matched", "--config", config, "--force", "--run", copied).code == 0
+    )
     assert give("build-dictionary", "--strategy", "matched", "--run", copied).code == 0
     line = refused(1, "eval", *words)
     assert f"belongs to another dictionary: rebuild it with `pdsn head-train --force --run {copied}`" in line

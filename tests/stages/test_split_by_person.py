@@ -68,10 +68,11 @@ def test_everything_is_trained_on_the_training_people_alone(apart, faces):
     assert maps["data set"] == view.sha256
 
 
-def test_the_run_remembers_its_split_and_refuses_the_other(apart, refused):
+def test_the_run_remembers_its_split_and_refuses_the_other(apart, refused, tmp_path):
     words = ("eval", "--run", apart, "--occlusion", "eyes", "--strategy", "random", *CPU)
-    line = refused(1, *words, "--split-by", "photo")
-    assert f"belongs to another data set: rebuild it with `pdsn base-train --force --run {apart}`" in line
+    (tmp_path / "photo.toml").write_text('split = "photo"\n')
+    line = refused(2, *words, "--config", tmp_path / "photo.toml")
+    assert f"split = photo: {apart} was made with person; choose another --run for photo" in line
     said = give(*words, "--enrol", "3", "--split", "test")
     assert said.code == 0, said.err
     rows = probes(table_of(said))

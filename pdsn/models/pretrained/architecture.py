@@ -39,7 +39,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from pdsn.config import ALIGNMENTS, LARGEST_SIDE, SMALLEST_SIDE
+from pdsn.config import ALIGNMENTS, LARGEST_SIDE, SMALLEST_SIDE, SettingError
 from pdsn.errors import PdsnError, UsageError
 from pdsn.models.pretrained.inception_resnet import DOWNLOADS, InceptionResnet, without_logits
 from pdsn.models.pretrained.iresnet import BLOCKS, TEMPLATE, IResNet, norm_for_features
@@ -170,6 +170,10 @@ ARCHITECTURES: dict[str, Architecture] = {
 """Recognisers by name."""
 
 
+ARCH = "pretrained.arch"
+"""The setting that names one."""
+
+
 def find_architecture(name: str) -> Architecture:
     """What `--arch` names.
 
@@ -178,7 +182,7 @@ def find_architecture(name: str) -> Architecture:
             is executed: that is what naming it asks for.
 
     Raises:
-        UsageError: there is none of that name, or the file defines none; one line says why.
+        SettingError: there is none of that name, or the file defines none; one line says why.
     """
     if name in ARCHITECTURES:
         return ARCHITECTURES[name]
@@ -189,15 +193,16 @@ def find_architecture(name: str) -> Architecture:
         return timm_architecture(name.removeprefix("timm:"))
     if name.endswith(".py"):
         return _own(Path(name))
-    raise UsageError(
-        f"--arch {name} is unknown: choose from {', '.join(ARCHITECTURES)}, timm:NAME "
-        "or a FILE.py that defines `architecture`"
+    raise SettingError(
+        ARCH,
+        name,
+        f"is unknown: choose from {', '.join(ARCHITECTURES)}, timm:NAME or a FILE.py that defines `architecture`",
     )
 
 
 def _own(path: Path) -> Architecture:
     if not path.is_file():
-        raise UsageError(f"--arch {path}: there is no such file")
+        raise SettingError(ARCH, path, ": there is no such file")
     # Files in different folders may have one name.
     whole = str(path.resolve())
     module_name = f"pdsn_architecture_{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
@@ -209,21 +214,22 @@ def _own(path: Path) -> Architecture:
     try:
         spec.loader.exec_module(module)
     except PdsnError as error:
-        raise UsageError(f"--arch {path}: {error}") from error
+        raise SettingError(ARCH, path, f": {error}") from error
     except (Exception, SystemExit) as error:
         reason = (str(error).splitlines() or [""])[0]
-        raise UsageError(
-            f"--arch {path} fails{_line(error, whole)}: {type(error).__name__}: {reason}"
-        ) from error
+        wrong = f"fails{_line(error, whole)}: {type(error).__name__}: {reason}"
+        raise SettingError(ARCH, path, wrong) from error
     found = getattr(module, "architecture", None)
     if found is None:
-        raise UsageError(
-            f"--arch {path} defines no `architecture`: end it with architecture = Architecture(…)"
+        raise SettingError(
+            ARCH, path, "defines no `architecture`: end it with architecture = Architecture(…)"
         )
     if not isinstance(found, Architecture):
-        raise UsageError(
-            f"--arch {path}: `architecture` is a {type(found).__name__}, not an Architecture "
-            "of pdsn.models.pretrained.architecture"
+        raise SettingError(
+            ARCH,
+            path,
+            f": `architecture` is a {type(found).__name__}, not an Architecture "
+            "of pdsn.models.pretrained.architecture",
         )
     return found
 

@@ -9,7 +9,8 @@ from typing import Any
 import timm
 from torch import Tensor, nn
 
-from pdsn.errors import PdsnError, UsageError
+from pdsn.config import SettingError
+from pdsn.errors import PdsnError
 from pdsn.models.pretrained.architecture import Architecture
 
 
@@ -33,15 +34,17 @@ class TimmNet(nn.Module):
         """Maps (N, C, h, w) of normalised faces (N, 3, H, W).
 
         Raises:
-            UsageError: what comes out is no such map, as of transformers.
+            SettingError: what comes out is no such map, as of transformers.
         """
         maps = self.model.forward_features(x)
         # Some transformers answer (N, h, w, C).
         if not isinstance(maps, Tensor) or maps.ndim != 4 or maps.shape[1] != self.model.num_features:
             shape = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
-            raise UsageError(
-                f"--arch timm:{self.name} cannot be masked: its features are {shape}, not a map "
-                "(N, C, h, w); choose a convolutional network"
+            raise SettingError(
+                "pretrained.arch",
+                f"timm:{self.name}",
+                f"cannot be masked: its features are {shape}, not a map (N, C, h, w); "
+                "choose a convolutional network",
             )
         return maps
 
@@ -54,20 +57,21 @@ def timm_architecture(name: str) -> Architecture:
     """The architecture of a timm model; it sees faces of the size and normalisation it was trained with.
 
     Raises:
-        UsageError: timm has no such model or tag, or it takes no colour photos of a usable size.
+        SettingError: timm has no such model or tag, or it takes no colour photos of a usable size.
     """
     if not timm.is_model(name):
         near = get_close_matches(name, timm.list_models(), 3)
         hint = f"did you mean {', '.join(near)}?" if near else "timm.list_models() names them all"
-        raise UsageError(f"--arch timm:{name}: timm has no such model; {hint}")
+        raise SettingError("pretrained.arch", f"timm:{name}", f": timm has no such model; {hint}")
     try:
         config = timm.get_pretrained_cfg(name)
     except RuntimeError as error:
-        raise UsageError(f"--arch timm:{name}: {error}") from error
+        raise SettingError("pretrained.arch", f"timm:{name}", f": {error}") from error
     config = config or timm.models.PretrainedCfg()
     channels, height, width = config.input_size
     if channels != 3:
-        raise UsageError(f"--arch timm:{name}: it takes {channels} channels, not red, green and blue")
+        wrong = f": it takes {channels} channels, not red, green and blue"
+        raise SettingError("pretrained.arch", f"timm:{name}", wrong)
     classifiers = (config.classifier,) if isinstance(config.classifier, str) else config.classifier or ()
     return Architecture(
         f"timm:{name}",

@@ -65,7 +65,7 @@ def test_an_unknown_name_lists_the_choices():
     with pytest.raises(UsageError) as caught:
         find_architecture("foo")
     assert str(caught.value) == (
-        "--arch foo is unknown: choose from mobilefacenet, iresnet18, iresnet34, iresnet50, iresnet100, "
+        "[pretrained] arch = foo is unknown: choose from mobilefacenet, iresnet18, iresnet34, iresnet50, iresnet100, "
         "inception_resnet_v1, timm:NAME or a FILE.py that defines `architecture`"
     )
 
@@ -105,7 +105,7 @@ def test_a_wrong_file_is_refused_in_one_line(tmp_path, monkeypatch, source, mess
     for given in (str(path), "own.py"):
         with pytest.raises(UsageError, match=message) as caught:
             find_architecture(given)
-        assert str(caught.value).startswith(f"--arch {given}") and "\n" not in str(caught.value)
+        assert str(caught.value).startswith(f"[pretrained] arch = {given}") and "\n" not in str(caught.value)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -19,6 +19,7 @@ def main(session: Session) -> None:
         )
     name = session.head_strategy
     session.check_strategy(name, "head.strategy")
+    session.need(dictionaries=[name])
     model, base = session.base()
     dictionary = session.dictionary(name, base)
     folder = session.head_folder(base)

@@ -22,6 +22,8 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
         if name in CONTROLS:
             go_on = making(f"pdsn build-dictionary --strategy {name}", session.run.dictionary(name))
             raise UsageError(f"--strategy {name} is a control and has no generator: go on with `{go_on}`")
+        session.check_regions(name)
+    session.need()
     chosen = [session.regions_of(name) for name in names if name != MATCHED]
     model, base = session.base()
     maps = session.pair_maps(model, base)

@@ -2,20 +2,40 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
 from pdsn.errors import UsageError
+from pdsn.rundir import SYNTHETIC
 from stages.session import Session
 
 
-def main(session: Session) -> None:
-    """Import the recogniser, or say that it is there; prints what its embeddings are worth."""
-    from pdsn.models.imported import SURE_ORDER, find_weights, import_base
+def check(session: Session) -> None:
+    """Raise UsageError where the recogniser cannot be imported, before any face is drawn or read."""
+    from pdsn.models.imported import find_weights
+    from pdsn.models.pretrained.architecture import find_architecture
 
     config = session.settings.pretrained
     if not config.arch:
         raise UsageError("say which recogniser: --arch NAME --weights FILE")
-    # A wrong name is refused before any face is drawn or read. The file that the base came from may be gone.
+    # The file that the base came from may be gone.
     same = session.asked.get("pretrained", {}).get("weights", session.known_weights) == session.known_weights
     find_weights(session.run.base, config, imported=same and not session.force)
+    takes, drawn = find_architecture(config.arch).size, session.settings.synthetic.size
+    if session.data == SYNTHETIC and takes != drawn:
+        (height, width), shape = drawn, f"{takes[0]}x{takes[1]}"
+        raise UsageError(
+            f"the embedded people are drawn at {height}x{width} pixels, and {config.arch} takes {shape}: "
+            f"prepare photos for it with `pdsn prepare PHOTOS --data DIR --for {quote(config.arch)}`, "
+            "and give that --data DIR"
+        )
+
+
+def main(session: Session) -> None:
+    """Import the recogniser, or say that it is there; prints what its embeddings are worth."""
+    from pdsn.models.imported import SURE_ORDER, import_base
+
+    config = session.settings.pretrained
+    check(session)
     folder = session.base_folder
     if folder.open(force=session.force):
         session.begin()

@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from pdsn.config import SettingError
 from pdsn.errors import UsageError
-from stages.session import Session
+from stages.session import MODEL, Session
+
+
+def check(session: Session) -> None:
+    """Raise UsageError where the base cannot be trained, before any face is drawn or read."""
+    if session.settings.pretrained.weights:
+        raise SettingError(
+            "pretrained.weights",
+            session.settings.pretrained.weights,
+            "goes with a recogniser: give its --arch too",
+        )
+    init = session.settings.base.init
+    begun = (session.run.base / MODEL).is_file() and not session.force
+    if init not in ("", "imagenet") and not begun and not Path(init).is_file():
+        raise SettingError("base.init", init, "is no file: give a safetensors file, or imagenet")
 
 
 def main(session: Session) -> None:
@@ -18,7 +35,8 @@ def main(session: Session) -> None:
             f"the base of {session.run.root} is imported, {session.settings.pretrained.arch}: "
             "choose another --run to train one"
         )
-    check_batch("--batch", session.settings.base.batch, session.accelerator)
+    check_batch("base.batch", session.settings.base.batch, session.accelerator)
+    check(session)
     folder = session.base_folder
     done = folder.open(force=session.force)
     if not done:

@@ -21,7 +21,10 @@ def main(session: Session, strategies: Sequence[str] | None, *, skip_done: bool 
     With `skip_done`, those that were built from the same inputs and settings are left as they are.
     """
     names = list(dict.fromkeys(strategies or ["LM2"]))
-    chosen = {name: session.regions_of(name) for name in names}  # an unknown name is refused before all else
+    for name in names:
+        session.check_regions(name)
+    session.need(generators=names)
+    chosen = {name: session.regions_of(name) for name in names}
     model, base = session.base()
     generators = {name: session.generators(name, base) for name in names}
     session.begin()

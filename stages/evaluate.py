@@ -44,6 +44,12 @@ def main(
     from pdsn.recognition.question import name_of
 
     asked = session.settings.eval if align is None else replace(session.settings.eval, align=align)
+    check_names(session, strategies or ())
+    session.need(
+        dictionaries=[name for name in strategies or () if name != NO_FDM],
+        segmenter=asked.source == "segmenter",
+    )
+    check_data(session, asked)
     seed, floor, share = session.settings.seed, session.settings.regions.floor, session.settings.regions.share
     names = list(dict.fromkeys(strategies)) if strategies else _in_order(session, session.run.dictionaries())
     names = [name for name in names if name != NO_FDM]
@@ -157,10 +163,30 @@ def _question(
     }
 
 
+def check_names(session: Session, strategies: Sequence[str]) -> None:
+    """Raise UsageError where a strategy or an occlusion is unknown; needs no data."""
+    from pdsn.occlusion.occluders import check_occlusions
+    from pdsn.recognition.evaluation import NO_FDM
+
+    for name in strategies:
+        if name != NO_FDM:
+            session.check_strategy(name)
+    check_occlusions(session.settings.eval.occlusions)
+
+
+def check_data(session: Session, asked: EvalConfig) -> None:
+    """Raise PdsnError where the data set has not the photos that are asked for; needs no network."""
+    if asked.align == "occluded":
+        _photos(session)
+    _enrolment(session, asked)
+
+
 def has_photos(session: Session) -> bool:
     """Whether the original photos of the data set lie where they were prepared from."""
+    if session.data == SYNTHETIC:
+        return False
     root = session.dataset.settings.get("photos")
-    return session.data != SYNTHETIC and root is not None and Path(root).is_dir()
+    return root is not None and Path(root).is_dir()
 
 
 def _photos(session: Session) -> Path:
@@ -169,12 +195,12 @@ def _photos(session: Session) -> Path:
     Raises:
         PdsnError: there are none, or they are gone.
     """
-    root = session.dataset.settings.get("photos")
+    root = None if session.data == SYNTHETIC else session.dataset.settings.get("photos")
     if has_photos(session):
         return Path(str(root))
-    if session.data == SYNTHETIC or root is None:
+    if root is None:
         raise PdsnError(
-            f"{session.dataset.root} has no original photos to paint on: take --align clean, or a data set "
+            f"{session.run.data_set(session.data)} has no original photos to paint on: take --align clean, or a data set "
             "made by `pdsn prepare`"
         )
     raise PdsnError(

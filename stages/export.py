@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdsn.errors import PdsnError
-from stages.session import Session
+from stages.session import MODEL, Session, check_writable
 from stages.tables import print_table
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def main(session: Session, folder: Path, *, strategy: str | None, with_segmenter
         return
     require_onnx()
     check_target(folder)
+    check_writable("--onnx", folder)
     exported = parts_of_run(session, strategy, with_segmenter)
     with progress_bar("export", 3 if with_segmenter else 2, "networks") as advance:
         written = write_export(exported, folder, on_part=lambda name: advance(1, note=name))
@@ -49,15 +50,18 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
     from pdsn.recognition.strategies import choose_strategy
 
     session.run.check_made()
+    if strategy not in (None, NO_FDM):
+        session.check_strategy(strategy)
     chosen = choose_strategy(session.run, strategy, session.settings.dictionary)
-    model, networks = session.tuned_base()
-    base = networks["base"]
-    segmentation = session.segmenter_folder.model
+    session.need(dictionaries=[] if chosen == NO_FDM else [chosen])
+    segmentation = session.run.segmenter / MODEL
     if with_segmenter and not segmentation.is_file():
         raise PdsnError(
             f"{segmentation} is missing: make it with `{making('pdsn segment-train', segmentation)}`, "
             "or take --no-segmenter"
         )
+    model, networks = session.tuned_base()
+    base = networks["base"]
     return Exported(
         run=session.run,
         settings=session.settings,

@@ -21,6 +21,7 @@ def main(session: Session) -> None:
     check_batch("--batch", settings.head.batch, session.accelerator)
     name = session.head_strategy
     session.check_strategy(name, "head.strategy")
+    session.need(dictionaries=[name])
     model, base = session.base()
     dictionary = session.dictionary(name, base)
     folder = session.head_folder(base)

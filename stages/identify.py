@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pdsn.errors import PdsnError, UsageError
 from pdsn.rundir import SYNTHETIC
-from stages.session import Session
+from stages.session import Session, check_writable
 from stages.tables import print_table
 
 if TYPE_CHECKING:
@@ -43,20 +43,40 @@ def main(
 ) -> bool:
     """Name the faces of some photos; a folder stands for the photos in it.
 
-    A photo that nobody can be looked for in is one line on standard error, and the others go on. So are the files of
-    a folder that are no photos.
+    A photo that nobody can be looked for in is one line on standard error, and the others go on; one that is not
+    there is said at once, as are the files of a folder that are no photos. All that is cheap is checked before the
+    gallery is embedded.
 
     Returns:
         Whether there was a face in any of them.
     """
     from pdsn.recognition.calibration import DEFAULT_FPR
-    from pdsn.recognition.photo import PhotoError
+    from pdsn.recognition.gallery import check_gallery
+    from pdsn.recognition.photo import PhotoError, check_photo
 
     paths, others = expand(photos)
     if not session.accelerator.is_main_process:
         return True
-    run = open_run(session, strategy, source, min_face)
+    check_parts(session, strategy, source)
+    check_rate_asked(session, fpr)
+    if gallery is not None:
+        check_gallery(gallery)
+    check_pictures(picture, pictures)
     targets = picture_paths(paths, picture, session.run.root / "identify") if pictures else {}
+    failed = [{"photo": shown(path), "reason": f"{shown(path)}: {reason}"} for path, reason in others]
+    complain_files("identify", [(shown(path), reason) for path, reason in others])
+    for path in list(paths):
+        try:
+            check_photo(path)
+        except PhotoError as error:
+            failed.append({"photo": shown(path), "reason": str(error)})
+            complain("identify", str(error))
+            paths.remove(path)
+    if not paths:
+        if as_json:
+            print_json({"format": 1, "run": shown(session.run.root), "photos": [], "failed": failed})
+        return False
+    run = open_run(session, strategy, source, min_face)
     people = _enrol(run, gallery)
     if fpr is None:
         fpr = max(DEFAULT_FPR, people.finest_fpr)
@@ -67,8 +87,6 @@ def main(
             )
     people.check(fpr)
     answers: list[dict[str, Any]] = []
-    failed = [{"photo": shown(path), "reason": f"{shown(path)}: {reason}"} for path, reason in others]
-    complain_files("identify", [(shown(path), reason) for path, reason in others])
     for path in paths:
         try:
             answer = people.identify(path, fpr=fpr)
@@ -144,6 +162,8 @@ def picture_paths(photos: Sequence[Path], asked: Path | None, default: Path) -> 
         return {photos[0]: asked}
     taken = {path.resolve() for path in photos}
     folder = default if asked is None else asked
+    if asked is not None:  # a run that cannot be written to answers all the same
+        check_writable("--picture", folder)
     targets = {}
     for path in photos:
         stem = short(path.stem, NAME_BYTES - len("-identified-12345678.png"))
@@ -192,11 +212,58 @@ def check_picture(path: Path, photos: Sequence[Path]) -> None:
     """Raise UsageError unless a picture can be written there without harm to the photos."""
     if path.suffix.lower() != ".png":
         raise UsageError(f"--picture {path}: pictures are written as PNG, give a name that ends in .png")
-    made = next(folder for folder in path.absolute().parents if folder.exists())
-    if not made.is_dir() or not os.access(made, os.W_OK):
-        raise UsageError(f"--picture {path} cannot be written there ({made}): give another name")
+    check_writable("--picture", path)
     if path.resolve() in {photo.resolve() for photo in photos}:
         raise UsageError(f"--picture {path} is one of the photos: give another name")
+
+
+def check_pictures(picture: Path | None, pictures: bool) -> None:
+    """Raise UsageError where a picture has a place, but is not to be drawn."""
+    if picture is not None and not pictures:
+        raise UsageError(f"--picture {picture} and --no-draw exclude each other: leave one out")
+
+
+def check_parts(session: Session, strategy: str | None, source: str | None) -> None:
+    """Raise PdsnError where a name is unknown or the run lacks what recognition needs; opens no network."""
+    from pdsn.api import SOURCES
+    from pdsn.config import one_of
+    from pdsn.recognition.evaluation import NO_FDM
+    from pdsn.recognition.strategies import choose_strategy
+
+    if source is not None:
+        one_of("--occlusion-source", source, SOURCES)
+    session.run.check_made()
+    if strategy not in (None, NO_FDM):
+        session.check_strategy(strategy)
+    chosen = choose_strategy(session.run, strategy, session.settings.dictionary)
+    plain = chosen == NO_FDM
+    session.need(
+        dictionaries=[] if plain else [chosen],
+        segmenter=(source or ("none" if plain else SOURCES[0])) == SOURCES[0],
+    )
+
+
+def check_rate_asked(session: Session, fpr: float | None, *, pairs: bool = False) -> None:
+    """Raise UsageError where a false-positive rate is out of range, or finer than the run's strangers can tell.
+
+    Nothing is embedded: who they are is known from the data set. Of a gallery that leaves some of them out fewer
+    count, and the rate is checked again.
+    """
+    import numpy as np
+
+    from pdsn.data.dataset import FaceDataset, evenly
+    from pdsn.recognition.calibration import MOST_STRANGERS, check_rate
+
+    if fpr is None:
+        return
+    dataset = FaceDataset.load(session.run.data_set(session.data))
+    rows = evenly(dataset.rows("val", session.settings.split), MOST_STRANGERS)
+    count, what = len(rows), "validation photos of strangers"
+    if pairs:
+        same = int((np.bincount(dataset.labels[rows]) ** 2).sum()) if count else 0
+        count, what = (count * count - same) // 2, "pairs of validation photos of different people"
+    if count:  # a run without any says so itself
+        check_rate(fpr, count, what)
 
 
 def open_run(session: Session, strategy: str | None, source: str | None, min_face: int | None) -> Run:

@@ -23,6 +23,8 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
         if name in CONTROLS:
             go_on = making(f"pdsn build-dictionary --strategy {name}", session.run.dictionary(name))
             raise UsageError(f"--strategy {name} is a control and has no generator: go on with `{go_on}`")
+        session.check_regions(name)
+    session.need()
     if MATCHED in names:
         check_batch("matching.batch", session.settings.matching.batch, session.accelerator)
     chosen = [session.regions_of(name) for name in names if name != MATCHED]

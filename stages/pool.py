@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pdsn.errors import UsageError
+from stages.session import check_writable
 
 OURS = ("table.json", "table.md", "table.png")
 """What this stage leaves in its folder."""
@@ -25,6 +26,7 @@ def main(runs: Sequence[Path], out: Path, align: str, name: str) -> None:
     one_of("--align", align, ("clean", "occluded"))
     if out.exists() and (not out.is_dir() or any(path.name not in OURS for path in out.iterdir())):
         raise UsageError(f"--out {out} holds something else: give a new folder")
+    check_writable("--out", out)
     tables = [read_table(run, align, name) for run in runs]
     check_poolable(tables)
     table = pool(tables)

@@ -13,7 +13,7 @@ from pdsn.config import PrepareConfig
 from pdsn.errors import UsageError
 from pdsn.rundir import SYNTHETIC
 from pdsn.settings import load_preset
-from stages.session import Layer, Shared, resolve
+from stages.session import Layer, Shared, check_writable, resolve
 from stages.tables import print_table
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ SHOWN = 10
 
 def main(shared: Shared, options: Layer, *, photos: Path | None, lfw: bool, force: bool) -> None:
     """Prepare a folder of photos, or LFW, into `--data`; no run directory is touched."""
+    from pdsn.runtime import start
+
     if lfw == (photos is not None):
         raise UsageError("give either a folder of photos or --lfw")
     if shared.data is None:
@@ -36,6 +38,8 @@ def main(shared: Shared, options: Layer, *, photos: Path | None, lfw: bool, forc
     preset = shared.preset or PRESET
     settings = resolve(shared, load_preset(preset), {}, options, preset_name=preset)
     config = for_architecture(settings.prepare, settings.pretrained.arch)
+    check_writable("--data", Path(shared.data))
+    accelerator = start(shared.device, shared.precision)
     if photos is None:
         from pdsn.data.lfw import fetch_lfw
 
@@ -43,9 +47,7 @@ def main(shared: Shared, options: Layer, *, photos: Path | None, lfw: bool, forc
         Console().print(
             f"LFW as scikit-learn has it, funneled: {photos}; figures differ from the deep-funneled copy's"
         )
-    from pdsn.runtime import start
-
-    prepare(photos, Path(shared.data), config, start(shared.device, shared.precision), force=force)
+    prepare(photos, Path(shared.data), config, accelerator, force=force)
 
 
 def for_architecture(config: PrepareConfig, arch: str) -> PrepareConfig:

@@ -34,11 +34,17 @@ def main(
     names = list(strategies or session.settings.dictionary.strategies)
     for name in names:
         session.check_strategy(name, "" if strategies else "dictionary.strategies")
+    evaluate.check_names(session, ())
+    for name in names:
+        session.check_regions(name)
+    session.check_strategy(session.head_strategy, "head.strategy")
+    (base_import if session.settings.pretrained.arch else base_train).check(session)
     if photos is not None:
         config = prepare.for_architecture(session.settings.prepare, session.settings.pretrained.arch)
         elsewhere = "--run" if shared.data is None else "--run and --data"
         root = session.run.data_set(session.data)
         prepare.prepare(photos, root, config, session.accelerator, force=force, elsewhere=elsewhere)
+    evaluate.check_data(session, session.settings.eval)  # not after hours of training
     (base_import if session.settings.pretrained.arch else base_train).main(session)
     learned = [name for name in names if not session.is_control(name)]
     if learned:

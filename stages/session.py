@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdsn.config import SettingError, Settings
-from pdsn.errors import UsageError
+from pdsn.errors import PdsnError, UsageError
 from pdsn.rundir import SYNTHETIC, RunDir
 from pdsn.settings import Layer, build, load_file, load_preset, merge
 
@@ -33,6 +35,8 @@ REMEMBERED = (
     "head",    "segment", "eval",
 )  # fmt: skip
 """Settings that a run keeps once an option or a file has set them; what `pdsn eval` is asked holds for one call."""
+MODEL = "model.safetensors"
+"""What a finished training leaves, see `pdsn.artefact`."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,7 @@ class Session:
 
         if self.data != SYNTHETIC:
             return FaceDataset.load(self.run.data_set(self.data))
+        check_writable("--run", self.run.data)
         with self.accelerator.main_process_first():
             return embedded_people(self.run.data, self.settings)
 
@@ -243,19 +248,53 @@ class Session:
             wrong = f"is unknown: choose from {', '.join(known)}"
             raise SettingError(setting, name, wrong) if setting else UsageError(f"--strategy {name} {wrong}")
 
-    def regions_of(self, name: str) -> Strategy:
-        """Regions of a strategy, or of the strategy that `matched` or a control borrows them from."""
+    def check_regions(self, name: str) -> str:
+        """The strategy whose regions another, `matched` or a control has; UsageError unless there is one."""
         from pdsn.occlusion.regions import STRATEGIES
 
         self.check_strategy(name)
         if name in STRATEGIES:
-            return self.strategy(name)
+            return name
         regions = self.settings.dictionary.regions
         if regions not in STRATEGIES:
             raise SettingError(
                 "dictionary.regions", regions, f"is unknown: choose from {', '.join(STRATEGIES)}"
             )
-        return self.strategy(regions)
+        return regions
+
+    def regions_of(self, name: str) -> Strategy:
+        """Regions of a strategy, or of the strategy that `matched` or a control borrows them from."""
+        return self.strategy(self.check_regions(name))
+
+    def need(
+        self, *, dictionaries: Sequence[str] = (), generators: Sequence[str] = (), segmenter: bool = False
+    ) -> None:
+        """Raise PdsnError unless the run's base is there, and what else a command goes on from.
+
+        Nothing is opened: it is asked before anything that takes time.
+
+        Args:
+            dictionaries: strategies whose dictionary is needed.
+            generators: strategies whose trained masks are needed; of controls there are none.
+            segmenter: whether the U-Net is needed.
+        """
+        from pdsn.artefact import making
+        from pdsn.masks.matching import MATCHED
+        from pdsn.occlusion.regions import region_names
+
+        self.run.check_made()
+        train = "base-import" if self.settings.pretrained.arch else "base-train"
+        needed = {self.run.base / MODEL: train}
+        for name in dictionaries:
+            needed[self.run.dictionary(name)] = f"build-dictionary --strategy {name}"
+        for name in generators:
+            for region in [""] if name == MATCHED else [] if self.is_control(name) else region_names(name):
+                needed[self.run.masks(name, region) / MODEL] = f"mask-train --strategy {name}"
+        if segmenter:
+            needed[self.run.segmenter / MODEL] = "segment-train"
+        for path, command in needed.items():
+            if not path.is_file():
+                raise PdsnError(f"{path} is missing: make it with `{making(f'pdsn {command}', path)}`")
 
     def generator_folders(self, strategy: Strategy, base: str) -> dict[str, TrainingFolder]:
         """The generator folder of each region of a strategy, trained or not."""
@@ -366,6 +405,15 @@ class Session:
         """Print a line, from the main process alone."""
         if self.accelerator.is_main_process:
             self.console.print(text, highlight=False, soft_wrap=True)
+
+
+def check_writable(option: str, path: Path) -> None:
+    """Raise UsageError unless a file or a folder can be written at `path`, whose folders need not be there yet."""
+    there = next(part for part in (path.absolute(), *path.absolute().parents) if part.exists())
+    if there != path.absolute() and not there.is_dir():
+        raise UsageError(f"{option} {path} cannot be written: {there} is a file; give another place")
+    if not os.access(there, os.W_OK):
+        raise UsageError(f"{option} {path} cannot be written: {there} is read-only; give another place")
 
 
 def _asked(shared: Shared, options: Layer) -> Layer:

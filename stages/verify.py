@@ -8,7 +8,10 @@ from pathlib import Path
 from stages.identify import (
     NAME_BYTES,
     about_run,
+    check_parts,
     check_picture,
+    check_pictures,
+    check_rate_asked,
     complain,
     draw,
     is_file_name,
@@ -37,12 +40,18 @@ def main(
     from rich.markup import escape
 
     from pdsn.recognition.calibration import DEFAULT_FPR
+    from pdsn.recognition.photo import check_photo
 
     if not session.accelerator.is_main_process:
         return
     fpr = DEFAULT_FPR if fpr is None else fpr
-    run = open_run(session, strategy, source, min_face)
+    check_parts(session, strategy, source)
+    check_pictures(picture, pictures)
     target = _target(a, b, picture, session.run.root / "identify") if pictures else None
+    for photo in (a, b):
+        check_photo(photo)
+    check_rate_asked(session, fpr, pairs=True)
+    run = open_run(session, strategy, source, min_face)
     answer = run.verify(a, b, fpr=fpr)
     for compared, count in zip(answer.photos, answer.faces, strict=True):
         if count > 1:

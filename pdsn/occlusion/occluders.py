@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.errors import UsageError
+from pdsn.config import RegionsConfig, SettingError
 from pdsn.occlusion.patterns import pattern
-from pdsn.occlusion.regions import STRATEGIES, Box, LandmarkStatistics, make_strategy
+from pdsn.occlusion.regions import STRATEGIES, Box, LandmarkStatistics, example_statistics, make_strategy
 from pdsn.occlusion.worn import KINDS, Worn
 
 WHITE, GREY = 255, 128
@@ -216,7 +216,7 @@ def find_occluder(name: str, statistics: LandmarkStatistics, floor: float, style
     `block:STRATEGY/REGION` is a block of random grey on any region.
 
     Raises:
-        UsageError: there is none of that name; the message lists those that exist.
+        SettingError: there is none of that name; the message lists those that exist.
     """
     known = make_occluders(statistics, floor, styles) | PARTS
     if name in known:
@@ -226,11 +226,20 @@ def find_occluder(name: str, statistics: LandmarkStatistics, floor: float, style
         regions = make_strategy(strategy, statistics, floor).regions
         if region in regions:
             return Block((regions[region],), intensity=None)
-        raise UsageError(f"--occlusion {name}: {strategy} has the regions {', '.join(regions)}")
-    raise UsageError(
-        f"--occlusion {name} is unknown: choose from all, {', '.join(known)}, "
-        f"or block:STRATEGY/REGION with a strategy of {', '.join(STRATEGIES)}"
+        raise SettingError("eval.occlusions", name, f": {strategy} has the regions {', '.join(regions)}")
+    raise SettingError(
+        "eval.occlusions",
+        name,
+        f"is unknown: choose from all, {', '.join(known)}, "
+        f"or block:STRATEGY/REGION with a strategy of {', '.join(STRATEGIES)}",
     )
+
+
+def check_occlusions(names: Sequence[str]) -> None:
+    """Raise SettingError unless each name is "all" or that of an occluder; needs no data."""
+    for name in names:
+        if name != "all":
+            find_occluder(name, example_statistics(), RegionsConfig.floor)
 
 
 def is_fixed(occluder: Occluder) -> bool:

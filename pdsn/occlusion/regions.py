@@ -15,6 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+from pdsn.config import RegionsConfig
+from pdsn.data.template import template
 from pdsn.errors import PdsnError, UsageError
 
 # The order of the five landmarks, see pdsn.data.dataset.LANDMARKS.
@@ -255,6 +257,17 @@ def make_strategy(name: str, statistics: LandmarkStatistics, floor: float) -> St
     if name not in STRATEGIES:
         raise UsageError(f"--strategy {name} is unknown: choose from {', '.join(STRATEGIES)}")
     return STRATEGIES[name](statistics, floor)
+
+
+def example_statistics() -> LandmarkStatistics:
+    """Statistics of one face on pdsn's template: names of regions are the same on any data, and known without."""
+    size = (128, 96)
+    return LandmarkStatistics.of(template(size)[None], size)
+
+
+def region_names(name: str) -> list[str]:
+    """Names of a strategy's regions, a key of `STRATEGIES`."""
+    return list(make_strategy(name, example_statistics(), RegionsConfig.floor).regions)
 
 
 def mirrored(strategy: Strategy) -> list[list[int]]:

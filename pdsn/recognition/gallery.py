@@ -118,11 +118,7 @@ def read_gallery(
         PdsnError: the folder cannot be read, or not one photo in it can be used.
         UsageError: it is a run directory, or a data set of other crops.
     """
-    if (folder / "run.json").is_file():
-        raise UsageError(
-            f"--gallery {folder} is a run directory: give a folder that holds a folder of photos per person, "
-            "or the data set that the run was trained on"
-        )
+    check_gallery(folder)
     if (folder / "dataset.json").is_file():
         return _prepared_gallery(folder, config)
     listing = list_photos(folder)
@@ -165,6 +161,17 @@ def read_gallery(
         )
     faces = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
     return _gallery(str(folder), names, files, faces, skipped, left_out, notes)
+
+
+def check_gallery(folder: Path) -> None:
+    """Raise PdsnError where a folder can be no gallery, as far as that is told without opening a photo."""
+    if (folder / "run.json").is_file():
+        raise UsageError(
+            f"--gallery {folder} is a run directory: give a folder that holds a folder of photos per person, "
+            "or the data set that the run was trained on"
+        )
+    if not (folder / "dataset.json").is_file():
+        list_photos(folder)
 
 
 def digest_of(about: str, faces: Tensor) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import stat
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -108,15 +108,8 @@ def search_photo(path: Path, config: PrepareConfig, detect: Detect) -> SearchedP
     Raises:
         PhotoError: it is a video or a folder, cannot be read, or shows no face; the line says which.
     """
+    check_photo(path)
     name = readable(str(path))
-    if path.suffix.lower() in VIDEOS:
-        raise PhotoError(
-            f"{name} is a video, and only photos are read: extract frames first, "
-            f"for example with `ffmpeg -i {quote(name)} -vf fps=1 frame-%04d.png`"
-        )
-    with suppress(OSError):  # a name that no file can have: reading it says so
-        if path.is_dir():
-            raise PhotoError(f"{name} is a folder: give one photo")
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -137,3 +130,21 @@ def search_photo(path: Path, config: PrepareConfig, detect: Detect) -> SearchedP
         raise PhotoError(f"{name}: {NO_FACE}")
     faces.sort(key=lambda face: float(face.box[0] + face.box[2]))
     return SearchedPhoto(path, photo.pixels, photo.scale, faces)
+
+
+def check_photo(path: Path) -> None:
+    """Raise PhotoError where no photo can be found without opening it: a video, a folder, nothing at all."""
+    name = readable(str(path))
+    if path.suffix.lower() in VIDEOS:
+        raise PhotoError(
+            f"{name} is a video, and only photos are read: extract frames first, "
+            f"for example with `ffmpeg -i {quote(name)} -vf fps=1 frame-%04d.png`"
+        )
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError as error:
+        raise PhotoError(f"{name} cannot be read: no such file") from error
+    except OSError:  # reading it says what is wrong
+        return
+    if is_folder:
+        raise PhotoError(f"{name} is a folder: give one photo")

@@ -7,8 +7,8 @@ verification pairs of photos of two different people count.
 
 Scores under different feature-discarding masks (FDMs) cannot be compared, and an FDM does not remove all that an
 occlusion does. So the strangers wear what people wear, in the validation's styles, which nothing was trained on; what
-is covered is found as it is for a probe; and a probe's threshold comes from the strangers of its own signature. Where
-a signature is rare among them, a block of random grey over its regions stands in.
+is covered is found as it is for a probe; and scores are measured in standard deviations above the mean of strangers of
+the same signature. Where a signature is rare among them, a block of random grey over its regions stands in.
 
 The false-positive rate that is asked for remains an estimate. Split by photo, the strangers are strangers to
 the gallery, not to the base: it was trained on other photos of everybody, so people it never saw may pass more

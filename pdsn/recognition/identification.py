@@ -46,7 +46,7 @@ class IdentifiedFace:
         score: the cosine in standard deviations above the mean of strangers covered alike: unlike cosines, scores of
             faces that are covered differently can be compared.
         threshold: the cosine above which the nearest person is named.
-        impostors: number of strangers' scores behind the threshold.
+        impostors: number of scores of strangers covered alike: they tell the mean and the deviation.
         nearest: up to five people, nearest first.
     """
 
@@ -170,7 +170,7 @@ class Identifier:
                     top.cosine,
                     (top.cosine - mean) / deviation,
                     threshold,
-                    len(self.impostors.scores(signature, fpr)),
+                    len(self.impostors.scores(signature)),
                     matches,
                 )
             )

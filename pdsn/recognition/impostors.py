@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from pdsn.recognition.calibration import (
 from pdsn.recognition.metrics import best_per_person
 from pdsn.recognition.recogniser import Recogniser, Signature, by_signature, names_of
 
-RARE = 200
+RARE = 50
 """Strangers found under a signature that stand for themselves; beside fewer, blocks over its regions count too."""
 
 
@@ -155,6 +155,7 @@ class Impostors:
         self._seen = seen
         self._kept = KeptScores() if kept is None else kept
         self._key = tuple(key)
+        self._limits: dict[float, float] = {}
         number = {name: index for index, name in enumerate(self.people)}
         self._own = np.array([number.get(name, -1) for name in strangers.names], dtype=np.int64)
         # With one person enrolled, that person's photos have nobody left to be compared with.
@@ -179,27 +180,52 @@ class Impostors:
         """Raise UsageError unless the strangers are enough for a false-positive rate."""
         check_rate(fpr, int(self._usable.sum()), "validation photos of strangers")
 
-    def scores(self, signature: Signature, fpr: float) -> np.ndarray:
-        """The strangers' scores (n,) behind a signature's threshold.
+    def scores(self, signature: Signature) -> np.ndarray:
+        """The highest scores (n,) of strangers who are covered over a signature.
 
-        Those who were found under this very signature count; where they are fewer than `RARE`, or too few to tell
-        `fpr`, all strangers with a block over its regions count too.
+        Those who were found under this very signature count; where they are fewer than `RARE`, all strangers with a
+        block over its regions count too.
         """
-        found = self._kept.get((*self._key, "found", signature), lambda: self._found(signature))
-        if len(found) >= max(RARE, math.ceil(1 / fpr) - 1):
+        found = self._found(signature)
+        if len(found) >= RARE:
             return found
         blocks = self._kept.get((*self._key, "blocks", signature), lambda: self._blocked(signature))
         return np.concatenate([found, blocks])
 
-    def threshold(self, signature: Signature, fpr: float) -> float:
-        """The score that has to be passed, see `calibration.threshold_at`."""
-        return threshold_at(self.scores(signature, fpr), fpr)
-
     def normal(self, signature: Signature) -> tuple[float, float]:
-        """Mean and standard deviation of the strangers' scores: what makes scores of signatures comparable."""
-        return mean_and_deviation(self.scores(signature, 1.0))
+        """Mean and standard deviation of `scores`: what makes scores of different signatures comparable."""
+        return mean_and_deviation(self.scores(signature))
+
+    def threshold(self, signature: Signature, fpr: float) -> float:
+        """The score that has to be passed under a signature.
+
+        In deviations above the mean it is the same for all signatures: the one that the share `fpr` of all strangers
+        passes, under whatever they wear, see `threshold_at`. A signature's own few hundred scores tell its mean and
+        deviation well, but not what one in a hundred of them passes.
+        """
+        mean, deviation = self.normal(signature)
+        limit = self._limits.get(fpr)
+        if limit is None and len(self._common) >= self._usable.sum():
+            limit = self._limits[fpr] = threshold_at(self._common, fpr)
+        if limit is None:
+            limit = threshold_at((self.scores(signature) - mean) / deviation, fpr)
+        return mean + deviation * limit
+
+    @cached_property
+    def _common(self) -> np.ndarray:
+        """Scores (n,) of all signatures that are not rare, each in its deviations above its mean."""
+        parts = [np.empty(0)]
+        for signature, places in self.seen.places.items():
+            if len(places) >= RARE and len(scores := self._found(signature)) >= RARE:
+                mean, deviation = mean_and_deviation(scores)
+                parts.append((scores - mean) / deviation)
+        return np.concatenate(parts)
 
     def _found(self, signature: Signature) -> np.ndarray:
+        """Scores (n,) of the strangers who were found under a signature."""
+        return self._kept.get((*self._key, "found", signature), lambda: self._score_found(signature))
+
+    def _score_found(self, signature: Signature) -> np.ndarray:
         places = self.seen.places.get(signature)
         if places is None:
             return np.empty(0, np.float32)

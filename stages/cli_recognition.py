@@ -96,7 +96,11 @@ def evaluate(
         ),
     ] = None,
     mirror: Annotated[
-        bool | None, typer.Option("--mirror/--no-mirror", help="Add the embedding of the mirror image.")
+        bool | None,
+        typer.Option(
+            "--mirror/--no-mirror",
+            help="Add the embedding of the mirror image. Default: what the run's preset says.",
+        ),
     ] = None,
     head: Annotated[
         bool | None,

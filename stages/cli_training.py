@@ -255,9 +255,7 @@ def segment_train(
     lr: Rate = None,
     encoder: Annotated[
         str | None,
-        typer.Option(
-            help="The U-Net's encoder, VGG or ResNet. Default vgg16_bn; the presets demo and pretrained have smaller ones."
-        ),
+        typer.Option(help="The U-Net's encoder, VGG or ResNet. The preset's."),
     ] = None,
     height: Annotated[
         int | None, typer.Option(help="Rows that the network sees; larger faces are reduced. Default 64.")
@@ -265,7 +263,7 @@ def segment_train(
     labels: Annotated[
         str | None,
         typer.Option(
-            help="mask (the occluders' exact masks) or difference (of the photos, the paper's way)."
+            help="mask (the occluders' exact masks) or difference (of the photos, the paper's way). Default: the preset's."
         ),
     ] = None,
     init: Annotated[

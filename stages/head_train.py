@@ -18,7 +18,7 @@ def main(session: Session) -> None:
         raise UsageError(
             f"the base of {session.run.root} is imported, {settings.pretrained.arch}: its head stays as it is"
         )
-    check_batch("--batch", settings.head.batch, session.accelerator)
+    check_batch("head.batch", settings.head.batch, session.accelerator)
     name = session.head_strategy
     session.check_strategy(name, "head.strategy")
     session.need(dictionaries=[name])

@@ -13,7 +13,7 @@ def main(session: Session) -> None:
     from pdsn.occlusion.segment_training import train_segmenter
     from pdsn.training import read_metrics
 
-    check_batch("--batch", session.settings.segment.batch, session.accelerator)
+    check_batch("segment.batch", session.settings.segment.batch, session.accelerator)
     folder = session.segmenter_folder
     done = folder.open(force=session.force)
     triggers = session.strategy("LM2")

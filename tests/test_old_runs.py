@@ -304,7 +304,7 @@ def test_a_run_keeps_what_it_was_made_with_whatever_the_default_is_now(tmp_path,
     run.remember({}, preset="demo", preset_settings={"masks": {"epochs": 5}}, in_use=made)
     opened = RunDir.open(run.root)
     said = opened.preset_settings("demo")
-    assert said["masks"] == {"epochs": 5, "jitter": 0.25}
+    assert said["masks"] == {"epochs": 5, "jitter": 0.25, "shared": False, "patience": 0}
     assert "base" not in said, "what the run had, it has"
     # A run without the copy of its preset takes today's, which may say more than it did then.
     del opened.about["preset_settings"]
@@ -315,7 +315,7 @@ def test_a_run_keeps_what_it_was_made_with_whatever_the_default_is_now(tmp_path,
 def test_runs_of_before_and_after_a_setting_can_be_pooled(tmp_path):
     def table(name: str, seed: int, in_use: dict[str, Any], config: dict[str, Any]) -> RunTable:
         made = {"config": {**config, "seed": seed}, "inputs": {"data set": "d"}}
-        return RunTable(tmp_path / name, {"in_use": in_use}, made, {}, [], [])
+        return RunTable(tmp_path / name, {"in_use": in_use}, made, {}, {}, [], [])
 
     old = json.loads(json.dumps(IN_USE))
     del old["masks"]["jitter"], old["base"]["average"], old["split"]
@@ -337,9 +337,10 @@ def test_a_data_set_made_before_a_setting_existed_is_the_one_asked_for():
     listed = [PhotoFile("Ann", "Ann/1.jpg", 1000, 5)]
     # As version 0.1.0 wrote it into dataset.json.
     request = "d1236f985b4376945e906756f25867d97ee9c57dd3a88d0567a6867210b50541"
-    assert _fingerprint(_asked(settings_of(PrepareConfig, {})), listed) == request
-    assert _fingerprint(_asked(_LaterPrepare(sharpen=False)), listed) == request
-    assert _fingerprint(_asked(_LaterPrepare()), listed) != request
+    method = "MTCNN of facenet-pytorch 2.5.3, method 1"
+    assert _fingerprint(_asked(settings_of(PrepareConfig, {})), listed, method) == request
+    assert _fingerprint(_asked(_LaterPrepare(sharpen=False)), listed, method) == request
+    assert _fingerprint(_asked(_LaterPrepare()), listed, method) != request
 
 
 def test_only_settings_of_today_are_added():

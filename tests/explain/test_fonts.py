@@ -93,18 +93,11 @@ def test_pictures_show_any_name_and_no_box(system, dataset, tmp_path, name):
     named = replace(dataset, people=[name, *dataset.people[1:]])
     rows = dataset.rows("test")[:4]
     count = len(rows)
+    ones, nothing = np.ones(count, int), np.zeros(count)
     answer = Answer(
-        "eyes",
-        "LM2",
-        rows,
-        np.zeros(count, int),
-        np.ones(count, int),
-        rows,
-        np.ones(count),
-        np.zeros(count),
-        [[]] * count,
-        0.1,
-    )
+        "eyes", "LM2", rows, np.zeros(count, int), ones, ones, rows, nothing, nothing, {}, np.zeros((count, 2)),
+        [[]] * count, 0.1,
+    )  # fmt: skip
     covered = torch.zeros((count, *dataset.size), dtype=torch.bool)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # matplotlib warns of each letter that it has no drawing of

@@ -36,7 +36,7 @@ def strays(root: Path) -> list[Path]:
         (["build-dictionary", "--strategy", "LM2"], [], "dictionary/LM2.png"),
         (["base-train"], ["base"], "base/last.pt"),
         (["segment-train"], ["segmenter"], "segmenter/last.pt"),
-        (["eval", "--occlusion", "eyes"], [], "eval/figures/probes-eyes.png"),
+        (["eval", "--occlusion", "eyes"], [], "eval/asked/occlusion=eyes/.draft/figures/probes-eyes.png"),
     ],
 )
 def test_one_line_names_the_file_and_the_same_command_goes_on(refused, copied, tiny, command, without, file):

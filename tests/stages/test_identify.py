@@ -265,7 +265,7 @@ def test_verify(people, drawn, photo, tmp_path):
     answer = json.loads(said.out)
     assert list(answer) == [
         "format", "run", "strategy", "occlusion_source", "fpr",
-        "same", "cosine", "threshold", "impostors", "covered", "photos", "picture",
+        "same", "cosine", "score", "threshold", "impostors", "covered", "photos", "picture",
     ]  # fmt: skip
     assert answer["same"] is True and answer["cosine"] == pytest.approx(1, abs=1e-4)
     assert Path(answer["picture"]) == people / "identify/alone-alone-verified.png"

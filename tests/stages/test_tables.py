@@ -196,7 +196,8 @@ def test_photos_left_out_with_a_long_path(width, tmp_path, monkeypatch):
     file = f"{LONG}/holiday-in-the-mountains-with-everybody-2019-07-31-at-noon.jpg"
     made = SimpleNamespace(
         dataset=make_dataset(tmp_path / "set"), reused=True, people_kept=6, people_dropped=0, photos=80, seconds=1.0,
-        skipped=[(file, "no face found"), ("x/y.jpg", "duplicate of x/z.jpg")],
+        skipped=[(file, "no face found"), ("x/y.jpg", "duplicate of x/z.jpg")], outdated=False, people_without=[],
+        several=0, turned=0,
     )  # fmt: skip
     monkeypatch.setattr("pdsn.data.prepare.prepare_photos", lambda *_, **__: made)
     out = console(width)
@@ -209,7 +210,7 @@ def test_photos_left_out_with_a_long_path(width, tmp_path, monkeypatch):
         force=False,
     )
     rows = [["no face found", 1, file], ["duplicate", 1, "x/y.jpg"]]
-    head = ["reason", "photos left out", "for example"]
+    head = ["reason", "left out", "for example"]
     assert joined(read_tables(printed(out), width)) == squeezed([head, *rows])
 
 
@@ -244,7 +245,7 @@ def test_what_run_prints_at_the_end_and_on_the_way(copied, tiny, width):
     strategies = list(dict.fromkeys(record["strategy"] for record in table["records"]))[1:]
     for word in (
         "region",
-        "rightunderthemask",
+        "withthemask",
         "landmarksintheirregion",
         "foregroundIoU",
         "noFDM",
@@ -274,7 +275,7 @@ def test_what_identify_export_and_segment_train_print(finished, tmp_path, monkey
     assert rows[0] == ["face", "person", "cosine(threshold)", "covered", "nearestpeople"]
     assert all(person in rows[1][-1] for person in drawn.people[:1]) and rows[1][-1].count(",") == 4
     pytest.importorskip("onnxruntime")
-    said = give("export", "--onnx", tmp_path / "exported", *common, columns=width)
+    said = give("export", "--onnx", tmp_path / "exported", "--run", finished, columns=width)
     assert said.code == 0 and "…" not in said.out, said.err
     (rows,) = read_tables(said.out, width)
     assert [row[0] for row in rows] == ["file", "trunk.onnx", "head.onnx", "segmenter.onnx"]

@@ -223,7 +223,7 @@ def _rates(exported: Exported, table: dict[str, Any], title: str) -> list[str]:
         f"Rank-1 in % ({title}): {config['split']} photos of {whom}, by {covered}, share {config['share']:g}, mirror "
         f"images {'added' if config['mirror'] else 'not added'}, {COMPARED[config.get('compare', 'nearest')]}"
         f"{_unmasked(config.get('unmasked', 0)) if same else ''}{drawn}; "
-        "intervals by bootstrap over photos.",
+        "intervals by bootstrap over people.",
         "",
         *markdown_table(head, rows),
     ]

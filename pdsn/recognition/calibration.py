@@ -22,7 +22,8 @@ import hashlib
 import math
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,8 @@ DEFAULT_FPR = 0.01
 """Share of strangers who may be taken for somebody, where nobody asks for another."""
 MOST_STRANGERS = 1000
 """Photos of strangers behind a threshold; of more, as many spread evenly."""
+FEW = 128
+"""Of these as many as get a block where a signature is rare."""
 METHOD = 2
 """Raised whenever the strangers or what they wear change: scores that were kept before are not taken up."""
 LOOKS = (CLEAN, *KINDS, RANDOM_BLOCK)
@@ -60,6 +63,9 @@ class Strangers:
     faces: Tensor
     names: list[str]
     landmarks: np.ndarray
+    _blocked: dict[tuple[Box, ...], Tensor] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def of(cls, dataset: FaceDataset, by: str = "photo") -> Strangers:
@@ -84,7 +90,18 @@ class Strangers:
         """The photos (V, 3, H, W) with a block of random grey over some boxes, the same at every call."""
         if not boxes:
             return self.faces  # the tensor itself: its maps are kept
-        return self._under(Block(boxes, None), "stranger", range(len(self)))[0]
+        if boxes not in self._blocked:
+            # The last one alone is kept: recognisers are asked about it one after the other, and share its maps.
+            self._blocked.clear()
+            self._blocked[boxes] = self._under(Block(boxes, None), "stranger", range(len(self)))[0]
+        return self._blocked[boxes]
+
+    @cached_property
+    def few(self) -> tuple[np.ndarray, Strangers]:
+        """Rows of at most `FEW` of them, spread evenly, and these: enough for a mean and a deviation."""
+        rows = evenly(np.arange(len(self)), FEW)
+        names = [self.names[row] for row in rows]
+        return rows, Strangers(self.faces[rows.tolist()], names, self.landmarks[rows])
 
     def wearing(self, look: str, rows: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
         """Photos under one of `LOOKS`, the same at every call.

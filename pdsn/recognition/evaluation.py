@@ -168,6 +168,7 @@ def evaluate(
             asked = make_probes(occlusion, occluder, draw)
             covered = asked.exact if find_covered is None else find_covered(asked.faces)
             pixels.append(_agreement(enrolment.probes, draw, asked, covered, triggers, share))
+            _calibrate(impostors, covered)
             for strategy in recognisers:
                 names = (occlusion, strategy)
                 answer = _answer(names, dataset, enrolment, draw, asked, covered, impostors[strategy])
@@ -179,6 +180,15 @@ def evaluate(
         result.segmentation.append(result.found_pixels[occlusion].record(occlusion))
         result.answers += [join_answers(parts) for parts in answers.values()]
     return result
+
+
+def _calibrate(impostors: Mapping[str, Impostors], covered: Tensor) -> None:
+    """Have the thresholds ready for some covered probes: signature by signature, so that recognisers share the maps."""
+    wanted = {name: set(own.recogniser.signatures(covered)) for name, own in impostors.items()}
+    for signature in sorted(set().union(*wanted.values())):
+        for name, own in impostors.items():
+            if signature in wanted[name]:
+                own.normal(signature)
 
 
 def _answer(

@@ -183,8 +183,8 @@ class Impostors:
     def scores(self, signature: Signature) -> np.ndarray:
         """The highest scores (n,) of strangers who are covered over a signature.
 
-        Those who were found under this very signature count; where they are fewer than `RARE`, all strangers with a
-        block over its regions count too.
+        Those who were found under this very signature count; where they are fewer than `RARE`, some with a block over
+        its regions count too.
         """
         found = self._found(signature)
         if len(found) >= RARE:
@@ -204,21 +204,24 @@ class Impostors:
         deviation well, but not what one in a hundred of them passes.
         """
         mean, deviation = self.normal(signature)
-        limit = self._limits.get(fpr)
-        if limit is None and len(self._common) >= self._usable.sum():
-            limit = self._limits[fpr] = threshold_at(self._common, fpr)
-        if limit is None:
-            limit = threshold_at((self.scores(signature) - mean) / deviation, fpr)
-        return mean + deviation * limit
+        if fpr not in self._limits:
+            self._limits[fpr] = threshold_at(self._common, fpr)
+        return mean + deviation * self._limits[fpr]
 
     @cached_property
     def _common(self) -> np.ndarray:
-        """Scores (n,) of all signatures that are not rare, each in its deviations above its mean."""
-        parts = [np.empty(0)]
-        for signature, places in self.seen.places.items():
-            if len(places) >= RARE and len(scores := self._found(signature)) >= RARE:
-                mean, deviation = mean_and_deviation(scores)
-                parts.append((scores - mean) / deviation)
+        """Scores (n,) of all strangers, each in deviations above the mean of its signature, those of rare ones left out.
+
+        Where these are fewer than there are strangers, the rare ones count too.
+        """
+        for least in (RARE, 1):
+            parts = [np.empty(0)]
+            for signature, places in self.seen.places.items():
+                if len(places) >= least and len(scores := self._found(signature)) >= least:
+                    mean, deviation = self.normal(signature)
+                    parts.append((scores - mean) / deviation)
+            if sum(map(len, parts)) >= self._usable.sum():
+                break
         return np.concatenate(parts)
 
     def _found(self, signature: Signature) -> np.ndarray:
@@ -232,12 +235,14 @@ class Impostors:
         return self._highest(self.seen.embeddings[signature], places % len(self.strangers), signature)
 
     def _blocked(self, signature: Signature) -> np.ndarray:
-        rows = self.seen.missing(signature, len(self.strangers))
-        if not len(rows):
+        rows, few = self.strangers.few
+        missing = np.isin(rows, self.seen.missing(signature, len(self.strangers)))
+        if not missing.any():
             return np.empty(0, np.float32)
         boxes = [self.recogniser.regions[name] for name in names_of(signature, self.recogniser.regions)]
-        faces = self.strangers.blocked(tuple(boxes))
-        return self._highest(self.recogniser.embed(faces, rows.tolist(), signature), rows, signature)
+        faces = few.blocked(tuple(boxes))
+        embeddings = self.recogniser.embed(faces, np.flatnonzero(missing).tolist(), signature)
+        return self._highest(embeddings, rows[missing], signature)
 
     def _highest(self, embeddings: Tensor, rows: np.ndarray, signature: Signature) -> np.ndarray:
         """The highest scores of some strangers to people other than themselves; unusable ones are left out."""

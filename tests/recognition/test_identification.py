@@ -218,6 +218,20 @@ def test_strangers_stand_for_themselves_where_enough_are_found(monkeypatch):
             assert asked.impostors.threshold(signature, fpr) == pytest.approx(limit, rel=1e-5)
 
 
+def test_a_few_strangers_with_a_block_are_enough_and_recognisers_share_them(monkeypatch):
+    monkeypatch.setattr("pdsn.recognition.calibration.FEW", 10)
+    strangers = Strangers(STRANGERS.faces, STRANGERS.names, STRANGERS.landmarks)
+    one, other = (identifier(grey_bottom, strangers=strangers).impostors for _ in range(2))
+    found = len(one.seen.places.get(BOTTOM, []))
+    assert len(one.scores(BOTTOM)) == found + 10
+    rows, few = strangers.few
+    assert torch.equal(few.faces, STRANGERS.faces[rows.tolist()]) and rows[0] == 0 and rows[-1] == 39
+    blocked = few.blocked((REGIONS["bottom"],))
+    assert few.blocked((REGIONS["bottom"],)) is blocked, "the same tensor: maps are computed once"
+    assert np.allclose(one.scores(BOTTOM)[found:], highest(blocked, BOTTOM, [0]))
+    assert np.array_equal(one.scores(BOTTOM), other.scores(BOTTOM))
+
+
 def test_somebody_under_two_names_is_noticed():
     rng = torch.Generator().manual_seed(3)
     shots = torch.randint(-9, 10, (40, 3, *SIZE), generator=rng)

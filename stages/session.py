@@ -282,6 +282,8 @@ class Session:
         from pdsn.masks.matching import MATCHED
         from pdsn.occlusion.regions import region_names
 
+        if not self.run.about:  # the main process alone begins a run: in `run` the others learn of it here
+            self.run = RunDir.open(self.run.root)
         self.run.check_made()
         train = "base-import" if self.settings.pretrained.arch else "base-train"
         needed = {self.run.base / MODEL: train}

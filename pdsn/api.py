@@ -28,29 +28,30 @@ from torch import Tensor
 
 from pdsn import __version__
 from pdsn.artefact import load_tensors, save_tensors
-from pdsn.config import Settings, one_of
+from pdsn.bases.encoder import Encoder
+from pdsn.bases.lmcl import load_base, open_base
+from pdsn.calibration.impostors import Seen, look_at
+from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, KeptScores, Strangers
+from pdsn.config.layers import build, merge
+from pdsn.config.sections import Settings
+from pdsn.data.crop import crop_settings
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.detector import Detector
 from pdsn.data.faces import Detect
-from pdsn.errors import PdsnError
+from pdsn.errors import PdsnError, one_of
+from pdsn.evaluation.evaluation import NO_FDM
 from pdsn.files import sha256_of
 from pdsn.masks.dictionary import MaskDictionary
 from pdsn.masks.head_tuning import open_head, use_head
-from pdsn.masks.matching import MATCHED
-from pdsn.models.base import load_base, open_base
-from pdsn.models.encoder import Encoder
-from pdsn.occlusion.regions import LandmarkStatistics, Strategy, make_strategy
-from pdsn.recognition.calibration import DEFAULT_FPR, LOOKS, KeptScores, Strangers
-from pdsn.recognition.evaluation import NO_FDM
-from pdsn.recognition.gallery import Gallery, crop_settings, digest_of, own_gallery, read_gallery
-from pdsn.recognition.identification import IdentifiedFace, Identifier
-from pdsn.recognition.impostors import Seen, look_at
-from pdsn.recognition.photo import Cover, PhotoError, SearchedPhoto, nothing_covered, search_photo
-from pdsn.recognition.recogniser import PDSN, MapMemory
-from pdsn.recognition.strategies import choose_strategy
-from pdsn.recognition.verification import Verification, Verifier
-from pdsn.rundir import RunDir
-from pdsn.settings import build, merge
+from pdsn.masks.matched import MATCHED
+from pdsn.matchers.fdm import PDSN, MapMemory
+from pdsn.occlusion.layouts import LandmarkStatistics, Layout, make_layout
+from pdsn.people.gallery import Gallery, digest_of, own_gallery, read_gallery
+from pdsn.people.identification import IdentifiedFace, Identifier
+from pdsn.people.photo import Cover, PhotoError, SearchedPhoto, nothing_covered, search_photo
+from pdsn.people.verification import Verification, Verifier
+from pdsn.run.directory import RunDir
+from pdsn.run.strategies import choose_strategy
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -197,7 +198,7 @@ class Run:
 
     def draw(self, answer: Verification, path: str | Path) -> None:
         """Write the picture of a verification as PNG."""
-        from pdsn.explain.annotate import draw_verification, save_picture
+        from pdsn.people.annotate import draw_verification, save_picture
 
         save_picture(draw_verification(answer), Path(path))
 
@@ -234,10 +235,10 @@ class Run:
         bands = self._layout("LM2")
         return PDSN(self._memory, self._dictionary, share, how.compare, how.unmasked, layout=bands)
 
-    def _layout(self, name: str) -> Strategy:
+    def _layout(self, name: str) -> Layout:
         landmarks = self._training.landmarks[self._training.rows("train")]
         statistics = LandmarkStatistics.of(landmarks, self.dataset.size)
-        return make_strategy(name, statistics, self._settings.regions.floor)
+        return make_layout(name, statistics, self._settings.regions.floor)
 
     def _load_dictionary(self) -> MaskDictionary | None:
         if self.strategy == NO_FDM:
@@ -249,7 +250,7 @@ class Run:
     def _load_cover(self) -> Cover:
         if self.occlusion_source == "none":
             return nothing_covered
-        from pdsn.occlusion.segmenter import load_segmenter, segmenter_folder
+        from pdsn.coverage.segmenter import load_segmenter, segmenter_folder
 
         folder = segmenter_folder(
             self._run.segmenter, self._settings.segment, self._training, self._settings.seed
@@ -338,6 +339,6 @@ class People:
 
     def draw(self, answer: IdentifiedPhoto, path: str | Path) -> None:
         """Write the annotated photo as PNG."""
-        from pdsn.explain.annotate import draw_identification, save_picture
+        from pdsn.people.annotate import draw_identification, save_picture
 
         save_picture(draw_identification(answer.photo, answer.faces, self.gallery), Path(path))

@@ -14,3 +14,14 @@ class UsageError(PdsnError):
     """The command itself is wrong: an option out of range, an unknown name (exit code 2)."""
 
     exit_code = 2
+
+
+def one_of(option: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise UsageError unless `value` is one of `choices`; the line names the option and the choices."""
+    if value not in choices:
+        raise UsageError(f"{option} {value} {unknown(choices)}")
+
+
+def unknown(choices: tuple[str, ...]) -> str:
+    """The end of a line about a name that is none of `choices`, which it lists."""
+    return f"is unknown: choose from {', '.join(choices)}"

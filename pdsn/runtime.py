@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pdsn.config import one_of
-from pdsn.errors import UsageError
+from pdsn.errors import UsageError, one_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

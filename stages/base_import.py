@@ -5,14 +5,14 @@ from __future__ import annotations
 from shlex import quote
 
 from pdsn.errors import UsageError
-from pdsn.rundir import SYNTHETIC
+from pdsn.run.directory import SYNTHETIC
 from stages.session import Session
 
 
 def check(session: Session) -> None:
     """Raise UsageError where the recogniser cannot be imported, before any face is drawn or read."""
-    from pdsn.models.imported import find_weights
-    from pdsn.models.pretrained.architecture import find_architecture
+    from pdsn.bases.imported import find_weights
+    from pdsn.networks.imported.architecture import find_architecture
 
     config = session.settings.pretrained
     if not config.arch:
@@ -32,7 +32,7 @@ def check(session: Session) -> None:
 
 def main(session: Session) -> None:
     """Import the recogniser, or say that it is there; prints what its embeddings are worth."""
-    from pdsn.models.imported import SURE_ORDER, import_base
+    from pdsn.bases.imported import SURE_ORDER, import_base
 
     config = session.settings.pretrained
     check(session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pdsn.config import SettingError
+from pdsn.config.sections import SettingError
 from pdsn.errors import UsageError
 from stages.session import MODEL, Session
 
@@ -25,10 +25,10 @@ def check(session: Session) -> None:
 
 def main(session: Session) -> None:
     """Train the base, or say that it is trained; prints its validation figures."""
-    from pdsn.batches import check_batch
-    from pdsn.explain.figures import plot_training
-    from pdsn.models.base import check_init, train_base
-    from pdsn.training import read_metrics
+    from pdsn.bases.lmcl import check_init, train_base
+    from pdsn.report.figures import plot_training
+    from pdsn.training.batches import check_batch
+    from pdsn.training.loop import read_metrics
 
     if session.settings.pretrained.arch:
         raise UsageError(

@@ -11,8 +11,8 @@ from stages.tables import print_table
 
 if TYPE_CHECKING:
     from pdsn.artefact import TrainingFolder
-    from pdsn.models.base import BaseModel
-    from pdsn.occlusion.regions import Strategy
+    from pdsn.bases.lmcl import BaseModel
+    from pdsn.occlusion.layouts import Layout
 
 
 def main(session: Session, strategies: Sequence[str] | None, *, skip_done: bool = False) -> None:
@@ -36,7 +36,7 @@ def main(session: Session, strategies: Sequence[str] | None, *, skip_done: bool 
 
 def _build(
     session: Session,
-    chosen: dict[str, Strategy],
+    chosen: dict[str, Layout],
     generators: dict[str, dict[str, TrainingFolder]],
     model: BaseModel,
     base: str,
@@ -45,10 +45,10 @@ def _build(
 ) -> dict[str, dict[str, Any]]:
     """Build and save each dictionary; what stands in the JSON file beside it, by name."""
     from pdsn.artefact import describe, done_from
-    from pdsn.config import MaskConfig
-    from pdsn.explain.figures import plot_kept_share
+    from pdsn.config.sections import MaskConfig
     from pdsn.files import sha256_of, write_text
     from pdsn.masks.building import build_dictionary, percentile_of
+    from pdsn.report.figures import plot_kept_share
 
     maps = session.pair_maps(model, base)
     landmarks = session.training.landmarks[session.training.rows("train")]
@@ -90,7 +90,7 @@ def _build(
 
 
 def _show(session: Session, reports: dict[str, dict[str, Any]]) -> None:
-    from pdsn.occlusion.regions import STRATEGIES
+    from pdsn.occlusion.layouts import LAYOUTS
 
     inside_head = "landmarks in their region"
     rows = []
@@ -99,7 +99,7 @@ def _show(session: Session, reports: dict[str, dict[str, Any]]) -> None:
         inside = ", ".join(
             f"{region} {100 * share:.1f} %" for region, share in report["landmarks_inside"].items()
         )
-        if name not in STRATEGIES:
+        if name not in LAYOUTS:
             inside = f"regions of {session.settings.dictionary.regions}"
         percentile = "soft" if config["percentile"] is None else f"{config['percentile']:g}"
         percentile = "-" if name == "geometric" else percentile

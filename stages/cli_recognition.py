@@ -63,7 +63,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="all, clean, forehead, eyes, nose, mouth, chin, nose+mouth+chin, face-mask, sunglasses, scarf, cap, hand, random-block, BAND-textured, face-mask-seen, sunglasses-seen, face, background, or block:STRATEGY/REGION.",
+            help="all, clean, forehead, eyes, nose, mouth, chin, nose+mouth+chin, face-mask, sunglasses, scarf, cap, hand, random-block, BAND-textured, face-mask-seen, sunglasses-seen, face, background, or block:LAYOUT/REGION.",
         ),
     ] = None,
     strategy: AnyStrategies = None,

@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pdsn.config import SettingError
+from pdsn.config.layers import presets
+from pdsn.config.sections import SettingError
 from pdsn.errors import PdsnError
-from pdsn.settings import presets
 from stages.options import option_of
 from stages.session import Shared
 

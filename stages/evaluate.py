@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pdsn.errors import PdsnError
-from pdsn.rundir import SYNTHETIC
+from pdsn.run.directory import SYNTHETIC
 from stages.session import Session
 from stages.tables import gain_line, print_open_set, print_rank1, print_table
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from pdsn.config import EvalConfig, Settings
-    from pdsn.recognition.answers import Answer
-    from pdsn.recognition.enrolment import Enrolment
-    from pdsn.recognition.evaluation import Evaluation
-    from pdsn.recognition.probes import MakeProbes, Probes
-    from pdsn.recognition.recogniser import PDSN
+    from pdsn.config.sections import EvalConfig, Settings
+    from pdsn.evaluation.answers import Answer
+    from pdsn.evaluation.enrolment import Enrolment
+    from pdsn.evaluation.evaluation import Evaluation
+    from pdsn.evaluation.probes import MakeProbes, Probes
+    from pdsn.matchers.fdm import PDSN
 
 
 def main(
@@ -38,10 +38,10 @@ def main(
     again. `align` takes the place of the setting.
     """
     from pdsn.artefact import describe, done_from
+    from pdsn.evaluation.evaluation import NO_FDM, PROTOCOL
+    from pdsn.evaluation.question import name_of
     from pdsn.files import sha256_of
     from pdsn.occlusion.occluders import find_occluder
-    from pdsn.recognition.evaluation import NO_FDM, PROTOCOL
-    from pdsn.recognition.question import name_of
 
     asked = session.settings.eval if align is None else replace(session.settings.eval, align=align)
     check_names(session, strategies or ())
@@ -80,14 +80,14 @@ def main(
     folder = session.run.table(other, asked.align)
     table = done_from(folder / "table.json", config, inputs, asked.BEFORE) if skip_done else None
     if table is None:
-        from pdsn.models.encoder import Encoder
+        from pdsn.bases.encoder import Encoder
+        from pdsn.matchers.fdm import PDSN, MapMemory
         from pdsn.occlusion.occluders import BANDS
-        from pdsn.recognition.recogniser import PDSN, MapMemory
-        from pdsn.recognition.report import drafting, write_report
+        from pdsn.report.table import drafting, write_report
 
         memory = MapMemory(Encoder(model.net, session.accelerator), mirror=asked.mirror)
         # Without an FDM, too, a probe's threshold is that of faces covered alike: bands tell them apart.
-        bands_of = session.strategy("LM2")
+        bands_of = session.layout("LM2")
         recognisers = {NO_FDM: PDSN(memory, None, share, asked.compare, layout=bands_of)}
         recognisers |= {
             name: PDSN(memory, dictionaries[name], share, asked.compare, asked.unmasked) for name in names
@@ -165,8 +165,8 @@ def _question(
 
 def check_names(session: Session, strategies: Sequence[str]) -> None:
     """Raise UsageError where a strategy or an occlusion is unknown; needs no data."""
+    from pdsn.evaluation.evaluation import NO_FDM
     from pdsn.occlusion.occluders import check_occlusions
-    from pdsn.recognition.evaluation import NO_FDM
 
     for name in strategies:
         if name != NO_FDM:
@@ -211,7 +211,7 @@ def _photos(session: Session) -> Path:
 
 def _enrolment(session: Session, asked: EvalConfig) -> Enrolment:
     """Who is enrolled and who is asked about, by the run's split."""
-    from pdsn.recognition.enrolment import Enrolment
+    from pdsn.evaluation.enrolment import Enrolment
 
     if session.settings.split == "person":
         return Enrolment.by_person(session.dataset, asked.split, asked.enrol)
@@ -229,19 +229,19 @@ def _evaluate(
     figures: Path,
 ) -> Evaluation:
     """Ask every recogniser; a picture of each occlusion's first draw, by the strategy that `identify` takes too."""
-    from pdsn.explain.figures import plot_probes
+    from pdsn.calibration.strangers import LOOKS, Strangers
+    from pdsn.evaluation.evaluation import NO_FDM, evaluate
     from pdsn.occlusion.occluders import is_fixed
     from pdsn.progress import progress_bar
-    from pdsn.recognition.calibration import LOOKS, Strangers
-    from pdsn.recognition.evaluation import NO_FDM, evaluate
-    from pdsn.recognition.strategies import preferred
+    from pdsn.report.figures import plot_probes
+    from pdsn.run.strategies import preferred
 
     best = preferred(session.settings.dictionary)
     shown = next((name for name in best if name in recognisers), list(recognisers)[-1])
     dictionary = recognisers[shown].dictionary
 
     def picture(answers: Mapping[str, Answer], probes: Probes, covered: Tensor) -> None:
-        regions = None if dictionary is None else dictionary.strategy
+        regions = None if dictionary is None else dictionary.layout
         file = answers[shown].occlusion.replace("/", "-").replace(":", "-")
         plot_probes(
             session.dataset, answers[shown], answers[NO_FDM], probes.faces, covered, regions,
@@ -255,7 +255,7 @@ def _evaluate(
             session.dataset, recognisers, occluders, enrolment, strangers,
             make_probes=make_probes,
             find_covered=find_covered,
-            triggers=session.strategy("LM2"),
+            triggers=session.layout("LM2"),
             share=session.settings.regions.share,
             draws=draws,
             on_look=lambda look: advance(1, note=f"thresholds, {look}"),
@@ -265,9 +265,9 @@ def _evaluate(
 
 
 def _probes(session: Session, rows: np.ndarray, photos: Path | None) -> MakeProbes:
+    from pdsn.data.crop import crop_settings
     from pdsn.data.detector import Detector
-    from pdsn.recognition.gallery import crop_settings
-    from pdsn.recognition.probes import PhotoProbes, aligned_probes
+    from pdsn.evaluation.probes import PhotoProbes, aligned_probes
 
     if photos is None:
         return aligned_probes(session.dataset, rows, session.settings.seed)
@@ -279,10 +279,10 @@ def _probes(session: Session, rows: np.ndarray, photos: Path | None) -> MakeProb
 def _draw(
     session: Session, recognisers: dict[str, PDSN], records: list[dict[str, Any]], folder: Path
 ) -> None:
-    from pdsn.explain.figures import plot_regions, plot_table
+    from pdsn.report.figures import plot_regions, plot_table
 
     plot_table(records, folder / "table.png")
-    used = {r.dictionary.strategy.name: r.dictionary.strategy for r in recognisers.values() if r.dictionary}
+    used = {r.dictionary.layout.name: r.dictionary.layout for r in recognisers.values() if r.dictionary}
     if used:
         landmarks = session.training.landmarks[session.training.rows("train")]
         plot_regions(list(used.values()), session.example_face(), landmarks, folder / "regions.png")

@@ -46,8 +46,8 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
     """
     from pdsn.artefact import making
     from pdsn.deploy.exported import Exported
-    from pdsn.recognition.evaluation import NO_FDM
-    from pdsn.recognition.strategies import choose_strategy
+    from pdsn.evaluation.evaluation import NO_FDM
+    from pdsn.run.strategies import choose_strategy
 
     session.run.check_made()
     if strategy not in (None, NO_FDM):

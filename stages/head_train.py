@@ -8,10 +8,10 @@ from stages.session import Session
 
 def main(session: Session) -> None:
     """Train the head under the FDMs of a dictionary, or say that it is trained; prints its validation figures."""
-    from pdsn.batches import check_batch
-    from pdsn.explain.figures import plot_training
     from pdsn.masks.head_tuning import train_head
-    from pdsn.training import read_metrics
+    from pdsn.report.figures import plot_training
+    from pdsn.training.batches import check_batch
+    from pdsn.training.loop import read_metrics
 
     settings = session.settings
     if settings.pretrained.arch:

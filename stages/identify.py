@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pdsn.errors import PdsnError, UsageError
-from pdsn.rundir import SYNTHETIC
+from pdsn.run.directory import SYNTHETIC
 from stages.session import Session, check_writable
 from stages.tables import print_table
 
@@ -50,9 +50,9 @@ def main(
     Returns:
         Whether there was a face in any of them.
     """
-    from pdsn.recognition.calibration import DEFAULT_FPR
-    from pdsn.recognition.gallery import check_gallery
-    from pdsn.recognition.photo import PhotoError, check_photo
+    from pdsn.calibration.strangers import DEFAULT_FPR
+    from pdsn.people.gallery import check_gallery
+    from pdsn.people.photo import PhotoError, check_photo
 
     paths, others = expand(photos)
     if not session.accelerator.is_main_process:
@@ -226,9 +226,9 @@ def check_pictures(picture: Path | None, pictures: bool) -> None:
 def check_parts(session: Session, strategy: str | None, source: str | None) -> None:
     """Raise PdsnError where a name is unknown or the run lacks what recognition needs; opens no network."""
     from pdsn.api import SOURCES
-    from pdsn.config import one_of
-    from pdsn.recognition.evaluation import NO_FDM
-    from pdsn.recognition.strategies import choose_strategy
+    from pdsn.errors import one_of
+    from pdsn.evaluation.evaluation import NO_FDM
+    from pdsn.run.strategies import choose_strategy
 
     if source is not None:
         one_of("--occlusion-source", source, SOURCES)
@@ -251,8 +251,8 @@ def check_rate_asked(session: Session, fpr: float | None, *, pairs: bool = False
     """
     import numpy as np
 
+    from pdsn.calibration.strangers import MOST_STRANGERS, check_rate
     from pdsn.data.dataset import FaceDataset, evenly
-    from pdsn.recognition.calibration import MOST_STRANGERS, check_rate
 
     if fpr is None:
         return
@@ -320,7 +320,7 @@ def complain_files(command: str, files: Sequence[tuple[str, str]], where: str = 
 
 def shown(path: Path) -> str:
     """A path that can be printed whatever bytes it has on disk."""
-    from pdsn.recognition.gallery import readable
+    from pdsn.people.gallery import readable
 
     return readable(str(path))
 

@@ -12,11 +12,11 @@ from stages.tables import print_table
 def main(session: Session, strategies: Sequence[str] | None) -> None:
     """Train the masks of some strategies (default LM2); those that are trained are left alone."""
     from pdsn.artefact import making
-    from pdsn.batches import check_batch
     from pdsn.masks.building import percentile_of
     from pdsn.masks.controls import CONTROLS
-    from pdsn.masks.learning import train_generator
-    from pdsn.masks.matching import MATCHED, train_matched
+    from pdsn.masks.generators import train_generator
+    from pdsn.masks.matched import MATCHED, train_matched
+    from pdsn.training.batches import check_batch
 
     names = list(dict.fromkeys(strategies or ["LM2"]))
     for name in names:

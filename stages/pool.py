@@ -17,10 +17,10 @@ OURS = ("table.json", "table.md", "table.png")
 
 def main(runs: Sequence[Path], out: Path, align: str, name: str) -> None:
     """Read the runs' tables (their own, or those of a name), pool them, write the pooled one and print it."""
-    from pdsn.config import one_of
-    from pdsn.explain.figures import plot_table
+    from pdsn.errors import one_of
     from pdsn.files import write_text
-    from pdsn.recognition.pooling import check_poolable, pool, pooled_markdown, read_table
+    from pdsn.report.figures import plot_table
+    from pdsn.run.pooling import check_poolable, pool, pooled_markdown, read_table
     from stages.tables import gain_line, print_open_set, print_rank1
 
     one_of("--align", align, ("clean", "occluded"))

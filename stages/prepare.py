@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from pdsn.config import PrepareConfig
+from pdsn.config.layers import load_preset
+from pdsn.config.sections import PrepareConfig
 from pdsn.errors import UsageError
-from pdsn.rundir import SYNTHETIC
-from pdsn.settings import load_preset
+from pdsn.run.directory import SYNTHETIC
 from stages.session import Layer, Shared, check_writable, resolve
 from stages.tables import print_table
 
@@ -54,8 +54,8 @@ def for_architecture(config: PrepareConfig, arch: str) -> PrepareConfig:
     """The settings with size, alignment and template of a pretrained recogniser; as they are without one."""
     if not arch:
         return config
-    from pdsn.models.imported import prepare_settings
-    from pdsn.models.pretrained.architecture import find_architecture
+    from pdsn.bases.imported import prepare_settings
+    from pdsn.networks.imported.architecture import find_architecture
 
     return replace(config, **prepare_settings(find_architecture(arch)))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pdsn.errors import UsageError
-from pdsn.rundir import SYNTHETIC
+from pdsn.run.directory import SYNTHETIC
 from stages import (
     base_import,
     base_train,

@@ -8,15 +8,15 @@ from stages.tables import print_table
 
 def main(session: Session) -> None:
     """Train the segmentation, or say that it is trained; prints its validation figures."""
-    from pdsn.batches import check_batch
-    from pdsn.explain.figures import plot_training
-    from pdsn.occlusion.segment_training import train_segmenter
-    from pdsn.training import read_metrics
+    from pdsn.coverage.training import train_segmenter
+    from pdsn.report.figures import plot_training
+    from pdsn.training.batches import check_batch
+    from pdsn.training.loop import read_metrics
 
     check_batch("segment.batch", session.settings.segment.batch, session.accelerator)
     folder = session.segmenter_folder
     done = folder.open(force=session.force)
-    triggers = session.strategy("LM2")
+    triggers = session.layout("LM2")
     session.begin()
     if done:
         best = folder.best()

@@ -13,22 +13,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdsn.config import SettingError, Settings
+from pdsn.config.layers import Layer, build, load_file, load_preset, merge
+from pdsn.config.sections import SettingError, Settings
 from pdsn.errors import PdsnError, UsageError
-from pdsn.rundir import SYNTHETIC, RunDir
-from pdsn.settings import Layer, build, load_file, load_preset, merge
+from pdsn.run.directory import SYNTHETIC, RunDir
 
 if TYPE_CHECKING:
     import numpy as np
     from accelerate import Accelerator
 
     from pdsn.artefact import TrainingFolder
+    from pdsn.bases.lmcl import BaseModel
+    from pdsn.coverage.segmenter import Segmenter
     from pdsn.data.dataset import FaceDataset
     from pdsn.masks.dictionary import MaskDictionary
-    from pdsn.masks.pair_maps import PairMaps
-    from pdsn.models.base import BaseModel
-    from pdsn.occlusion.regions import LandmarkStatistics, Strategy
-    from pdsn.occlusion.segmenter import Segmenter
+    from pdsn.masks.maps import PairMaps
+    from pdsn.occlusion.layouts import LandmarkStatistics, Layout
 
 REMEMBERED = (
     "seed", "split", "prepare", "synthetic", "base", "pretrained", "regions", "masks", "matching", "dictionary",
@@ -174,13 +174,13 @@ class Session:
     def dataset(self) -> FaceDataset:
         """The prepared faces; the embedded people are drawn on first use."""
         from pdsn.data.dataset import FaceDataset
-        from stages.embedded import embedded_people
+        from pdsn.drawn.embedded import embedded_people
 
         if self.data != SYNTHETIC:
             return FaceDataset.load(self.run.data_set(self.data))
         check_writable("--run", self.run.data)
         with self.accelerator.main_process_first():
-            return embedded_people(self.run.data, self.settings)
+            return embedded_people(self.run.data, self.settings.synthetic, self.settings.prepare.split_seed)
 
     @cached_property
     def training(self) -> FaceDataset:
@@ -190,20 +190,20 @@ class Session:
     @cached_property
     def statistics(self) -> LandmarkStatistics:
         """Landmark statistics of the training split."""
-        from pdsn.occlusion.regions import LandmarkStatistics
+        from pdsn.occlusion.layouts import LandmarkStatistics
 
         return LandmarkStatistics.of(self.training.landmarks[self.training.rows("train")], self.training.size)
 
-    def strategy(self, name: str) -> Strategy:
+    def layout(self, name: str) -> Layout:
         """Regions of a strategy on this data set."""
-        from pdsn.occlusion.regions import make_strategy
+        from pdsn.occlusion.layouts import make_layout
 
-        return make_strategy(name, self.statistics, self.settings.regions.floor)
+        return make_layout(name, self.statistics, self.settings.regions.floor)
 
     @cached_property
     def base_folder(self) -> TrainingFolder:
         """The folder of the base, trained or imported."""
-        from pdsn.models.base import open_base
+        from pdsn.bases.lmcl import open_base
 
         return open_base(self.run.base, self.settings, self.training)
 
@@ -213,14 +213,14 @@ class Session:
         Raises:
             PdsnError: there is none, or it belongs to another data set.
         """
-        from pdsn.models.base import load_base
+        from pdsn.bases.lmcl import load_base
 
         return load_base(self.base_folder), self.base_folder.sha256()
 
     def pair_maps(self, model: BaseModel, base: str) -> PairMaps:
         """Cached maps of clean photos and their occluded twins under the base."""
-        from pdsn.masks.pair_maps import PairMaps
-        from pdsn.models.encoder import Encoder
+        from pdsn.bases.encoder import Encoder
+        from pdsn.masks.maps import PairMaps
 
         model.to(self.accelerator.device)
         encoder = Encoder(model.net, self.accelerator)
@@ -240,31 +240,29 @@ class Session:
     def check_strategy(name: str, setting: str = "") -> None:
         """Raise UsageError unless `name`, of --strategy or of a setting, is a strategy, `matched` or a control."""
         from pdsn.masks.controls import CONTROLS
-        from pdsn.masks.matching import MATCHED
-        from pdsn.occlusion.regions import STRATEGIES
+        from pdsn.masks.matched import MATCHED
+        from pdsn.occlusion.layouts import LAYOUTS
 
-        known = [*STRATEGIES, MATCHED, *CONTROLS]
+        known = [*LAYOUTS, MATCHED, *CONTROLS]
         if name not in known:
             wrong = f"is unknown: choose from {', '.join(known)}"
             raise SettingError(setting, name, wrong) if setting else UsageError(f"--strategy {name} {wrong}")
 
     def check_regions(self, name: str) -> str:
         """The strategy whose regions another, `matched` or a control has; UsageError unless there is one."""
-        from pdsn.occlusion.regions import STRATEGIES
+        from pdsn.occlusion.layouts import LAYOUTS
 
         self.check_strategy(name)
-        if name in STRATEGIES:
+        if name in LAYOUTS:
             return name
         regions = self.settings.dictionary.regions
-        if regions not in STRATEGIES:
-            raise SettingError(
-                "dictionary.regions", regions, f"is unknown: choose from {', '.join(STRATEGIES)}"
-            )
+        if regions not in LAYOUTS:
+            raise SettingError("dictionary.regions", regions, f"is unknown: choose from {', '.join(LAYOUTS)}")
         return regions
 
-    def regions_of(self, name: str) -> Strategy:
+    def regions_of(self, name: str) -> Layout:
         """Regions of a strategy, or of the strategy that `matched` or a control borrows them from."""
-        return self.strategy(self.check_regions(name))
+        return self.layout(self.check_regions(name))
 
     def need(
         self, *, dictionaries: Sequence[str] = (), generators: Sequence[str] = (), segmenter: bool = False
@@ -279,8 +277,8 @@ class Session:
             segmenter: whether the U-Net is needed.
         """
         from pdsn.artefact import making
-        from pdsn.masks.matching import MATCHED
-        from pdsn.occlusion.regions import region_names
+        from pdsn.masks.matched import MATCHED
+        from pdsn.occlusion.layouts import region_names
 
         if not self.run.about:  # the main process alone begins a run: in `run` the others learn of it here
             self.run = RunDir.open(self.run.root)
@@ -298,9 +296,9 @@ class Session:
             if not path.is_file():
                 raise PdsnError(f"{path} is missing: make it with `{making(f'pdsn {command}', path)}`")
 
-    def generator_folders(self, strategy: Strategy, base: str) -> dict[str, TrainingFolder]:
+    def generator_folders(self, strategy: Layout, base: str) -> dict[str, TrainingFolder]:
         """The generator folder of each region of a strategy, trained or not."""
-        from pdsn.masks.learning import generator_folder
+        from pdsn.masks.generators import generator_folder
 
         return {
             region: generator_folder(
@@ -316,7 +314,7 @@ class Session:
 
     def matching_folder(self, base: str) -> TrainingFolder:
         """The folder of the masks that are learned in the match."""
-        from pdsn.masks.matching import MATCHED, matching_folder
+        from pdsn.masks.matched import MATCHED, matching_folder
 
         strategy, share = self.regions_of(MATCHED), self.settings.regions.share
         root, seed = self.run.masks(MATCHED), self.settings.seed
@@ -328,14 +326,14 @@ class Session:
         Raises:
             PdsnError: one is missing, or belongs to another base or region.
         """
-        from pdsn.masks.matching import MATCHED
+        from pdsn.masks.matched import MATCHED
 
         if self.is_control(name):
             return {}
         if name == MATCHED:
             folders = {MATCHED: self.matching_folder(base)}
         else:
-            folders = self.generator_folders(self.strategy(name), base)
+            folders = self.generator_folders(self.layout(name), base)
         for folder in folders.values():
             folder.check()
         return folders
@@ -350,12 +348,12 @@ class Session:
 
         remake = f"pdsn build-dictionary --strategy {name}"
         path = self.run.dictionary(name)
-        return MaskDictionary.load(path, base=base, regions_now=self.strategy, remake=remake)
+        return MaskDictionary.load(path, base=base, regions_now=self.layout, remake=remake)
 
     @property
     def head_strategy(self) -> str:
         """Whose FDMs the head is tuned under."""
-        from pdsn.masks.matching import MATCHED
+        from pdsn.masks.matched import MATCHED
 
         return self.settings.head.strategy or MATCHED
 
@@ -382,7 +380,7 @@ class Session:
     @cached_property
     def segmenter_folder(self) -> TrainingFolder:
         """The folder of the segmentation."""
-        from pdsn.occlusion.segmenter import segmenter_folder
+        from pdsn.coverage.segmenter import segmenter_folder
 
         return segmenter_folder(self.run.segmenter, self.settings.segment, self.training, self.settings.seed)
 
@@ -392,7 +390,7 @@ class Session:
         Raises:
             PdsnError: there is none, or it belongs to another data set.
         """
-        from pdsn.occlusion.segmenter import load_segmenter
+        from pdsn.coverage.segmenter import load_segmenter
 
         return load_segmenter(self.segmenter_folder, self.accelerator)
 

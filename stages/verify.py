@@ -39,8 +39,8 @@ def main(
     """Compare the largest face of each photo and print the verdict."""
     from rich.markup import escape
 
-    from pdsn.recognition.calibration import DEFAULT_FPR
-    from pdsn.recognition.photo import check_photo
+    from pdsn.calibration.strangers import DEFAULT_FPR
+    from pdsn.people.photo import check_photo
 
     if not session.accelerator.is_main_process:
         return

@@ -12,21 +12,21 @@ from PIL import Image
 
 from pdsn import api
 from pdsn.api import load_run
-from pdsn.config import BaseConfig
+from pdsn.bases.lmcl import base_folder, load_base, train_base
+from pdsn.config.sections import BaseConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.detector import Detection
-from pdsn.data.synthetic import draw_people, photo_of
 from pdsn.data.template import template
+from pdsn.drawn.dataset import draw_people, photo_of
 from pdsn.errors import PdsnError, UsageError
-from pdsn.explain.annotate import MOST_CARDS, TALLEST, WIDEST
 from pdsn.masks.dictionary import MaskDictionary
-from pdsn.models.base import base_folder, load_base, train_base
-from pdsn.occlusion.regions import LandmarkStatistics, make_strategy
-from pdsn.recognition.identification import BATCH
-from pdsn.rundir import RunDir
+from pdsn.occlusion.layouts import LandmarkStatistics, make_layout
+from pdsn.people.annotate import MOST_CARDS, TALLEST, WIDEST
+from pdsn.people.identification import BATCH
+from pdsn.run.directory import RunDir
 from pdsn.runtime import start
 from tests.conftest import make_dataset
-from tests.recognition.photos import PlainDetector, save_photo
+from tests.people.photos import PlainDetector, save_photo
 
 BASE = {"arch": "resnet18", "width": 8, "embedding": 32, "epochs": 24, "batch": 16, "dropout": 0.0}
 TEN = [f"person_{number:02d}" for number in range(10)]
@@ -47,7 +47,7 @@ def trained(dataset: FaceDataset, tmp_path_factory: pytest.TempPathFactory) -> P
     folder.open()
     train_base(dataset, BaseConfig(**BASE), folder, start("cpu", "fp32"), 0)
     landmarks = dataset.landmarks[dataset.rows("train")]
-    strategy = make_strategy("LM2", LandmarkStatistics.of(landmarks, dataset.size), 0.57)
+    strategy = make_layout("LM2", LandmarkStatistics.of(landmarks, dataset.size), 0.57)
     shape = (len(strategy.regions), *load_base(folder).net.map_shape)
     kept = torch.rand(shape, generator=torch.Generator().manual_seed(0)) > 0.3
     MaskDictionary(strategy, kept.float(), kept, folder.sha256()).save(run.dictionary("LM2"))

@@ -13,9 +13,9 @@ from PIL import Image
 
 from pdsn.artefact import TrainingFolder, save_tensors
 from pdsn.data.chunks import Chunk
-from pdsn.explain.annotate import save_picture
-from pdsn.explain.figures import plot_training
 from pdsn.files import atomic_path, sha256_of, temporary_folder, write_array, write_text
+from pdsn.people.annotate import save_picture
+from pdsn.report.figures import plot_training
 from tests.full_disk import FULL, full_disk
 
 NOISE = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)

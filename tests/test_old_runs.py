@@ -14,7 +14,10 @@ from typing import Any, ClassVar
 import pytest
 
 from pdsn.artefact import TrainingFolder, completed, done_from
-from pdsn.config import (
+from pdsn.bases.imported import import_folder
+from pdsn.bases.lmcl import base_folder
+from pdsn.config.layers import before, build
+from pdsn.config.sections import (
     BaseConfig,
     EvalConfig,
     HeadConfig,
@@ -26,22 +29,19 @@ from pdsn.config import (
     SegmentConfig,
     Settings,
 )
+from pdsn.coverage.segmenter import segmenter_folder
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.photos import PhotoFile
 from pdsn.data.prepare import _asked, _fingerprint
 from pdsn.errors import UsageError
+from pdsn.masks.generators import generator_folder
 from pdsn.masks.head_tuning import open_head
-from pdsn.masks.learning import generator_folder
-from pdsn.masks.matching import matching_folder
-from pdsn.models.base import base_folder
-from pdsn.models.imported import import_folder
-from pdsn.occlusion.regions import Box, Strategy
-from pdsn.occlusion.segmenter import segmenter_folder
-from pdsn.recognition.pooling import RunTable, check_poolable
-from pdsn.rundir import RunDir
-from pdsn.settings import before, build
+from pdsn.masks.matched import matching_folder
+from pdsn.occlusion.layouts import Box, Layout
+from pdsn.run.directory import RunDir
+from pdsn.run.pooling import RunTable, check_poolable
 
-BANDS = Strategy("LM2", (64, 48), {"eyes": Box(24, 0, 34, 48)}, {})
+BANDS = Layout("LM2", (64, 48), {"eyes": Box(24, 0, 34, 48)}, {})
 
 STORED: dict[str, dict[str, Any]] = {
     "base": {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pdsn.config import PrepareConfig
+from pdsn.config.sections import PrepareConfig
 from pdsn.data.detector import Detection
 from pdsn.data.faces import (
     Detect,

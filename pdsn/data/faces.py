@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from pdsn.config import PrepareConfig
+from pdsn.config.sections import PrepareConfig
 from pdsn.data.detector import Detection
 from pdsn.data.template import template
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from pdsn.artefact import completed
-from pdsn.config import PrepareConfig
+from pdsn.config.sections import PrepareConfig
 from pdsn.data.chunks import Chunk, make_chunk
 from pdsn.data.dataset import Face, FaceDataset, write_dataset
 from pdsn.data.detector import Detector

@@ -42,7 +42,7 @@ from pdsn.deploy.onnx import (
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import sha256_of, temporary_folder
 from pdsn.masks.dictionary import MaskDictionary
-from pdsn.occlusion.regions import mirrored
+from pdsn.occlusion.layouts import mirrored
 
 KIND, FORMAT = "pdsn export", 1
 ABOUT, CARD, MASKS = "pdsn.json", "MODEL_CARD.md", "dictionary.npz"
@@ -154,7 +154,7 @@ def write_masks(dictionary: MaskDictionary, path: Path) -> None:
         path,
         binary=dictionary.binary.cpu().numpy(),
         mean=dictionary.mean.cpu().numpy(),
-        boxes=np.array([list(box) for box in dictionary.strategy.regions.values()], dtype=np.int64),
+        boxes=np.array([list(box) for box in dictionary.layout.regions.values()], dtype=np.int64),
     )
 
 
@@ -176,9 +176,9 @@ def describe_export(exported: Exported, written: list[Written]) -> dict[str, Any
         "landmarks": list(LANDMARKS),
         "template": goal_of(crop).tolist() if crop.align == "similarity" else None,
         "strategy": None if masks is None else exported.strategy,
-        "regions": [] if masks is None else list(masks.strategy.regions),
+        "regions": [] if masks is None else list(masks.layout.regions),
         "masks": None if masks is None else "mean" if masks.soft else "binary",
-        "mirrored": [] if masks is None else [next(iter(one), None) for one in mirrored(masks.strategy)],
+        "mirrored": [] if masks is None else [next(iter(one), None) for one in mirrored(masks.layout)],
         "share": exported.settings.regions.share,
         "mirror": asked.mirror,
         "compare": asked.compare,

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from pdsn.artefact import read_json
+from pdsn.bases.imported import is_imported
 from pdsn.deploy.example import example
 from pdsn.deploy.exported import Exported
-from pdsn.models.imported import is_imported
-from pdsn.recognition.evaluation import NO_FDM
-from pdsn.recognition.report import Record, heading, markdown_table, strategies_of, table_rows
-from pdsn.rundir import SYNTHETIC
+from pdsn.evaluation.evaluation import NO_FDM
+from pdsn.report.table import Record, heading, markdown_table, strategies_of, table_rows
+from pdsn.run.directory import SYNTHETIC
 
 TABLES = (("clean", "aligned faces, occluded"), ("occluded", "photos, occluded before detection"))
 """How the run's own tables are aligned and what they show; what `pdsn eval` was asked for by options is no figure of the run."""

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pdsn.artefact import TrainingFolder
-from pdsn.config import PrepareConfig, Settings
+from pdsn.config.sections import PrepareConfig, Settings
+from pdsn.coverage.segmenter import SegmentationNet
+from pdsn.data.crop import crop_settings
 from pdsn.data.dataset import FaceDataset
 from pdsn.files import sha256_of
 from pdsn.masks.dictionary import MaskDictionary
-from pdsn.models.network import Network
-from pdsn.occlusion.segmenter import SegmentationNet
-from pdsn.recognition.gallery import crop_settings
-from pdsn.rundir import RunDir
+from pdsn.networks.network import Network
+from pdsn.run.directory import RunDir
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from pdsn.coverage.segmenter import SegmentationNet
 from pdsn.errors import PdsnError
-from pdsn.models.network import Network
-from pdsn.occlusion.segmenter import SegmentationNet
+from pdsn.networks.network import Network
 
 OPSET = 18
 """The first whose Resize can smooth what it reduces, as the U-Net does with large faces; torch's exporter

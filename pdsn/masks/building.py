@@ -9,39 +9,39 @@ import torch
 from pdsn.artefact import TrainingFolder
 from pdsn.masks.controls import geometric_mask, mean_difference, random_mask
 from pdsn.masks.dictionary import PERCENTILES, MaskDictionary, binarise
-from pdsn.masks.learning import generated_mask
-from pdsn.masks.matching import MATCHED, learned_masks
-from pdsn.masks.pair_maps import PairMaps, batches
-from pdsn.occlusion.regions import Strategy
+from pdsn.masks.generators import generated_mask
+from pdsn.masks.maps import PairMaps, batches
+from pdsn.masks.matched import MATCHED, learned_masks
+from pdsn.occlusion.layouts import Layout
 
 
-def percentile_of(name: str, strategy: Strategy, asked: float) -> float | None:
+def percentile_of(name: str, layout: Layout, asked: float) -> float | None:
     """The percentile asked for, 0 to 100; the paper's for the regions where it is -1; None for `matched`, which stays soft.
 
     Args:
-        name: of a strategy, a control, or `matched`.
-        strategy: the regions.
+        name: of a layout, a control, or `matched`.
+        layout: the regions.
         asked: the setting.
     """
     if name == MATCHED:
         return None
-    return asked if asked >= 0 else PERCENTILES[strategy.name]
+    return asked if asked >= 0 else PERCENTILES[layout.name]
 
 
 def build_dictionary(
     name: str,
-    strategy: Strategy,
+    layout: Layout,
     maps: PairMaps,
     generators: Mapping[str, TrainingFolder],
     *,
     percentile: float | None,
     seed: int,
 ) -> MaskDictionary:
-    """Build the dictionary of a strategy or control.
+    """Build the dictionary of a strategy.
 
     Args:
-        name: a strategy's name, or `matched` or a control, whose regions `strategy` then gives.
-        strategy: the regions.
+        name: a layout's name for the generators, `matched` or a control.
+        layout: the regions.
         maps: maps of the training pairs.
         generators: the trained generator of each region, or `matched` and its masks; not used by controls.
         percentile: 0 to 100, see `percentile_of`; not used by `matched`.
@@ -54,22 +54,22 @@ def build_dictionary(
     shape = maps.encoder.net.map_shape
     if name == MATCHED:
         mean = learned_masks(generators[MATCHED].load())
-        return MaskDictionary(strategy, mean, mean > 0.5, maps.base, soft=True)
+        return MaskDictionary(layout, mean, mean > 0.5, maps.base, soft=True)
     assert percentile is not None
     means, kept = [], []
-    for number, (region, box) in enumerate(strategy.regions.items()):
+    for number, (region, box) in enumerate(layout.regions.items()):
         if name == "geometric":
-            mean, binary = geometric_mask(shape, box, strategy.size)
+            mean, binary = geometric_mask(shape, box, layout.size)
             means.append(mean)
             kept.append(binary)
             continue
         if name == "random":
             mean = random_mask(shape, seed * 1009 + number)
         elif name in ("difference", "relative"):
-            pairs = batches(maps.clean("train"), maps.occluded(strategy, region, "train"), device)
+            pairs = batches(maps.clean("train"), maps.occluded(layout, region, "train"), device)
             mean = mean_difference(pairs, relative=name == "relative")
         else:
-            mean = generated_mask(maps, strategy, region, generators[region].load(), device)
+            mean = generated_mask(maps, layout, region, generators[region].load(), device)
         means.append(mean)
         kept.append(binarise(mean, percentile))
-    return MaskDictionary(strategy, torch.stack(means), torch.stack(kept), maps.base)
+    return MaskDictionary(layout, torch.stack(means), torch.stack(kept), maps.base)

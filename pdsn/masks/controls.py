@@ -11,10 +11,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from pdsn.occlusion.regions import Box
+from pdsn.occlusion.layouts import Box
 
 CONTROLS = ("random", "geometric", "difference", "relative")
-"""Names of the control strategies."""
+"""Names of the controls: masks without learning."""
 
 
 def random_mask(shape: tuple[int, int, int], seed: int) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pdsn.artefact import load_tensors, making, save_tensors
 from pdsn.errors import PdsnError
-from pdsn.occlusion.regions import Box, Strategy
+from pdsn.occlusion.layouts import Box, Layout
 
 PERCENTILES = {"grid3x3": 25.0, "LM1": 20.0, "LM2": 30.0, "LM2-split": 30.0}
 """Percentile below which features are dropped (Johnston & Ngxande, section 4.2); LM2-split is ours."""
@@ -23,14 +23,14 @@ class MaskDictionary:
     """One mask for each region.
 
     Attributes:
-        strategy: the regions; the order of its regions is the order of the masks.
+        layout: the regions; the order of its regions is the order of the masks.
         mean: (R, C, h, w) float32, how far each feature survives an occlusion of the region.
         binary: (R, C, h, w) bool, True where a feature is kept (equation 4).
         base: sha256 of the base CNN whose features these are.
         soft: the mean masks themselves multiply the features, instead of the binary ones.
     """
 
-    strategy: Strategy
+    layout: Layout
     mean: Tensor
     binary: Tensor
     base: str
@@ -61,12 +61,12 @@ class MaskDictionary:
 
     def save(self, path: Path) -> None:
         """Write the dictionary atomically as one safetensors file."""
-        regions = {name: list(box) for name, box in self.strategy.regions.items()}
+        regions = {name: list(box) for name, box in self.layout.regions.items()}
         about = {
-            "strategy": self.strategy.name,
-            "size": list(self.strategy.size),
+            "strategy": self.layout.name,
+            "size": list(self.layout.size),
             "regions": regions,
-            "landmarks": {name: list(points) for name, points in self.strategy.landmarks.items()},
+            "landmarks": {name: list(points) for name, points in self.layout.landmarks.items()},
             "base": self.base,
             "soft": self.soft,
         }
@@ -74,14 +74,14 @@ class MaskDictionary:
 
     @classmethod
     def load(
-        cls, path: Path, *, base: str, regions_now: Callable[[str], Strategy], remake: str
+        cls, path: Path, *, base: str, regions_now: Callable[[str], Layout], remake: str
     ) -> MaskDictionary:
         """Read a dictionary.
 
         Args:
             path: as written by `save`.
             base: sha256 of the base CNN it is to be used with.
-            regions_now: what a strategy's regions are on the data set it is to be used with.
+            regions_now: what a layout's regions are on the data set it is to be used with.
             remake: the command that builds it, for messages.
 
         Raises:
@@ -91,7 +91,7 @@ class MaskDictionary:
         remake = making(remake, path)
         try:
             about = json.loads(metadata["dictionary"])
-            strategy = Strategy(
+            layout = Layout(
                 about["strategy"],
                 (int(about["size"][0]), int(about["size"][1])),
                 {name: Box(*box) for name, box in about["regions"].items()},
@@ -104,9 +104,9 @@ class MaskDictionary:
             ) from error
         if about["base"] != base:
             raise PdsnError(f"{path} belongs to another base: rebuild it with `{remake}`")
-        if strategy != regions_now(strategy.name):
+        if layout != regions_now(layout.name):
             raise PdsnError(f"{path} was built for other regions: rebuild it with `{remake}`")
-        return cls(strategy, mean, binary, base, bool(about.get("soft", False)))
+        return cls(layout, mean, binary, base, bool(about.get("soft", False)))
 
 
 def normalise(masks: Tensor) -> Tensor:

@@ -19,16 +19,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
-from pdsn.config import HeadConfig, Settings
+from pdsn.config.sections import HeadConfig, Settings
 from pdsn.errors import PdsnError
 from pdsn.files import sha256_of
 from pdsn.masks.dictionary import MaskDictionary
-from pdsn.masks.matching import MATCHED, RARE, MatchBatches, photo_groups
-from pdsn.masks.pair_maps import PairMaps, batches, to_tensor
-from pdsn.models.backbone import FaceNet, freeze
-from pdsn.models.margins import hit_rate
-from pdsn.models.network import BaseModel
-from pdsn.training import Schedule, fit, seed_everything
+from pdsn.masks.maps import PairMaps, batches, to_tensor
+from pdsn.masks.matched import MATCHED, RARE, MatchBatches, photo_groups
+from pdsn.networks.backbone import FaceNet, freeze
+from pdsn.networks.margins import hit_rate
+from pdsn.networks.network import BaseModel
+from pdsn.training.loop import Schedule, fit, seed_everything
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -149,15 +149,15 @@ def train_head(
     Raises:
         PdsnError: no occlusion covers a region of any photo.
     """
-    strategy = dictionary.strategy
-    clean, drawn = maps.clean("train"), maps.mixed(strategy, "train", config.draws)
-    val_clean, val_drawn = maps.clean("val"), maps.mixed(strategy, "val", 1)
+    layout = dictionary.layout
+    clean, drawn = maps.clean("train"), maps.mixed(layout, "train", config.draws)
+    val_clean, val_drawn = maps.clean("val"), maps.mixed(layout, "val", 1)
     labels, val_labels = (maps.dataset.labels[maps.dataset.rows(split)] for split in ("train", "val"))
     groups = photo_groups([covered for _, covered in drawn], labels, share, RARE)
     val_groups = photo_groups([covered for _, covered in val_drawn], val_labels, share, 1)
     if not groups or not val_groups:
         raise PdsnError(
-            f"no region of {strategy.name} is ever covered by more than {share:g}: "
+            f"no region of {layout.name} is ever covered by more than {share:g}: "
             "lower --share, or take a data set with more photos"
         )
     seed_everything(seed)

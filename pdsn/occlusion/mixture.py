@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pdsn.occlusion.layouts import Box
 from pdsn.occlusion.occluders import CLEAN, WHITE, Block, Nothing, Occluder, moved
-from pdsn.occlusion.regions import Box
 from pdsn.occlusion.worn import KINDS, Worn
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.config import RegionsConfig, SettingError
+from pdsn.config.sections import RegionsConfig, SettingError
+from pdsn.occlusion.layouts import LAYOUTS, Box, LandmarkStatistics, example_statistics, make_layout
 from pdsn.occlusion.patterns import pattern
-from pdsn.occlusion.regions import STRATEGIES, Box, LandmarkStatistics, example_statistics, make_strategy
 from pdsn.occlusion.worn import KINDS, Worn
 
 WHITE, GREY = 255, 128
@@ -195,10 +195,10 @@ def make_occluders(statistics: LandmarkStatistics, floor: float, styles: str = "
 
     Args:
         statistics: landmark statistics of the training split.
-        floor: region floor, see `regions.make_strategy`.
+        floor: region floor, see `layouts.make_layout`.
         styles: of what is worn, "test" or, for choosing settings, "val".
     """
-    bands = make_strategy("LM2", statistics, floor).regions
+    bands = make_layout("LM2", statistics, floor).regions
     return {
         CLEAN: Nothing(),
         **{name: Block((bands[name],)) for name in BANDS},
@@ -221,17 +221,17 @@ def find_occluder(name: str, statistics: LandmarkStatistics, floor: float, style
     known = make_occluders(statistics, floor, styles) | PARTS
     if name in known:
         return known[name]
-    strategy, _, region = name.removeprefix("block:").partition("/")
-    if name.startswith("block:") and strategy in STRATEGIES:
-        regions = make_strategy(strategy, statistics, floor).regions
+    layout, _, region = name.removeprefix("block:").partition("/")
+    if name.startswith("block:") and layout in LAYOUTS:
+        regions = make_layout(layout, statistics, floor).regions
         if region in regions:
             return Block((regions[region],), intensity=None)
-        raise SettingError("eval.occlusions", name, f": {strategy} has the regions {', '.join(regions)}")
+        raise SettingError("eval.occlusions", name, f": {layout} has the regions {', '.join(regions)}")
     raise SettingError(
         "eval.occlusions",
         name,
         f"is unknown: choose from all, {', '.join(known)}, "
-        f"or block:STRATEGY/REGION with a strategy of {', '.join(STRATEGIES)}",
+        f"or block:LAYOUT/REGION with a layout of {', '.join(LAYOUTS)}",
     )
 
 

@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from pdsn.occlusion.regions import LEFT_EYE, LEFT_MOUTH, NOSE, RIGHT_EYE, RIGHT_MOUTH
+from pdsn.occlusion.layouts import LEFT_EYE, LEFT_MOUTH, NOSE, RIGHT_EYE, RIGHT_MOUTH
 
 MOUTH_Y = 1.11
 """Height of the mouth in face units: mean of LFW's people with at least ten photos."""

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pdsn.config import PrepareConfig
+from pdsn.config.sections import PrepareConfig
 from pdsn.data import prepare
 from pdsn.data.chunks import Chunk
 from pdsn.data.dataset import FaceDataset

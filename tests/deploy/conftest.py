@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from pdsn.artefact import describe
+from pdsn.bases.lmcl import new_base
+from pdsn.coverage.segmenter import SegmentationNet
 from pdsn.deploy.exported import Exported
 from pdsn.deploy.onnx import Part, parts_of
 from pdsn.files import write_text
 from pdsn.masks.dictionary import MaskDictionary
-from pdsn.models.base import new_base
-from pdsn.occlusion.segmenter import SegmentationNet
 from stages.export import parts_of_run
 from stages.session import Session, Shared
 from tests.conftest import make_dataset

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
+from pdsn.bases.encoder import Encoder
+from pdsn.coverage.segmenter import Segmenter
 from pdsn.deploy import bundle
 from pdsn.deploy.bundle import check_target, describe_export, write_export, write_masks
 from pdsn.deploy.card import model_card
 from pdsn.deploy.example import example
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import sha256_of
-from pdsn.models.encoder import Encoder
-from pdsn.occlusion.segmenter import Segmenter
-from pdsn.recognition.recogniser import PDSN, MapMemory
+from pdsn.matchers.fdm import PDSN, MapMemory
 from pdsn.runtime import start
 from tests.deploy.conftest import STRATEGY, session_of
 from tests.stages.conftest import give
@@ -80,7 +80,7 @@ def test_the_dictionary_goes_round(export, about, exported):
         assert torch.equal(torch.from_numpy(found["binary"]), exported.dictionary.binary)
         assert torch.equal(torch.from_numpy(found["mean"]), exported.dictionary.mean)
         boxes = dict(zip(about["regions"], found["boxes"].tolist(), strict=True))
-    assert boxes == {name: list(box) for name, box in exported.dictionary.strategy.regions.items()}
+    assert boxes == {name: list(box) for name, box in exported.dictionary.layout.regions.items()}
 
 
 def test_the_example_in_the_card_compares_as_the_run_does(export, exported, monkeypatch):

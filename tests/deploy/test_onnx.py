@@ -6,12 +6,12 @@ import onnxruntime
 import pytest
 import torch
 
+from pdsn.coverage.segmenter import SegmentationNet
 from pdsn.deploy.onnx import OPSET, largest_difference, parts_of, require_onnx, write_part
 from pdsn.errors import PdsnError
-from pdsn.models.backbone import FaceNet, freeze
-from pdsn.models.pretrained.architecture import Architecture
-from pdsn.models.pretrained.net import PretrainedNet
-from pdsn.occlusion.segmenter import SegmentationNet
+from pdsn.networks.backbone import FaceNet, freeze
+from pdsn.networks.imported.architecture import Architecture
+from pdsn.networks.imported.net import PretrainedNet
 
 
 def ask(path, inputs):

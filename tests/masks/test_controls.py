@@ -3,7 +3,7 @@ import torch
 
 from pdsn.masks.controls import covered_share, geometric_mask, mean_difference, random_mask
 from pdsn.masks.dictionary import binarise
-from pdsn.occlusion.regions import Box
+from pdsn.occlusion.layouts import Box
 
 
 def test_random_drops_the_same_share_elsewhere_for_each_seed():

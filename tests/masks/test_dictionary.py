@@ -7,9 +7,9 @@ import torch
 
 from pdsn.errors import PdsnError
 from pdsn.masks.dictionary import MaskDictionary, binarise, mean_mask, normalise
-from pdsn.occlusion.regions import Box, Strategy
+from pdsn.occlusion.layouts import Box, Layout
 
-STRATEGY = Strategy("LM2", (8, 6), {"top": Box(0, 0, 4, 6), "bottom": Box(4, 0, 8, 6)}, {"top": (0, 1)})
+STRATEGY = Layout("LM2", (8, 6), {"top": Box(0, 0, 4, 6), "bottom": Box(4, 0, 8, 6)}, {"top": (0, 1)})
 
 
 def dictionary(base: str = "abc") -> MaskDictionary:
@@ -67,8 +67,8 @@ def test_combining_is_the_and_of_the_occluded_regions_masks():
     assert torch.equal(made.combine(torch.tensor([True, True])), made.binary[0] & made.binary[1])
 
 
-def load(path: Path, base: str = "abc", strategy: Strategy | None = None) -> MaskDictionary:
-    now = strategy or dictionary().strategy
+def load(path: Path, base: str = "abc", layout: Layout | None = None) -> MaskDictionary:
+    now = layout or dictionary().layout
     return MaskDictionary.load(path, base=base, regions_now=lambda name: now, remake="pdsn x")
 
 
@@ -76,7 +76,7 @@ def test_round_trip(tmp_path):
     made = dictionary()
     made.save(tmp_path / "LM2.safetensors")
     found = load(tmp_path / "LM2.safetensors")
-    assert found.strategy == made.strategy and found.base == "abc"
+    assert found.layout == made.layout and found.base == "abc"
     assert torch.equal(found.binary, made.binary) and torch.equal(found.mean, made.mean)
 
 
@@ -91,9 +91,9 @@ def test_a_dictionary_of_another_base_says_what_rebuilds_it(tmp_path):
 def test_a_dictionary_of_other_regions_says_what_rebuilds_it(tmp_path):
     made = dictionary()
     made.save(tmp_path / "LM2.safetensors")
-    moved = replace(made.strategy, regions={name: Box(0, 0, 1, 2) for name in made.strategy.regions})
+    moved = replace(made.layout, regions={name: Box(0, 0, 1, 2) for name in made.layout.regions})
     with pytest.raises(PdsnError, match="was built for other regions: rebuild it with `pdsn x`"):
-        load(tmp_path / "LM2.safetensors", strategy=moved)
+        load(tmp_path / "LM2.safetensors", layout=moved)
 
 
 @pytest.mark.parametrize("content", [b"", b"not safetensors at all", None])
@@ -109,13 +109,13 @@ def test_a_damaged_or_missing_dictionary_is_one_line(tmp_path, content):
 def test_kept_share_per_cell():
     binary = torch.zeros(1, 4, 1, 2, dtype=torch.bool)
     binary[0, :3, 0, 0] = True
-    made = MaskDictionary(Strategy("x", (2, 2), {"a": Box(0, 0, 1, 1)}, {}), binary.float(), binary, "b")
+    made = MaskDictionary(Layout("x", (2, 2), {"a": Box(0, 0, 1, 1)}, {}), binary.float(), binary, "b")
     assert made.kept_share().tolist() == [[[0.75, 0.0]]]
 
 
 def test_a_percentile_is_for_masks_that_are_cut():
     from pdsn.masks.building import percentile_of
 
-    bands = Strategy("LM2", (64, 48), {"top": Box(0, 0, 40, 48)}, {})
+    bands = Layout("LM2", (64, 48), {"top": Box(0, 0, 40, 48)}, {})
     assert [percentile_of(name, bands, -1.0) for name in ("LM2", "relative", "matched")] == [30, 30, None]
     assert [percentile_of(name, bands, 60.0) for name in ("LM2", "relative", "matched")] == [60, 60, None]

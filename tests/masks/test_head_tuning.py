@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from pdsn.config import BaseConfig, HeadConfig, Settings
+from pdsn.bases.encoder import Encoder
+from pdsn.bases.lmcl import new_base
+from pdsn.config.sections import BaseConfig, HeadConfig, Settings
 from pdsn.errors import PdsnError
 from pdsn.masks.dictionary import MaskDictionary
 from pdsn.masks.head_tuning import HeadUnderMasks, open_head, train_head, use_head
-from pdsn.masks.pair_maps import PairMaps
-from pdsn.models.base import new_base
-from pdsn.models.encoder import Encoder
-from pdsn.occlusion.regions import LandmarkStatistics, make_strategy
+from pdsn.masks.maps import PairMaps
+from pdsn.occlusion.layouts import LandmarkStatistics, make_layout
 from pdsn.runtime import start
 from tests.conftest import make_dataset
 
@@ -27,10 +27,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory):
     torch.manual_seed(0)
     model = new_base(BaseConfig("resnet18", 8, embedding=16), (64, 48), 4)
     statistics = LandmarkStatistics.of(dataset.landmarks[dataset.rows("train")], dataset.size)
-    strategy = make_strategy("LM2", statistics, 0.57)
+    layout = make_layout("LM2", statistics, 0.57)
     maps = PairMaps(root / "cache", dataset, Encoder(model.net, accelerator), "0" * 64, 0, -1)
     mean = torch.rand(5, *model.net.map_shape)
-    return accelerator, model, maps, MaskDictionary(strategy, mean, mean > 0.3, "0" * 64)
+    return accelerator, model, maps, MaskDictionary(layout, mean, mean > 0.3, "0" * 64)
 
 
 def test_the_loss_is_that_of_each_photo_under_its_own_mask(prepared) -> None:
@@ -93,6 +93,6 @@ def test_a_head_goes_into_its_base_and_into_no_other(prepared, tmp_path: Path) -
     wide = new_base(BaseConfig("resnet18", 16, embedding=16), (64, 48), 4)
     with pytest.raises(PdsnError, match="does not fit config.json"):
         use_head(folder, wide)
-    MaskDictionary(dictionary.strategy, dictionary.mean, dictionary.mean > 0.6, "0" * 64).save(path)
+    MaskDictionary(dictionary.layout, dictionary.mean, dictionary.mean > 0.6, "0" * 64).save(path)
     with pytest.raises(PdsnError, match="belongs to another dictionary"):
         use_head(open_head(tmp_path / "head", path, settings, "0" * 64), other)

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from pdsn.data.template import template
+from pdsn.occlusion.layouts import Box
 from pdsn.occlusion.mixture import (
     SEGMENTATION_WEIGHTS,
     Mixture,
@@ -11,7 +12,6 @@ from pdsn.occlusion.mixture import (
     texture,
 )
 from pdsn.occlusion.occluders import Block, Nothing
-from pdsn.occlusion.regions import Box
 
 SIZE = (64, 48)
 POINTS = torch.from_numpy(template(SIZE))

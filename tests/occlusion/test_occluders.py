@@ -4,6 +4,7 @@ import torch
 
 from pdsn.data.template import template
 from pdsn.errors import UsageError
+from pdsn.occlusion.layouts import Box, LandmarkStatistics, make_layout
 from pdsn.occlusion.mixture import base_occluders, matching_mixture, segmentation_occluders
 from pdsn.occlusion.occluders import (
     BANDS,
@@ -19,7 +20,6 @@ from pdsn.occlusion.occluders import (
     moved,
     occlude,
 )
-from pdsn.occlusion.regions import Box, LandmarkStatistics, make_strategy
 
 SIZE = (128, 96)
 LANDMARKS = template(SIZE) + np.random.default_rng(0).normal(0, 2, (50, 5, 2))
@@ -46,7 +46,7 @@ def test_the_mask_is_exactly_what_changed(name):
 
 
 def test_bands_are_white_and_as_wide_as_the_photo():
-    bands = make_strategy("LM2", STATISTICS, 0.57).regions
+    bands = make_layout("LM2", STATISTICS, 0.57).regions
     for name in BANDS:
         occluded, covered = find_occluder(name, STATISTICS, 0.57)(
             photo(), torch.zeros(5, 2), np.random.default_rng(0)
@@ -181,7 +181,7 @@ def test_textured_bands_cover_what_the_white_ones_do_in_patterns_of_two_colours(
 
 
 def test_nothing_is_trained_on_patterns():
-    boxes = list(make_strategy("LM2", STATISTICS, 0.57).regions.values())
+    boxes = list(make_layout("LM2", STATISTICS, 0.57).regions.values())
     for parts in (segmentation_occluders("train"), base_occluders(), matching_mixture(boxes, "train").parts):
         assert not any(isinstance(part, Patterned) for part in parts.values())
 

@@ -5,8 +5,8 @@ import torch
 from pdsn.data.template import template
 from pdsn.errors import UsageError
 from pdsn.occlusion.artwork import SPLITS, styles, styles_of
+from pdsn.occlusion.layouts import LEFT_EYE, LEFT_MOUTH, NOSE, RIGHT_EYE, RIGHT_MOUTH
 from pdsn.occlusion.placing import MOUTH_Y, NOSE_Y, NOSE_Z, Pose, pose_of
-from pdsn.occlusion.regions import LEFT_EYE, LEFT_MOUTH, NOSE, RIGHT_EYE, RIGHT_MOUTH
 from pdsn.occlusion.worn import KINDS, SURFACES, Worn, wear
 
 SIZE = (128, 96)

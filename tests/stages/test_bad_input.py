@@ -219,12 +219,12 @@ def test_a_batch_that_leaves_a_process_without_photos_is_refused_at_once(
 
 
 def test_a_bug_is_one_line_too(refused, copied, monkeypatch):
-    import pdsn.recognition.evaluation
+    import pdsn.evaluation.evaluation
 
     def broken(*args, **kwargs):
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr(pdsn.recognition.evaluation, "evaluate", broken)
+    monkeypatch.setattr(pdsn.evaluation.evaluation, "evaluate", broken)
     assert "unexpected ZeroDivisionError: division by zero (add --debug" in refused(
         1, "eval", "--run", copied
     )

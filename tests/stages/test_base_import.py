@@ -10,9 +10,9 @@ import torch
 
 from pdsn.api import load_run
 from pdsn.artefact import save_tensors
-from pdsn.models.pretrained.architecture import find_architecture
-from pdsn.models.pretrained.net import PretrainedNet
-from tests.models.test_imported import TINY
+from pdsn.networks.imported.architecture import find_architecture
+from pdsn.networks.imported.net import PretrainedNet
+from tests.bases.test_imported import TINY
 from tests.stages.conftest import give
 
 CPU = ("--device", "cpu", "--precision", "fp32")

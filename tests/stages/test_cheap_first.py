@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 import pdsn.api
+import pdsn.bases.imported
+import pdsn.bases.lmcl
+import pdsn.coverage.segmenter
 import pdsn.data.lfw
 import pdsn.data.prepare
-import pdsn.models.base
-import pdsn.models.imported
-import pdsn.occlusion.segmenter
-import stages.embedded
-import stages.session
-from pdsn.recognition.recogniser import MapMemory
-from tests.recognition.photos import PlainDetector, save_photo
+import pdsn.drawn.embedded
+from pdsn.matchers.fdm import MapMemory
+from tests.people.photos import PlainDetector, save_photo
 from tests.stages.conftest import give
 
 CPU = ("--device", "cpu", "--precision", "fp32")
@@ -30,14 +29,14 @@ def slow(monkeypatch):
     def reached(*args, **more):
         raise AssertionError("something slow was begun")
 
-    monkeypatch.setattr(stages.embedded, "draw_dataset", reached)
+    monkeypatch.setattr(pdsn.drawn.embedded, "draw_dataset", reached)
     monkeypatch.setattr(pdsn.data.prepare, "_run_chunks", reached)
     monkeypatch.setattr(pdsn.data.lfw, "fetch_lfw", reached)
-    for module in (pdsn.models.base, pdsn.api):
+    for module in (pdsn.bases.lmcl, pdsn.api):
         monkeypatch.setattr(module, "load_base", reached)
-    monkeypatch.setattr(pdsn.models.base, "train_base", reached)
-    monkeypatch.setattr(pdsn.models.imported, "import_base", reached)
-    monkeypatch.setattr(pdsn.occlusion.segmenter, "load_segmenter", reached)
+    monkeypatch.setattr(pdsn.bases.lmcl, "train_base", reached)
+    monkeypatch.setattr(pdsn.bases.imported, "import_base", reached)
+    monkeypatch.setattr(pdsn.coverage.segmenter, "load_segmenter", reached)
     monkeypatch.setattr(MapMemory, "keep", reached)
 
 

@@ -16,7 +16,7 @@ from pdsn.data.dataset import FaceDataset
 from stages import identify as stage
 from stages.cli import app
 from tests.full_disk import FULL, full_disk
-from tests.recognition.photos import PlainDetector, save_photo
+from tests.people.photos import PlainDetector, save_photo
 from tests.stages.conftest import Said, give
 from tests.stages.test_bad_input import snapshot
 

@@ -13,7 +13,7 @@ import stages.cli_recognition
 import stages.cli_training
 import stages.prepare
 import stages.run
-from pdsn.settings import build, load_preset, presets
+from pdsn.config.layers import build, load_preset, presets
 from stages.cli import app
 from stages.command import TAKEN
 from tests.stages.conftest import give

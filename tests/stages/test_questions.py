@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pdsn.errors import PdsnError
-from pdsn.recognition.pooling import read_table
+from pdsn.run.pooling import read_table
 from stages import evaluate
 from tests.stages.conftest import give, table_of
 

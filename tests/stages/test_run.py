@@ -23,7 +23,7 @@ OCCLUSIONS = [
     "cap", "hand", "random-block", "forehead-textured", "eyes-textured", "nose-textured",
     "mouth-textured", "chin-textured", "face-mask-seen", "sunglasses-seen",
 ]  # fmt: skip
-STRATEGIES = ["none", "LM2", "matched", "random", "geometric", "difference", "relative"]
+LAYOUTS = ["none", "LM2", "matched", "random", "geometric", "difference", "relative"]
 
 
 def listing(root: Path) -> set[str]:
@@ -51,7 +51,7 @@ def test_the_exact_listing(finished):
     expected |= {f"cache/LM2-mixed0-{split}-covered.npy" for split in ("train", "val")}
     for name in ["clean", "LM2-mixed0", *(f"LM2-{band}" for band in bands)]:
         expected |= {f"cache/{name}-{split}.{kind}" for split in ("train", "val") for kind in ("npy", "json")}
-    for name in STRATEGIES[1:]:
+    for name in LAYOUTS[1:]:
         expected |= {f"dictionary/{name}.{kind}" for kind in ("safetensors", "json", "png")}
     expected |= {f"eval/{name}" for name in ("table.json", "table.md", "probes.csv", "segmentation.csv")}
     expected |= {
@@ -66,9 +66,7 @@ def test_table_json_has_a_record_for_each_occlusion_and_strategy(finished):
     records = table["records"]
     assert [r["occlusion"] for r in table["segmentation"]] == OCCLUSIONS
     assert all(0 <= r["pixel_accuracy"] <= 1 and r["photos"] == 6 * 3 for r in table["segmentation"])
-    assert [(r["occlusion"], r["strategy"]) for r in records] == [
-        (o, s) for o in OCCLUSIONS for s in STRATEGIES
-    ]
+    assert [(r["occlusion"], r["strategy"]) for r in records] == [(o, s) for o in OCCLUSIONS for s in LAYOUTS]
     for record in records:
         assert record["probes"] == 6 * 3  # 14 photos: floor(.85 * 14) = 11
         assert 0 <= record["ci95"][0] <= record["rank1"] <= record["ci95"][1] <= 1
@@ -96,7 +94,7 @@ def test_probes_csv_agrees_with_the_table(finished):
 
 def test_pictures_show_something(finished):
     pictures = [*finished.rglob("*.png")]
-    assert len(pictures) == 2 + len(STRATEGIES[1:]) + 2 + len(OCCLUSIONS)
+    assert len(pictures) == 2 + len(LAYOUTS[1:]) + 2 + len(OCCLUSIONS)
     for path in pictures:
         pixels = np.asarray(Image.open(path).convert("L"))
         assert min(pixels.shape) > 200 and pixels.std() > 10, path
@@ -119,7 +117,7 @@ def test_the_same_command_again_does_nothing(copied, tiny):
 
 
 def test_a_run_made_before_many_settings_existed_is_done_all_the_same(copied, tiny):
-    from pdsn.config import BaseConfig, DictionaryConfig, EvalConfig, MaskConfig, RegionsConfig
+    from pdsn.config.sections import BaseConfig, DictionaryConfig, EvalConfig, MaskConfig, RegionsConfig
 
     def strip(path, places, names):
         content = json.loads(path.read_text())
@@ -406,7 +404,7 @@ def test_two_processes_train_through_accelerate(tmp_path, few):
         assert process.returncode == 0, err[-3000:]
     about = json.loads((root / "run.json").read_text())
     assert about["history"][0]["processes"] == 2
-    assert len(json.loads((root / "eval/table.json").read_text())["records"]) == 2 * len(STRATEGIES)
+    assert len(json.loads((root / "eval/table.json").read_text())["records"]) == 2 * len(LAYOUTS)
     rows = (root / "base/metrics.jsonl").read_text().splitlines()
     assert len(rows) == 3, "one line an epoch, not one a process"
 

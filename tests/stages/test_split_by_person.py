@@ -10,7 +10,7 @@ import pytest
 
 from pdsn import api
 from pdsn.data.dataset import FaceDataset
-from tests.recognition.photos import PlainDetector, save_photo
+from tests.people.photos import PlainDetector, save_photo
 from tests.stages.conftest import give, table_of
 
 CPU = ("--device", "cpu", "--precision", "fp32")

@@ -15,10 +15,10 @@ from rich.console import Console
 
 from stages import build_dictionary, evaluate, identify, prepare
 from stages.tables import print_open_set, print_rank1, print_table
-from tests.recognition.photos import save_photo
+from tests.people.photos import save_photo
 from tests.stages.conftest import give
 
-STRATEGIES = ["none", "grid3x3", "LM1", "LM2", "matched", "random", "geometric", "difference", "relative"]
+LAYOUTS = ["none", "grid3x3", "LM1", "LM2", "matched", "random", "geometric", "difference", "relative"]
 OCCLUSIONS = [
     "clean", "nose+mouth+chin", "sunglasses-seen", "forehead-textured", "nose+mouth+chin-textured",
 ]  # fmt: skip
@@ -74,7 +74,7 @@ def records() -> list[dict[str, Any]]:
         {"occlusion": occlusion, "strategy": name, "rank1": 1.0 if row == 0 else (row + place) / 20, "probes": 560}
         | ({} if name == "none" else {"gain": place / 50 - 0.1, "gain_ci95": (place / 50 - 0.2, place / 50)})
         for row, occlusion in enumerate(OCCLUSIONS)
-        for place, name in enumerate(STRATEGIES)
+        for place, name in enumerate(LAYOUTS)
     ]  # fmt: skip
 
 
@@ -84,18 +84,18 @@ def test_rank_1_and_gains_of_eight_strategies(width):
     print_rank1(made, records(), "Rank-1, % of 560 test photos")
     rates, gains = printed(made).split("Gain over no FDM")
     by = {(r["occlusion"], r["strategy"]): r for r in records()}
-    expected = [[name, *(f"{100 * by[name, s]['rank1']:.1f}" for s in STRATEGIES)] for name in OCCLUSIONS]
-    head = ["occlusion", "no FDM", *STRATEGIES[1:]]
+    expected = [[name, *(f"{100 * by[name, s]['rank1']:.1f}" for s in LAYOUTS)] for name in OCCLUSIONS]
+    head = ["occlusion", "no FDM", *LAYOUTS[1:]]
     assert joined(read_tables(rates, width)) == squeezed([head, *expected])
     expected = [
         [name]
         + [
             f"{100 * r['gain']:+.1f} ({100 * r['gain_ci95'][0]:+.1f} to {100 * r['gain_ci95'][1]:+.1f})"
-            for r in (by[name, s] for s in STRATEGIES[1:])
+            for r in (by[name, s] for s in LAYOUTS[1:])
         ]
         for name in OCCLUSIONS
     ]
-    assert joined(read_tables(gains, width)) == squeezed([["occlusion", *STRATEGIES[1:]], *expected])
+    assert joined(read_tables(gains, width)) == squeezed([["occlusion", *LAYOUTS[1:]], *expected])
     # A figure is never broken, here as in any block.
     assert all(f" {cell} " in gains for row in expected for cell in row[1:])
 
@@ -112,13 +112,11 @@ def test_open_set_rates_of_eight_strategies_with_what_was_achieved(width):
     expected = [
         [
             name,
-            *(f"{100 * by[name, s]['tpir10']:.1f} ({100 * by[name, s]['fpir10']:.1f})" for s in STRATEGIES),
+            *(f"{100 * by[name, s]['tpir10']:.1f} ({100 * by[name, s]['fpir10']:.1f})" for s in LAYOUTS),
         ]
         for name in OCCLUSIONS
     ]
-    assert joined(read_tables(rates, width)) == squeezed(
-        [["occlusion", "no FDM", *STRATEGIES[1:]], *expected]
-    )
+    assert joined(read_tables(rates, width)) == squeezed([["occlusion", "no FDM", *LAYOUTS[1:]], *expected])
 
 
 def test_a_table_that_fits_is_one_block():
@@ -261,7 +259,7 @@ def test_what_run_prints_at_the_end_and_on_the_way(copied, tiny, width):
 def test_what_identify_export_and_segment_train_print(finished, tmp_path, monkeypatch, width):
     from pdsn import api
     from pdsn.data.dataset import FaceDataset
-    from tests.recognition.photos import PlainDetector
+    from tests.people.photos import PlainDetector
 
     monkeypatch.setattr(api, "Detector", PlainDetector)
     drawn = FaceDataset.load(finished / "data")

@@ -1,0 +1,66 @@
+"""Faces to maps and embeddings, in batches, at the precision of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from pdsn.networks.network import Network
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+class Encoder:
+    """A base CNN ready to be asked.
+
+    Args:
+        net: the base; moved to the device, set to evaluation mode by each call.
+        accelerator: device and precision.
+        batch: faces at a time.
+    """
+
+    def __init__(self, net: Network, accelerator: Accelerator, batch: int = 128) -> None:
+        self.net = net.to(accelerator.device).to(memory_format=torch.channels_last)
+        self.accelerator = accelerator
+        self.batch = batch
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.accelerator.device
+
+    @torch.inference_mode()
+    def map_batches(self, faces: Tensor) -> Iterator[Tensor]:
+        """Maps of (N, 3, H, W) uint8 faces, batch by batch: (B, C, h, w) float32 on the device."""
+        self.net.eval()
+        for part in faces.split(self.batch):
+            with self.accelerator.autocast():
+                maps = self.net.features(part.to(self.device))
+            yield maps.float().contiguous()
+
+    def maps(self, faces: Tensor, on_batch: Callable[[int], None] | None = None) -> Tensor:
+        """Maps (N, C, h, w) float32 of (N, 3, H, W) uint8 faces, on the device; `on_batch` hears of B more."""
+        found = []
+        for part in self.map_batches(faces):
+            found.append(part)
+            if on_batch is not None:
+                on_batch(len(part))
+        return torch.cat(found)
+
+    @torch.inference_mode()
+    def embed(self, maps: Tensor, fdm: Tensor | None = None) -> Tensor:
+        """Embeddings (N, E) float32 of maps (N, C, h, w) under one feature-discarding mask (C, h, w).
+
+        The head runs in float32: it is cheap, and its result is what is compared.
+        """
+        self.net.eval()
+        parts = maps.split(self.batch * 4)
+        return torch.cat([self.net.head(part if fdm is None else part * fdm) for part in parts])
+
+    def embed_faces(self, faces: Tensor) -> Tensor:
+        """Embeddings (N, E) float32 of faces, without keeping their maps."""
+        return torch.cat([self.embed(maps) for maps in self.map_batches(faces)])

@@ -1,0 +1,322 @@
+"""A recogniser that was trained elsewhere as the base: import, class loss, self-check.
+
+Its trunk and head stay as they are. Only what the class loss of the mask generators needs is added: LMCL
+weights for the training people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdsn.artefact import TrainingFolder, making
+from pdsn.bases.encoder import Encoder
+from pdsn.config.layers import Layer
+from pdsn.config.sections import BaseConfig, PrepareConfig, PretrainedConfig, SettingError
+from pdsn.data.crop import crop_settings
+from pdsn.data.dataset import FaceDataset
+from pdsn.data.faces import TEMPLATE_SLACK, template_difference
+from pdsn.errors import PdsnError, UsageError
+from pdsn.files import sha256_of
+from pdsn.metrics import nearest_ranks, rank_rate
+from pdsn.networks.imported.architecture import Architecture, find_architecture
+from pdsn.networks.imported.net import PretrainedNet
+from pdsn.networks.imported.weights import load_weights, read_weights
+from pdsn.networks.margins import LMCL
+from pdsn.networks.network import BaseModel
+from pdsn.training.batches import ShuffledBatches
+from pdsn.training.loop import Schedule, fit, seed_everything
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+KIND = "pretrained"
+COMMAND = "pdsn base-import"
+BEFORE = {**BaseConfig.BEFORE, **PretrainedConfig.BEFORE, "code": ""}
+"""What later settings are of older imports, see `artefact.completed`."""
+CHECKED = (40, 5)
+"""People, and photos of each, that the self-check compares."""
+SURE_ORDER = 0.9
+"""Share of comparisons that even a middling recogniser gets right on aligned faces; a broken import does not."""
+BATCH = 256
+"""Embeddings a step of a trained classifier; of few photos an eighth of them."""
+CLASSIFIER = Schedule(epochs=30, lr=1e-2, optimizer="adamw", warmup=0.1)
+
+
+def prepare_settings(architecture: Architecture) -> Layer:
+    """Settings of `pdsn prepare` that give an architecture the faces that it was trained on."""
+    points = architecture.landmarks
+    return {
+        "size": list(architecture.size),
+        "align": architecture.align,
+        "template": None if points is None else [list(point) for point in points],
+    }
+
+
+def check_prepared(dataset: FaceDataset, architecture: Architecture, arch: str) -> None:
+    """Raise UsageError unless a data set's faces have the architecture's size, alignment and template."""
+    found, wanted = crop_settings(dataset), PrepareConfig(**prepare_settings(architecture))
+    differs = ""
+    if found.size != wanted.size:
+        differs = f"faces of {_shape(found.size)} pixels, and {arch} takes {_shape(wanted.size)}"
+    elif found.align != wanted.align:
+        differs = f"faces aligned by {found.align}, and {arch} takes --align {wanted.align}"
+    elif wanted.align == "similarity":
+        off = template_difference(found, wanted)
+        if off > TEMPLATE_SLACK:
+            differs = f"faces on a template {off:.1f} px away from the one that {arch} takes"
+    if differs:
+        raise UsageError(
+            f"{dataset.root} holds {differs}: "
+            f"prepare the photos for it with `pdsn prepare PHOTOS --data DIR --for {quote(arch)}`"
+        )
+
+
+def import_folder(
+    root: Path, config: PretrainedConfig, base: BaseConfig, dataset: FaceDataset, seed: int
+) -> TrainingFolder:
+    """The folder of an imported base for these settings and this data set.
+
+    Args:
+        root: the folder.
+        config: architecture, weights, classifier.
+        base: gives scale and margin of the class loss.
+        dataset: the faces whose people the class loss tells apart.
+        seed: of a trained classifier.
+    """
+    weights = find_weights(root, config)
+    settings = {
+        "kind": KIND,
+        "arch": config.arch,
+        "code": _code(config.arch),
+        "weights": sha256_of(weights) if isinstance(weights, Path) else weights,
+        "classifier": config.classifier,
+        "scale": base.scale,
+        "margin": base.margin,
+        "seed": seed,
+        "size": list(dataset.size),
+        "people": len(dataset.people),
+    }
+    return TrainingFolder(root, settings, {"data set": dataset.sha256}, COMMAND, BEFORE)
+
+
+def is_imported(found: dict[str, Any]) -> bool:
+    """Whether the settings beside a base say that it was imported."""
+    return found.get("kind") == KIND
+
+
+def build_imported(found: dict[str, Any], folder: TrainingFolder) -> BaseModel:
+    """The network of an imported base without its weights, from the settings that lie beside it in its folder.
+
+    Raises:
+        PdsnError: the file that defines the architecture has changed since.
+    """
+    if _code(str(found["arch"])) != found["code"]:
+        raise PdsnError(
+            f"{found['arch']} has changed since the base was imported: "
+            f"import it again with `{making(f'{COMMAND} --force', folder.model)}`"
+        )
+    net = PretrainedNet(find_architecture(str(found["arch"])))
+    scale, margin = float(found["scale"]), float(found["margin"])
+    return BaseModel(net, LMCL(net.embedding, int(found["people"]), scale, margin))
+
+
+def import_base(
+    dataset: FaceDataset,
+    config: PretrainedConfig,
+    folder: TrainingFolder,
+    accelerator: Accelerator,
+    seed: int,
+    on_loaded: Callable[[], None] | None = None,
+) -> dict[str, float]:
+    """Load the weights, make the classifier, check what the embeddings are worth, and write the base.
+
+    Args:
+        dataset: the faces.
+        config: which recogniser.
+        folder: where the base goes; what is there stays until the new one is known to work.
+        accelerator: device and precision.
+        seed: of a trained classifier.
+        on_loaded: called once the recogniser has turned out to be usable.
+
+    Returns:
+        Validation "rank1" and "rank5" (0 to 1, against the training photos), and "order", "same" and "other"
+        of `separation`.
+
+    Raises:
+        PdsnError: the weights cannot be read or do not fit.
+        UsageError: the faces are not prepared for this architecture.
+    """
+    architecture = find_architecture(config.arch)
+    check_prepared(dataset, architecture, config.arch)
+    train, val = dataset.rows("train"), dataset.rows("val")
+    if len(train) == 0 or len(val) == 0:
+        raise PdsnError(
+            f"{dataset.root} has no training or no validation photos: prepare more photos a person"
+        )
+    model = build_imported(folder.config, folder)
+    net = model.net
+    assert isinstance(net, PretrainedNet)
+    load_weights(net, architecture, _weights(architecture, config), config.weights)
+    encoder = Encoder(net.eval(), accelerator)
+    known, asked = (F.normalize(encoder.embed_faces(dataset.tensor(rows))).cpu() for rows in (train, val))
+    if not bool(torch.isfinite(known).all()):
+        raise PdsnError(
+            f"{config.weights}: {config.arch} gives embeddings that are not finite with these weights"
+        )
+    if on_loaded is not None:
+        on_loaded()
+    people = torch.from_numpy(dataset.labels)
+    ranks = nearest_ranks(asked, known, people[val], people[train], len(dataset.people))
+    found = {"rank1": rank_rate(ranks, 1), "rank5": rank_rate(ranks, 5), "epoch": 0.0}
+    found |= separation(known, people[train])
+    with torch.no_grad():
+        model.classifier.weight.copy_(class_means(known, people[train], len(dataset.people)))
+    if config.classifier == "trained":
+        flipped = F.normalize(encoder.embed_faces(dataset.tensor(train).flip(3))).cpu()
+        embeddings, labels = torch.cat([known, flipped]), people[train].repeat(2)
+        _train_classifier(
+            model.classifier, (embeddings, labels), (asked, people[val]), folder, accelerator, seed
+        )
+    if accelerator.is_main_process:
+        folder.finish({name: value.cpu() for name, value in model.state_dict().items()}, found)
+    accelerator.wait_for_everyone()
+    return found
+
+
+def class_means(embeddings: Tensor, labels: Tensor, people: int) -> Tensor:
+    """Normalised mean embedding of each person: the LMCL weights of an imported base.
+
+    Args:
+        embeddings: (N, E), of length 1.
+        labels: (N,) int64 in 0 to people - 1; everybody occurs.
+
+    Returns:
+        (people, E), of length 1.
+    """
+    sums = torch.zeros(people, embeddings.shape[1]).index_add_(0, labels, embeddings)
+    return F.normalize(sums)
+
+
+def separation(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
+    """How well embeddings (N, E) of length 1 tell people (N,) apart, on a few photos of some people.
+
+    Returns:
+        "order": the share of comparisons in which two photos of one person have a higher cosine than two
+        photos of different people (the area under the ROC curve); "same" and "other": the mean cosines.
+    """
+    most, photos = CHECKED
+    counts = torch.bincount(labels)
+    several = torch.nonzero(counts >= 2).flatten()
+    chosen = several[torch.linspace(0, len(several) - 1, min(most, len(several))).round().long()]
+    rows = torch.cat([torch.nonzero(labels == person).flatten()[:photos] for person in chosen.tolist()])
+    cosine = embeddings[rows] @ embeddings[rows].T
+    alike = labels[rows][:, None] == labels[rows][None]
+    upper = torch.ones_like(alike).triu(1)
+    same, other = cosine[alike & upper], cosine[~alike & upper]
+    if not len(same) or not len(other):
+        return {"order": 1.0, "same": 1.0, "other": 0.0}
+    lower = torch.searchsorted(other.sort().values, same)
+    return {
+        "order": float(lower.double().mean() / len(other)),
+        "same": float(same.mean()),
+        "other": float(other.mean()),
+    }
+
+
+class _ClassLoss(nn.Module):
+    def __init__(self, classifier: LMCL) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        return {"loss": self.classifier(embeddings, labels)}
+
+
+def _train_classifier(
+    classifier: LMCL,
+    train: tuple[Tensor, Tensor],
+    val: tuple[Tensor, Tensor],
+    folder: TrainingFolder,
+    accelerator: Accelerator,
+    seed: int,
+) -> None:
+    """Train the LMCL weights on frozen embeddings; the epoch that names most validation photos is kept."""
+    own = TrainingFolder(
+        folder.root / "classifier", folder.config, folder.inputs, folder.command, folder.defaults
+    )
+    stale = own.described.is_file() and own.found_config() != own.config
+    if own.open(force=stale, replace_stale=True):
+        classifier.load_state_dict(own.load())
+        return
+    seed_everything(seed)
+    module = _ClassLoss(classifier).to(accelerator.device)
+
+    def validate() -> dict[str, float]:
+        embeddings, labels = val[0].to(accelerator.device), val[1].to(accelerator.device)
+        named = (embeddings @ F.normalize(classifier.weight).T).argmax(1) == labels
+        rank1, loss = float(named.float().mean()), float(classifier(embeddings, labels))
+        # The loss settles ties between epochs.
+        return {"rank1": rank1, "loss": loss, "score": rank1 - 1e-3 * loss}
+
+    batch = max(min(BATCH, len(train[1]) // 8), 2 * accelerator.num_processes)
+    batches = ShuffledBatches(
+        len(train[1]), lambda rows: tuple(part[rows] for part in train), batch, seed, accelerator
+    )
+    fit(
+        module, batches, validate,
+        schedule=CLASSIFIER, folder=own, accelerator=accelerator, seed=seed, title="classifier",
+        weights=classifier.state_dict, load_weights=classifier.load_state_dict,
+    )  # fmt: skip
+
+
+def _weights(architecture: Architecture, config: PretrainedConfig) -> dict[str, Tensor]:
+    if config.weights in architecture.downloads:
+        try:
+            return architecture.downloads[config.weights]()
+        except OSError as error:
+            wrong = f": the download failed ({error}); fetch the file elsewhere and give that"
+            raise SettingError("pretrained.weights", config.weights, wrong, exit_code=1) from error
+    return read_weights(Path(config.weights))
+
+
+def find_weights(root: Path, config: PretrainedConfig, *, imported: bool = True) -> Path | str:
+    """The file of a recogniser's weights, or what identifies those that need none: a download, an older import.
+
+    Args:
+        root: the folder of the base.
+        config: which recogniser.
+        imported: whether the base of an older import does if the file is gone.
+
+    Raises:
+        UsageError: the architecture is unknown, or there are no such weights.
+    """
+    architecture = find_architecture(config.arch)
+    if config.weights in architecture.downloads:
+        return f"download {config.weights}"
+    path = Path(config.weights)
+    if config.weights and path.is_file():
+        return path
+    # Once imported, a base does without the file that it came from.
+    done = TrainingFolder(root, {}, {}, COMMAND)
+    if imported and done.model.is_file():
+        return str(done.found_config().get("weights", ""))
+    downloads = "".join(f", or {name} for a download" for name in architecture.downloads)
+    if not config.weights:
+        raise UsageError(f"{config.arch} needs its weights: give --weights FILE{downloads}")
+    raise SettingError("pretrained.weights", config.weights, f"is no file: give one{downloads}")
+
+
+def _code(arch: str) -> str:
+    """sha256 of the file that defines an architecture of one's own; "" for those that pdsn knows."""
+    return sha256_of(Path(arch)) if arch.endswith(".py") and Path(arch).is_file() else ""
+
+
+def _shape(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

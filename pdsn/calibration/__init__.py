@@ -1,0 +1,1 @@
+"""Thresholds: what strangers score, by what is covered."""

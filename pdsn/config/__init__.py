@@ -1,0 +1,1 @@
+"""Settings: their declaration, presets, TOML files, and how they are merged."""

@@ -1,0 +1,1 @@
+"""Which pixels of a face are covered: the U-Net, its training, and what it finds."""

@@ -1,0 +1,111 @@
+"""The U-Net that finds which pixels of a face are covered (Johnston & Ngxande, section 4.1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdsn.artefact import TrainingFolder
+from pdsn.config.sections import SegmentConfig
+from pdsn.networks.backbone import standardised
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from pdsn.data.dataset import FaceDataset
+
+DECODER = (256, 128, 64, 32)
+"""Channels of the decoder's blocks, coarse to fine; as many blocks as the encoder is deep."""
+
+
+class SegmentationNet(nn.Module):
+    """U-Net (Ronneberger et al., 2015) with a VGG or ResNet encoder, for faces of any size.
+
+    Args:
+        encoder: the encoder's name in segmentation-models-pytorch, such as "vgg16_bn"; see `config.ENCODERS`.
+        height: rows that the network sees; larger faces are reduced to it.
+        weights: None for random weights or "imagenet", which is a download.
+    """
+
+    def __init__(self, encoder: str, height: int, weights: str | None = None) -> None:
+        super().__init__()
+        from segmentation_models_pytorch import Unet
+
+        self.height = height
+        # VGG's fifth level is a pooling without a convolution: four carry all that it knows.
+        self.unet = Unet(
+            encoder, encoder_depth=len(DECODER), encoder_weights=weights, decoder_channels=DECODER, classes=1
+        )
+        if hasattr(self.unet.encoder, "layer4"):
+            # ResNets are cut alike; smp would keep the last stage, two thirds of all weights, unused.
+            self.unet.encoder.layer4 = nn.Identity()
+
+    def forward(self, faces: Tensor) -> Tensor:
+        """Logits (N, H, W) float32, above 0 where covered, of faces (N, 3, H, W) uint8 or float in 0 to 255."""
+        size = faces.shape[2:]
+        x = standardised(faces)
+        rows, columns = size
+        if rows > self.height:
+            rows, columns = self.height, max(round(columns * self.height / rows), 1)
+            x = F.interpolate(x, (rows, columns), mode="bilinear", antialias=True)
+        step = 2 ** len(DECODER)
+        x = F.pad(x, (0, -columns % step, 0, -rows % step), mode="replicate")
+        logits = self.unet(x.contiguous(memory_format=torch.channels_last))[:, :, :rows, :columns].float()
+        if (rows, columns) != tuple(size):
+            logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+        return logits[:, 0]
+
+
+class Segmenter:
+    """A trained segmentation ready to be asked.
+
+    Args:
+        net: the network; moved to the device.
+        accelerator: device and precision.
+        batch: faces at a time.
+    """
+
+    def __init__(self, net: SegmentationNet, accelerator: Accelerator, batch: int = 128) -> None:
+        self.net = net.to(accelerator.device).to(memory_format=torch.channels_last)
+        self.accelerator = accelerator
+        self.batch = batch
+
+    @torch.inference_mode()
+    def covered(self, faces: Tensor) -> Tensor:
+        """The covered pixels (N, H, W) bool, on the CPU, of faces (N, 3, H, W) uint8."""
+        self.net.eval()
+        found = [torch.zeros((0, *faces.shape[2:]), dtype=torch.bool)]
+        for part in faces.split(self.batch):
+            with self.accelerator.autocast():
+                logits = self.net(part.to(self.accelerator.device))
+            found.append((logits > 0).cpu())
+        return torch.cat(found)
+
+
+def segmenter_folder(root: Path, config: SegmentConfig, dataset: FaceDataset, seed: int) -> TrainingFolder:
+    """The segmenter's folder for these settings and this data set."""
+    inputs = {"data set": dataset.sha256}
+    settings = {**config.__dict__, "seed": seed}
+    return TrainingFolder(root, settings, inputs, "pdsn segment-train", SegmentConfig.BEFORE)
+
+
+def load_segmenter(folder: TrainingFolder, accelerator: Accelerator) -> Segmenter:
+    """The finished segmenter of a folder, built from the settings that lie beside it.
+
+    Raises:
+        PdsnError: it is missing, damaged, or was trained on another data set.
+    """
+    weights = folder.load()
+    found = folder.found_config()
+    try:
+        # Without memory of its own: filling VGG's hundred million weights at random takes seconds, for nothing.
+        with torch.device("meta"):
+            net = SegmentationNet(str(found["encoder"]), int(found["height"]))
+        net.load_state_dict(weights, assign=True)
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise folder.misfit(error) from error
+    return Segmenter(net, accelerator)

@@ -1,0 +1,1 @@
+"""The one evaluation: probes, answers, rates and their intervals."""

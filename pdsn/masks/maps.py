@@ -1,0 +1,180 @@
+"""Feature maps of clean photos and of their occluded twins, computed once and kept on disk.
+
+The trunk is frozen while masks are learned, so each photo passes it once for each region. Maps are
+kept as float16: rounding them costs 5e-4 of a value, far less than the occlusion changes it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdsn import __version__
+from pdsn.artefact import completed, read_json
+from pdsn.bases.encoder import Encoder
+from pdsn.config.sections import MaskConfig
+from pdsn.data.dataset import FaceDataset
+from pdsn.errors import PdsnError
+from pdsn.files import remove_strays, write_array, write_text
+from pdsn.occlusion import artwork
+from pdsn.occlusion.layouts import Layout
+from pdsn.occlusion.mixture import MATCHING_WEIGHTS, matching_mixture
+from pdsn.occlusion.occluders import Block, Nothing, Occluder, occlude
+from pdsn.progress import Advance, progress_bar
+
+CHUNK = 256
+"""Photos that are occluded and encoded at a time."""
+METHOD = 1
+"""Raised by hand whenever painting or encoding changes what comes out: maps on disk are then made again."""
+BEFORE = {**MaskConfig.BEFORE, "pdsn": "0.1.0", "method": 1}
+"""What older maps that do not say it were made with, see `artefact.completed`."""
+LARGEST = float(np.finfo(np.float16).max)
+
+
+@dataclass(frozen=True)
+class PairMaps:
+    """The maps of a data set under one base.
+
+    Attributes:
+        folder: where they are kept.
+        dataset: the photos.
+        encoder: the base.
+        base: sha256 of the base; maps of another one are made again.
+        seed: of the blocks' intensities.
+        intensity: grey level of the blocks, -1 for a random one each.
+        jitter: how far their edges move, see `occluders.moved`.
+    """
+
+    folder: Path
+    dataset: FaceDataset
+    encoder: Encoder
+    base: str
+    seed: int
+    intensity: int
+    jitter: float = 0.0
+
+    def clean(self, split: str) -> np.ndarray:
+        """(N, C, h, w) float16 of the clean photos of a split, in the order of its rows."""
+        return self._maps("clean", Nothing(), split, {})
+
+    def occluded(self, layout: Layout, region: str, split: str) -> np.ndarray:
+        """The same for their twins with a block of uniform intensity on a region."""
+        box = layout.regions[region]
+        block = Block((box,), None if self.intensity < 0 else self.intensity, self.jitter)
+        made = {"box": list(box), "intensity": self.intensity, "jitter": self.jitter, "seed": self.seed}
+        return self._maps(f"{layout.name}-{region}", block, split, made)
+
+    def mixed(self, layout: Layout, split: str, draws: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Twins under a mixture of blocks about the regions and of what people wear, `draws` times each photo.
+
+        Args:
+            layout: the regions.
+            split: "train" or "val": photos, and the styles of what they wear.
+            draws: how often.
+
+        Returns:
+            For each draw the maps (N, C, h, w) float16, in the order of the split's rows, and the share
+            (N, R) float32 of each region that is covered.
+        """
+        mixture = matching_mixture(list(layout.regions.values()), split)
+        found = []
+        for draw in range(draws):
+            boxes = [list(box) for box in layout.regions.values()]
+            made = {
+                "boxes": boxes,
+                "weights": MATCHING_WEIGHTS,
+                "artwork": artwork.version(),
+                "seed": self.seed,
+                "draw": draw,
+            }
+            name = f"{layout.name}-mixed{draw}"
+            maps = self._maps(name, mixture, split, made, layout)
+            found.append((maps, np.load(self.folder / f"{name}-{split}-covered.npy", allow_pickle=False)))
+        return found
+
+    def _maps(
+        self,
+        name: str,
+        occluder: Occluder,
+        split: str,
+        made: dict[str, object],
+        regions: Layout | None = None,
+    ) -> np.ndarray:
+        """Maps of a split's photos under an occluder; with `regions`, how far each is covered beside them."""
+        remove_strays(self.folder)
+        path = self.folder / f"{name}-{split}.npy"
+        about = path.with_suffix(".json")
+        precision = self.encoder.accelerator.mixed_precision
+        wanted = {
+            **made,
+            "base": self.base,
+            "data set": self.dataset.sha256,
+            "precision": precision,
+            "pdsn": __version__,
+            "method": METHOD,
+        }
+        if not (path.is_file() and about.is_file() and self._agrees(about, wanted)):
+            # Several processes may do this at once: each writes the same bytes, atomically.
+            about.unlink(missing_ok=True)
+            self._compute(path, f"{name} maps, {split}", occluder, split, name, regions)
+            write_text(about, json.dumps(wanted) + "\n")
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+    @staticmethod
+    def _agrees(about: Path, wanted: dict[str, object]) -> bool:
+        try:
+            return completed(read_json(about, "pdsn mask-train"), wanted, BEFORE) == wanted
+        except PdsnError:
+            return False
+
+    def _compute(
+        self, path: Path, title: str, occluder: Occluder, split: str, name: str, regions: Layout | None
+    ) -> None:
+        rows = self.dataset.rows(split)
+        shape = (len(rows), *self.encoder.net.map_shape)
+        quiet = not self.encoder.accelerator.is_main_process
+        shares: list[np.ndarray] = []
+
+        def parts(advance: Advance) -> Iterator[np.ndarray]:
+            for first in range(0, len(rows), CHUNK):
+                part = rows[first : first + CHUNK]
+                faces, covered = occlude(
+                    occluder, self.dataset.tensor(part), self.dataset.landmarks[part],
+                    seed=self.seed, name=name, rows=part.tolist(),
+                )  # fmt: skip
+                # Maps of a hardly trained base may pass float16's largest value; infinities would end as NaN.
+                maps = self.encoder.maps(faces).clamp(max=LARGEST).half()
+                if regions is not None:
+                    shares.append(regions.coverage(covered).numpy())
+                yield maps.cpu().numpy()
+                advance(len(part))
+
+        with progress_bar(title, len(rows), "photos", quiet=quiet) as advance:
+            write_array(path, np.float16, shape, parts(advance))
+        if regions is not None:
+            beside = path.with_name(f"{path.stem}-covered.npy")
+            write_array(beside, np.float32, (len(rows), len(regions.regions)), shares)
+
+
+def batches(
+    clean: np.ndarray, occluded: np.ndarray, device: torch.device, size: int = 256
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Pairs of maps in order, (B, C, h, w) float32 on the device."""
+    yield from zip(maps_in_order(clean, device, size), maps_in_order(occluded, device, size), strict=True)
+
+
+def maps_in_order(maps: np.ndarray, device: torch.device, size: int = 256) -> Iterator[Tensor]:
+    """Maps (N, C, h, w) in order, (B, C, h, w) float32 on the device."""
+    for first in range(0, len(maps), size):
+        yield to_tensor(maps[first : first + size], device)
+
+
+def to_tensor(maps: np.ndarray, device: torch.device) -> Tensor:
+    """Maps off the disk as a float32 tensor on the device."""
+    return torch.from_numpy(np.array(maps)).to(device).float()

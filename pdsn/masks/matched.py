@@ -1,0 +1,257 @@
+"""Masks learned in the match itself: what multiplies the features is what is trained.
+
+The paper's generator sees a photo and its occluded twin, and its output, averaged, normalised and cut at a
+percentile, becomes the mask. Here the masks of a dictionary are free parameters, sigmoids, and the loss is
+that of the question which they will be asked: is an occluded face, under the FDM of its occluded regions,
+nearer to its own person under the same FDM than to anybody else? The base stays frozen as ever. The idea
+of masks per region and of an FDM for probe and gallery alike is PDSN's; this way of learning them is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdsn.artefact import TrainingFolder
+from pdsn.config.sections import HeadConfig, MatchingConfig
+from pdsn.data.dataset import evenly
+from pdsn.errors import PdsnError
+from pdsn.masks.maps import CHUNK, PairMaps, to_tensor
+from pdsn.networks.backbone import freeze
+from pdsn.networks.margins import hit_rate, margin_logits
+from pdsn.networks.network import BaseModel, Network
+from pdsn.occlusion.layouts import Layout
+from pdsn.training.batches import check_batch
+from pdsn.training.loop import Schedule, fit, seed_everything
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+MATCHED = "matched"
+"""Name of this maker of masks."""
+START = 2.0
+"""Logit of a feature before training: it is kept to 88 %."""
+RARE = 16
+"""Combinations of occluded regions that fewer photos show are not trained on; the masks' product covers them."""
+MOST_PEOPLE = 1024
+"""People who are told apart; of more, as many spread evenly."""
+
+
+class MatchedMasks(nn.Module):
+    """The masks of R regions, and the loss of the match under them.
+
+    With the masks M_j = sigmoid(theta_j), the FDM M of the occluded regions S is their product, the mean
+    map of person k's clean photos is f_k, and for the map f(x) of an occluded photo of person y
+
+        l = LMCL(cos(F(M f(x)), F(M f_k)), y)        M = prod of M_j over j in S
+
+    F being the frozen head.
+
+    Args:
+        regions: R.
+        base: its head is F; frozen here.
+        people: (K, C, h, w) mean clean map of each person.
+        scale, margin: s and m of the loss.
+    """
+
+    people: Tensor
+
+    def __init__(self, regions: int, base: Network, people: Tensor, scale: float, margin: float) -> None:
+        super().__init__()
+        self.theta = nn.Parameter(torch.full((regions, *people.shape[1:]), START))
+        self.base = base
+        self.scale = scale
+        self.margin = margin
+        self.register_buffer("people", people, persistent=False)
+        freeze(self.base)
+
+    def forward(self, maps: Tensor, labels: Tensor, occluded: Tensor) -> dict[str, Tensor]:
+        """Loss of photos that share their occluded regions.
+
+        Args:
+            maps: (N, C, h, w) of occluded photos.
+            labels: (N,) int64, rows of `people`.
+            occluded: (R,) bool.
+
+        Returns:
+            Scalars "loss" and "accuracy", the share of photos that are nearest to their own person.
+        """
+        # Half precision would eat the margin, and the head costs next to nothing.
+        with torch.autocast(maps.device.type, enabled=False):
+            fdm = torch.where(occluded[:, None, None, None], self.theta.sigmoid(), 1.0).prod(0)
+            people, photos = self.base.head(self.people * fdm), self.base.head(maps.float() * fdm)
+            logits = margin_logits(photos, people, labels, self.scale, self.margin)
+        return {
+            "loss": F.cross_entropy(logits, labels),
+            "accuracy": hit_rate(logits, labels, self.scale, self.margin),
+        }
+
+
+@dataclass(frozen=True)
+class MatchBatches:
+    """Photos that share their occluded regions, a batch at a time, see `batches.Batches`.
+
+    Attributes:
+        draws: maps (N, C, h, w) of each draw.
+        groups: for each combination of occluded regions (R,) bool, the photos (M, 2) that show it: draw and row.
+        labels: (N,) int64, -1 for people who are left out.
+        config: steps, batch, validations.
+    """
+
+    draws: list[np.ndarray]
+    groups: list[tuple[np.ndarray, np.ndarray]]
+    labels: np.ndarray
+    config: MatchingConfig | HeadConfig
+    seed: int
+    accelerator: Accelerator
+
+    def __post_init__(self) -> None:
+        setting = "matching.batch" if isinstance(self.config, MatchingConfig) else "head.batch"
+        check_batch(setting, self.config.batch, self.accelerator)
+
+    def __len__(self) -> int:
+        return -(-self.config.steps // self.config.validations)
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
+        """See `batches.Batches`; an epoch lasts from one validation to the next."""
+        device = self.accelerator.device
+        # Common combinations come more often, but not as often as they are common.
+        chances = np.array([len(photos) for _, photos in self.groups]) ** 0.5
+        for step in range(number * len(self), (number + 1) * len(self)):
+            rng = np.random.default_rng((self.seed, step))
+            occluded, photos = self.groups[int(rng.choice(len(chances), p=chances / chances.sum()))]
+            chosen = photos[rng.integers(len(photos), size=self.config.batch)]
+            chosen = chosen[self.accelerator.process_index :: self.accelerator.num_processes]
+            maps = np.stack([self.draws[draw][row] for draw, row in chosen])
+            labels = torch.from_numpy(self.labels[chosen[:, 1]])
+            yield to_tensor(maps, device), labels.to(device), torch.from_numpy(occluded).to(device)
+
+
+def matching_folder(
+    root: Path, config: MatchingConfig, layout: Layout, share: float, base: str, seed: int
+) -> TrainingFolder:
+    """The folder of the matched masks for these settings, this base and these regions."""
+    settings = {**config.__dict__, "share": share, "seed": seed}
+    regions = {name: list(box) for name, box in layout.regions.items()}
+    inputs = {"base": base, "regions": f"{layout.name} {regions}"}
+    command = f"pdsn mask-train --strategy {MATCHED}"
+    return TrainingFolder(root, settings, inputs, command, MatchingConfig.BEFORE)
+
+
+def train_matched(
+    maps: PairMaps,
+    model: BaseModel,
+    layout: Layout,
+    share: float,
+    config: MatchingConfig,
+    folder: TrainingFolder,
+    accelerator: Accelerator,
+    seed: int,
+) -> dict[str, float]:
+    """Train the masks of all regions together; those with the lowest validation loss are kept.
+
+    Args:
+        maps: of the clean photos, and of their twins under `PairMaps.mixed`.
+        model: the base, and the scale of the loss.
+        layout: the regions.
+        share: a region counts as occluded when more than this share of it is covered.
+        config: the settings.
+        folder: where the masks go.
+        accelerator: device, precision, processes.
+        seed: of the batches.
+
+    Returns:
+        Validation "loss", "accuracy" and the "epoch" of the kept ones.
+
+    Raises:
+        PdsnError: no occlusion covers a region of any photo.
+    """
+    clean, drawn = maps.clean("train"), maps.mixed(layout, "train", config.draws)
+    val_drawn = maps.mixed(layout, "val", 1)
+    people = len(maps.dataset.people)
+    kept = evenly(np.arange(people), MOST_PEOPLE)
+    renumbered = np.full(people, -1, dtype=np.int64)
+    renumbered[kept] = np.arange(len(kept))
+    labels, val_labels = (
+        renumbered[maps.dataset.labels[maps.dataset.rows(split)]] for split in ("train", "val")
+    )
+    groups = photo_groups([covered for _, covered in drawn], labels, share, RARE)
+    val_groups = photo_groups([covered for _, covered in val_drawn], val_labels, share, 1)
+    if not groups or not val_groups:
+        raise PdsnError(
+            f"no region of {layout.name} is ever covered by more than {share:g}: "
+            "lower --share, or take a data set with more photos"
+        )
+    seed_everything(seed)
+    centres = mean_maps(clean, labels, len(kept)).to(accelerator.device)
+    module = MatchedMasks(len(layout.regions), model.net, centres, model.classifier.scale, config.margin).to(
+        accelerator.device
+    )
+
+    def validate() -> dict[str, float]:
+        sums = {"loss": 0.0, "accuracy": 0.0}
+        total = sum(len(photos) for _, photos in val_groups)
+        for occluded, photos in val_groups:
+            rows = photos[:, 1]
+            answers = module(
+                to_tensor(val_drawn[0][0][rows], accelerator.device),
+                torch.from_numpy(val_labels[rows]).to(accelerator.device),
+                torch.from_numpy(occluded).to(accelerator.device),
+            )
+            for name in sums:
+                sums[name] += float(answers[name]) * len(rows) / total
+        return {**sums, "score": -sums["loss"]}
+
+    return fit(
+        module,
+        MatchBatches([part for part, _ in drawn], groups, labels, config, seed, accelerator),
+        validate,
+        schedule=Schedule(config.validations, config.lr, "adamw", weight_decay=0.0, warmup=0.05),
+        folder=folder,
+        accelerator=accelerator,
+        seed=seed,
+        title=f"mask-train {MATCHED}",
+        weights=lambda: {"theta": module.theta.detach()},
+        load_weights=lambda weights: module.load_state_dict(weights, strict=False),
+    )
+
+
+def learned_masks(weights: dict[str, Tensor]) -> Tensor:
+    """The masks (R, C, h, w) in 0 to 1 of a finished training's weights."""
+    return weights["theta"].float().sigmoid().cpu()
+
+
+def mean_maps(maps: np.ndarray, labels: np.ndarray, people: int) -> Tensor:
+    """Mean map (people, C, h, w) float32 of each person.
+
+    Args:
+        maps: (N, C, h, w).
+        labels: (N,) 0 to people - 1, or -1 for photos that do not count.
+        people: K; a person without a photo gets zeros.
+    """
+    total = torch.zeros((people, *maps.shape[1:]))
+    for first in range(0, len(maps), CHUNK):
+        part = to_tensor(maps[first : first + CHUNK], total.device)
+        chosen = torch.from_numpy(labels[first : first + CHUNK])
+        total.index_add_(0, chosen[chosen >= 0], part[chosen >= 0])
+    counts = torch.from_numpy(np.bincount(labels[labels >= 0], minlength=people))
+    return total / counts.clamp_min(1).view(-1, 1, 1, 1)
+
+
+def photo_groups(
+    covered: list[np.ndarray], labels: np.ndarray, share: float, least: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Photos by their occluded regions, see `MatchBatches.groups`; those with none have nothing to learn."""
+    found: dict[tuple[bool, ...], list[tuple[int, int]]] = {}
+    for draw, shares in enumerate(covered):
+        for row in np.flatnonzero((labels >= 0) & (shares > share).any(1)):
+            found.setdefault(tuple((shares[row] > share).tolist()), []).append((draw, int(row)))
+    groups = {key: photos for key, photos in sorted(found.items()) if len(photos) >= least}
+    return [(np.array(key), np.array(photos)) for key, photos in (groups or found).items()]

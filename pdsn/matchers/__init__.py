@@ -1,0 +1,1 @@
+"""How alike two faces are, given a base and what is covered."""

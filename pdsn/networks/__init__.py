@@ -1,0 +1,1 @@
+"""Networks and losses, without data: backbones, margin losses, mask generator, recognisers of others."""

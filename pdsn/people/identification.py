@@ -1,0 +1,183 @@
+"""Who is on a photo, or nobody known: the nearest people under the FDM of what is covered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdsn.calibration.impostors import Impostors, Seen, look_at, two_names
+from pdsn.calibration.strangers import DEFAULT_FPR, KeptScores, Strangers
+from pdsn.matchers.fdm import Recogniser, by_signature, names_of
+from pdsn.metrics import best_per_person
+from pdsn.people.gallery import Gallery
+from pdsn.people.photo import Cover, FoundFace, SearchedPhoto
+
+NEAREST = 5
+"""People named for each face."""
+BATCH = 64
+"""Faces of a photo that are segmented and compared at a time: a crowd takes no more memory than a family."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """One person of the gallery as a face's neighbour: the name, the cosine, and the nearest photo's row."""
+
+    person: str
+    cosine: float
+    photo: str
+    row: int
+
+
+@dataclass(frozen=True)
+class IdentifiedFace:
+    """The answer to one face.
+
+    Attributes:
+        found: where it is, and its crop.
+        covered_pixels: (H, W) bool, what of the crop is covered.
+        covered: names of the regions that count as covered; the comparison leaves them out where there are masks.
+        person: the nearest person, or None if nobody is near enough.
+        cosine: to the nearest photo of the nearest person, known or not.
+        score: the cosine in standard deviations above the mean of strangers covered alike: unlike cosines, scores of
+            faces that are covered differently can be compared.
+        threshold: the cosine above which the nearest person is named.
+        impostors: number of scores of strangers covered alike: they tell the mean and the deviation.
+        nearest: up to five people, nearest first.
+    """
+
+    found: FoundFace
+    covered_pixels: np.ndarray
+    covered: list[str]
+    person: str | None
+    cosine: float
+    score: float
+    threshold: float
+    impostors: int
+    nearest: list[Match]
+
+    def as_dict(self) -> dict[str, object]:
+        """What JSON says of the face."""
+        return {
+            **self.found.as_dict(),
+            "person": self.person,
+            "cosine": round(self.cosine, 6),
+            "score": round(self.score, 4),
+            "threshold": round(self.threshold, 6),
+            "impostors": self.impostors,
+            "covered": self.covered,
+            "covered_share": round(float(self.covered_pixels.mean()), 4),
+            "nearest": [
+                {"person": match.person, "cosine": round(match.cosine, 6), "photo": match.photo}
+                for match in self.nearest
+            ],
+        }
+
+
+class Identifier:
+    """Names the faces of photos.
+
+    Args:
+        recogniser: whose answers count; it is enrolled here.
+        gallery: the people who can be named.
+        strangers: from whom the thresholds are calibrated, see `Impostors`.
+        cover: finds the covered pixels.
+        kept: where the strangers' scores are kept.
+        seen: gives the strangers as the recogniser sees them; None has them looked at here, when they are needed.
+
+    Raises:
+        PdsnError: everybody among the strangers has the name of the only person in the gallery.
+    """
+
+    def __init__(
+        self,
+        recogniser: Recogniser,
+        gallery: Gallery,
+        strangers: Strangers,
+        cover: Cover,
+        kept: KeptScores | None = None,
+        seen: Callable[[], Seen] | None = None,
+    ) -> None:
+        self.recogniser = recogniser
+        self.gallery = gallery
+        self.cover = cover
+        self._members = [
+            torch.nonzero(gallery.labels == person)[:, 0] for person in range(len(gallery.people))
+        ]
+        seen = seen or cache(lambda: look_at(strangers, {"": recogniser}, cover)[""])
+        self.impostors = Impostors(
+            recogniser, gallery.people, gallery.labels, strangers, seen, kept,
+            ("identification", gallery.digest()),
+        )  # fmt: skip
+        recogniser.enrol(gallery.faces, gallery.labels)
+
+    @property
+    def finest_fpr(self) -> float:
+        """The smallest false-positive rate that the strangers can tell."""
+        return self.impostors.finest_fpr
+
+    def check(self, fpr: float) -> None:
+        """Raise UsageError unless the strangers are enough for a false-positive rate."""
+        self.impostors.check(fpr)
+
+    def two_names(self) -> list[tuple[str, str]]:
+        """Who seems to be in the run under one name and in the gallery under another, see `impostors.two_names`."""
+        return two_names(self.impostors)
+
+    def identify(self, photo: SearchedPhoto, fpr: float = DEFAULT_FPR) -> list[IdentifiedFace]:
+        """Name every face of a photo, in its order.
+
+        Args:
+            photo: the photo.
+            fpr: share of strangers who may be taken for somebody in the gallery, see `threshold_at`.
+
+        Raises:
+            UsageError: `fpr` is not within what the strangers can tell.
+        """
+        self.check(fpr)
+        answers = []
+        for first in range(0, len(photo.faces), BATCH):
+            part = slice(first, first + BATCH)
+            answers += self._name(photo.faces[part], photo.crops(part), fpr)
+        return answers
+
+    def _name(self, faces: list[FoundFace], crops: Tensor, fpr: float) -> list[IdentifiedFace]:
+        """The answers to some faces (N) with their crops (N, 3, H, W)."""
+        covered = self.cover(crops)
+        signatures = self.recogniser.signatures(covered)
+        scores = torch.empty((len(faces), len(self.gallery.labels)))
+        for signature, rows in by_signature(signatures).items():
+            embeddings = self.recogniser.embed(crops, rows, signature)
+            scores[rows] = self.recogniser.compare(embeddings, signature)
+        best = best_per_person(scores, self.gallery.labels, len(self.gallery.people))
+        nearest = best.topk(min(NEAREST, best.shape[1])).indices.tolist()
+        answers = []
+        for row, (found, signature) in enumerate(zip(faces, signatures, strict=True)):
+            matches = [self._match(scores[row], person) for person in nearest[row]]
+            top = matches[0]
+            threshold = self.impostors.threshold(signature, fpr)
+            mean, deviation = self.impostors.normal(signature)
+            answers.append(
+                IdentifiedFace(
+                    found,
+                    covered[row].numpy(),
+                    names_of(signature, self.recogniser.regions),
+                    top.person if top.cosine > threshold else None,
+                    top.cosine,
+                    (top.cosine - mean) / deviation,
+                    threshold,
+                    len(self.impostors.scores(signature)),
+                    matches,
+                )
+            )
+        return answers
+
+    def _match(self, scores: Tensor, person: int) -> Match:
+        """The nearest photo of a person, of one probe's scores (G,)."""
+        members = self._members[person]
+        row = int(members[scores[members].argmax()])
+        return Match(self.gallery.people[person], float(scores[row]), self.gallery.files[row], row)

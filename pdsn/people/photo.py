@@ -1,0 +1,150 @@
+"""A new photo and every face in it, cropped as the run's faces are."""
+
+from __future__ import annotations
+
+import stat
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdsn.config.sections import PrepareConfig
+from pdsn.data.chunks import NO_FACE
+from pdsn.data.faces import Detect, crop_face, find_faces, sure_faces, turn_back, turn_photo
+from pdsn.data.photos import UnreadablePhotoError, read_photo
+from pdsn.errors import PdsnError
+from pdsn.people.gallery import readable
+
+VIDEOS = frozenset(
+    f".{name}" for name in ("mp4", "m4v", "avi", "mov", "webm", "mkv", "mpg", "mpeg", "wmv", "flv", "3gp")
+)
+
+Cover = Callable[[Tensor], Tensor]
+"""Faces (N, 3, H, W) uint8 -> their covered pixels (N, H, W) bool; `Segmenter.covered` is one."""
+
+
+def nothing_covered(faces: Tensor) -> Tensor:
+    """A `Cover` for faces that are known to be free: False everywhere."""
+    return torch.zeros((len(faces), *faces.shape[2:]), dtype=torch.bool)
+
+
+class PhotoError(PdsnError):
+    """A photo that nobody can be looked for in; others may be fine."""
+
+
+@dataclass(frozen=True)
+class FoundFace:
+    """One face of a photo.
+
+    Attributes:
+        box: (4,) float64 left, top, right, bottom in pixels of the original photo as its EXIF turns it.
+        probability: the detector's confidence, above 0.7 and at most 1.
+        crop: (H, W, 3) uint8, aligned.
+        turn: degrees counter-clockwise by which the photo was turned to show the face: 0, 90, 180 or 270.
+    """
+
+    box: np.ndarray
+    probability: float
+    crop: np.ndarray
+    turn: int = 0
+
+    @property
+    def area(self) -> float:
+        """Of the box, in square pixels."""
+        return float(np.prod(self.box[2:] - self.box[:2]))
+
+    def as_dict(self) -> dict[str, object]:
+        """What JSON says of where the face is."""
+        return {
+            "box": [round(float(edge), 1) for edge in self.box],
+            "probability": round(self.probability, 4),
+            "turn": self.turn,
+        }
+
+
+@dataclass(frozen=True)
+class SearchedPhoto:
+    """A photo and its faces.
+
+    Attributes:
+        path: the file.
+        pixels: (H, W, 3) uint8, as its EXIF turns it, at most 2048 pixels long.
+        scale: (2,) pixels of the original photo per pixel, in x and y.
+        faces: at least one, from left to right.
+    """
+
+    path: Path
+    pixels: np.ndarray
+    scale: np.ndarray
+    faces: list[FoundFace]
+
+    def crops(self, rows: slice = slice(None)) -> Tensor:
+        """The crops as (N, 3, H, W) uint8."""
+        return torch.from_numpy(np.stack([face.crop for face in self.faces[rows]])).permute(0, 3, 1, 2)
+
+    def largest(self) -> SearchedPhoto:
+        """The same photo with its largest face alone."""
+        return SearchedPhoto(
+            self.path, self.pixels, self.scale, [max(self.faces, key=lambda face: face.area)]
+        )
+
+
+def search_photo(path: Path, config: PrepareConfig, detect: Detect) -> SearchedPhoto:
+    """Read a photo and crop every face in it; one without a face is turned, see `pdsn.data.faces.find_faces`.
+
+    Detections of a probability below 0.9 are considered only if there is no other, and then the most
+    probable one alone.
+
+    Args:
+        path: a photo of any kind that `pdsn prepare` reads.
+        config: size and alignment, see `pdsn.data.crop.crop_settings`.
+        detect: the detector.
+
+    Raises:
+        PhotoError: it is a video or a folder, cannot be read, or shows no face; the line says which.
+    """
+    check_photo(path)
+    name = readable(str(path))
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            photo = read_photo(path)
+    except UnreadablePhotoError as error:
+        raise PhotoError(f"{name} cannot be read: {error}") from error
+    detections, turn = find_faces([photo.pixels], detect)[0]
+    pixels = turn_photo(photo.pixels, turn)
+    faces = []
+    for face in sure_faces(detections) or sorted(detections, key=lambda face: -face.probability)[:1]:
+        try:
+            crop, _ = crop_face(pixels, face, config)
+        except ValueError:  # landmarks that form no face: there is nothing to compare
+            continue
+        box = turn_back(face.box, photo.pixels.shape, turn) * np.tile(photo.scale, 2)
+        faces.append(FoundFace(box, face.probability, crop, turn))
+    if not faces:
+        raise PhotoError(f"{name}: {NO_FACE}")
+    faces.sort(key=lambda face: float(face.box[0] + face.box[2]))
+    return SearchedPhoto(path, photo.pixels, photo.scale, faces)
+
+
+def check_photo(path: Path) -> None:
+    """Raise PhotoError where no photo can be found without opening it: a video, a folder, nothing at all."""
+    name = readable(str(path))
+    if path.suffix.lower() in VIDEOS:
+        raise PhotoError(
+            f"{name} is a video, and only photos are read: extract frames first, "
+            f"for example with `ffmpeg -i {quote(name)} -vf fps=1 frame-%04d.png`"
+        )
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError as error:
+        raise PhotoError(f"{name} cannot be read: no such file") from error
+    except OSError:  # reading it says what is wrong
+        return
+    if is_folder:
+        raise PhotoError(f"{name} is a folder: give one photo")

@@ -1,0 +1,185 @@
+"""Whether two photos show the same person, under the FDM of what is covered in one or the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdsn.calibration.impostors import RARE, Seen, look_at, mean_and_deviation
+from pdsn.calibration.strangers import (
+    DEFAULT_FPR,
+    MOST_STRANGERS,
+    KeptScores,
+    Strangers,
+    check_rate,
+    threshold_at,
+)
+from pdsn.data.dataset import evenly
+from pdsn.errors import PdsnError
+from pdsn.matchers.fdm import Recogniser, Signature, names_of
+from pdsn.people.gallery import readable
+from pdsn.people.photo import Cover, SearchedPhoto
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Whether two photos show the same person.
+
+    Attributes:
+        photos: both, each with the face that was compared.
+        faces: number of faces found in each; of several the largest was compared.
+        covered_pixels: (2, H, W) bool, what of each crop is covered.
+        covered: names of the regions that count as covered, in one photo or the other or both together.
+        cosine: of the two faces, under the FDM of these regions where there are masks.
+        score: the cosine in standard deviations above the mean of pairs of different people who are covered alike:
+            unlike cosines, scores of pairs that are covered differently can be compared.
+        threshold: the cosine above which two photos count as the same person's.
+        impostors: number of pairs of different people behind the threshold.
+    """
+
+    photos: tuple[SearchedPhoto, SearchedPhoto]
+    faces: tuple[int, int]
+    covered_pixels: np.ndarray
+    covered: list[str]
+    cosine: float
+    score: float
+    threshold: float
+    impostors: int
+
+    @property
+    def same(self) -> bool:
+        """The verdict."""
+        return self.cosine > self.threshold
+
+    def as_dict(self) -> dict[str, object]:
+        """What JSON says of the pair."""
+        return {
+            "same": self.same,
+            "cosine": round(self.cosine, 6),
+            "score": round(self.score, 4),
+            "threshold": round(self.threshold, 6),
+            "impostors": self.impostors,
+            "covered": self.covered,
+            "photos": [
+                {
+                    "photo": readable(str(photo.path)),
+                    "faces": count,
+                    **photo.faces[0].as_dict(),
+                    "covered_share": round(float(covered.mean()), 4),
+                }
+                for photo, count, covered in zip(self.photos, self.faces, self.covered_pixels, strict=True)
+            ],
+        }
+
+
+class Verifier:
+    """Tells whether two photos show the same person.
+
+    Args:
+        recogniser: whose scores count; it is enrolled here, with one photo or with the strangers.
+        strangers: pairs of different people among them are what the threshold is calibrated from.
+        cover: finds the covered pixels.
+        kept: where the pairs' scores are kept.
+        seen: gives the strangers as the recogniser sees them; None has them looked at here, when they are needed.
+
+    Raises:
+        PdsnError: there are no two people among the strangers.
+    """
+
+    def __init__(
+        self,
+        recogniser: Recogniser,
+        strangers: Strangers,
+        cover: Cover,
+        kept: KeptScores | None = None,
+        seen: Callable[[], Seen] | None = None,
+    ) -> None:
+        self.recogniser = recogniser
+        self.cover = cover
+        self._strangers = strangers
+        self._seen = seen or cache(lambda: look_at(strangers, {"": recogniser}, cover)[""])
+        number = {name: index for index, name in enumerate(dict.fromkeys(strangers.names))}
+        self._people = np.array([number[name] for name in strangers.names])
+        if len(number) < 2:
+            raise PdsnError(
+                "no threshold can be calibrated: the run's validation photos show fewer than two people"
+            )
+        self._kept = KeptScores() if kept is None else kept
+
+    def verify(self, a: SearchedPhoto, b: SearchedPhoto, fpr: float = DEFAULT_FPR) -> Verification:
+        """Compare the largest face of each photo.
+
+        A pixel that is covered in one photo cannot be compared, whatever the other shows: the regions of
+        the FDM are those of which more than the recogniser's share is covered in one photo or the other.
+
+        Args:
+            a, b: the photos.
+            fpr: share of pairs of different people that may pass for the same, see `threshold_at`.
+
+        Raises:
+            UsageError: `fpr` is not within what the pairs can tell.
+        """
+        different = self._people[:, None] != self._people[None]
+        check_rate(fpr, int(different.sum()) // 2, "pairs of validation photos of different people")
+        photos = (a.largest(), b.largest())
+        crops = [photo.crops() for photo in photos]
+        covered = self.cover(torch.cat(crops))
+        first, second, either = self.recogniser.signatures(torch.cat([covered, covered.any(0, keepdim=True)]))
+        impostors = self._impostor_scores(first, second, either)
+        mean, deviation = mean_and_deviation(impostors)
+        self.recogniser.enrol(crops[1], torch.zeros(1, dtype=torch.int64))
+        cosine = float(self.recogniser.compare(self.recogniser.embed(crops[0], [0], either), either)[0, 0])
+        return Verification(
+            photos,
+            (len(a.faces), len(b.faces)),
+            covered.numpy(),
+            names_of(either, self.recogniser.regions),
+            cosine,
+            (cosine - mean) / deviation,
+            threshold_at(impostors, fpr),
+            len(impostors),
+        )
+
+    def _impostor_scores(self, first: Signature, second: Signature, either: Signature) -> np.ndarray:
+        """Scores of pairs of different people who are covered as the two photos are, compared as these are."""
+
+        def compute() -> np.ndarray:
+            alike = first == second
+            faces, people = self._covered(first)
+            others, whose = (faces, people) if alike else self._covered(second)
+            # Pairs of photos are compared: each stands for itself, whoever it shows.
+            self.recogniser.enrol(others, torch.arange(len(others)))
+            scores = self.recogniser.compare(
+                self.recogniser.embed(faces, range(len(faces)), either), either
+            ).numpy()
+            different = people[:, None] != whose[None]
+            # Covered alike, a pair is the same both ways round.
+            return scores[np.triu(different) if alike else different]
+
+        return self._kept.get(("pairs", first, second, either), compute)
+
+    def _covered(self, signature: Signature) -> tuple[Tensor, np.ndarray]:
+        """Strangers (N, 3, H, W) who were found covered over a signature, and the person (N,) of each.
+
+        Where they are rare, all strangers with a block over its regions stand beside them.
+        """
+        seen, count = self._seen(), len(self._strangers)
+        places = evenly(seen.places.get(signature, np.empty(0, np.int64)), MOST_STRANGERS)
+        parts, rows = [], []
+        for number, look in enumerate(seen.looks):
+            chosen = places[places // count == number] % count
+            if len(chosen):
+                parts.append(self._strangers.wearing(look, chosen.tolist())[0])
+                rows.append(chosen)
+        if len(places) < RARE:
+            regions = self.recogniser.regions
+            boxes = tuple(regions[name] for name in names_of(signature, regions))
+            missing = seen.missing(signature, count)
+            parts.append(self._strangers.blocked(boxes)[missing.tolist()])
+            rows.append(missing)
+        return torch.cat(parts), self._people[np.concatenate(rows)]

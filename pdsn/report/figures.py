@@ -1,0 +1,225 @@
+"""Pictures of a run: training curves, what the masks keep, and who was found for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pdsn.files import atomic_path
+from pdsn.fonts import lettering
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+    from pdsn.data.dataset import FaceDataset
+    from pdsn.evaluation.answers import Answer
+    from pdsn.masks.dictionary import MaskDictionary
+    from pdsn.occlusion.layouts import Layout
+
+RIGHT, WRONG = "#1b8a3a", "#c0392b"
+
+
+def plot_training(rows: Sequence[dict[str, float]], path: Path, figure: str, label: str) -> None:
+    """Loss of every epoch, and one validation figure where it was taken.
+
+    Args:
+        rows: lines of metrics.jsonl.
+        path: the PNG to write.
+        figure: name of the validation figure in the rows.
+        label: its name on the axis.
+    """
+    canvas = _figure(6.4, 3.6)
+    axes = canvas.subplots()
+    axes.plot([row["epoch"] for row in rows], [row["loss"] for row in rows], color="#34495e")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("training loss", color="#34495e")
+    axes.grid(alpha=0.25)
+    seen = [row for row in rows if figure in row]
+    right = axes.twinx()
+    right.plot([row["epoch"] for row in seen], [row[figure] for row in seen], "o-", ms=3, color="#d35400")
+    right.set_ylabel(label, color="#d35400")
+    _save(canvas, path)
+
+
+def plot_kept_share(dictionary: MaskDictionary, face: np.ndarray, path: Path) -> None:
+    """For each region, the share of the channels that its mask keeps at each cell of the map.
+
+    Args:
+        dictionary: the masks.
+        face: (H, W, 3) uint8 backdrop, on which the region is outlined.
+        path: the PNG to write.
+    """
+    share = dictionary.kept_share().numpy()
+    regions = list(dictionary.layout.regions.items())
+    columns = min(len(regions), 5)
+    rows = -(-len(regions) // columns)
+    canvas = _figure(2.0 * columns + 0.8, 2.7 * rows)
+    grid = canvas.subplots(rows, columns, squeeze=False)
+    height, width = dictionary.layout.size
+    image: Any = None
+    for axes, (region, kept) in zip(grid.flat, zip(regions, share, strict=True), strict=False):
+        name, box = region
+        axes.imshow(face, extent=(0, width, height, 0))
+        image = axes.imshow(
+            kept,
+            extent=(0, width, height, 0),
+            vmin=0,
+            vmax=1,
+            cmap="RdYlGn",
+            alpha=0.6,
+            interpolation="nearest",
+        )
+        axes.add_patch(_outline(box, "white"))
+        axes.set_title(f"{name}\nkeeps {100 * kept.mean():.0f} %", fontsize=8)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    canvas.colorbar(image, ax=grid, label="share of channels kept", shrink=0.8)
+    _save(canvas, path)
+
+
+def plot_probes(
+    dataset: FaceDataset,
+    answer: Answer,
+    plain: Answer | None,
+    occluded: Tensor,
+    covered: Tensor,
+    strategy: Layout | None,
+    path: Path,
+) -> None:
+    """A grid of probes: the probe, its triggered regions, and the nearest gallery photo.
+
+    Args:
+        dataset: the faces.
+        answer: whose answers to show, to one draw.
+        plain: those without an FDM.
+        occluded: (P, 3, H, W) uint8, the probes as the recogniser saw them.
+        covered: (P, H, W) bool, what was taken as covered; its outline is drawn.
+        strategy: the regions to outline; None without an FDM.
+        path: the PNG to write.
+    """
+    from matplotlib.font_manager import FontProperties
+
+    chosen = _telling(answer, plain, 18)
+    height, width = occluded.shape[2:]
+    gap = max(width // 16, 1)
+    # One picture for the whole grid, not a drawing area for each probe: those take seconds.
+    across, down, columns = 2 * width + 3 * gap, round(1.16 * height), 6
+    rows = -(-len(chosen) // columns)
+    sheet = np.full((rows * down, columns * across, 3), 255, np.uint8)
+    canvas = _figure(2.6 * columns, 2.6 * columns * sheet.shape[0] / sheet.shape[1] + 0.3)
+    axes = canvas.subplots()
+    axes.set_axis_off()
+    axes.set_title(
+        f"{answer.occlusion}, {answer.strategy}: probe and nearest gallery photo (green: right, red: wrong; yellow: "
+        "regions taken as occluded, blue: pixels taken as covered; *: without the FDM it is the other way round)",
+        fontsize=8,
+    )
+    for place, index in enumerate(chosen):
+        top, left = place // columns * down + down - height, place % columns * across + gap
+        row, found = int(answer.rows[index]), int(answer.found[index])
+        sheet[top : top + height, left : left + width] = occluded[index].permute(1, 2, 0).numpy()
+        if found >= 0:
+            second = left + width + gap
+            sheet[top : top + height, second : second + width] = dataset.faces[found]
+        pixels = covered[index].numpy()
+        if pixels.any() and not pixels.all():
+            at = left + np.arange(width), top + np.arange(height)
+            axes.contour(*at, pixels, levels=[0.5], colors="#00d0ff", linewidths=0.6)
+        for name in answer.regions[index]:
+            if strategy is not None:
+                axes.add_patch(_outline(strategy.regions[name], "#f1c40f", top, left))
+        right = answer.ranks[index] == 1
+        other = plain is not None and (plain.ranks[index] == 1) != right
+        answered = dataset.people[dataset.labels[found]] if found >= 0 else "no face found"
+        person = dataset.people[dataset.labels[row]]
+        title, font = lettering(f"{person if right else f'{person} → {answered}'}{' *' if other else ''}")
+        # Names are no formulas, whatever dollars are in them.
+        axes.text(
+            left + width + gap / 2,
+            top - 1,
+            title[:44],
+            color=RIGHT if right else WRONG,
+            ha="center",
+            va="bottom",
+            fontproperties=FontProperties(fname=font, size=6),
+            parse_math=False,
+        )
+    axes.imshow(sheet)
+    _save(canvas, path)
+
+
+def plot_table(records: Sequence[dict[str, Any]], path: Path) -> None:
+    """Rank-1 of every strategy under every occlusion as bars with 95 % intervals."""
+    from pdsn.report.table import heading, strategies_of, table_rows
+
+    rows = table_rows(list(records))
+    names = strategies_of(list(records))
+    canvas = _figure(max(1.3 * len(rows) + 1.5, 5), 3.8)
+    axes = canvas.subplots()
+    width = 0.85 / len(names)
+    for place, name in enumerate(names):
+        cells = [(at, row[place]) for at, (_, row) in enumerate(rows)]
+        found = [(at, record) for at, record in cells if record is not None]
+        values = np.array([record["rank1"] for _, record in found])
+        low, high = np.array([record["ci95"] for _, record in found]).T
+        at = [at + (place - (len(names) - 1) / 2) * width for at, _ in found]
+        error = np.maximum([values - low, high - values], 0)
+        axes.bar(at, 100 * values, width * 0.95, yerr=100 * error, error_kw={"lw": 0.6}, label=heading(name))
+    axes.set_xticks(range(len(rows)), [name for name, _ in rows], rotation=20, ha="right", fontsize=8)
+    axes.set_ylabel("rank-1, %")
+    axes.set_ylim(0, 100)
+    axes.grid(axis="y", alpha=0.25)
+    axes.legend(fontsize=7, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    _save(canvas, path)
+
+
+def plot_regions(strategies: Sequence[Layout], face: np.ndarray, landmarks: np.ndarray, path: Path) -> None:
+    """The regions of each strategy on a face (H, W, 3), with landmarks (N, 5, 2) of the training photos."""
+    canvas = _figure(2.3 * len(strategies), 3.2)
+    grid = canvas.subplots(1, len(strategies), squeeze=False)
+    for axes, strategy in zip(grid.flat, strategies, strict=True):
+        axes.imshow(face)
+        axes.plot(*landmarks.reshape(-1, 2).T, ".", ms=1, alpha=0.15, color="#2980b9")
+        for box in strategy.regions.values():
+            axes.add_patch(_outline(box, "#f1c40f"))
+        axes.set_xlim(-0.5, face.shape[1] - 0.5)
+        axes.set_ylim(face.shape[0] - 0.5, -0.5)
+        axes.set_title(strategy.name, fontsize=8)
+        axes.set_axis_off()
+    _save(canvas, path)
+
+
+def _telling(answer: Answer, plain: Answer | None, count: int) -> list[int]:
+    """Probes worth showing: half of them where the FDM changed the answer, the rest spread evenly."""
+    total = len(answer.rows)
+    changed: list[int] = []
+    if plain is not None and plain is not answer:
+        changed = np.flatnonzero((plain.ranks == 1) != (answer.ranks == 1)).tolist()
+        changed = changed[:: max(len(changed) // (count // 2), 1)][: count // 2]
+    others = [i for i in range(0, total, max(total // count, 1)) if i not in changed]
+    return [*changed, *others[: count - len(changed)]]
+
+
+def _outline(box: Any, colour: str, top: int = 0, left: int = 0) -> Any:
+    """A region's outline on a face whose first pixel is drawn at row `top` and column `left`."""
+    from matplotlib.patches import Rectangle
+
+    corner = (left + box.left - 0.5, top + box.top - 0.5)
+    return Rectangle(corner, box.right - box.left, box.bottom - box.top, fill=False, ec=colour, lw=1.2)
+
+
+def _figure(width: float, height: float) -> Figure:
+    # Figure without pyplot: no global state, no display needed.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained", dpi=120)
+
+
+def _save(canvas: Figure, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        # Half of a picture's time goes into packing it as small as can be; this is a tenth larger.
+        canvas.savefig(temporary, format="png", pil_kwargs={"compress_level": 3})

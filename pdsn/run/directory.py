@@ -1,0 +1,177 @@
+"""The run directory: where each artefact lies, and what the run was started with.
+
+```
+runs/<name>/
+  run.json                  data, preset, settings in use, commands that train or evaluate, with versions and device
+  data/                     the embedded people, or the photos that `pdsn run --photos` prepared
+  base/                     the base CNN, see pdsn.artefact
+  cache/                    feature maps of the frozen base, scores of strangers; safe to delete
+  masks/LM2/<region>/       a mask generator each, see pdsn.artefact
+  dictionary/LM2.safetensors, LM2.json, LM2.png
+  head/                     the base's head, trained on under FDMs; every recogniser of the run takes it if it is there
+  segmenter/                the U-Net that finds what is covered, see pdsn.artefact
+  eval/                     the run's own table, by its own settings, of every strategy that has a dictionary:
+                            table.json, table.md, probes.csv, segmentation.csv, figures/
+                            align-occluded/: the same for photos painted before detection
+                            asked/NAME/: the same of what `pdsn eval` was asked for by its options, which NAME tells
+  identify/                 pictures of `identify` and `verify`
+```
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from pdsn.artefact import read_json
+from pdsn.config.layers import Layer, before, load_preset, merge
+from pdsn.errors import PdsnError, UsageError
+from pdsn.files import write_text
+
+SYNTHETIC = "synthetic"
+FORMAT = 1
+OWN = ("run.json", "data", "base", "cache", "masks", "dictionary", "head", "segmenter", "eval", "identify")
+"""What lies in a run directory; a run that was killed at its start may have data before run.json."""
+
+
+@dataclass
+class RunDir:
+    """One run.
+
+    Attributes:
+        root: its folder.
+        about: content of run.json.
+    """
+
+    root: Path
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, root: Path) -> RunDir:
+        """Open a run, or a new one if `root` is empty or missing; writes nothing.
+
+        Raises:
+            PdsnError: `root` is a file, holds something else, or run.json is damaged.
+        """
+        if root.exists() and not root.is_dir():
+            raise UsageError(f"--run {root} is a file: give a folder")
+        if (root / "run.json").is_file():
+            about = read_json(root / "run.json", "a new --run")
+            if about.get("format") != FORMAT:
+                raise PdsnError(f"{root / 'run.json'} is of another version of pdsn: choose another --run")
+            return cls(root, about)
+        if root.is_dir() and any(
+            path.name not in OWN and not path.name.startswith(".") for path in root.iterdir()
+        ):
+            raise UsageError(
+                f"--run {root} holds something else (no run.json): give an empty or a new folder"
+            )
+        return cls(root)
+
+    def name_of(self, folder: str) -> str:
+        """What the run calls a data set: its own by a path within the run, so that a run can be moved."""
+        path = Path(folder).expanduser().resolve()
+        return self.data.name if path == self.data.resolve() else str(path)
+
+    def data_set(self, name: str) -> Path:
+        """The folder of the data set that the run calls so, see `name_of`."""
+        return self.data if name == SYNTHETIC else self.root / name
+
+    def preset_settings(self, name: str) -> Layer:
+        """What the run's preset said when the run was made: a later version's may say something else.
+
+        Settings that there were none of then are added as they reproduce the run.
+        """
+        found: Layer | None = self.about.get("preset_settings")
+        layer = load_preset(name) if found is None else found
+        in_use: Layer | None = self.about.get("in_use")
+        return layer if in_use is None else merge(layer, before(in_use))
+
+    def check_made(self) -> None:
+        """Raise PdsnError unless some command has begun the run."""
+        if not self.about:
+            raise PdsnError(
+                f"{self.root} holds no run: make one with `pdsn run --run {quote(str(self.root))}`"
+            )
+
+    def remembered(self, name: str, option: str, given: str | None, default: str) -> str:
+        """What the run was started with; another value later is refused, not mixed in.
+
+        Raises:
+            UsageError: `given` differs from what the run was started with.
+        """
+        known = self.about.get(name)
+        if known is None:
+            return given if given is not None else default
+        if given is not None and given != known:
+            raise UsageError(
+                f"{option} {given}: {self.root} was made with {known}; choose another --run for {given}"
+            )
+        return str(known)
+
+    def remember(self, entry: dict[str, Any], **values: Any) -> None:
+        """Write what the run is made with, and a line of its history."""
+        history = [*self.about.get("history", []), entry]
+        self.about = {"format": FORMAT, **self.about, **values, "history": history}
+        write_text(self.root / "run.json", json.dumps(self.about, indent=2) + "\n")
+
+    @property
+    def data(self) -> Path:
+        """The run's own data set."""
+        return self.root / "data"
+
+    @property
+    def base(self) -> Path:
+        """The base CNN."""
+        return self.root / "base"
+
+    @property
+    def cache(self) -> Path:
+        """Feature maps."""
+        return self.root / "cache"
+
+    @property
+    def head(self) -> Path:
+        """The head that was trained on under FDMs."""
+        return self.root / "head"
+
+    @property
+    def segmenter(self) -> Path:
+        """The U-Net."""
+        return self.root / "segmenter"
+
+    @property
+    def eval(self) -> Path:
+        """Results."""
+        return self.root / "eval"
+
+    def table(self, name: str = "", align: str = "clean") -> Path:
+        """The folder of a table: the run's own, or by its name another one, see `pdsn.evaluation.question`.
+
+        Args:
+            name: of the question; "" for the run's own.
+            align: "clean", or "occluded" for photos painted before detection.
+        """
+        folder = self.eval / "asked" / name if name else self.eval
+        return folder / "align-occluded" if align == "occluded" else folder
+
+    def tables(self, align: str = "clean") -> list[str]:
+        """Names of the tables beside the run's own, see `table`."""
+        found = (path.name for path in (self.eval / "asked").glob("*"))
+        return sorted(name for name in found if (self.table(name, align) / "table.json").is_file())
+
+    def masks(self, strategy: str, region: str = "") -> Path:
+        """The generator of a region, or all that a strategy has learned."""
+        return self.root / "masks" / strategy / region
+
+    def dictionary(self, strategy: str) -> Path:
+        """The dictionary of a strategy, the safetensors file."""
+        return self.root / "dictionary" / f"{strategy}.safetensors"
+
+    def dictionaries(self) -> list[str]:
+        """Strategies that have a dictionary, by name."""
+        found = (self.root / "dictionary").glob("*.safetensors")
+        return sorted(path.stem for path in found if not path.name.startswith("."))

@@ -1,0 +1,259 @@
+"""The tables of several training seeds as one: means over runs, intervals clustered by person."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pdsn.artefact import making, read_json
+from pdsn.config.layers import before, merge
+from pdsn.config.sections import EvalConfig
+from pdsn.errors import PdsnError, UsageError
+from pdsn.evaluation.evaluation import NO_FDM
+from pdsn.evaluation.rates import closed_set, hits, mean_gain
+from pdsn.files import sha256_of
+from pdsn.report.table import Record, heading, markdown, markdown_table
+from pdsn.run.directory import RunDir
+
+OF_THE_MODEL = (
+    "split",
+    "base",
+    "pretrained",
+    "regions",
+    "masks",
+    "matching",
+    "dictionary",
+    "head",
+    "segment",
+)
+"""Settings in which runs must agree for their answers to be draws of one thing."""
+MEANS = ("tpir01", "fpir01", "tpir10", "fpir10")
+"""Rates that rest on each run's own threshold: cosines of two bases cannot be compared."""
+RANKS = ("rank", "photo_rank")
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class RunTable:
+    """The table of one run and the ranks behind it.
+
+    Attributes:
+        root: the run directory.
+        about: content of run.json.
+        table: content of table.json.
+        ranks: by occlusion and strategy (D, P), see `rates.hits`.
+        photo_ranks: likewise, see `metrics.photo_rank`.
+        files: (P,) the photo behind each column of `ranks`.
+        people: (P,) the true person of each.
+    """
+
+    root: Path
+    about: dict[str, Any]
+    table: dict[str, Any]
+    ranks: dict[Key, np.ndarray]
+    photo_ranks: dict[Key, np.ndarray]
+    files: list[str]
+    people: np.ndarray
+
+
+def read_table(root: Path, align: str = "clean", name: str = "") -> RunTable:
+    """A table that `pdsn eval` left in a run directory.
+
+    Args:
+        root: the run directory.
+        align: "clean", or "occluded" for the table of photos painted before detection.
+        name: "" for the run's own table, or the name of another one, see `RunDir.table`.
+
+    Raises:
+        PdsnError: there is no run or no table, it is damaged, or the run has changed since.
+    """
+    run = RunDir.open(root)
+    run.check_made()
+    if name and name != Path(name).name:
+        raise UsageError(f"--table {name} is no name of a table: give one that `pdsn eval` printed")
+    folder = run.table(name, align)
+    remake = f"pdsn eval --align {align}{' OPTIONS' if name else ''}"
+    if name and not (folder / "table.json").is_file():
+        known = ", ".join(run.tables(align)) or "no table but its own"
+        raise PdsnError(
+            f"{folder} holds no table (this run has {known}): make it with "
+            f"`{making(remake, folder)}`, where the name tells the options, or choose another --table"
+        )
+    table = read_json(folder / "table.json", remake)
+    _check_current(run, folder / "table.json", table, remake)
+    path = folder / "probes.csv"
+    lines: dict[Key, list[tuple[int, str, str, list[int]]]] = {}
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream):
+                line = (int(row["draw"]), row["file"], row["person"], [int(row[name]) for name in RANKS])
+                lines.setdefault((row["occlusion"], row["strategy"]), []).append(line)
+        ranks: dict[Key, np.ndarray] = {}
+        photo_ranks: dict[Key, np.ndarray] = {}
+        photos: list[tuple[str, str]] = []
+        for key, found in lines.items():
+            draws = max(draw for draw, *_ in found) + 1
+            ranks[key], photo_ranks[key] = np.array([pair for *_, pair in found]).T.reshape(2, draws, -1)
+            asked = [(file, person) for _, file, person, _ in found]
+            photos = photos or asked[: ranks[key].shape[1]]
+            if asked != photos * draws:
+                raise ValueError(f"{key[0]}, {key[1]} was asked about other photos than the first")
+        if list(ranks) != [(record["occlusion"], record["strategy"]) for record in table["records"]]:
+            raise ValueError("it does not go with table.json")
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise PdsnError(
+            f"{path} cannot be used ({error}): make it again with `{making(remake, path)}`"
+        ) from error
+    people = np.array([person for _, person in photos])
+    return RunTable(root, run.about, table, ranks, photo_ranks, [file for file, _ in photos], people)
+
+
+def _check_current(run: RunDir, path: Path, table: dict[str, Any], remake: str) -> None:
+    """Raise PdsnError if what the table was made from has been made anew since."""
+    trained = {"base": run.base, "head": run.head, "segmentation": run.segmenter}
+    files = {name: folder / "model.safetensors" for name, folder in trained.items()}
+    files |= {f"dictionary {name}": run.dictionary(name) for name in run.dictionaries()}
+    # A head that was trained since would be taken now, unless it was told not to be.
+    head = {"head": ""} if table["config"].get("head") else {}
+    for name, sha256 in {**head, **table["inputs"]}.items():
+        if name in files and files[name].is_file() and sha256_of(files[name]) != sha256:
+            raise PdsnError(
+                f"{path} was made from another {name} than the run has now: "
+                f"make it again with `{making(remake, path)}`"
+            )
+
+
+def check_poolable(tables: Sequence[RunTable]) -> None:
+    """Raise UsageError unless the runs differ in nothing but their training seed."""
+    first = tables[0]
+    if len({table.root.resolve() for table in tables}) < len(tables):
+        raise UsageError(f"{_names(tables)}: name each run once")
+    if len(tables) < 2:
+        raise UsageError(f"{first.root}: name at least two runs")
+    for other in tables[1:]:
+        for ours, theirs in ((_model(first), _model(other)), (_asked(first), _asked(other))):
+            for name in sorted(ours.keys() | theirs.keys()):
+                if ours.get(name) != theirs.get(name):
+                    raise UsageError(
+                        f"{name} is {theirs.get(name)!r} in {other.root} and {ours.get(name)!r} in {first.root}: "
+                        "only runs that differ in nothing but --seed can be pooled"
+                    )
+        if first.table["inputs"]["data set"] != other.table["inputs"]["data set"]:
+            raise UsageError(f"{other.root} is of other photos than {first.root}")
+        if other.files != first.files:
+            raise UsageError(f"{other.root} was asked about other photos than {first.root}")
+    seeds = [table.table["config"]["seed"] for table in tables]
+    if len(set(seeds)) < len(seeds):
+        raise UsageError(
+            f"{_names(tables)} have the seeds {', '.join(map(str, seeds))}: give runs of different --seed"
+        )
+
+
+def pool(tables: Sequence[RunTable], *, bootstrap: int = 2000) -> dict[str, Any]:
+    """The table of several runs, in the form of `pdsn eval`'s.
+
+    Rates are means over runs. Intervals resample people; all answers about a person, of every photo, run and draw, stay
+    together, so they say how sure the mean over these very runs is, for other people. `rank1_by_run` has the
+    runs' own rank-1, `gain_by_run` their gain over no FDM.
+
+    Args:
+        tables: of runs that passed `check_poolable`.
+        bootstrap: resamples.
+    """
+    joined = {key: np.concatenate([table.ranks[key] for table in tables]) for key in tables[0].ranks}
+    photos = {key: np.concatenate([table.photo_ranks[key] for table in tables]) for key in joined}
+    people = tables[0].people
+    records: list[Record] = []
+    for place, made in enumerate(tables[0].table["records"]):
+        occlusion, strategy = key = (made["occlusion"], made["strategy"])
+        plain_key = (occlusion, NO_FDM)
+        compared = strategy != NO_FDM and plain_key in joined
+        own = [table.table["records"][place] for table in tables]
+        record: Record = {
+            "occlusion": occlusion,
+            "strategy": strategy,
+            "probes": made["probes"],
+            "draws": made["draws"],
+            "runs": len(tables),
+            **closed_set(
+                joined[key], photos[key], people, joined[plain_key] if compared else None,
+                bootstrap=bootstrap, seed=0,
+            ),
+            **{name: _mean([found[name] for found in own]) for name in MEANS},
+            "rank1_by_run": [found["rank1"] for found in own],
+        }  # fmt: skip
+        if compared:
+            record["gain_by_run"] = [found["gain"] for found in own]
+        records.append(record)
+    bands = {name: gain["occlusions"] for name, gain in tables[0].table["mean_gain"].items()}
+    return {
+        "records": records,
+        "mean_gain": {
+            strategy: mean_gain(
+                names,
+                [(hits(joined[name, strategy], 1), hits(joined[name, NO_FDM], 1)) for name in names],
+                people,
+                bootstrap=bootstrap,
+                seed=0,
+            )
+            for strategy, names in bands.items()
+        },
+        "runs": [str(table.root) for table in tables],
+        "config": {
+            **_asked(tables[0]), "bootstrap": bootstrap, "seeds": [t.table["config"]["seed"] for t in tables],
+        },
+    }  # fmt: skip
+
+
+def pooled_markdown(table: dict[str, Any]) -> str:
+    """The pooled table as Markdown, below it each run's rank-1."""
+    records, seeds = table["records"], table["config"]["seeds"]
+
+    def by_run(record: Record) -> list[str]:
+        rates = (f"{100 * rate:.2f}" for rate in record["rank1_by_run"])
+        return [record["occlusion"], heading(record["strategy"]), *rates, f"{100 * record['rank1']:.2f}"]
+
+    head = ("occlusion", "strategy", *(f"seed {seed}" for seed in seeds), "mean")
+    lines = [
+        f"Mean of {len(seeds)} runs; intervals by bootstrap over people, all answers about a person together.",
+        "",
+        markdown(records, unseen=table["config"]["split_by"] == "person"),
+        "Rank-1 in % of each run.",
+        "",
+        *markdown_table(head, map(by_run, records)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _mean(rates: list[float | None]) -> float | None:
+    """The mean of rates; None where one of them could not be told."""
+    known = [rate for rate in rates if rate is not None]
+    return float(np.mean(known)) if len(known) == len(rates) else None
+
+
+def _model(table: RunTable) -> dict[str, Any]:
+    """What the run was made with, setting by setting."""
+    in_use = table.about.get("in_use", {})
+    in_use = merge(in_use, before(in_use))
+    found: dict[str, Any] = {}
+    for section in OF_THE_MODEL:
+        value = in_use.get(section)
+        named = value.items() if isinstance(value, dict) else [("", value)]
+        found |= {f"{section}.{name}".rstrip("."): setting for name, setting in named}
+    return found
+
+
+def _asked(table: RunTable) -> dict[str, Any]:
+    """What its table was made with."""
+    config = {**EvalConfig.BEFORE, **table.table["config"]}
+    return {name: value for name, value in config.items() if name not in ("seed", "bootstrap")}
+
+
+def _names(tables: Sequence[RunTable]) -> str:
+    return ", ".join(str(table.root) for table in tables)

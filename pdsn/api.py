@@ -27,34 +27,26 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from pdsn import __version__
-from pdsn.artefact import load_tensors, save_tensors
+from pdsn.artefact import MODEL, load_tensors, save_tensors
 from pdsn.bases.encoder import Encoder
-from pdsn.bases.lmcl import load_base, open_base
 from pdsn.calibration.impostors import Seen, look_at
 from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, KeptScores, Strangers
-from pdsn.config.layers import build, merge
-from pdsn.config.sections import Settings
 from pdsn.data.crop import crop_settings
-from pdsn.data.dataset import FaceDataset
 from pdsn.data.detector import Detector
 from pdsn.data.faces import Detect
 from pdsn.errors import PdsnError, one_of
 from pdsn.evaluation.evaluation import NO_FDM
 from pdsn.files import sha256_of
-from pdsn.masks.dictionary import MaskDictionary
-from pdsn.masks.head_tuning import open_head, use_head
-from pdsn.masks.matched import MATCHED
 from pdsn.matchers.fdm import PDSN, MapMemory
-from pdsn.occlusion.layouts import LandmarkStatistics, Layout, make_layout
 from pdsn.people.gallery import Gallery, digest_of, own_gallery, read_gallery
 from pdsn.people.identification import IdentifiedFace, Identifier
-from pdsn.people.photo import Cover, PhotoError, SearchedPhoto, nothing_covered, search_photo
+from pdsn.people.photo import PhotoError, SearchedPhoto, nothing_covered, search_photo
 from pdsn.people.verification import Verification, Verifier
-from pdsn.run.directory import RunDir
 from pdsn.run.strategies import choose_strategy
+from pdsn.run.workspace import Workspace
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
+    pass
 
 __all__ = ["IdentifiedFace", "IdentifiedPhoto", "People", "PhotoError", "Run", "Verification", "load_run"]
 
@@ -109,11 +101,8 @@ def load_run(
     """
     from pdsn.runtime import start
 
-    run = RunDir.open(Path(root))
-    about = run.about
-    made = merge(run.preset_settings(about["preset"]), about.get("settings", {})) if about else {}
-    settings = build(made)
-    return Run(run, settings, start(device, precision), strategy, occlusion_source, min_face)
+    workspace = Workspace.open(Path(root), start(device, precision))
+    return Run(workspace, strategy, occlusion_source, min_face)
 
 
 class Run:
@@ -126,32 +115,25 @@ class Run:
 
     def __init__(
         self,
-        run: RunDir,
-        settings: Settings,
-        accelerator: Accelerator,
+        workspace: Workspace,
         strategy: str | None = None,
         occlusion_source: str | None = None,
         min_face: int | None = None,
     ) -> None:
-        run.check_made()
-        self._run, self._settings, self._accelerator = run, settings, accelerator
-        self.dataset = FaceDataset.load(run.data_set(run.about["data"]))
-        # What was trained on: everybody, or the training people alone, see `Settings.split`.
-        self._training = self.dataset.trained_on(settings.split)
+        self._workspace = workspace
+        run, settings = workspace.run, workspace.settings
+        self.dataset = workspace.dataset
         self._crop = crop_settings(self.dataset, min_face)
         self.strategy = choose_strategy(run, strategy, settings.dictionary)
         # Without an FDM the segmenter still tells which threshold goes with a face; a run may have none.
-        blind = self.strategy == NO_FDM and not (run.segmenter / "model.safetensors").is_file()
+        blind = self.strategy == NO_FDM and not (run.segmenter / MODEL).is_file()
         self.occlusion_source = occlusion_source or ("none" if blind else SOURCES[0])
         one_of("--occlusion-source", self.occlusion_source, SOURCES)
-        folder = open_base(run.base, settings, self._training)
-        model = load_base(folder)
-        self._base = folder.sha256()
-        head = open_head(run.head, run.dictionary(settings.head.strategy or MATCHED), settings, self._base)
-        self._head = use_head(head, model) if settings.eval.head and head.model.is_file() else None
-        self._dictionary = self._load_dictionary()
-        self._cover = self._load_cover()
-        self._memory = MapMemory(Encoder(model.net, accelerator), mirror=settings.eval.mirror)
+        model, self._networks = workspace.tuned_base()
+        named = self.strategy != NO_FDM
+        self._dictionary = workspace.dictionary(self.strategy, self._networks["base"]) if named else None
+        self._cover = nothing_covered if self.occlusion_source == "none" else workspace.segmenter().covered
+        self._memory = MapMemory(Encoder(model.net, workspace.accelerator), mirror=settings.eval.mirror)
 
     def enrol(
         self, folder: str | Path | None = None, *, on_progress: Callable[[int, int], None] | None = None
@@ -167,7 +149,7 @@ class Run:
             PdsnError: nobody in the folder can be enrolled.
         """
         if folder is None:
-            gallery = own_gallery(self._training)
+            gallery = own_gallery(self._workspace.training)
             self._keep(gallery.faces, on_progress)
         else:
             gallery = read_gallery(Path(folder), self._crop, self._detect, on_progress=on_progress)
@@ -204,11 +186,11 @@ class Run:
 
     @cached_property
     def _detect(self) -> Detect:
-        return Detector(self._crop.min_face, str(self._accelerator.device))
+        return Detector(self._crop.min_face, str(self._workspace.accelerator.device))
 
     @cached_property
     def _strangers(self) -> Strangers:
-        strangers = Strangers.of(self.dataset, self._settings.split)
+        strangers = Strangers.of(self.dataset, self._workspace.settings.split)
         self._keep(strangers.faces)
         return strangers
 
@@ -218,7 +200,7 @@ class Run:
 
     @cached_property
     def _seen(self) -> Seen:
-        path = self._run.cache / f"strangers-{self._scores.digest('seen')}.safetensors"
+        path = self._workspace.run.cache / f"strangers-{self._scores.digest('seen')}.safetensors"
         with suppress(PdsnError):
             return Seen.load(path)
         # Where nothing counts as covered, strangers are taken as free too.
@@ -230,56 +212,40 @@ class Run:
         return found
 
     def _recogniser(self) -> PDSN:
-        asked = self._settings
+        asked = self._workspace.settings
         share, how = asked.regions.share, asked.eval
-        bands = self._layout("LM2")
+        bands = self._workspace.layout("LM2")
         return PDSN(self._memory, self._dictionary, share, how.compare, how.unmasked, layout=bands)
-
-    def _layout(self, name: str) -> Layout:
-        landmarks = self._training.landmarks[self._training.rows("train")]
-        statistics = LandmarkStatistics.of(landmarks, self.dataset.size)
-        return make_layout(name, statistics, self._settings.regions.floor)
-
-    def _load_dictionary(self) -> MaskDictionary | None:
-        if self.strategy == NO_FDM:
-            return None
-        remake = f"pdsn build-dictionary --strategy {self.strategy}"
-        path = self._run.dictionary(self.strategy)
-        return MaskDictionary.load(path, base=self._base, regions_now=self._layout, remake=remake)
-
-    def _load_cover(self) -> Cover:
-        if self.occlusion_source == "none":
-            return nothing_covered
-        from pdsn.coverage.segmenter import load_segmenter, segmenter_folder
-
-        folder = segmenter_folder(
-            self._run.segmenter, self._settings.segment, self._training, self._settings.seed
-        )
-        return load_segmenter(folder, self._accelerator).covered
 
     def _made(self) -> tuple[object, ...]:
         """What the maps of faces, and the scores of strangers under blocks of grey, depend on besides the faces."""
-        return __version__, METHOD, self._base, str(self._accelerator.mixed_precision), self._memory.mirror
+        return (
+            __version__,
+            METHOD,
+            self._networks["base"],
+            str(self._workspace.accelerator.mixed_precision),
+            self._memory.mirror,
+        )
 
     @cached_property
     def _scores(self) -> KeptScores:
-        masks = None if self._dictionary is None else sha256_of(self._run.dictionary(self.strategy))
-        asked = self._settings
+        masks = None if self._dictionary is None else sha256_of(self._workspace.run.dictionary(self.strategy))
+        asked = self._workspace.settings
         made = (
             *self._made(),
-            self._head,
+            self._networks.get("head"),
             masks,
             asked.regions.share,
             asked.eval.compare,
             asked.eval.unmasked,
-            self._training.sha256,
+            self._workspace.training.sha256,
         )
-        return KeptScores(self._run.cache, made)
+        return KeptScores(self._workspace.run.cache, made)
 
     def _keep(self, faces: Tensor, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Keep the maps of faces that every call needs, on disk too: the trunk takes a minute for a gallery."""
         digest = digest_of(repr((self._made(), tuple(faces.shape))), faces)
-        path = self._run.cache / f"views-{digest[:16]}.safetensors"
+        path = self._workspace.run.cache / f"views-{digest[:16]}.safetensors"
         try:
             stored, _ = load_tensors(path, "pdsn identify")
             views = [stored[name] for name in sorted(stored)]

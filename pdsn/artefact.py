@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+MODEL = "model.safetensors"
+"""What a finished training leaves in its folder."""
 LIBRARIES = ("torch", "torchvision", "facenet-pytorch", "accelerate", "numpy", "scikit-image", "pillow")
 
 
@@ -145,7 +147,7 @@ class TrainingFolder:
         self.config = plain(config)
         self.inputs = inputs
         self.command = command
-        self.model = root / "model.safetensors"
+        self.model = root / MODEL
         self.metrics = root / "metrics.jsonl"
         self.state = root / "last.pt"
         self.described = root / "config.json"

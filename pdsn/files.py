@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pdsn.errors import UsageError
+
 if sys.platform != "win32":
     import fcntl
 
@@ -165,3 +167,12 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def check_writable(option: str, path: Path) -> None:
+    """Raise UsageError unless a file or a folder can be written at `path`, whose folders need not be there yet."""
+    there = next(part for part in (path.absolute(), *path.absolute().parents) if part.exists())
+    if there != path.absolute() and not there.is_dir():
+        raise UsageError(f"{option} {path} cannot be written: {there} is a file; give another place")
+    if not os.access(there, os.W_OK):
+        raise UsageError(f"{option} {path} cannot be written: {there} is read-only; give another place")

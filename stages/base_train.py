@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pdsn.artefact import MODEL
 from pdsn.config.sections import SettingError
 from pdsn.errors import UsageError
-from stages.session import MODEL, Session
+from stages.session import Session
 
 
 def check(session: Session) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pdsn.artefact import MODEL
 from pdsn.errors import PdsnError
-from stages.session import MODEL, Session, check_writable
+from pdsn.files import check_writable
+from stages.session import Session
 from stages.tables import print_table
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pdsn.errors import PdsnError, UsageError
+from pdsn.files import check_writable
 from pdsn.run.directory import SYNTHETIC
-from stages.session import Session, check_writable
+from stages.session import Session
 from stages.tables import print_table
 
 if TYPE_CHECKING:
@@ -270,7 +271,7 @@ def open_run(session: Session, strategy: str | None, source: str | None, min_fac
     """The run of a session as `pdsn.api` has it."""
     from pdsn.api import Run
 
-    run = Run(session.run, session.settings, session.accelerator, strategy, source, min_face)
+    run = Run(session, strategy, source, min_face)
     if session.data == SYNTHETIC:
         note = (
             f"note: {session.run.root} was trained on drawn people and tells real ones apart badly; see --run"

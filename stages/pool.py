@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pdsn.errors import UsageError
-from stages.session import check_writable
+from pdsn.files import check_writable
 
 OURS = ("table.json", "table.md", "table.png")
 """What this stage leaves in its folder."""

@@ -12,8 +12,9 @@ from rich.console import Console
 from pdsn.config.layers import load_preset
 from pdsn.config.sections import PrepareConfig
 from pdsn.errors import UsageError
+from pdsn.files import check_writable
 from pdsn.run.directory import SYNTHETIC
-from stages.session import Layer, Shared, check_writable, resolve
+from stages.session import Layer, Shared, resolve
 from stages.tables import print_table
 
 if TYPE_CHECKING:

@@ -1,0 +1,285 @@
+"""A run, opened: everything that can be loaded from it, put together in one place for whoever works with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pdsn.artefact import MODEL
+from pdsn.config.layers import build, merge
+from pdsn.config.sections import SettingError, Settings
+from pdsn.errors import PdsnError, UsageError
+from pdsn.files import check_writable
+from pdsn.run.directory import SYNTHETIC, RunDir
+
+if TYPE_CHECKING:
+    import numpy as np
+    from accelerate import Accelerator
+
+    from pdsn.artefact import TrainingFolder
+    from pdsn.coverage.segmenter import Segmenter
+    from pdsn.data.dataset import FaceDataset
+    from pdsn.masks.dictionary import MaskDictionary
+    from pdsn.masks.maps import PairMaps
+    from pdsn.networks.network import BaseModel
+    from pdsn.occlusion.layouts import LandmarkStatistics, Layout
+
+
+class Workspace:
+    """What a run holds, loaded when it is first asked for.
+
+    Args:
+        run: the run directory.
+        data: what the run calls its data set, see `RunDir.name_of`.
+        settings: those in force.
+        accelerator: device, precision, processes.
+    """
+
+    def __init__(self, run: RunDir, data: str, settings: Settings, accelerator: Accelerator) -> None:
+        self.run, self.data, self.settings, self.accelerator = run, data, settings, accelerator
+
+    @classmethod
+    def open(cls, root: Path, accelerator: Accelerator) -> Workspace:
+        """A run that some command has begun, with the settings that it remembers.
+
+        Raises:
+            PdsnError: there is no run.
+        """
+        run = RunDir.open(root)
+        run.check_made()
+        about = run.about
+        made = merge(run.preset_settings(about["preset"]), about.get("settings", {}))
+        return cls(run, about["data"], build(made), accelerator)
+
+    @cached_property
+    def dataset(self) -> FaceDataset:
+        """The prepared faces; the embedded people are drawn on first use."""
+        from pdsn.data.dataset import FaceDataset
+        from pdsn.drawn.embedded import embedded_people
+
+        if self.data != SYNTHETIC:
+            return FaceDataset.load(self.run.data_set(self.data))
+        check_writable("--run", self.run.data)
+        with self.accelerator.main_process_first():
+            return embedded_people(self.run.data, self.settings.synthetic, self.settings.prepare.split_seed)
+
+    @cached_property
+    def training(self) -> FaceDataset:
+        """The faces that everything is trained on: those of everybody, or of the training people alone."""
+        return self.dataset.trained_on(self.settings.split)
+
+    @cached_property
+    def statistics(self) -> LandmarkStatistics:
+        """Landmark statistics of the training split."""
+        from pdsn.occlusion.layouts import LandmarkStatistics
+
+        return LandmarkStatistics.of(self.training.landmarks[self.training.rows("train")], self.training.size)
+
+    def layout(self, name: str) -> Layout:
+        """Regions of a strategy on this data set."""
+        from pdsn.occlusion.layouts import make_layout
+
+        return make_layout(name, self.statistics, self.settings.regions.floor)
+
+    @cached_property
+    def base_folder(self) -> TrainingFolder:
+        """The folder of the base, trained or imported."""
+        from pdsn.bases.lmcl import open_base
+
+        return open_base(self.run.base, self.settings, self.training)
+
+    def base(self) -> tuple[BaseModel, str]:
+        """The trained base and its sha256.
+
+        Raises:
+            PdsnError: there is none, or it belongs to another data set.
+        """
+        from pdsn.bases.lmcl import load_base
+
+        return load_base(self.base_folder), self.base_folder.sha256()
+
+    def pair_maps(self, model: BaseModel, base: str) -> PairMaps:
+        """Cached maps of clean photos and their occluded twins under the base."""
+        from pdsn.bases.encoder import Encoder
+        from pdsn.masks.maps import PairMaps
+
+        model.to(self.accelerator.device)
+        encoder = Encoder(model.net, self.accelerator)
+        masks = self.settings.masks
+        return PairMaps(
+            self.run.cache, self.training, encoder, base, self.settings.seed, masks.intensity, masks.jitter
+        )
+
+    @staticmethod
+    def is_control(name: str) -> bool:
+        """Whether a strategy's masks come without learning."""
+        from pdsn.masks.controls import CONTROLS
+
+        return name in CONTROLS
+
+    @staticmethod
+    def check_strategy(name: str, setting: str = "") -> None:
+        """Raise UsageError unless `name`, of --strategy or of a setting, is a strategy, `matched` or a control."""
+        from pdsn.masks.controls import CONTROLS
+        from pdsn.masks.matched import MATCHED
+        from pdsn.occlusion.layouts import LAYOUTS
+
+        known = [*LAYOUTS, MATCHED, *CONTROLS]
+        if name not in known:
+            wrong = f"is unknown: choose from {', '.join(known)}"
+            raise SettingError(setting, name, wrong) if setting else UsageError(f"--strategy {name} {wrong}")
+
+    def check_regions(self, name: str) -> str:
+        """The strategy whose regions another, `matched` or a control has; UsageError unless there is one."""
+        from pdsn.occlusion.layouts import LAYOUTS
+
+        self.check_strategy(name)
+        if name in LAYOUTS:
+            return name
+        regions = self.settings.dictionary.regions
+        if regions not in LAYOUTS:
+            raise SettingError("dictionary.regions", regions, f"is unknown: choose from {', '.join(LAYOUTS)}")
+        return regions
+
+    def regions_of(self, name: str) -> Layout:
+        """Regions of a strategy, or of the strategy that `matched` or a control borrows them from."""
+        return self.layout(self.check_regions(name))
+
+    def need(
+        self, *, dictionaries: Sequence[str] = (), generators: Sequence[str] = (), segmenter: bool = False
+    ) -> None:
+        """Raise PdsnError unless the run's base is there, and what else a command goes on from.
+
+        Nothing is opened: it is asked before anything that takes time.
+
+        Args:
+            dictionaries: strategies whose dictionary is needed.
+            generators: strategies whose trained masks are needed; of controls there are none.
+            segmenter: whether the U-Net is needed.
+        """
+        from pdsn.artefact import making
+        from pdsn.masks.matched import MATCHED
+        from pdsn.occlusion.layouts import region_names
+
+        if not self.run.about:  # the main process alone begins a run: in `run` the others learn of it here
+            self.run = RunDir.open(self.run.root)
+        self.run.check_made()
+        train = "base-import" if self.settings.pretrained.arch else "base-train"
+        needed = {self.run.base / MODEL: train}
+        for name in dictionaries:
+            needed[self.run.dictionary(name)] = f"build-dictionary --strategy {name}"
+        for name in generators:
+            for region in [""] if name == MATCHED else [] if self.is_control(name) else region_names(name):
+                needed[self.run.masks(name, region) / MODEL] = f"mask-train --strategy {name}"
+        if segmenter:
+            needed[self.run.segmenter / MODEL] = "segment-train"
+        for path, command in needed.items():
+            if not path.is_file():
+                raise PdsnError(f"{path} is missing: make it with `{making(f'pdsn {command}', path)}`")
+
+    def generator_folders(self, strategy: Layout, base: str) -> dict[str, TrainingFolder]:
+        """The generator folder of each region of a strategy, trained or not."""
+        from pdsn.masks.generators import generator_folder
+
+        return {
+            region: generator_folder(
+                self.run.masks(strategy.name, region),
+                self.settings.masks,
+                strategy,
+                region,
+                base,
+                self.settings.seed,
+            )
+            for region in strategy.regions
+        }
+
+    def matching_folder(self, base: str) -> TrainingFolder:
+        """The folder of the masks that are learned in the match."""
+        from pdsn.masks.matched import MATCHED, matching_folder
+
+        strategy, share = self.regions_of(MATCHED), self.settings.regions.share
+        root, seed = self.run.masks(MATCHED), self.settings.seed
+        return matching_folder(root, self.settings.matching, strategy, share, base, seed)
+
+    def generators(self, name: str, base: str) -> dict[str, TrainingFolder]:
+        """The trained generator of each region, or the learned masks of `matched`; none for a control.
+
+        Raises:
+            PdsnError: one is missing, or belongs to another base or region.
+        """
+        from pdsn.masks.matched import MATCHED
+
+        if self.is_control(name):
+            return {}
+        if name == MATCHED:
+            folders = {MATCHED: self.matching_folder(base)}
+        else:
+            folders = self.generator_folders(self.layout(name), base)
+        for folder in folders.values():
+            folder.check()
+        return folders
+
+    def dictionary(self, name: str, base: str) -> MaskDictionary:
+        """The dictionary of a strategy.
+
+        Raises:
+            PdsnError: it is missing, or belongs to another base or other regions.
+        """
+        from pdsn.masks.dictionary import MaskDictionary
+
+        remake = f"pdsn build-dictionary --strategy {name}"
+        path = self.run.dictionary(name)
+        return MaskDictionary.load(path, base=base, regions_now=self.layout, remake=remake)
+
+    @property
+    def head_strategy(self) -> str:
+        """Whose FDMs the head is tuned under."""
+        from pdsn.masks.matched import MATCHED
+
+        return self.settings.head.strategy or MATCHED
+
+    def head_folder(self, base: str) -> TrainingFolder:
+        """The folder of the tuned head, trained or not."""
+        from pdsn.masks.head_tuning import open_head
+
+        return open_head(self.run.head, self.run.dictionary(self.head_strategy), self.settings, base)
+
+    def tuned_base(self) -> tuple[BaseModel, dict[str, str]]:
+        """The base as it recognises, with its tuned head if there is one; the sha256 of "base" and "head".
+
+        Raises:
+            PdsnError: there is no base, or one of the two belongs to something else.
+        """
+        from pdsn.masks.head_tuning import use_head
+
+        model, base = self.base()
+        folder = self.head_folder(base)
+        if not (self.settings.eval.head and folder.model.is_file()):
+            return model, {"base": base}
+        return model, {"base": base, "head": use_head(folder, model)}
+
+    @cached_property
+    def segmenter_folder(self) -> TrainingFolder:
+        """The folder of the segmentation."""
+        from pdsn.coverage.segmenter import segmenter_folder
+
+        return segmenter_folder(self.run.segmenter, self.settings.segment, self.training, self.settings.seed)
+
+    def segmenter(self) -> Segmenter:
+        """The trained segmentation.
+
+        Raises:
+            PdsnError: there is none, or it belongs to another data set.
+        """
+        from pdsn.coverage.segmenter import load_segmenter
+
+        return load_segmenter(self.segmenter_folder, self.accelerator)
+
+    def example_face(self) -> np.ndarray:
+        """The mean training face (H, W, 3) uint8: a backdrop for pictures that shows nobody."""
+        import numpy as np
+
+        rows = self.training.rows("train")
+        return np.asarray(self.training.faces[rows[:: max(len(rows) // 500, 1)]].mean(0)).astype(np.uint8)

@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pdsn.bases.table import BASES
 from pdsn.config.layers import Layer, build, load_file, load_preset, merge
 from pdsn.config.sections import SettingError, Settings
 from pdsn.errors import UsageError
+from pdsn.matchers.table import MATCHERS
 from pdsn.run.directory import SYNTHETIC, RunDir
 from pdsn.run.workspace import Workspace
 
 REMEMBERED = (
     "seed", "split", "prepare", "synthetic", "base", "pretrained", "regions", "masks", "matching", "dictionary",
-    "head",    "segment", "eval",
+    "head",    "segment", "eval", *BASES, *MATCHERS,
 )  # fmt: skip
 """Settings that a run keeps once an option or a file has set them; what `pdsn eval` is asked holds for one call."""
 

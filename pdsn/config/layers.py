@@ -5,13 +5,16 @@ from __future__ import annotations
 import tomllib
 import types
 import typing
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from pdsn.bases.table import BASES
 from pdsn.config.sections import SettingError, Settings
 from pdsn.errors import PdsnError, UsageError
+from pdsn.matchers.table import MATCHERS
+from pdsn.plugin import find_plugin
 
 Layer = dict[str, Any]
 """Settings by section, {"seed": 1, "base": {"epochs": 32}}: only what somebody has set."""
@@ -72,7 +75,21 @@ def build(layer: Layer) -> Settings:
     Raises:
         UsageError: a name is unknown, or a value has the wrong type or is out of range.
     """
-    return _build(Settings, layer, "")
+    known = {**BASES, **MATCHERS}
+    plugins = {}
+    for name in [name for name in layer if name in known]:
+        kind = find_plugin(known, name, "").settings
+        if kind is None:
+            raise UsageError(f"[{name}] has no settings: leave it out")
+        if not isinstance(layer[name], dict):
+            raise UsageError(f"{name} must be a section, [{name}]")
+        plugins[name] = _build(kind, layer[name], name)
+    own = {name: value for name, value in layer.items() if name not in known}
+    if own.get("plugins") == {}:  # what `before` says of a run that was made without any
+        del own["plugins"]
+    elif "plugins" in own:
+        raise UsageError("plugins is no section: each base or matcher has its own, by its name")
+    return replace(_build(Settings, own, ""), plugins=plugins)
 
 
 def before(in_use: Layer) -> Layer:

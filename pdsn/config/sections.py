@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pdsn.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from pdsn.plugin import Plugin
 
 ALIGNMENTS = ("similarity", "box")
 SPLITS_BY = ("photo", "person")
@@ -503,7 +506,7 @@ class Settings:
             on some of the people and recognises the rest, who were never trained on.
     """
 
-    BEFORE: ClassVar[dict[str, object]] = {"split": "photo"}
+    BEFORE: ClassVar[dict[str, object]] = {"split": "photo", "plugins": {}}
 
     seed: int = 0
     split: str = "photo"
@@ -518,6 +521,14 @@ class Settings:
     head: HeadConfig = field(default_factory=HeadConfig)
     segment: SegmentConfig = field(default_factory=SegmentConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
+    plugins: dict[str, Any] = field(default_factory=dict)
+    """Settings of bases and matchers, by the plug-in's name: those that somebody has set."""
+
+    def of(self, plugin: Plugin) -> Any:
+        """The settings of a base or matcher, its defaults where nobody has set any; None where it has none."""
+        if plugin.settings is None:
+            return None
+        return self.plugins.get(plugin.name) or plugin.settings()
 
     def __post_init__(self) -> None:
         _within("seed", self.seed, 0, 2**31)

@@ -1,0 +1,3 @@
+"""The bases there are: name, and the module that holds its `PLUGIN`. A new base is its file and a line here."""
+
+BASES: dict[str, str] = {}

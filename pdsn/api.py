@@ -11,7 +11,7 @@ people.draw(people.identify("meeting.jpg"), "meeting-named.png")
 print(run.verify("a.jpg", "b.jpg").same)
 ```
 
-What goes wrong raises `pdsn.errors.PdsnError`, with one line that says what to do; a photo that nobody can
+What goes wrong raises `PdsnError`, with one line that says what to do; a photo that nobody can
 be looked for in raises its kind `PhotoError`.
 """
 
@@ -34,10 +34,11 @@ from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, KeptScores, Strangers
 from pdsn.data.crop import crop_settings
 from pdsn.data.detector import Detector
 from pdsn.data.faces import Detect
-from pdsn.errors import PdsnError, one_of
+from pdsn.errors import PdsnError, UsageError, one_of
 from pdsn.evaluation.evaluation import NO_FDM
 from pdsn.files import sha256_of
 from pdsn.matchers.fdm import PDSN, MapMemory
+from pdsn.networks.imported.architecture import Architecture
 from pdsn.people.gallery import Gallery, digest_of, own_gallery, read_gallery
 from pdsn.people.identification import IdentifiedFace, Identifier
 from pdsn.people.photo import PhotoError, SearchedPhoto, nothing_covered, search_photo
@@ -48,7 +49,10 @@ from pdsn.run.workspace import Workspace
 if TYPE_CHECKING:
     pass
 
-__all__ = ["IdentifiedFace", "IdentifiedPhoto", "People", "PhotoError", "Run", "Verification", "load_run"]
+__all__ = [
+    "Architecture", "IdentifiedFace", "IdentifiedPhoto", "PdsnError", "People", "PhotoError", "Run", "UsageError",
+    "Verification", "load_run",
+]  # fmt: skip
 
 METHOD = 1
 """Raised by hand whenever encoding or comparing changes what comes out: what the cache holds is then made again."""

@@ -12,7 +12,7 @@ from stages.session import Session
 def check(session: Session) -> None:
     """Raise UsageError where the recogniser cannot be imported, before any face is drawn or read."""
     from pdsn.bases.imported import find_weights
-    from pdsn.networks.imported.architecture import find_architecture
+    from pdsn.networks.imported.table import find_architecture
 
     config = session.settings.pretrained
     if not config.arch:

@@ -56,7 +56,7 @@ def for_architecture(config: PrepareConfig, arch: str) -> PrepareConfig:
     if not arch:
         return config
     from pdsn.bases.imported import prepare_settings
-    from pdsn.networks.imported.architecture import find_architecture
+    from pdsn.networks.imported.table import find_architecture
 
     return replace(config, **prepare_settings(find_architecture(arch)))
 

@@ -25,8 +25,9 @@ from pdsn.data.faces import TEMPLATE_SLACK, template_difference
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import sha256_of
 from pdsn.metrics import nearest_ranks, rank_rate
-from pdsn.networks.imported.architecture import Architecture, find_architecture
+from pdsn.networks.imported.architecture import Architecture
 from pdsn.networks.imported.net import PretrainedNet
+from pdsn.networks.imported.table import find_architecture
 from pdsn.networks.imported.weights import load_weights, read_weights
 from pdsn.networks.margins import LMCL
 from pdsn.networks.network import BaseModel

@@ -131,7 +131,7 @@ class PretrainedConfig:
     """A recogniser that was trained elsewhere, in place of a base of our own.
 
     Attributes:
-        arch: "" for none, or its architecture, see `pdsn.networks.imported.architecture.find_architecture`.
+        arch: "" for none, or its architecture, see `pdsn.networks.imported.table.find_architecture`.
         weights: its weights: a file, or the name of a download that the architecture knows.
         classifier: what the mask generators' class loss compares with: the normalised "means" of the training
             people's embeddings, or a classifier "trained" on the frozen embeddings.

@@ -23,8 +23,9 @@ from pdsn.bases.lmcl import load_base
 from pdsn.config.sections import BaseConfig, PretrainedConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError, UsageError
-from pdsn.networks.imported.architecture import Architecture, find_architecture
+from pdsn.networks.imported.architecture import Architecture
 from pdsn.networks.imported.net import PretrainedNet
+from pdsn.networks.imported.table import find_architecture
 from pdsn.runtime import start
 
 TINY = """

@@ -10,8 +10,8 @@ import torch
 
 from pdsn.api import load_run
 from pdsn.artefact import save_tensors
-from pdsn.networks.imported.architecture import find_architecture
 from pdsn.networks.imported.net import PretrainedNet
+from pdsn.networks.imported.table import find_architecture
 from tests.bases.test_imported import TINY
 from tests.stages.conftest import give
 

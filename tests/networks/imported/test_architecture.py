@@ -1,8 +1,9 @@
 import pytest
 
 from pdsn.errors import UsageError
-from pdsn.networks.imported.architecture import ARCHITECTURES, Architecture, find_architecture
+from pdsn.networks.imported.architecture import Architecture
 from pdsn.networks.imported.net import PretrainedNet
+from pdsn.networks.imported.table import ARCHITECTURES, find_architecture
 from tests.networks.imported.tiny import SOURCE, Tiny
 
 
@@ -76,6 +77,14 @@ def test_a_file_of_ones_own_is_found_and_built(tmp_path):
     found = find_architecture(str(path))
     assert (found.name, found.size, found.bgr) == ("tiny", (64, 48), True)
     assert PretrainedNet(found).map_shape == (4, 8, 6)
+
+
+@pytest.mark.parametrize("place", ["pdsn.api", "pdsn.models.pretrained.architecture"])
+def test_a_file_imports_architecture_from_the_api_or_from_where_it_was(tmp_path, place):
+    path = tmp_path / "own.py"
+    path.write_text(SOURCE.replace("pdsn.networks.imported.architecture", place))
+    assert place in path.read_text()
+    assert find_architecture(str(path)).name == "tiny"
 
 
 def test_a_dataclass_in_the_file_works(tmp_path):

@@ -3,10 +3,10 @@ import torch
 from torch import nn
 
 from pdsn.errors import PdsnError, UsageError
-from pdsn.networks.imported.architecture import ARCHITECTURES, find_architecture
 from pdsn.networks.imported.inception_resnet import InceptionResnet, without_logits
 from pdsn.networks.imported.mobilefacenet import MobileFaceNet
 from pdsn.networks.imported.net import PretrainedNet
+from pdsn.networks.imported.table import ARCHITECTURES, find_architecture
 from pdsn.networks.imported.weights import load_weights
 
 

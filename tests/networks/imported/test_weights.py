@@ -7,8 +7,9 @@ import torch
 from safetensors.torch import save_file
 
 from pdsn.errors import PdsnError
-from pdsn.networks.imported.architecture import Architecture, find_architecture
+from pdsn.networks.imported.architecture import Architecture
 from pdsn.networks.imported.net import PretrainedNet
+from pdsn.networks.imported.table import find_architecture
 from pdsn.networks.imported.weights import load_weights, read_weights
 from tests.networks.imported.tiny import SOURCE
 from tests.networks.imported.tiny import architecture as TINY

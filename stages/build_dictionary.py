@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pdsn.run.stages import lacking
+from stages.making import make
 from stages.session import Session
 from stages.tables import print_table
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     from pdsn.occlusion.layouts import Layout
 
 
-def main(session: Session, strategies: Sequence[str] | None, *, skip_done: bool = False) -> None:
+def main(session: Session, strategies: Sequence[str] | None, *, skip_done: bool = True) -> None:
     """Build the dictionaries of some strategies (default LM2), replacing older ones.
 
     With `skip_done`, those that were built from the same inputs and settings are left as they are.
@@ -23,7 +25,7 @@ def main(session: Session, strategies: Sequence[str] | None, *, skip_done: bool 
     names = list(dict.fromkeys(strategies or ["LM2"]))
     for name in names:
         session.check_regions(name)
-    session.need(generators=names)
+    make(session, lacking(session, masks=names))
     chosen = {name: session.regions_of(name) for name in names}
     model, base = session.base()
     generators = {name: session.generators(name, base) for name in names}

@@ -220,7 +220,7 @@ def build_dictionary(
 
     options = layer("dictionary", percentile=percentile, regions=regions)
     options |= layer("regions", floor=region_floor)
-    main(Session(shared, options), strategy)
+    main(Session(shared, options), strategy, skip_done=False)
 
 
 def head_train(

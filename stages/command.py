@@ -22,23 +22,24 @@ RUN_PANEL = "Run"
 
 
 _ALL = ("run", "data", "preset", "config", "device", "precision", "seed", "split_by", "debug")
-# What a run is made with is given to the commands that can begin one; those that go on with a run read it there, as
-# another value would only spoil what is made already. Figures of eval hold for one call, and so does its seed.
-_GOING_ON = ("run", "config", "device", "precision", "debug")
+# Stages make what they lack, so that each can begin a run, and takes what a run is made with.
+_MAKING = (*_ALL[:-1], "no_make", "debug")
+# What recognises or exports goes on with a run, and reads it there.
+_GOING_ON = ("run", "config", "device", "precision", "no_make", "debug")
 TAKEN: dict[str, tuple[str, ...]] = {
     "run": _ALL,
     "prepare": ("data", "preset", "config", "device", "debug"),
     "base-train": _ALL,
     "base-import": _ALL,
-    "mask-train": _GOING_ON,
-    "build-dictionary": _GOING_ON,
-    "head-train": _GOING_ON,
+    "mask-train": _MAKING,
+    "build-dictionary": _MAKING,
+    "head-train": _MAKING,
     "segment-train": _ALL,
-    "eval": (*_GOING_ON, "seed"),
+    "eval": _MAKING,
     "pool": ("debug",),
     "identify": _GOING_ON,
     "verify": _GOING_ON,
-    "export": ("run", "config", "debug"),
+    "export": ("run", "config", "no_make", "debug"),
 }
 """The shared options that mean something to each command; no other is offered."""
 
@@ -89,6 +90,13 @@ _SHARED: dict[str, tuple[Any, Any, str, str | None, str]] = {
         "NAME",
         "photo (recognise other photos of the people trained on) or person (recognise people never trained on). "
         "Default photo. Remembered.",
+    ),
+    "no_make": (
+        bool,
+        False,
+        "--no-make",
+        None,
+        "Refuse where something is missing, instead of making it first.",
     ),
     "debug": (bool, False, "--debug", None, "Show the traceback of an error."),
 }

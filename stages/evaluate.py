@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pdsn.errors import PdsnError
 from pdsn.run.directory import SYNTHETIC
+from pdsn.run.stages import lacking
+from stages.making import make, refuse
 from stages.session import Session
 from stages.tables import gain_line, print_open_set, print_rank1, print_table
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from pdsn.evaluation.evaluation import Evaluation
     from pdsn.evaluation.probes import MakeProbes, Probes
     from pdsn.matchers.fdm import PDSN
+
+DEFAULT = "LM2"
+"""The strategy that is made where a run has none."""
 
 
 def main(
@@ -45,11 +50,13 @@ def main(
 
     asked = session.settings.eval if align is None else replace(session.settings.eval, align=align)
     check_names(session, strategies or ())
-    session.need(
-        dictionaries=[name for name in strategies or () if name != NO_FDM],
-        segmenter=asked.source == "segmenter",
-    )
+    wanted = [name for name in strategies or () if name != NO_FDM]
+    if strategies is None and not session.run.dictionaries():
+        wanted = [DEFAULT]
+    steps = lacking(session, dictionaries=wanted, segmenter=asked.source == "segmenter")
+    refuse(session, steps)
     check_data(session, asked)
+    make(session, steps)
     seed, floor, share = session.settings.seed, session.settings.regions.floor, session.settings.regions.share
     names = list(dict.fromkeys(strategies)) if strategies else _in_order(session, session.run.dictionaries())
     names = [name for name in names if name != NO_FDM]

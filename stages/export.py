@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdsn.artefact import MODEL
-from pdsn.errors import PdsnError
 from pdsn.files import check_writable
+from pdsn.run.stages import lacking
+from stages.making import make
 from stages.session import Session
 from stages.tables import print_table
 
@@ -46,7 +46,6 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
     Raises:
         PdsnError: one of them is missing or does not belong to the others; the line names the command.
     """
-    from pdsn.artefact import making
     from pdsn.deploy.exported import Exported
     from pdsn.evaluation.evaluation import NO_FDM
     from pdsn.run.strategies import choose_strategy
@@ -54,14 +53,9 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
     session.run.check_made()
     if strategy not in (None, NO_FDM):
         session.check_strategy(strategy)
-    chosen = choose_strategy(session.run, strategy, session.settings.dictionary)
-    session.need(dictionaries=[] if chosen == NO_FDM else [chosen])
-    segmentation = session.run.segmenter / MODEL
-    if with_segmenter and not segmentation.is_file():
-        raise PdsnError(
-            f"{segmentation} is missing: make it with `{making('pdsn segment-train', segmentation)}`, "
-            "or take --no-segmenter"
-        )
+    chosen = choose_strategy(session.run, strategy, session.settings.dictionary, missing=True)
+    wanted = [] if chosen == NO_FDM else [chosen]
+    make(session, lacking(session, dictionaries=wanted, segmenter=with_segmenter))
     model, networks = session.tuned_base()
     base = networks["base"]
     return Exported(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pdsn.errors import UsageError
+from pdsn.run.stages import lacking
+from stages.making import make
 from stages.session import Session
 
 
@@ -21,7 +23,7 @@ def main(session: Session) -> None:
     check_batch("head.batch", settings.head.batch, session.accelerator)
     name = session.head_strategy
     session.check_strategy(name, "head.strategy")
-    session.need(dictionaries=[name])
+    make(session, lacking(session, dictionaries=[name]))
     model, base = session.base()
     dictionary = session.dictionary(name, base)
     folder = session.head_folder(base)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import check_writable
 from pdsn.run.directory import SYNTHETIC
+from pdsn.run.stages import lacking
+from stages.making import make
 from stages.session import Session
 from stages.tables import print_table
 
@@ -236,12 +238,10 @@ def check_parts(session: Session, strategy: str | None, source: str | None) -> N
     session.run.check_made()
     if strategy not in (None, NO_FDM):
         session.check_strategy(strategy)
-    chosen = choose_strategy(session.run, strategy, session.settings.dictionary)
+    chosen = choose_strategy(session.run, strategy, session.settings.dictionary, missing=True)
     plain = chosen == NO_FDM
-    session.need(
-        dictionaries=[] if plain else [chosen],
-        segmenter=(source or ("none" if plain else SOURCES[0])) == SOURCES[0],
-    )
+    covered = (source or ("none" if plain else SOURCES[0])) == SOURCES[0]
+    make(session, lacking(session, dictionaries=[] if plain else [chosen], segmenter=covered))
 
 
 def check_rate_asked(session: Session, fpr: float | None, *, pairs: bool = False) -> None:

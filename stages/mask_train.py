@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pdsn.errors import UsageError
+from pdsn.run.stages import lacking
+from stages.making import make
 from stages.session import Session
 from stages.tables import print_table
 
@@ -24,7 +26,7 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
             go_on = making(f"pdsn build-dictionary --strategy {name}", session.run.dictionary(name))
             raise UsageError(f"--strategy {name} is a control and has no generator: go on with `{go_on}`")
         session.check_regions(name)
-    session.need()
+    make(session, lacking(session))
     if MATCHED in names:
         check_batch("matching.batch", session.settings.matching.batch, session.accelerator)
     chosen = [session.regions_of(name) for name in names if name != MATCHED]

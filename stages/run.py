@@ -8,16 +8,8 @@ from pathlib import Path
 
 from pdsn.errors import UsageError
 from pdsn.run.directory import SYNTHETIC
-from stages import (
-    base_import,
-    base_train,
-    build_dictionary,
-    evaluate,
-    head_train,
-    mask_train,
-    prepare,
-    segment_train,
-)
+from pdsn.run.stages import all_steps
+from stages import base_import, base_train, evaluate, making, prepare
 from stages.session import Layer, Session, Shared
 
 
@@ -45,15 +37,8 @@ def main(
         root = session.run.data_set(session.data)
         prepare.prepare(photos, root, config, session.accelerator, force=force, elsewhere=elsewhere)
     evaluate.check_data(session, session.settings.eval)  # not after hours of training
-    (base_import if session.settings.pretrained.arch else base_train).main(session)
-    learned = [name for name in names if not session.is_control(name)]
-    if learned:
-        mask_train.main(session, learned)
-    build_dictionary.main(session, names, skip_done=True)
-    if session.settings.head.strategy in names and not session.settings.pretrained.arch:
-        head_train.main(session)
-    if session.settings.eval.source == "segmenter":
-        segment_train.main(session)
+    for step in all_steps(session, names):
+        making.run(session, step)
     # The run's own table has every strategy that there is, not only those that this call names.
     names, left_out = evaluate.usable(session)
     for reason in left_out:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import shlex
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,6 +38,9 @@ class Shared:
     preset: str | None = None
     config: Path | None = None
     debug: bool = False
+    no_make: bool = False
+    without: tuple[str, ...] = ()
+    """Sections of the configuration file that do not count."""
     origins: list[tuple[str, Layer]] = field(default_factory=list)
     """Where settings come from, most recent first, "" for the command's own options: `resolve` notes it for errors."""
 
@@ -51,7 +55,7 @@ class Shared:
 
 def resolve(shared: Shared, preset: Layer, known: Layer, options: Layer, *, preset_name: str) -> Settings:
     """The settings in force: default < preset < what the run remembers < configuration file < options."""
-    file = load_file(shared.config) if shared.config else {}
+    file = _file(shared)
     typed = _typed(shared, options)
     shared.origins[:] = [
         ("", typed),
@@ -91,6 +95,7 @@ class Session(Workspace):
 
         self.shared = shared
         self.force = force
+        self._keep = keep
         self.console = Console()
         run = RunDir.open(shared.run)
         given = data if data is not None else shared.data
@@ -150,6 +155,22 @@ class Session(Workspace):
             in_use=plain(self._in_use),
         )  # fmt: skip
 
+    def maker(self) -> Session:
+        """This session as it makes what a command lacks: without --force, which is for the command alone.
+
+        Where the command's settings hold for one call, they say nothing about how the run is made, but for a new run's
+        configuration file.
+        """
+        if self._keep:
+            maker = copy.copy(self)
+            maker.force = False
+            return maker
+        config = None if self.run.about else self.shared.config
+        shared = replace(self.shared, seed=None, config=config, without=("eval",), origins=[])
+        maker = Session(shared, {})
+        maker.console = self.console
+        return maker
+
     @property
     def own(self) -> Settings:
         """The settings that the run remembers: those in force, but for what a call that trains nothing asks."""
@@ -163,7 +184,13 @@ class Session(Workspace):
 
 def _asked(shared: Shared, options: Layer) -> Layer:
     """What this very command asks for."""
-    return merge(load_file(shared.config) if shared.config else {}, _typed(shared, options))
+    return merge(_file(shared), _typed(shared, options))
+
+
+def _file(shared: Shared) -> Layer:
+    """What the configuration file asks for."""
+    file = load_file(shared.config) if shared.config else {}
+    return {name: value for name, value in file.items() if name not in shared.without}
 
 
 def _typed(shared: Shared, options: Layer) -> Layer:

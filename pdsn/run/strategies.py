@@ -15,13 +15,19 @@ def preferred(config: DictionaryConfig) -> tuple[str, ...]:
     return (config.preferred, MATCHED, "LM2") if config.preferred else (MATCHED, "LM2")
 
 
-def choose_strategy(run: RunDir, asked: str | None, config: DictionaryConfig) -> str:
+def choose_strategy(
+    run: RunDir, asked: str | None, config: DictionaryConfig, *, missing: bool = False
+) -> str:
     """The strategy asked for, or the first that is `preferred`, or the only one that has a dictionary.
+
+    With `missing` it need not have one yet: where there is none at all, the one that is preferred most.
 
     Raises:
         PdsnError: it has no dictionary, or there is none to choose, or several.
     """
     known = run.dictionaries()
+    if missing and (asked is not None or not known):
+        return asked or preferred(config)[0]
     if asked is not None:
         if asked != NO_FDM and asked not in known:
             there = f"this run has {', '.join([*known, NO_FDM])}"

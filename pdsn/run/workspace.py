@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdsn.artefact import MODEL
 from pdsn.config.layers import build, merge
 from pdsn.config.sections import SettingError, Settings
-from pdsn.errors import PdsnError, UsageError
+from pdsn.errors import UsageError
 from pdsn.files import check_writable
 from pdsn.run.directory import SYNTHETIC, RunDir
 
@@ -147,37 +145,15 @@ class Workspace:
         """Regions of a strategy, or of the strategy that `matched` or a control borrows them from."""
         return self.layout(self.check_regions(name))
 
-    def need(
-        self, *, dictionaries: Sequence[str] = (), generators: Sequence[str] = (), segmenter: bool = False
-    ) -> None:
-        """Raise PdsnError unless the run's base is there, and what else a command goes on from.
-
-        Nothing is opened: it is asked before anything that takes time.
-
-        Args:
-            dictionaries: strategies whose dictionary is needed.
-            generators: strategies whose trained masks are needed; of controls there are none.
-            segmenter: whether the U-Net is needed.
-        """
-        from pdsn.artefact import making
+    def mask_folders(self, name: str) -> list[Path]:
+        """Where the trained masks of a strategy lie: a folder a region, one in all for `matched`, none for a control."""
         from pdsn.masks.matched import MATCHED
         from pdsn.occlusion.layouts import region_names
 
-        if not self.run.about:  # the main process alone begins a run: in `run` the others learn of it here
-            self.run = RunDir.open(self.run.root)
-        self.run.check_made()
-        train = "base-import" if self.settings.pretrained.arch else "base-train"
-        needed = {self.run.base / MODEL: train}
-        for name in dictionaries:
-            needed[self.run.dictionary(name)] = f"build-dictionary --strategy {name}"
-        for name in generators:
-            for region in [""] if name == MATCHED else [] if self.is_control(name) else region_names(name):
-                needed[self.run.masks(name, region) / MODEL] = f"mask-train --strategy {name}"
-        if segmenter:
-            needed[self.run.segmenter / MODEL] = "segment-train"
-        for path, command in needed.items():
-            if not path.is_file():
-                raise PdsnError(f"{path} is missing: make it with `{making(f'pdsn {command}', path)}`")
+        if self.is_control(name):
+            return []
+        regions = [""] if name == MATCHED else region_names(name)
+        return [self.run.masks(name, region) for region in regions]
 
     def generator_folders(self, strategy: Layout, base: str) -> dict[str, TrainingFolder]:
         """The generator folder of each region of a strategy, trained or not."""

@@ -1,0 +1,113 @@
+"""The stages of a run: in which order, what each makes, and what is lacking. Nothing is opened or imported to know it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pdsn.artefact import MODEL, making
+from pdsn.errors import PdsnError
+from pdsn.run.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage with what it is asked to make.
+
+    Attributes:
+        stage: its command.
+        names: strategies; () for a stage that knows none.
+        makes: the files that are there once it is done, by strategy, or by "" where it knows none.
+    """
+
+    stage: str
+    names: tuple[str, ...]
+    makes: dict[str, tuple[Path, ...]]
+
+    @property
+    def missing(self) -> list[Path]:
+        """What of it is not there yet."""
+        return [path for paths in self.makes.values() for path in paths if not path.is_file()]
+
+    def left(self) -> Step:
+        """The same without the strategies that are done."""
+        left = tuple(name for name in self.names if not all(path.is_file() for path in self.makes[name]))
+        return Step(self.stage, left, {name: self.makes[name] for name in left} if self.names else self.makes)
+
+    def refusal(self) -> PdsnError:
+        """What to say where it may not be made: the first file that is missing, and the command that makes it."""
+        name, path = next((n, p) for n, paths in self.makes.items() for p in paths if not p.is_file())
+        command = f"pdsn {self.stage} --strategy {name}" if name else f"pdsn {self.stage}"
+        return PdsnError(f"{path} is missing: make it with `{making(command, path)}`")
+
+
+def base_step(workspace: Workspace) -> Step:
+    """The base: trained here, or imported."""
+    stage = "base-import" if workspace.settings.pretrained.arch else "base-train"
+    return Step(stage, (), {"": (workspace.run.base / MODEL,)})
+
+
+def masks_step(workspace: Workspace, names: Sequence[str]) -> Step:
+    """The trained masks of strategies that learn any."""
+    learned = [name for name in dict.fromkeys(names) if not workspace.is_control(name)]
+    folders = {name: workspace.mask_folders(name) for name in learned}
+    return Step(
+        "mask-train",
+        tuple(learned),
+        {name: tuple(f / MODEL for f in found) for name, found in folders.items()},
+    )
+
+
+def dictionary_step(workspace: Workspace, names: Sequence[str]) -> Step:
+    """The dictionaries of strategies."""
+    wanted = tuple(dict.fromkeys(names))
+    return Step("build-dictionary", wanted, {name: (workspace.run.dictionary(name),) for name in wanted})
+
+
+def segmenter_step(workspace: Workspace) -> Step:
+    """The U-Net."""
+    return Step("segment-train", (), {"": (workspace.run.segmenter / MODEL,)})
+
+
+def head_step(workspace: Workspace) -> Step:
+    """The head that is trained on under FDMs."""
+    return Step("head-train", (), {"": (workspace.run.head / MODEL,)})
+
+
+def all_steps(workspace: Workspace, names: Sequence[str]) -> list[Step]:
+    """Everything that `pdsn run` makes before its table, in order.
+
+    Args:
+        workspace: the run.
+        names: strategies.
+    """
+    settings = workspace.settings
+    steps = [base_step(workspace), masks_step(workspace, names), dictionary_step(workspace, names)]
+    if settings.head.strategy in names and not settings.pretrained.arch:
+        steps.append(head_step(workspace))
+    if settings.eval.source == "segmenter":
+        steps.append(segmenter_step(workspace))
+    return [step for step in steps if step.makes]
+
+
+def lacking(
+    workspace: Workspace,
+    *,
+    dictionaries: Sequence[str] = (),
+    masks: Sequence[str] = (),
+    segmenter: bool = False,
+) -> list[Step]:
+    """What has to be made before a command can go on, in order; the base is always needed.
+
+    Args:
+        workspace: the run.
+        dictionaries: strategies whose dictionary is needed; where one is missing its masks are needed too.
+        masks: strategies whose trained masks are needed.
+        segmenter: whether the U-Net is needed.
+    """
+    absent = dictionary_step(workspace, dictionaries).left()
+    steps = [base_step(workspace), masks_step(workspace, [*masks, *absent.names]).left(), absent]
+    if segmenter:
+        steps.append(segmenter_step(workspace))
+    return [step for step in steps if step.missing]

@@ -1,0 +1,49 @@
+"""A stage makes what it lacks: what is missing is named with the time it will take, and then made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+
+from pdsn.run.stages import Step
+from stages.session import Session
+
+
+def refuse(session: Session, steps: Sequence[Step]) -> None:
+    """Raise PdsnError where something is missing and --no-make says that it is not to be made."""
+    if steps and session.shared.no_make:
+        raise steps[0].refusal()
+
+
+def make(session: Session, steps: Sequence[Step]) -> None:
+    """Make what is missing, see `pdsn.run.stages.lacking`; says so first, with the time that it will take.
+
+    Raises:
+        PdsnError: --no-make was given.
+    """
+    if not steps:
+        return
+    refuse(session, steps)
+    maker = session.maker()
+    if session.accelerator.is_main_process:
+        _announce(maker, steps)
+    for step in steps:
+        run(maker, step)
+    session.run = maker.run
+
+
+def run(session: Session, step: Step) -> None:
+    """Do a stage."""
+    stage = import_module(f"stages.{step.stage.replace('-', '_')}")
+    if step.names:
+        stage.main(session, step.names)
+    else:
+        stage.main(session)
+
+
+def _announce(session: Session, steps: Sequence[Step]) -> None:
+    from pdsn.run.estimate import estimate, spoken
+
+    for step, seconds in zip(steps, estimate(session, steps), strict=True):
+        names = f" --strategy {' --strategy '.join(step.names)}" if step.names else ""
+        session.say(f"missing, and made first: {step.stage}{names}, {spoken(seconds)}")

@@ -26,7 +26,8 @@ class Plugin:
         needs: stages that have to be done before it, such as "base-train" or "segment-train".
         train: called with the workspace, the settings and the folder to train into; gives the kept epoch's figures.
             None where there is nothing to train.
-        load: called with the workspace and the folder of what was trained, None where nothing is: the base or matcher.
+        load: of a base, its network without weights, from the settings that lie beside them; of a matcher, called with
+            the workspace and the folder of what was trained (None where nothing is), the matcher.
     """
 
     name: str

@@ -26,7 +26,8 @@ def check(session: Session) -> None:
 
 def main(session: Session) -> None:
     """Train the base, or say that it is trained; prints its validation figures."""
-    from pdsn.bases.lmcl import check_init, train_base
+    from pdsn.bases.opening import base_plugin
+    from pdsn.bases.trained import check_trainable
     from pdsn.report.figures import plot_training
     from pdsn.training.batches import check_batch
     from pdsn.training.loop import read_metrics
@@ -41,15 +42,15 @@ def main(session: Session) -> None:
     folder = session.base_folder
     done = folder.open(force=session.force)
     if not done:
-        check_init(session.settings.base, session.training)
+        check_trainable(session.settings.base, session.training)
     session.begin()
     if done:
         best = folder.best()
         session.say(f"base: trained already, {folder.model}")
     else:
-        best = train_base(
-            session.training, session.settings.base, folder, session.accelerator, session.settings.seed
-        )
+        plugin = base_plugin(session.settings)
+        assert plugin.train is not None
+        best = plugin.train(session, session.settings.of(plugin), folder)
         if session.accelerator.is_main_process:
             plot_training(
                 read_metrics(folder), folder.root / "training.png", "val_rank1", "validation rank-1"

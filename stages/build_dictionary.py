@@ -13,7 +13,7 @@ from stages.tables import print_table
 
 if TYPE_CHECKING:
     from pdsn.artefact import TrainingFolder
-    from pdsn.bases.lmcl import BaseModel
+    from pdsn.networks.network import BaseModel
     from pdsn.occlusion.layouts import Layout
 
 

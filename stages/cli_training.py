@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pdsn.bases.table import BASES
 from stages.command import command
 from stages.options import AnyStrategies, Architecture, Force, Weights, layer, recogniser
 from stages.session import Session, Shared
@@ -51,6 +52,12 @@ def register(app: typer.Typer) -> None:
 
 def base_train(
     shared: Shared,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Which base: {' or '.join(BASES)}; see pdsn list bases. Default lmcl. Remembered."
+        ),
+    ] = None,
     epochs: Epochs = None,
     batch: Batch = None,
     lr: Rate = None,
@@ -104,7 +111,7 @@ def base_train(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Train the base CNN, a ResNet, with large margin cosine loss.
+    """Train the base, a ResNet: with large margin cosine loss, or as --base says.
 
     [bold]Examples[/bold]
 
@@ -112,12 +119,14 @@ def base_train(
 
     pdsn base-train --data data/lfw --run runs/lfw --epochs 40
 
+    pdsn base-train --base siamese --run runs/siamese
+
     accelerate launch --num_processes 4 -m stages.cli base-train --data data/lfw --run runs/lfw
     """
     from stages.base_train import main
 
     options = layer(
-        "base", epochs=epochs, batch=batch, lr=lr, arch=arch, width=width, stem=stem,
+        "base", kind=base, epochs=epochs, batch=batch, lr=lr, arch=arch, width=width, stem=stem,
         last_stride=last_stride, scale=scale, margin=margin, margin_warmup=margin_warmup, occlude=occlude, masked=masked,
         balance=balance, average=average, init=init,
     )  # fmt: skip

@@ -47,6 +47,7 @@ def recogniser(arch: str | None, weights: str | None, **more: object) -> Layer:
 
 _NAMES = {
     "split": "--split-by",
+    "base.kind": "--base",
     "masks.weight": "--lambda",
     "regions.floor": "--region-floor",
     "eval.occlusions": "--occlusion",

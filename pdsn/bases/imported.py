@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder, making
 from pdsn.bases.encoder import Encoder
+from pdsn.bases.trained import class_means
 from pdsn.config.layers import Layer
 from pdsn.config.sections import BaseConfig, PrepareConfig, PretrainedConfig, SettingError
 from pdsn.data.crop import crop_settings
@@ -189,20 +190,6 @@ def import_base(
         folder.finish({name: value.cpu() for name, value in model.state_dict().items()}, found)
     accelerator.wait_for_everyone()
     return found
-
-
-def class_means(embeddings: Tensor, labels: Tensor, people: int) -> Tensor:
-    """Normalised mean embedding of each person: the LMCL weights of an imported base.
-
-    Args:
-        embeddings: (N, E), of length 1.
-        labels: (N,) int64 in 0 to people - 1; everybody occurs.
-
-    Returns:
-        (people, E), of length 1.
-    """
-    sums = torch.zeros(people, embeddings.shape[1]).index_add_(0, labels, embeddings)
-    return F.normalize(sums)
 
 
 def separation(embeddings: Tensor, labels: Tensor) -> dict[str, float]:

@@ -1,41 +1,62 @@
-"""The base CNN's training data, validation and files."""
+"""The paper's base: a ResNet with large margin cosine loss (Johnston & Ngxande, section 4.2)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.artefact import TrainingFolder, load_tensors
+from pdsn.artefact import TrainingFolder
+from pdsn.bases import trained
 from pdsn.bases.encoder import Encoder
-from pdsn.bases.imported import build_imported, import_folder, is_imported
-from pdsn.config.sections import BaseConfig, SettingError, Settings
+from pdsn.config.sections import BaseConfig
 from pdsn.data.dataset import FaceDataset
-from pdsn.errors import PdsnError
-from pdsn.metrics import nearest_ranks, rank_rate
-from pdsn.networks.backbone import FaceNet, load_trunk
-from pdsn.networks.margins import LMCL
-from pdsn.networks.network import BaseModel
 from pdsn.occlusion.mixture import BASE_WEIGHTS, Mixture, base_occluders
+from pdsn.plugin import Plugin
 from pdsn.training.augment import Augmentation
 from pdsn.training.batches import ahead, balanced, check_batch, shuffled
-from pdsn.training.loop import Schedule, fit, seed_everything
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+    from pdsn.run.workspace import Workspace
 
-def new_base(config: BaseConfig, size: tuple[int, int], people: int) -> BaseModel:
-    """An untrained base for faces of `size` (height, width) and this number of people."""
-    net = FaceNet(
-        size, config.arch, config.width, config.stem, config.last_stride, config.embedding, config.dropout
+
+def train(workspace: Workspace, own: None, folder: TrainingFolder) -> dict[str, float]:
+    """See `Plugin`."""
+    del own
+    settings = workspace.settings
+    return train_base(workspace.training, settings.base, folder, workspace.accelerator, settings.seed)
+
+
+def train_base(
+    dataset: FaceDataset, config: BaseConfig, folder: TrainingFolder, accelerator: Accelerator, seed: int
+) -> dict[str, float]:
+    """Train the base on the training photos; the checkpoint with the best validation rank-1 is kept.
+
+    A base that learns from occluded photos is judged by occluded validation photos as much as by clean ones.
+
+    Returns:
+        Validation "rank1" and "rank5" (0 to 1), with `occlude` "occluded" too, rank-1 of the occluded photos,
+        and the "epoch" of the kept checkpoint.
+
+    Raises:
+        PdsnError: there is no validation photo, too few training photos, or the weights to start from cannot be used.
+    """
+    model = trained.start(dataset, config, accelerator, seed)
+    batches = FaceBatches(
+        dataset, dataset.rows("train"), config, trained.augmentation_of(config), seed, accelerator
     )
-    return BaseModel(net, LMCL(config.embedding, people, config.scale, config.margin))
+    encoder = Encoder(model.net, accelerator)
+    return trained.train(
+        model, model, batches, lambda: trained.validate(encoder, dataset, occluded=config.occlude > 0),
+        config, folder, accelerator, seed,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -100,162 +121,17 @@ class FaceBatches:
                 yield batch
 
 
+PLUGIN = Plugin(
+    name="lmcl",
+    help="a ResNet with large margin cosine loss, the paper's",
+    paper="Johnston & Ngxande, Robust Facial Recognition for Occlusions using Facial Landmarks",
+    settings=None,
+    needs=(),
+    train=train,
+    load=trained.load_trained,
+)
+
+
 def base_folder(root: Path, config: BaseConfig, dataset: FaceDataset, seed: int) -> TrainingFolder:
-    """The base's folder for these settings and this data set."""
-    settings = {**config.__dict__, "seed": seed, "size": list(dataset.size), "people": len(dataset.people)}
-    inputs = {"data set": dataset.sha256}
-    return TrainingFolder(root, settings, inputs, "pdsn base-train", BaseConfig.BEFORE)
-
-
-def open_base(root: Path, settings: Settings, dataset: FaceDataset) -> TrainingFolder:
-    """The folder of a run's base for these settings and this data set, whether it is trained or imported."""
-    if settings.pretrained.arch:
-        return import_folder(root, settings.pretrained, settings.base, dataset, settings.seed)
-    return base_folder(root, settings.base, dataset, settings.seed)
-
-
-def check_init(config: BaseConfig, dataset: FaceDataset) -> None:
-    """Raise PdsnError unless the weights to start from can be read and fit the trunk."""
-    if config.init:
-        net = new_base(config, dataset.size, len(dataset.people)).net
-        assert isinstance(net, FaceNet)
-        _initialise(net, config)
-
-
-def train_base(
-    dataset: FaceDataset, config: BaseConfig, folder: TrainingFolder, accelerator: Accelerator, seed: int
-) -> dict[str, float]:
-    """Train the base on the training photos; the checkpoint with the best validation rank-1 is kept.
-
-    A base that learns from occluded photos is judged by occluded validation photos as much as by clean ones.
-
-    Returns:
-        Validation "rank1" and "rank5" (0 to 1), with `occlude` "occluded" too, rank-1 of the occluded photos,
-        and the "epoch" of the kept checkpoint.
-
-    Raises:
-        PdsnError: there is no validation photo, too few training photos, or the weights to start from cannot be used.
-    """
-    train, val = dataset.rows("train"), dataset.rows("val")
-    if len(val) == 0 or len(train) < 2:
-        raise PdsnError(
-            f"{dataset.root} has {len(train)} training and {len(val)} validation photos: "
-            "prepare a data set with at least 4 photos a person"
-        )
-    seed_everything(seed)
-    model = new_base(config, dataset.size, len(dataset.people))
-    if config.init:
-        assert isinstance(model.net, FaceNet)
-        _initialise(model.net, config)
-    model.to(accelerator.device).to(memory_format=torch.channels_last)
-    strength = Augmentation()
-    augmentation = Augmentation(
-        mirror=strength.mirror if config.augment else 0.0,
-        rotate=strength.rotate * config.augment,
-        zoom=strength.zoom * config.augment,
-        shift=strength.shift * config.augment,
-        light=strength.light * config.augment,
-    )
-    batches = FaceBatches(dataset, train, config, augmentation, seed, accelerator)
-    encoder = Encoder(model.net, accelerator)
-
-    def validate() -> dict[str, float]:
-        faces = {"rank1": dataset.tensor(val)}
-        if config.occlude:
-            faces["occluded"] = _occluded(dataset, val)
-        ranks = identify(encoder, dataset, gallery=train, probes=val, faces=list(faces.values()))
-        found = {name: rank_rate(rank, 1) for name, rank in zip(faces, ranks, strict=True)}
-        rank5 = rank_rate(ranks[0], 5)
-        # Rank-5 settles ties between checkpoints.
-        return {**found, "rank5": rank5, "score": sum(found.values()) / len(found) + 1e-3 * rank5}
-
-    return fit(
-        model,
-        batches,
-        validate,
-        schedule=Schedule(
-            config.epochs, config.lr, "sgd", config.weight_decay, 0.2, config.validate_every, config.average
-        ),
-        folder=folder,
-        accelerator=accelerator,
-        seed=seed,
-        title="base-train",
-        weights=model.state_dict,
-        load_weights=model.load_state_dict,
-    )
-
-
-def identify(
-    encoder: Encoder, dataset: FaceDataset, *, gallery: np.ndarray, probes: np.ndarray, faces: list[Tensor]
-) -> list[np.ndarray]:
-    """Ranks (P,) of the true person by nearest neighbour and cosine among the clean photos of the gallery.
-
-    Args:
-        encoder: the base.
-        dataset: all faces.
-        gallery: (G,) rows of the data set.
-        probes: (P,) rows of the data set.
-        faces: what is looked at of the probes, (P, 3, H, W) uint8 each; there are as many answers.
-    """
-    unit = torch.nn.functional.normalize
-    known = unit(encoder.embed_faces(dataset.tensor(gallery)))
-    people = torch.from_numpy(dataset.labels)
-    return [
-        nearest_ranks(
-            unit(encoder.embed_faces(asked)), known, people[probes], people[gallery], len(dataset.people)
-        )
-        for asked in faces
-    ]
-
-
-def _occluded(dataset: FaceDataset, rows: np.ndarray) -> Tensor:
-    """Photos (P, 3, H, W) under the occlusions that the base learns from, the same in every run."""
-    faces, mixture = dataset.tensor(rows), Mixture(base_occluders(), BASE_WEIGHTS)
-    for index, row in enumerate(rows):
-        points = torch.from_numpy(dataset.landmarks[row])
-        faces[index], _ = mixture(faces[index], points, np.random.default_rng((1, int(row))))
-    return faces
-
-
-def load_base(folder: TrainingFolder) -> BaseModel:
-    """The finished base of a folder, trained or imported, on the CPU, built from the settings beside it.
-
-    Raises:
-        PdsnError: it is missing, damaged, or belongs to another data set.
-    """
-    weights = folder.load()
-    found = folder.found_config()
-    try:
-        model = build_imported(found, folder) if is_imported(found) else _build(found)
-        model.load_state_dict(weights)
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise folder.misfit(error) from error
-    return model.eval()
-
-
-def _build(found: dict[str, Any]) -> BaseModel:
-    names = BaseConfig.__dataclass_fields__
-    config = BaseConfig(**{name: value for name, value in found.items() if name in names})
-    return new_base(config, tuple(found["size"]), int(found["people"]))
-
-
-def _initialise(net: FaceNet, config: BaseConfig) -> None:
-    if config.init == "imagenet":
-        from torchvision.models import get_model_weights
-
-        try:
-            weights = get_model_weights(config.arch).DEFAULT.get_state_dict(progress=True)
-        except OSError as error:
-            raise SettingError(
-                "base.init",
-                config.init,
-                f": the download failed ({error}); fetch torchvision's {config.arch} weights "
-                "elsewhere, save them as safetensors and give that file",
-                exit_code=1,
-            ) from error
-    else:
-        weights, _ = load_tensors(Path(config.init), "a safetensors file of a ResNet, with --init FILE")
-    try:
-        load_trunk(net, dict(weights))
-    except ValueError as error:
-        raise SettingError("base.init", config.init, f"does not fit this trunk: {error}") from error
+    """The folder of this base for these settings and this data set, see `trained.trained_folder`."""
+    return trained.trained_folder(root, config, PLUGIN, None, dataset, seed)

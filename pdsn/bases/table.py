@@ -1,3 +1,6 @@
 """The bases there are: name, and the module that holds its `PLUGIN`. A new base is its file and a line here."""
 
-BASES: dict[str, str] = {}
+BASES: dict[str, str] = {
+    "lmcl": "pdsn.bases.lmcl",
+    "siamese": "pdsn.bases.siamese",
+}

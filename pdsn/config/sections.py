@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pdsn.bases.table import BASES
 from pdsn.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -182,6 +183,7 @@ class BaseConfig:
     """The base CNN and its training (Johnston & Ngxande, section 4.2).
 
     Attributes:
+        kind: which base, by its name in `pdsn.bases.table`; what only one base needs is in a section of its own.
         arch: "resnet34", the paper's, or "resnet18".
         width: channels of the first stage, 8 to 256; 64 is ResNet's own.
         stem: "standard" (a map of 4x3 at 128x96) or "fine" (8x6, and four times the work).
@@ -205,6 +207,7 @@ class BaseConfig:
     """
 
     BEFORE: ClassVar[dict[str, object]] = {
+        "kind": "lmcl",
         "last_stride": 2,
         "margin_warmup": 0.0,
         "occlude": 0.0,
@@ -233,8 +236,10 @@ class BaseConfig:
     average: float = 0.0
     validate_every: int = 4
     init: str = ""
+    kind: str = "lmcl"
 
     def __post_init__(self) -> None:
+        _one_of("base.kind", self.kind, tuple(BASES))
         _one_of("base.arch", self.arch, ("resnet18", "resnet34"))
         _one_of("base.stem", self.stem, ("standard", "fine"))
         _within("base.last_stride", self.last_stride, 1, 2)

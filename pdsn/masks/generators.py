@@ -13,13 +13,13 @@ from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
 from pdsn.bases.encoder import Encoder
-from pdsn.bases.lmcl import BaseModel
 from pdsn.config.sections import MaskConfig
 from pdsn.data.dataset import evenly
 from pdsn.masks.dictionary import binarise, mean_mask
 from pdsn.masks.maps import PairMaps, batches, maps_in_order, to_tensor
 from pdsn.metrics import nearest_ranks, rank_rate
 from pdsn.networks.mask_generator import MaskGenerator, PairwiseDifferential
+from pdsn.networks.network import BaseModel
 from pdsn.occlusion.layouts import Layout
 from pdsn.training.batches import ShuffledBatches
 from pdsn.training.loop import Schedule, fit, seed_everything

@@ -120,7 +120,7 @@ class _Timed:
             from pdsn.networks.imported.table import find_architecture
 
             return PretrainedNet(find_architecture(settings.pretrained.arch))
-        from pdsn.bases.lmcl import new_base
+        from pdsn.bases.trained import new_base
 
         return new_base(settings.base, self.size, self.people).net
 

@@ -84,7 +84,7 @@ class Workspace:
     @cached_property
     def base_folder(self) -> TrainingFolder:
         """The folder of the base, trained or imported."""
-        from pdsn.bases.lmcl import open_base
+        from pdsn.bases.opening import open_base
 
         return open_base(self.run.base, self.settings, self.training)
 
@@ -94,7 +94,7 @@ class Workspace:
         Raises:
             PdsnError: there is none, or it belongs to another data set.
         """
-        from pdsn.bases.lmcl import load_base
+        from pdsn.bases.opening import load_base
 
         return load_base(self.base_folder), self.base_folder.sha256()
 

@@ -19,7 +19,7 @@ from pdsn.bases.imported import (
     prepare_settings,
     separation,
 )
-from pdsn.bases.lmcl import load_base
+from pdsn.bases.opening import load_base
 from pdsn.config.sections import BaseConfig, PretrainedConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError, UsageError

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pdsn.artefact import describe
-from pdsn.bases.lmcl import new_base
+from pdsn.bases.trained import new_base
 from pdsn.coverage.segmenter import SegmentationNet
 from pdsn.deploy.exported import Exported
 from pdsn.deploy.onnx import Part, parts_of

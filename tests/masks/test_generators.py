@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from pdsn.bases.encoder import Encoder
-from pdsn.bases.lmcl import new_base
+from pdsn.bases.trained import new_base
 from pdsn.config.sections import BaseConfig, MaskConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.masks.dictionary import binarise

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pdsn.bases.encoder import Encoder
-from pdsn.bases.lmcl import new_base
+from pdsn.bases.trained import new_base
 from pdsn.config.sections import BaseConfig, HeadConfig, Settings
 from pdsn.errors import PdsnError
 from pdsn.masks.dictionary import MaskDictionary

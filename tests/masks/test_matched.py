@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from pdsn.bases.encoder import Encoder
-from pdsn.bases.lmcl import new_base
+from pdsn.bases.trained import new_base
 from pdsn.config.sections import BaseConfig, MatchingConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError

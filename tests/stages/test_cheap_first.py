@@ -11,6 +11,7 @@ import pytest
 import pdsn.api
 import pdsn.bases.imported
 import pdsn.bases.lmcl
+import pdsn.bases.opening
 import pdsn.coverage.segmenter
 import pdsn.data.lfw
 import pdsn.data.prepare
@@ -32,7 +33,7 @@ def slow(monkeypatch):
     monkeypatch.setattr(pdsn.drawn.embedded, "draw_dataset", reached)
     monkeypatch.setattr(pdsn.data.prepare, "_run_chunks", reached)
     monkeypatch.setattr(pdsn.data.lfw, "fetch_lfw", reached)
-    monkeypatch.setattr(pdsn.bases.lmcl, "load_base", reached)
+    monkeypatch.setattr(pdsn.bases.opening, "load_base", reached)
     monkeypatch.setattr(pdsn.bases.lmcl, "train_base", reached)
     monkeypatch.setattr(pdsn.bases.imported, "import_base", reached)
     monkeypatch.setattr(pdsn.coverage.segmenter, "load_segmenter", reached)

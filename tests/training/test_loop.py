@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from pdsn.artefact import TrainingFolder, load_tensors
-from pdsn.bases.lmcl import FaceBatches, _occluded, base_folder, load_base, new_base, train_base
+from pdsn.bases.lmcl import FaceBatches, base_folder, train_base
+from pdsn.bases.opening import load_base
+from pdsn.bases.trained import new_base, occluded_faces
 from pdsn.config.sections import BaseConfig
 from pdsn.errors import PdsnError, UsageError
 from pdsn.runtime import start
@@ -95,9 +97,9 @@ def test_a_base_that_sees_occlusion_is_judged_by_occluded_photos_too(dataset, tm
         mean = (row["val_rank1"] + row["val_occluded"]) / 2
         assert row["val_score"] == pytest.approx(mean + 1e-3 * row["val_rank5"])
     val = dataset.rows("val")
-    occluded, clean = _occluded(dataset, val), dataset.tensor(val)
-    assert torch.equal(occluded, _occluded(dataset, val))  # the same in every run
-    assert torch.equal(occluded[1:], _occluded(dataset, val[1:]))  # and whatever else is looked at
+    occluded, clean = occluded_faces(dataset, val), dataset.tensor(val)
+    assert torch.equal(occluded, occluded_faces(dataset, val))  # the same in every run
+    assert torch.equal(occluded[1:], occluded_faces(dataset, val[1:]))  # and whatever else is looked at
     assert (occluded != clean).flatten(1).any(1).float().mean() > 0.9
 
 

@@ -1,0 +1,166 @@
+"""The plain siamese base: one network for both photos of a pair, contrastive loss on clean and occluded photos.
+
+After "Standard 1" of the report papers/000 (siamese, shared weights, contrastive loss), which leaves margin and pairs open.
+Here a batch is B photos, and of each person in it another photo under an occlusion: all B x B pairs of a clean and an occluded
+photo count, those of one person and those of two. The mask generators need a classifier: it is made of the training
+people's mean embeddings, as for an imported base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdsn.artefact import TrainingFolder
+from pdsn.bases import trained
+from pdsn.bases.encoder import Encoder
+from pdsn.config.sections import SettingError
+from pdsn.data.dataset import FaceDataset
+from pdsn.networks.network import Network
+from pdsn.networks.pair_losses import contrastive_loss
+from pdsn.occlusion.mixture import BASE_WEIGHTS, Mixture, base_occluders
+from pdsn.plugin import Plugin
+from pdsn.training.augment import Augmentation
+from pdsn.training.batches import ahead, check_batch, shuffled
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from pdsn.run.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class SiameseConfig:
+    """Settings of the siamese base beside those of `[base]`.
+
+    Attributes:
+        margin: distance of unit embeddings, 0 to 2, from which two people are far enough apart.
+    """
+
+    margin: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.margin <= 2:
+            raise SettingError("siamese.margin", self.margin, "is out of range: above 0, at most 2")
+
+
+class Siamese(nn.Module):
+    """One network, and the contrastive loss of a batch of pairs.
+
+    Args:
+        net: the base.
+        margin: of the loss.
+    """
+
+    def __init__(self, net: Network, margin: float) -> None:
+        super().__init__()
+        self.net = net
+        self.margin = margin
+
+    def forward(self, clean: Tensor, occluded: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """{"loss": scalar} of clean faces (B, 3, H, W) and as many occluded ones of the same people (B,)."""
+        both = self.net.head(self.net.features(torch.cat([clean, occluded])))
+        a, b = both.chunk(2)
+        return {"loss": contrastive_loss(a, b, labels[:, None] == labels[None], self.margin)}
+
+
+@dataclass(frozen=True)
+class PairBatches:
+    """Clean photos, and of each one's person an occluded photo, another one where there is one; see `batches.Batches`.
+
+    Attributes:
+        dataset: the faces.
+        rows: the training photos.
+        batch: clean photos a step, over all processes.
+        augmentation: of both.
+        seed: of shuffling and occlusions.
+        accelerator: device and processes.
+    """
+
+    dataset: FaceDataset
+    rows: np.ndarray
+    batch: int
+    augmentation: Augmentation
+    seed: int
+    accelerator: Accelerator
+
+    def __post_init__(self) -> None:
+        check_batch("base.batch", self.batch, self.accelerator, len(self.rows))
+
+    def __len__(self) -> int:
+        return max(len(self.rows) // self.batch, 1)
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
+        """Clean faces, occluded faces and labels, see `batches.Batches`."""
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        generator = torch.Generator().manual_seed((self.seed * 100_003 + number) * 64 + rank)
+        chosen = shuffled(len(self.rows), self.batch, self.seed, number, rank=rank, world=world)
+        mixture = Mixture(base_occluders(), BASE_WEIGHTS)
+        labels = self.dataset.labels[self.rows]
+        photos = {person: self.rows[labels == person] for person in np.unique(labels)}
+
+        def make(step: int) -> tuple[Tensor, Tensor, Tensor]:
+            rng = np.random.default_rng((self.seed, number, step, rank))
+            first = self.rows[chosen[step].numpy()]
+            whom = self.dataset.labels[first]
+            second = np.array(
+                [_another(photos[person], row, rng) for person, row in zip(whom, first, strict=True)]
+            )
+            clean, occluded = self.dataset.tensor(first), self.dataset.tensor(second)
+            for index, row in enumerate(second):
+                points = torch.from_numpy(self.dataset.landmarks[row])
+                occluded[index], _ = mixture(occluded[index], points, rng)
+            return clean, occluded, torch.from_numpy(whom)
+
+        device = self.accelerator.device
+        for clean, occluded, whom in ahead(make, range(len(chosen))):
+            faces = (self._augmented(part.to(device), generator) for part in (clean, occluded))
+            yield *faces, whom.to(device)
+
+    def _augmented(self, faces: Tensor, generator: torch.Generator) -> Tensor:
+        draws = self.augmentation.draw(len(faces), generator)
+        return self.augmentation.relight(self.augmentation.move(faces, draws), draws)
+
+
+def _another(photos: np.ndarray, row: int, rng: np.random.Generator) -> int:
+    """A photo of somebody, not this one unless there is no other."""
+    others = photos[photos != row]
+    return int(rng.choice(others)) if len(others) else int(row)
+
+
+def train(workspace: Workspace, own: SiameseConfig, folder: TrainingFolder) -> dict[str, float]:
+    """See `Plugin`; the checkpoint that names clean and occluded validation photos best is kept."""
+    settings, dataset, accelerator = workspace.settings, workspace.training, workspace.accelerator
+    config, rows = settings.base, workspace.training.rows("train")
+    model = trained.start(dataset, config, accelerator, settings.seed)
+    encoder = Encoder(model.net, accelerator)
+    labels = torch.from_numpy(dataset.labels[rows])
+
+    def validate() -> dict[str, float]:
+        embeddings = F.normalize(encoder.embed_faces(dataset.tensor(rows))).cpu()
+        means = trained.class_means(embeddings, labels, len(dataset.people))
+        model.classifier.weight.data.copy_(means)
+        return trained.validate(encoder, dataset, occluded=True)
+
+    batches = PairBatches(
+        dataset, rows, config.batch, trained.augmentation_of(config), settings.seed, accelerator
+    )
+    module = Siamese(model.net, own.margin)
+    return trained.train(module, model, batches, validate, config, folder, accelerator, settings.seed)
+
+
+PLUGIN = Plugin(
+    name="siamese",
+    help="one network for both photos of a pair, contrastive loss on clean and occluded photos",
+    paper="papers/000, Standard 1; loss: Hadsell, Chopra, LeCun, CVPR 2006",
+    settings=SiameseConfig,
+    needs=(),
+    train=train,
+    load=trained.load_trained,
+)

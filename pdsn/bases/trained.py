@@ -1,0 +1,231 @@
+"""What bases that are trained here have in common: their network, folder, augmentation, validation and loading.
+
+A base that is trained is its loss and its batches; all else is here. See `pdsn.bases.lmcl` and `pdsn.bases.siamese`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdsn.artefact import TrainingFolder, load_tensors
+from pdsn.bases.encoder import Encoder
+from pdsn.config.sections import BaseConfig, SettingError
+from pdsn.data.dataset import FaceDataset
+from pdsn.errors import PdsnError
+from pdsn.metrics import nearest_ranks, rank_rate
+from pdsn.networks.backbone import FaceNet, load_trunk
+from pdsn.networks.margins import LMCL
+from pdsn.networks.network import BaseModel
+from pdsn.occlusion.mixture import BASE_WEIGHTS, Mixture, base_occluders
+from pdsn.plugin import Plugin
+from pdsn.training.augment import Augmentation
+from pdsn.training.batches import Batches
+from pdsn.training.loop import Schedule, fit, seed_everything
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+def new_base(config: BaseConfig, size: tuple[int, int], people: int) -> BaseModel:
+    """An untrained base for faces of `size` (height, width) and this number of people."""
+    net = FaceNet(
+        size, config.arch, config.width, config.stem, config.last_stride, config.embedding, config.dropout
+    )
+    return BaseModel(net, LMCL(config.embedding, people, config.scale, config.margin))
+
+
+def trained_folder(
+    root: Path, config: BaseConfig, plugin: Plugin, own: Any, dataset: FaceDataset, seed: int
+) -> TrainingFolder:
+    """The folder of a base that is trained here.
+
+    Args:
+        root: the folder.
+        config: network and schedule.
+        plugin: which base.
+        own: the base's own settings, None where it has none.
+        dataset: the faces it is trained on.
+        seed: of weights and batches.
+    """
+    settings = {**config.__dict__, "seed": seed, "size": list(dataset.size), "people": len(dataset.people)}
+    if own is not None:
+        settings[plugin.name] = asdict(own)
+    return TrainingFolder(root, settings, {"data set": dataset.sha256}, "pdsn base-train", BaseConfig.BEFORE)
+
+
+def check_trainable(config: BaseConfig, dataset: FaceDataset) -> None:
+    """Raise PdsnError unless there are photos to train and validate on, and weights to start from that fit the trunk."""
+    train, val = dataset.rows("train"), dataset.rows("val")
+    if len(val) == 0 or len(train) < 2:
+        raise PdsnError(
+            f"{dataset.root} has {len(train)} training and {len(val)} validation photos: "
+            "prepare a data set with at least 4 photos a person"
+        )
+    if config.init:
+        net = new_base(config, dataset.size, len(dataset.people)).net
+        assert isinstance(net, FaceNet)
+        _initialise(net, config)
+
+
+def start(dataset: FaceDataset, config: BaseConfig, accelerator: Accelerator, seed: int) -> BaseModel:
+    """A base before its training, on the device: random weights that follow from the seed, or those of `init`.
+
+    Raises:
+        PdsnError: see `check_trainable`.
+    """
+    check_trainable(config, dataset)
+    seed_everything(seed)
+    model = new_base(config, dataset.size, len(dataset.people))
+    if config.init:
+        assert isinstance(model.net, FaceNet)
+        _initialise(model.net, config)
+    return model.to(accelerator.device).to(memory_format=torch.channels_last)
+
+
+def augmentation_of(config: BaseConfig) -> Augmentation:
+    """The augmentation of a strength."""
+    full = Augmentation()
+    return Augmentation(
+        mirror=full.mirror if config.augment else 0.0,
+        rotate=full.rotate * config.augment,
+        zoom=full.zoom * config.augment,
+        shift=full.shift * config.augment,
+        light=full.light * config.augment,
+    )
+
+
+def train(
+    module: nn.Module,
+    model: BaseModel,
+    batches: Batches,
+    validate: Callable[[], dict[str, float]],
+    config: BaseConfig,
+    folder: TrainingFolder,
+    accelerator: Accelerator,
+    seed: int,
+) -> dict[str, float]:
+    """Train a base by its module, whose forward gives the loss of a batch; see `training.loop.fit`.
+
+    Returns:
+        The figures of the kept epoch.
+    """
+    return fit(
+        module,
+        batches,
+        validate,
+        schedule=Schedule(
+            config.epochs, config.lr, "sgd", config.weight_decay, 0.2, config.validate_every, config.average
+        ),
+        folder=folder,
+        accelerator=accelerator,
+        seed=seed,
+        title="base-train",
+        weights=model.state_dict,
+        load_weights=model.load_state_dict,
+    )
+
+
+def validate(encoder: Encoder, dataset: FaceDataset, *, occluded: bool) -> dict[str, float]:
+    """How a base names the validation photos by nearest neighbour among the training photos.
+
+    Args:
+        encoder: the base.
+        dataset: the faces.
+        occluded: whether it is judged by occluded validation photos as much as by clean ones.
+
+    Returns:
+        "rank1" and "rank5" (0 to 1), with `occluded` "occluded" too, rank-1 of those photos; "score" is what is
+        kept by: rank-5 settles ties.
+    """
+    train, val = dataset.rows("train"), dataset.rows("val")
+    faces = {"rank1": dataset.tensor(val)}
+    if occluded:
+        faces["occluded"] = occluded_faces(dataset, val)
+    ranks = identify(encoder, dataset, gallery=train, probes=val, faces=list(faces.values()))
+    found = {name: rank_rate(rank, 1) for name, rank in zip(faces, ranks, strict=True)}
+    rank5 = rank_rate(ranks[0], 5)
+    return {**found, "rank5": rank5, "score": sum(found.values()) / len(found) + 1e-3 * rank5}
+
+
+def identify(
+    encoder: Encoder, dataset: FaceDataset, *, gallery: np.ndarray, probes: np.ndarray, faces: list[Tensor]
+) -> list[np.ndarray]:
+    """Ranks (P,) of the true person by nearest neighbour and cosine among the clean photos of the gallery.
+
+    Args:
+        encoder: the base.
+        dataset: all faces.
+        gallery: (G,) rows of the data set.
+        probes: (P,) rows of the data set.
+        faces: what is looked at of the probes, (P, 3, H, W) uint8 each; there are as many answers.
+    """
+    unit = F.normalize
+    known = unit(encoder.embed_faces(dataset.tensor(gallery)))
+    people = torch.from_numpy(dataset.labels)
+    return [
+        nearest_ranks(
+            unit(encoder.embed_faces(asked)), known, people[probes], people[gallery], len(dataset.people)
+        )
+        for asked in faces
+    ]
+
+
+def occluded_faces(dataset: FaceDataset, rows: np.ndarray) -> Tensor:
+    """Photos (P, 3, H, W) under the occlusions that the base learns from, the same in every run."""
+    faces, mixture = dataset.tensor(rows), Mixture(base_occluders(), BASE_WEIGHTS)
+    for index, row in enumerate(rows):
+        points = torch.from_numpy(dataset.landmarks[row])
+        faces[index], _ = mixture(faces[index], points, np.random.default_rng((1, int(row))))
+    return faces
+
+
+def class_means(embeddings: Tensor, labels: Tensor, people: int) -> Tensor:
+    """Normalised mean embedding of each person: the LMCL weights of a base that was trained without a classifier.
+
+    Args:
+        embeddings: (N, E), of length 1.
+        labels: (N,) int64 in 0 to people - 1; everybody occurs.
+        people: K.
+
+    Returns:
+        (K, E), of length 1.
+    """
+    sums = torch.zeros(people, embeddings.shape[1]).index_add_(0, labels, embeddings)
+    return F.normalize(sums)
+
+
+def load_trained(found: dict[str, Any]) -> BaseModel:
+    """The network of a trained base without its weights, from the settings that lie beside them."""
+    names = BaseConfig.__dataclass_fields__
+    config = BaseConfig(**{name: value for name, value in found.items() if name in names})
+    return new_base(config, tuple(found["size"]), int(found["people"]))
+
+
+def _initialise(net: FaceNet, config: BaseConfig) -> None:
+    if config.init == "imagenet":
+        from torchvision.models import get_model_weights
+
+        try:
+            weights = get_model_weights(config.arch).DEFAULT.get_state_dict(progress=True)
+        except OSError as error:
+            raise SettingError(
+                "base.init",
+                config.init,
+                f": the download failed ({error}); fetch torchvision's {config.arch} weights "
+                "elsewhere, save them as safetensors and give that file",
+                exit_code=1,
+            ) from error
+    else:
+        weights, _ = load_tensors(Path(config.init), "a safetensors file of a ResNet, with --init FILE")
+    try:
+        load_trunk(net, dict(weights))
+    except ValueError as error:
+        raise SettingError("base.init", config.init, f"does not fit this trunk: {error}") from error

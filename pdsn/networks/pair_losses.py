@@ -1,0 +1,37 @@
+"""Losses on pairs of embeddings."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def contrastive_loss(a: Tensor, b: Tensor, same: Tensor, margin: float) -> Tensor:
+    """Contrastive loss over all pairs of two sets of faces (Hadsell, Chopra, LeCun, CVPR 2006, equation 4).
+
+    With D the Euclidean distance of the unit embeddings, a pair of one person costs D^2 / 2, a pair of two people
+    max(0, margin - D)^2 / 2. Of N x M pairs few show one person: each kind is averaged by itself, and the loss is the
+    sum of both means.
+
+    Args:
+        a: (N, E) embeddings, of any length.
+        b: (M, E) embeddings, of any length.
+        same: (N, M) bool, whether both show one person; there is a pair of each kind, or its mean counts as 0.
+        margin: distance from which two people are far enough apart, above 0 and at most 2.
+
+    Returns:
+        The loss, a scalar, at least 0.
+    """
+    # Half precision would eat small distances.
+    with torch.autocast(a.device.type, enabled=False):
+        cosine = F.normalize(a.float()) @ F.normalize(b.float()).T
+        squared = (2 - 2 * cosine).clamp_min(0)
+        # The root has no slope at 0, where one photo meets itself.
+        distance = (squared + 1e-12).sqrt()
+        apart = (margin - distance).clamp_min(0).square()
+    return (_mean(squared, same) + _mean(apart, ~same)) / 2
+
+
+def _mean(values: Tensor, chosen: Tensor) -> Tensor:
+    return (values * chosen).sum() / chosen.sum().clamp_min(1)

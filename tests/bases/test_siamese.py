@@ -1,0 +1,108 @@
+"""The siamese base: its pairs, its settings, and that it learns who is who."""
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from pdsn.bases.siamese import PairBatches
+from pdsn.runtime import start
+from pdsn.training.augment import Augmentation
+from stages.cli import app
+from tests.conftest import make_dataset
+
+NONE = Augmentation(mirror=0, rotate=0, zoom=0, shift=0, light=0)
+
+
+@pytest.fixture(scope="module")
+def batches(dataset):
+    return PairBatches(dataset, dataset.rows("train"), 8, NONE, 0, start("cpu", "fp32"))
+
+
+def test_a_pair_is_a_clean_photo_and_another_one_of_the_same_person_under_an_occlusion(dataset, batches):
+    known = dataset.tensor(dataset.rows("train")).float()
+    labels = torch.from_numpy(dataset.labels[dataset.rows("train")])
+    seen = 0
+    for clean, occluded, whom in batches.epoch(0):
+        # Moving a face by nothing rounds it.
+        for one, other, person in zip(clean.round(), occluded.round(), whom, strict=True):
+            first = int((known - one.float()).abs().flatten(1).sum(1).argmin())
+            assert torch.equal(known[first], one.float()) and labels[first] == person
+            # Most pixels of the occluded photo are those of a photo of the same person, and not of the clean one.
+            alike = (known == other.float()).all(1).float().mean((1, 2))
+            second = int(alike.argmax())
+            assert labels[second] == person and second != first and 0.2 < alike[second] < 1
+            seen += 1
+    assert seen == len(batches) * 8
+
+
+def test_pairs_follow_from_seed_and_epoch(batches):
+    first, again, next_one = (list(batches.epoch(number)) for number in (0, 0, 1))
+    assert all(
+        torch.equal(a, b)
+        for one, two in zip(first, again, strict=True)
+        for a, b in zip(one, two, strict=True)
+    )
+    assert not all(torch.equal(one[0], two[0]) for one, two in zip(first, next_one, strict=True))
+
+
+SETTINGS = """
+[base]
+arch = "resnet18"
+width = 8
+embedding = 32
+epochs = 12
+batch = 16
+validate_every = 4
+[siamese]
+margin = {margin}
+"""
+
+
+def run(folder, *words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_it_learns_who_is_who(tmp_path):
+    make_dataset(tmp_path / "data", people=6, photos=12)
+    (tmp_path / "settings.toml").write_text(SETTINGS.format(margin=1.2))
+    done = run(
+        tmp_path, "base-train", "--base", "siamese", "--data", tmp_path / "data", "--run", tmp_path / "run",
+        "--config", tmp_path / "settings.toml", "--device", "cpu",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    rank1 = float(done.stdout.split("rank-1 ")[1].split(" %")[0])
+    assert rank1 > 60, "one in six is chance"
+    assert np.isfinite(rank1)
+    # The run remembers which base it has, and its settings.
+    again = run(tmp_path, "base-train", "--run", tmp_path / "run")
+    assert again.exit_code == 0 and "trained already" in again.stdout
+
+
+@pytest.mark.parametrize(
+    ("section", "line"),
+    [
+        ("margin = 3.0", "[siamese] margin = 3.0 is out of range: above 0, at most 2"),
+        ("mragin = 1.0", "unknown setting mragin in [siamese]: there are margin"),
+    ],
+)
+def test_its_settings_are_checked(tmp_path, section, line):
+    (tmp_path / "settings.toml").write_text(f"[siamese]\n{section}\n")
+    done = run(
+        tmp_path,
+        "base-train",
+        "--base",
+        "siamese",
+        "--run",
+        tmp_path / "run",
+        "--config",
+        tmp_path / "settings.toml",
+    )
+    assert done.exit_code == 2 and line in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_base_is_named(tmp_path):
+    done = run(tmp_path, "base-train", "--base", "siamnese", "--run", tmp_path / "run")
+    assert done.exit_code == 2
+    assert "--base siamnese is unknown: choose from lmcl, siamese" in done.stderr

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdsn.artefact import MODEL
-from pdsn.errors import PdsnError
+from pdsn.errors import PdsnError, UsageError
 from pdsn.files import check_writable
 from stages.session import Session
 from stages.tables import print_table
@@ -49,12 +49,17 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
     from pdsn.artefact import making
     from pdsn.deploy.exported import Exported
     from pdsn.evaluation.evaluation import NO_FDM
-    from pdsn.run.strategies import choose_strategy
+    from pdsn.matchers.table import MATCHERS
+    from pdsn.run.strategies import choose_strategy, further_matchers
 
     session.run.check_made()
-    if strategy not in (None, NO_FDM):
+    if strategy is not None and strategy not in (NO_FDM, *MATCHERS):
         session.check_strategy(strategy)
     chosen = choose_strategy(session.run, strategy, session.settings.dictionary)
+    if chosen in further_matchers():
+        raise UsageError(
+            f"--strategy {chosen}: only the cosine and PDSN can be exported; give a strategy or none"
+        )
     session.need(dictionaries=[] if chosen == NO_FDM else [chosen])
     segmentation = session.run.segmenter / MODEL
     if with_segmenter and not segmentation.is_file():
@@ -62,7 +67,7 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
             f"{segmentation} is missing: make it with `{making('pdsn segment-train', segmentation)}`, "
             "or take --no-segmenter"
         )
-    model, networks = session.tuned_base()
+    model, networks = session.tuned
     base = networks["base"]
     return Exported(
         run=session.run,

@@ -246,7 +246,7 @@ class Impostors:
             return np.empty(0, np.float32)
         regions = self.matcher.regions
         boxes = tuple(regions[name] for name in names_of(signature, regions))
-        prepared = self.matcher.prepare(Faces.under(few.blocked(boxes), boxes), "probe")
+        prepared = self.matcher.prepare(Faces.free(few.blocked(boxes)).also_under(boxes), "probe")
         return self._highest(prepared[np.flatnonzero(missing).tolist()], rows[missing])
 
     def _highest(self, probes: Prepared, rows: np.ndarray) -> np.ndarray:

@@ -49,13 +49,12 @@ class Faces:
         nothing = torch.zeros((1, *pixels.shape[2:]), dtype=torch.bool)
         return cls(pixels, nothing.expand(len(pixels), -1, -1), people)
 
-    @classmethod
-    def under(cls, pixels: Tensor, boxes: Sequence[Box]) -> Faces:
-        """Faces of which some boxes are covered, the same of each."""
-        hidden = torch.zeros((1, *pixels.shape[2:]), dtype=torch.bool)
+    def also_under(self, boxes: Sequence[Box]) -> Faces:
+        """The same faces, of which some boxes count as covered too."""
+        covered = self.covered.clone()
         for box in boxes:
-            hidden[:, box.top : box.bottom, box.left : box.right] = True
-        return cls(pixels, hidden.expand(len(pixels), -1, -1))
+            covered[:, box.top : box.bottom, box.left : box.right] = True
+        return Faces(self.pixels, covered, self.people)
 
     def __len__(self) -> int:
         return len(self.pixels)

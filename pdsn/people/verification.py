@@ -21,6 +21,7 @@ from pdsn.calibration.strangers import (
 from pdsn.data.dataset import evenly
 from pdsn.errors import PdsnError
 from pdsn.matchers.matcher import Faces, Matcher, Signature, names_of
+from pdsn.occlusion.layouts import Box
 from pdsn.people.gallery import readable
 from pdsn.people.photo import Cover, SearchedPhoto
 
@@ -148,25 +149,36 @@ class Verifier:
     def _impostor_scores(self, first: Faces, second: Faces, joint: Signature) -> np.ndarray:
         """Scores of pairs of different people who are covered as the two photos are.
 
-        Where enough of them have the two photos' very signature these count, else all.
+        Those pairs count that have the two photos' very signature. Where they are rare, all the regions of that signature
+        are taken as covered, whatever they show; where they are rare even so, every pair counts.
         """
         (one,), (other,) = self.matcher.signatures(first), self.matcher.signatures(second)
 
         def compute() -> np.ndarray:
             faces, people = self._covered(one)
             others, whose = (faces, people) if one == other else self._covered(other)
-            probes, gallery = self.matcher.prepare(faces, "probe"), self.matcher.prepare(others, "gallery")
-            scores = self.matcher.compare(probes, gallery).numpy()
             different = people[:, None] != whose[None]
             if one == other and self.matcher.symmetric:
                 different = np.triu(different)  # a pair is the same both ways round
-            signatures, places = self.matcher.joint(faces, others)
-            if joint in signatures:
-                alike = different & (places == signatures.index(joint)).numpy()
-                different = alike if alike.sum() >= RARE else different
-            return scores[different]
+            chosen = different & self._alike(faces, others, joint)
+            if chosen.sum() < RARE:
+                faces, others = faces.also_under(self._boxes(joint)), others.also_under(self._boxes(joint))
+                alike = different & self._alike(faces, others, joint)
+                chosen = alike if alike.sum() >= RARE else different
+            probes, gallery = self.matcher.prepare(faces, "probe"), self.matcher.prepare(others, "gallery")
+            return self.matcher.compare(probes, gallery).numpy()[chosen]
 
         return self._kept.get(("joint pairs", one, other, joint), compute)
+
+    def _alike(self, a: Faces, b: Faces, joint: Signature) -> np.ndarray:
+        """Which pairs (A, B) of faces have a signature, bool."""
+        signatures, places = self.matcher.joint(a, b)
+        place = signatures.index(joint) if joint in signatures else -1
+        return (places == place).numpy()
+
+    def _boxes(self, signature: Signature) -> tuple[Box, ...]:
+        regions = self.matcher.regions
+        return tuple(regions[name] for name in names_of(signature, regions))
 
     def _covered(self, signature: Signature) -> tuple[Faces, np.ndarray]:
         """N strangers who were found covered over a signature, and the person (N,) of each.
@@ -183,10 +195,9 @@ class Verifier:
                 parts.append(Faces(pixels, self.cover(pixels)))
                 rows.append(chosen)
         if len(places) < RARE:
-            regions = self.matcher.regions
-            boxes = tuple(regions[name] for name in names_of(signature, regions))
+            boxes = self._boxes(signature)
             missing = seen.missing(signature, count)
-            parts.append(Faces.under(self._strangers.blocked(boxes), boxes)[missing.tolist()])
+            parts.append(Faces.free(self._strangers.blocked(boxes)).also_under(boxes)[missing.tolist()])
             rows.append(missing)
         faces = Faces(torch.cat([part.pixels for part in parts]), torch.cat([part.covered for part in parts]))
         return faces, self._people[np.concatenate(rows)]

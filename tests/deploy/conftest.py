@@ -60,7 +60,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         net.unet.segmentation_head[0].bias -= net(faces).median()
     session.segmenter_folder.open()
     session.segmenter_folder.finish(net.state_dict(), {"iou": 0.5, "iou eyes": 0.5, "accuracy eyes": 0.9})
-    strategy = session.strategy(STRATEGY)
+    strategy = session.layout(STRATEGY)
     mean = torch.rand(len(strategy.regions), *model.net.map_shape)
     base = session.base_folder.sha256()
     path = session.run.dictionary(STRATEGY)

@@ -22,13 +22,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from pdsn import __version__
-from pdsn.artefact import MODEL, load_tensors, save_tensors
-from pdsn.bases.encoder import Encoder
+from pdsn.artefact import MODEL, load_tensors, plain, save_tensors
 from pdsn.calibration.impostors import Seen, look_at
 from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, KeptScores, Strangers
 from pdsn.data.crop import crop_settings
@@ -37,17 +35,14 @@ from pdsn.data.faces import Detect
 from pdsn.errors import PdsnError, UsageError, one_of
 from pdsn.evaluation.evaluation import NO_FDM
 from pdsn.files import sha256_of
-from pdsn.matchers.fdm import PDSN, MapMemory
+from pdsn.matchers.matcher import Matcher
 from pdsn.networks.imported.architecture import Architecture
 from pdsn.people.gallery import Gallery, digest_of, own_gallery, read_gallery
 from pdsn.people.identification import IdentifiedFace, Identifier
 from pdsn.people.photo import PhotoError, SearchedPhoto, nothing_covered, search_photo
 from pdsn.people.verification import Verification, Verifier
-from pdsn.run.strategies import choose_strategy
+from pdsn.run.strategies import choose_strategy, further_matchers
 from pdsn.run.workspace import Workspace
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "Architecture", "IdentifiedFace", "IdentifiedPhoto", "PdsnError", "People", "PhotoError", "Run", "UsageError",
@@ -92,8 +87,8 @@ def load_run(
 
     Args:
         root: the run directory.
-        strategy: whose dictionary makes the FDM, "none" for no FDM; by default the one that the run's preset prefers,
-            else matched, LM2, or the only one.
+        strategy: whose dictionary makes the FDM, "none" for no FDM, or another matcher by its name; by default the one
+            that the run's preset prefers, else matched, LM2, or the only one.
         occlusion_source: see `SOURCES`; by default the segmenter, or "none" for strategy "none" in a run without one.
         device, precision: see `pdsn.runtime.start`.
         min_face: edge in pixels of the smallest face looked for, in the photo reduced to at most 1024 px;
@@ -113,7 +108,7 @@ class Run:
     """A finished run, ready to recognise people; made by `load_run`, whose arguments these are.
 
     Attributes:
-        strategy: name of the strategy in use, "none" for no FDM.
+        strategy: name of the strategy in use, "none" for no FDM, or of another matcher.
         occlusion_source: where the covered pixels come from.
     """
 
@@ -133,11 +128,10 @@ class Run:
         blind = self.strategy == NO_FDM and not (run.segmenter / MODEL).is_file()
         self.occlusion_source = occlusion_source or ("none" if blind else SOURCES[0])
         one_of("--occlusion-source", self.occlusion_source, SOURCES)
-        model, self._networks = workspace.tuned_base()
-        named = self.strategy != NO_FDM
-        self._dictionary = workspace.dictionary(self.strategy, self._networks["base"]) if named else None
+        _, self._networks = workspace.tuned
+        self._matcher: Matcher = workspace.matcher(self.strategy)
         self._cover = nothing_covered if self.occlusion_source == "none" else workspace.segmenter().covered
-        self._memory = MapMemory(Encoder(model.net, workspace.accelerator), mirror=settings.eval.mirror)
+        self._memory = workspace.memory
 
     def enrol(
         self, folder: str | Path | None = None, *, on_progress: Callable[[int, int], None] | None = None
@@ -158,7 +152,7 @@ class Run:
         else:
             gallery = read_gallery(Path(folder), self._crop, self._detect, on_progress=on_progress)
         identifier = Identifier(
-            self._recogniser(), gallery, self._strangers, self._cover, self._scores, lambda: self._seen
+            self._matcher, gallery, self._strangers, self._cover, self._scores, lambda: self._seen
         )
         return People(self, gallery, identifier)
 
@@ -200,26 +194,20 @@ class Run:
 
     @cached_property
     def _verifier(self) -> Verifier:
-        return Verifier(self._recogniser(), self._strangers, self._cover, self._scores, lambda: self._seen)
+        return Verifier(self._matcher, self._strangers, self._cover, self._scores, lambda: self._seen)
 
     @cached_property
     def _seen(self) -> Seen:
         path = self._workspace.run.cache / f"strangers-{self._scores.digest('seen')}.safetensors"
         with suppress(PdsnError):
-            return Seen.load(path)
+            return Seen.load(path, self._matcher)
         # Where nothing counts as covered, strangers are taken as free too.
         looks = LOOKS if self.occlusion_source == SOURCES[0] else LOOKS[:1]
-        found = look_at(self._strangers, {"": self._recogniser()}, self._cover, looks=looks)[""]
+        found = look_at(self._strangers, {"": self._matcher}, self._cover, looks=looks)[""]
         # A run that cannot be written to can be used all the same.
         with suppress(OSError):
             found.save(path)
         return found
-
-    def _recogniser(self) -> PDSN:
-        asked = self._workspace.settings
-        share, how = asked.regions.share, asked.eval
-        bands = self._workspace.layout("LM2")
-        return PDSN(self._memory, self._dictionary, share, how.compare, how.unmasked, layout=bands)
 
     def _made(self) -> tuple[object, ...]:
         """What the maps of faces, and the scores of strangers under blocks of grey, depend on besides the faces."""
@@ -233,17 +221,19 @@ class Run:
 
     @cached_property
     def _scores(self) -> KeptScores:
-        masks = None if self._dictionary is None else sha256_of(self._workspace.run.dictionary(self.strategy))
         asked = self._workspace.settings
-        made = (
+        path = self._workspace.run.dictionary(self.strategy)
+        made: tuple[object, ...] = (
             *self._made(),
             self._networks.get("head"),
-            masks,
+            sha256_of(path) if path.is_file() else None,
             asked.regions.share,
             asked.eval.compare,
             asked.eval.unmasked,
             self._workspace.training.sha256,
         )
+        if self.strategy in further_matchers():
+            made += (self.strategy, plain(asked.plugins.get(self.strategy)))
         return KeptScores(self._workspace.run.cache, made)
 
     def _keep(self, faces: Tensor, on_progress: Callable[[int, int], None] | None = None) -> None:

@@ -17,7 +17,7 @@ Strategy = Annotated[
     str | None,
     typer.Option(
         "--strategy", metavar="NAME",
-        help="Whose dictionary makes the FDM; none for no FDM. Default: the one that the run's preset prefers, else matched, LM2, or the only one there is.",
+        help="Whose dictionary makes the FDM; none for no FDM, or another matcher by its name. Default: the one that the run's preset prefers, else matched, LM2, or the only one there is.",
     ),
 ]  # fmt: skip
 Source = Annotated[
@@ -67,6 +67,13 @@ def evaluate(
         ),
     ] = None,
     strategy: AnyStrategies = None,
+    matcher: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A matcher beside the cosine and PDSN, as a further column; several times for several. Default: none.",
+        ),
+    ] = None,
     occlusion_source: Annotated[
         str | None,
         typer.Option(
@@ -138,6 +145,7 @@ def evaluate(
     options = layer(
         "eval", occlusions=None if occlusion is None else list(occlusion), source=occlusion_source, align=align,
         split=split, mirror=mirror, head=head, compare=compare, unmasked=unmasked, enrol=enrol, draws=draws,
+        matchers=None if matcher is None else list(matcher),
     )  # fmt: skip
     main(Session(shared, options | layer("regions", share=share), keep=False), strategy)
 

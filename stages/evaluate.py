@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from pdsn.evaluation.enrolment import Enrolment
     from pdsn.evaluation.evaluation import Evaluation
     from pdsn.evaluation.probes import MakeProbes, Probes
-    from pdsn.matchers.fdm import PDSN
+    from pdsn.matchers.matcher import Matcher
+    from pdsn.occlusion.layouts import Layout
 
 DEFAULT = "LM2"
 """The strategy that is made where a run has none."""
@@ -57,7 +58,7 @@ def main(
     refuse(session, steps)
     check_data(session, asked)
     make(session, steps)
-    seed, floor, share = session.settings.seed, session.settings.regions.floor, session.settings.regions.share
+    seed, floor = session.settings.seed, session.settings.regions.floor
     names = list(dict.fromkeys(strategies)) if strategies else _in_order(session, session.run.dictionaries())
     names = [name for name in names if name != NO_FDM]
     for name in names:
@@ -67,7 +68,7 @@ def main(
         for name in _rows(session, asked.occlusions)
     }
     photos = _photos(session) if asked.align == "occluded" else None
-    model, networks = session.tuned_base()
+    _, networks = session.tuned
     dictionaries = {name: session.dictionary(name, networks["base"]) for name in names}
     segmenter = session.segmenter() if asked.source == "segmenter" else None
     enrolment = _enrolment(session, asked)
@@ -87,24 +88,25 @@ def main(
     folder = session.run.table(other, asked.align)
     table = done_from(folder / "table.json", config, inputs, asked.BEFORE) if skip_done else None
     if table is None:
-        from pdsn.bases.encoder import Encoder
-        from pdsn.matchers.fdm import PDSN, MapMemory
         from pdsn.occlusion.occluders import BANDS
         from pdsn.report.table import drafting, write_report
 
-        memory = MapMemory(Encoder(model.net, session.accelerator), mirror=asked.mirror)
-        # Without an FDM, too, a probe's threshold is that of faces covered alike: bands tell them apart.
-        bands_of = session.layout("LM2")
-        recognisers = {NO_FDM: PDSN(memory, None, share, asked.compare, layout=bands_of)}
-        recognisers |= {
-            name: PDSN(memory, dictionaries[name], share, asked.compare, asked.unmasked) for name in names
-        }
+        matchers = {name: session.matcher(name) for name in (NO_FDM, *names, *asked.matchers)}
+        layouts = {name: dictionary.layout for name, dictionary in dictionaries.items()}
         find_covered = None if segmenter is None else segmenter.covered
         make_probes = _probes(session, enrolment.probes, photos)
         # The old table and its pictures stay until the new ones are complete.
         with drafting(folder) as figures:
             evaluation = _evaluate(
-                session, recognisers, occluders, enrolment, make_probes, find_covered, asked.draws, figures
+                session,
+                matchers,
+                layouts,
+                occluders,
+                enrolment,
+                make_probes,
+                find_covered,
+                asked.draws,
+                figures,
             )
             bands = [name for name in BANDS if name in occluders]
             table = {
@@ -114,7 +116,7 @@ def main(
                 "left_out": evaluation.left_out,
                 **describe(config, inputs),
             }
-            _draw(session, recognisers, table["records"], figures)
+            _draw(session, layouts, table["records"], figures)
             write_report(folder, evaluation, table)
     _show(session, table, folder)
     if other:
@@ -159,8 +161,10 @@ def _question(
     """Everything that a table is asked for."""
     from pdsn.artefact import plain
 
+    chosen = {name: settings.plugins[name] for name in asked.matchers if name in settings.plugins}
     return {
         **plain(asked),
+        **({"matcher_settings": plain({name: plain(own) for name, own in chosen.items()})} if chosen else {}),
         "split_by": settings.split,
         "occlusions": _rows(session, asked.occlusions),
         "strategies": list(strategies),
@@ -174,7 +178,9 @@ def check_names(session: Session, strategies: Sequence[str]) -> None:
     """Raise UsageError where a strategy or an occlusion is unknown; needs no data."""
     from pdsn.evaluation.evaluation import NO_FDM
     from pdsn.occlusion.occluders import check_occlusions
+    from pdsn.run.strategies import check_columns
 
+    check_columns(session.settings.eval.matchers)
     for name in strategies:
         if name != NO_FDM:
             session.check_strategy(name)
@@ -227,7 +233,8 @@ def _enrolment(session: Session, asked: EvalConfig) -> Enrolment:
 
 def _evaluate(
     session: Session,
-    recognisers: dict[str, PDSN],
+    matchers: dict[str, Matcher],
+    layouts: dict[str, Layout],
     occluders: dict[str, Any],
     enrolment: Enrolment,
     make_probes: MakeProbes,
@@ -235,7 +242,7 @@ def _evaluate(
     draws: int,
     figures: Path,
 ) -> Evaluation:
-    """Ask every recogniser; a picture of each occlusion's first draw, by the strategy that `identify` takes too."""
+    """Ask every matcher; a picture of each occlusion's first draw, by the strategy that `identify` takes too."""
     from pdsn.calibration.strangers import LOOKS, Strangers
     from pdsn.evaluation.evaluation import NO_FDM, evaluate
     from pdsn.occlusion.occluders import is_fixed
@@ -244,22 +251,20 @@ def _evaluate(
     from pdsn.run.strategies import preferred
 
     best = preferred(session.settings.dictionary)
-    shown = next((name for name in best if name in recognisers), list(recognisers)[-1])
-    dictionary = recognisers[shown].dictionary
+    shown = next((name for name in best if name in matchers), [NO_FDM, *layouts][-1])
 
     def picture(answers: Mapping[str, Answer], probes: Probes, covered: Tensor) -> None:
-        regions = None if dictionary is None else dictionary.layout
         file = answers[shown].occlusion.replace("/", "-").replace(":", "-")
         plot_probes(
-            session.dataset, answers[shown], answers[NO_FDM], probes.faces, covered, regions,
+            session.dataset, answers[shown], answers[NO_FDM], probes.faces, covered, layouts.get(shown),
             figures / f"probes-{file}.png",
         )  # fmt: skip
 
     strangers = Strangers.of(session.dataset, session.settings.split)
     asked = sum(1 if is_fixed(occluder) else draws for occluder in occluders.values())
-    with progress_bar("eval", asked * len(recognisers) + len(LOOKS), "answers") as advance:
+    with progress_bar("eval", asked * len(matchers) + len(LOOKS), "answers") as advance:
         return evaluate(
-            session.dataset, recognisers, occluders, enrolment, strangers,
+            session.dataset, matchers, occluders, enrolment, strangers,
             make_probes=make_probes,
             find_covered=find_covered,
             triggers=session.layout("LM2"),
@@ -283,13 +288,11 @@ def _probes(session: Session, rows: np.ndarray, photos: Path | None) -> MakeProb
     return PhotoProbes(session.dataset, rows, session.settings.seed, photos, detect, made)
 
 
-def _draw(
-    session: Session, recognisers: dict[str, PDSN], records: list[dict[str, Any]], folder: Path
-) -> None:
+def _draw(session: Session, layouts: dict[str, Layout], records: list[dict[str, Any]], folder: Path) -> None:
     from pdsn.report.figures import plot_regions, plot_table
 
     plot_table(records, folder / "table.png")
-    used = {r.dictionary.layout.name: r.dictionary.layout for r in recognisers.values() if r.dictionary}
+    used = {layout.name: layout for layout in layouts.values()}
     if used:
         landmarks = session.training.landmarks[session.training.rows("train")]
         plot_regions(list(used.values()), session.example_face(), landmarks, folder / "regions.png")

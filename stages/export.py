@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pdsn.errors import UsageError
 from pdsn.files import check_writable
 from pdsn.run.stages import lacking
 from stages.making import make
@@ -48,15 +49,20 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
     """
     from pdsn.deploy.exported import Exported
     from pdsn.evaluation.evaluation import NO_FDM
-    from pdsn.run.strategies import choose_strategy
+    from pdsn.matchers.table import MATCHERS
+    from pdsn.run.strategies import choose_strategy, further_matchers
 
     session.run.check_made()
-    if strategy not in (None, NO_FDM):
+    if strategy is not None and strategy not in (NO_FDM, *MATCHERS):
         session.check_strategy(strategy)
     chosen = choose_strategy(session.run, strategy, session.settings.dictionary, missing=True)
+    if chosen in further_matchers():
+        raise UsageError(
+            f"--strategy {chosen}: only the cosine and PDSN can be exported; give a strategy or none"
+        )
     wanted = [] if chosen == NO_FDM else [chosen]
     make(session, lacking(session, dictionaries=wanted, segmenter=with_segmenter))
-    model, networks = session.tuned_base()
+    model, networks = session.tuned
     base = networks["base"]
     return Exported(
         run=session.run,

@@ -231,17 +231,19 @@ def check_parts(session: Session, strategy: str | None, source: str | None) -> N
     from pdsn.api import SOURCES
     from pdsn.errors import one_of
     from pdsn.evaluation.evaluation import NO_FDM
+    from pdsn.matchers.table import MATCHERS
     from pdsn.run.strategies import choose_strategy
 
     if source is not None:
         one_of("--occlusion-source", source, SOURCES)
     session.run.check_made()
-    if strategy not in (None, NO_FDM):
+    if strategy is not None and strategy not in (NO_FDM, *MATCHERS):
         session.check_strategy(strategy)
     chosen = choose_strategy(session.run, strategy, session.settings.dictionary, missing=True)
     plain = chosen == NO_FDM
     covered = (source or ("none" if plain else SOURCES[0])) == SOURCES[0]
-    make(session, lacking(session, dictionaries=[] if plain else [chosen], segmenter=covered))
+    wanted = [] if plain or chosen in MATCHERS else [chosen]
+    make(session, lacking(session, dictionaries=wanted, segmenter=covered))
 
 
 def check_rate_asked(session: Session, fpr: float | None, *, pairs: bool = False) -> None:

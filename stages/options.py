@@ -52,6 +52,7 @@ _NAMES = {
     "regions.floor": "--region-floor",
     "eval.occlusions": "--occlusion",
     "eval.source": "--occlusion-source",
+    "eval.matchers": "--matcher",
 }
 """Options that are not called as the setting that they set."""
 

@@ -213,7 +213,7 @@ LATER = {
     "head": (),
     "segmenter": (),
     "dictionary": ("jitter",),
-    "table": ("align", "head", "compare", "unmasked", "enrol", "draws"),
+    "table": ("align", "head", "compare", "unmasked", "enrol", "draws", "matchers"),
 }
 """Settings that each artefact had not had from the start."""
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.artefact import load_tensors, save_tensors
+from pdsn.artefact import load_tensors, making, save_tensors
 from pdsn.calibration.strangers import (
     LOOKS,
     KeptScores,
@@ -21,27 +21,37 @@ from pdsn.calibration.strangers import (
     threshold_at,
 )
 from pdsn.errors import PdsnError
-from pdsn.matchers.fdm import Recogniser, Signature, by_signature, names_of
+from pdsn.matchers.matcher import Faces, Matcher, Prepared, Signature, by_signature, names_of
 from pdsn.metrics import best_per_person
 from pdsn.occlusion.occluders import CLEAN
 
 RARE = 50
 """Strangers found under a signature that stand for themselves; beside fewer, blocks over its regions count too."""
+FORMAT = "2"
+"""Of what `Seen` writes: a file of another one is made again."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Strangers under everything they wear, as a recogniser compares them.
+    """Strangers under everything they wear, as a matcher compares them.
 
     Attributes:
         looks: what they were seen under, see `strangers.LOOKS`.
-        places: for each signature found (n,) int64 numbers: look times the number of strangers, plus the stranger.
-        embeddings: for each signature (n, E), under it.
+        prepared: L V probes, those of V strangers under each of L looks, look after look.
     """
 
     looks: tuple[str, ...]
-    places: dict[Signature, np.ndarray]
-    embeddings: dict[Signature, Tensor]
+    prepared: Prepared
+
+    @cached_property
+    def places(self) -> dict[Signature, np.ndarray]:
+        """For each signature found (n,) int64 numbers: look times the number of strangers, plus the stranger."""
+        groups = by_signature(self.prepared.signatures)
+        return {signature: np.array(rows) for signature, rows in groups.items()}
+
+    def found(self, signature: Signature) -> Prepared:
+        """The strangers who were found under a signature, in the order of their `places`."""
+        return self.prepared[self.places[signature].tolist()]
 
     def missing(self, signature: Signature, count: int) -> np.ndarray:
         """Rows (n,) of the strangers, of `count`, to put a block on where a signature is rare.
@@ -55,27 +65,23 @@ class Seen:
 
     def save(self, path: Path) -> None:
         """Write one safetensors file atomically."""
-        tensors = {}
-        for signature, places in self.places.items():
-            name = "".join("01"[bit] for bit in signature)
-            tensors[f"places {name}"] = torch.from_numpy(places)
-            tensors[f"embeddings {name}"] = self.embeddings[signature]
-        save_tensors(path, tensors, {"looks": " ".join(self.looks)})
+        save_tensors(path, self.prepared.kept(), {"looks": " ".join(self.looks), "format": FORMAT})
 
     @classmethod
-    def load(cls, path: Path) -> Seen:
-        """Read what `save` wrote.
+    def load(cls, path: Path, matcher: Matcher) -> Seen:
+        """Read what `save` wrote of strangers whom this matcher saw.
 
         Raises:
-            PdsnError: it is missing or damaged.
+            PdsnError: it is missing, damaged, or written by an older pdsn.
         """
-        tensors, about = load_tensors(path, "pdsn identify")
-        parts: dict[str, dict[Signature, Tensor]] = {"places": {}, "embeddings": {}}
-        for name in sorted(tensors):
-            part, _, bits = name.partition(" ")
-            parts[part][tuple(bit == "1" for bit in bits)] = tensors[name]
-        places = {signature: found.numpy() for signature, found in parts["places"].items()}
-        return cls(tuple(about["looks"].split()), places, parts["embeddings"])
+        remake = "pdsn identify"
+        tensors, about = load_tensors(path, remake)
+        try:
+            if about["format"] == FORMAT:
+                return cls(tuple(about["looks"].split()), matcher.restored(tensors))
+        except KeyError:
+            pass
+        raise PdsnError(f"{path} is of another version of pdsn: make it again with `{making(remake, path)}`")
 
 
 def _nothing(look: str) -> None:
@@ -85,52 +91,49 @@ def _nothing(look: str) -> None:
 
 def look_at(
     strangers: Strangers,
-    recognisers: Mapping[str, Recogniser],
+    matchers: Mapping[str, Matcher],
     cover: Callable[[Tensor], Tensor] | None,
     *,
     looks: Sequence[str] = LOOKS,
     on_look: Callable[[str], None] = _nothing,
 ) -> dict[str, Seen]:
-    """See strangers under each look, by every recogniser.
+    """See strangers under each look, by every matcher.
 
     Args:
         strangers: the photos.
-        recognisers: by name; those that share a base share its maps.
+        matchers: by name; those that share a base share its maps.
         cover: finds the covered pixels (N, H, W) of faces (N, 3, H, W); None takes the exact ones.
         looks: what is worn.
         on_look: told of each look when it is done.
     """
-    places: dict[str, dict[Signature, list[int]]] = {name: {} for name in recognisers}
-    embeddings: dict[str, dict[Signature, list[Tensor]]] = {name: {} for name in recognisers}
-    for number, look in enumerate(looks):
-        faces, exact = strangers.wearing(look)
-        covered = exact if cover is None else cover(faces)
-        for name, recogniser in recognisers.items():
-            for signature, rows in by_signature(recogniser.signatures(covered)).items():
-                found = [number * len(strangers) + row for row in rows]
-                places[name].setdefault(signature, []).extend(found)
-                embedded = recogniser.embed(faces, rows, signature)
-                embeddings[name].setdefault(signature, []).append(embedded)
+    kept: dict[str, list[dict[str, Tensor]]] = {name: [] for name in matchers}
+    for look in looks:
+        pixels, exact = strangers.wearing(look)
+        faces = Faces(pixels, exact if cover is None else cover(pixels))
+        for name, matcher in matchers.items():
+            kept[name].append(matcher.prepare(faces, "probe").kept())
         on_look(look)
     return {
-        name: Seen(
-            tuple(looks),
-            {signature: np.array(found) for signature, found in places[name].items()},
-            {signature: torch.cat(parts) for signature, parts in embeddings[name].items()},
-        )
-        for name in recognisers
+        name: Seen(tuple(looks), matcher.restored(_after_one_another(kept[name])))
+        for name, matcher in matchers.items()
     }
+
+
+def _after_one_another(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """What is kept of several lots of faces as that of all."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 class Impostors:
     """The highest scores of strangers in a gallery, each without its own person.
 
     Args:
-        recogniser: enrolled with the gallery.
+        matcher: whose scores count.
+        gallery: the G photos of the gallery as it compares them; nothing of them is covered.
         people: K names of the gallery's people.
         labels: (G,) int64, whose photo each gallery photo is.
         strangers: whoever among them has the name of somebody in the gallery is a stranger to everybody else there.
-        seen: the strangers as the recogniser compares them, or what gives them when they are needed.
+        seen: the strangers as the matcher compares them, or what gives them when they are needed.
         kept: where scores are kept.
         key: what the scores depend on besides the signature.
 
@@ -140,7 +143,8 @@ class Impostors:
 
     def __init__(
         self,
-        recogniser: Recogniser,
+        matcher: Matcher,
+        gallery: Prepared,
         people: Sequence[str],
         labels: Tensor,
         strangers: Strangers,
@@ -148,7 +152,8 @@ class Impostors:
         kept: KeptScores | None = None,
         key: Sequence[str] = (),
     ) -> None:
-        self.recogniser = recogniser
+        self.matcher = matcher
+        self.gallery = gallery
         self.people = list(people)
         self.labels = labels
         self.strangers = strangers
@@ -168,7 +173,7 @@ class Impostors:
 
     @property
     def seen(self) -> Seen:
-        """The strangers as the recogniser compares them."""
+        """The strangers as the matcher compares them."""
         return self._seen() if callable(self._seen) else self._seen
 
     @property
@@ -189,7 +194,7 @@ class Impostors:
         found = self._found(signature)
         if len(found) >= RARE:
             return found
-        blocks = self._kept.get((*self._key, "blocks", signature), lambda: self._blocked(signature))
+        blocks = self._kept.get((*self._key, "blocked", signature), lambda: self._blocked(signature))
         return np.concatenate([found, blocks])
 
     def normal(self, signature: Signature) -> tuple[float, float]:
@@ -232,21 +237,21 @@ class Impostors:
         places = self.seen.places.get(signature)
         if places is None:
             return np.empty(0, np.float32)
-        return self._highest(self.seen.embeddings[signature], places % len(self.strangers), signature)
+        return self._highest(self.seen.found(signature), places % len(self.strangers))
 
     def _blocked(self, signature: Signature) -> np.ndarray:
         rows, few = self.strangers.few
         missing = np.isin(rows, self.seen.missing(signature, len(self.strangers)))
         if not missing.any():
             return np.empty(0, np.float32)
-        boxes = [self.recogniser.regions[name] for name in names_of(signature, self.recogniser.regions)]
-        faces = few.blocked(tuple(boxes))
-        embeddings = self.recogniser.embed(faces, np.flatnonzero(missing).tolist(), signature)
-        return self._highest(embeddings, rows[missing], signature)
+        regions = self.matcher.regions
+        boxes = tuple(regions[name] for name in names_of(signature, regions))
+        prepared = self.matcher.prepare(Faces.free(few.blocked(boxes)).also_under(boxes), "probe")
+        return self._highest(prepared[np.flatnonzero(missing).tolist()], rows[missing])
 
-    def _highest(self, embeddings: Tensor, rows: np.ndarray, signature: Signature) -> np.ndarray:
+    def _highest(self, probes: Prepared, rows: np.ndarray) -> np.ndarray:
         """The highest scores of some strangers to people other than themselves; unusable ones are left out."""
-        scores = self.recogniser.compare(embeddings, signature)
+        scores = self.matcher.compare(probes, self.gallery)
         best = best_per_person(scores, self.labels, len(self.people)).numpy()
         own = self._own[rows]
         known = np.flatnonzero(own >= 0)
@@ -266,14 +271,15 @@ def two_names(impostors: Impostors) -> list[tuple[str, str]]:
     clean = next((signature for signature in seen.places if not any(signature)), None)
     if clean is None or seen.looks[0] != CLEAN:
         return []
-    places, strangers = seen.places[clean], impostors.strangers
-    rows = places[places < len(strangers)]
-    embeddings = seen.embeddings[clean][torch.from_numpy(places < len(strangers))]
-    scores = impostors.recogniser.compare(embeddings, clean)
+    strangers, matcher = impostors.strangers, impostors.matcher
+    rows = seen.places[clean][seen.places[clean] < len(strangers)]
+    shown = seen.prepared[rows.tolist()]
+    scores = matcher.compare(shown, impostors.gallery)
     best = best_per_person(scores, impostors.labels, len(impostors.people)).numpy()
     names = np.array([strangers.names[row] for row in rows])
     number = {name: index for index, name in enumerate(impostors.people)}
-    among = (embeddings @ embeddings.T).numpy()
+    photos = matcher.prepare(Faces.free(strangers.faces), "gallery")[rows.tolist()]
+    among = matcher.compare(shown, photos).numpy()
     np.fill_diagonal(among, -np.inf)
     found = []
     for name in dict.fromkeys(names.tolist()):

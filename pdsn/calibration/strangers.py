@@ -91,7 +91,7 @@ class Strangers:
         if not boxes:
             return self.faces  # the tensor itself: its maps are kept
         if boxes not in self._blocked:
-            # The last one alone is kept: recognisers are asked about it one after the other, and share its maps.
+            # The last one alone is kept: matchers are asked about it one after the other, and share its maps.
             self._blocked.clear()
             self._blocked[boxes] = self._under(Block(boxes, None), "stranger", range(len(self)))[0]
         return self._blocked[boxes]

@@ -465,6 +465,7 @@ class EvalConfig:
         bootstrap: resamples behind each interval.
         enrol: photos of each person in the gallery where the split is by person; the others are the probes.
         draws: how often each photo is occluded, each time with another draw.
+        matchers: further columns of the table, beside no FDM and the strategies: matchers of `pdsn.matchers.table`.
     """
 
     BEFORE: ClassVar[dict[str, object]] = {
@@ -474,6 +475,7 @@ class EvalConfig:
         "unmasked": 0.0,
         "enrol": 5,
         "draws": 1,
+        "matchers": [],
     }
 
     occlusions: tuple[str, ...] = ("all",)
@@ -487,6 +489,7 @@ class EvalConfig:
     bootstrap: int = 2000
     enrol: int = 5
     draws: int = 1
+    matchers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.occlusions:

@@ -1,4 +1,4 @@
-"""What a recogniser answered, and what the segmentation found, photo by photo and draw by draw."""
+"""What a matcher answered, and what the segmentation found, photo by photo and draw by draw."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Answer:
-    """One recogniser's answers under one occlusion.
+    """One matcher's answers under one occlusion.
 
     With D draws of each of P photos there are A = D P answers, draw after draw, each in the order of the photos.
 
@@ -91,7 +91,7 @@ class FoundPixels:
 
 
 def join_answers(parts: Sequence[Answer]) -> Answer:
-    """The answers to all draws of one occlusion by one recogniser as one."""
+    """The answers to all draws of one occlusion by one matcher as one."""
     names = ("rows", "draw", "ranks", "photo_ranks", "found", "cosine", "stranger", "normal")
     arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
     return replace(

@@ -1,4 +1,4 @@
-"""The one evaluation: every recogniser is asked about the same occluded probes."""
+"""The one evaluation: every matcher is asked about the same occluded probes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pdsn.evaluation.answers import Answer, FoundPixels, join_answers, join_pixe
 from pdsn.evaluation.enrolment import Enrolment
 from pdsn.evaluation.probes import MakeProbes, Probes
 from pdsn.evaluation.rates import closed_set, hits, mean_gain
-from pdsn.matchers.fdm import Recogniser, by_signature, names_of
+from pdsn.matchers.matcher import Faces, Matcher, by_signature, names_of
 from pdsn.metrics import (
     best_per_person,
     open_set_rates,
@@ -118,7 +118,7 @@ def _nothing(*told: object) -> None:
 
 def evaluate(
     dataset: FaceDataset,
-    recognisers: Mapping[str, Recogniser],
+    matchers: Mapping[str, Matcher],
     occluders: Mapping[str, Occluder],
     enrolment: Enrolment,
     strangers: Strangers,
@@ -132,13 +132,13 @@ def evaluate(
     on_look: Callable[[str], None] = _nothing,
     on_first_draw: Callable[[Mapping[str, Answer], Probes, Tensor], None] = _nothing,
 ) -> Evaluation:
-    """Recognise the probes under every occlusion with every recogniser, one draw after the other.
+    """Recognise the probes under every occlusion with every matcher, one draw after the other.
 
     A probe in which no face is found any more counts as an error.
 
     Args:
         dataset: the faces.
-        recognisers: by strategy.
+        matchers: by strategy, or by their own names.
         occluders: by name.
         enrolment: the gallery and the probes.
         strangers: from whom the thresholds are calibrated.
@@ -147,31 +147,32 @@ def evaluate(
         triggers: regions by which the segmentation's "triggered" is counted.
         share: a region of `triggers` counts as occluded when more than this share of it is covered.
         draws: how often each photo is occluded; once where an occlusion leaves nothing to chance.
-        on_answer: told of each recogniser's answer to each draw as it comes.
+        on_answer: told of each matcher's answer to each draw as it comes.
         on_look: told of each look of the strangers when it is done, see `impostors.look_at`.
         on_first_draw: told of each occlusion when all have answered its first draw: the answers by strategy,
             the probes and what was taken as covered (P, H, W).
     """
     result = Evaluation(dataset, left_out=enrolment.left_out)
     faces, people = dataset.tensor(enrolment.gallery), torch.from_numpy(dataset.labels[enrolment.gallery])
-    for recogniser in recognisers.values():
-        recogniser.enrol(faces, people)
-    seen = look_at(strangers, recognisers, find_covered, on_look=on_look)
+    gallery = Faces.free(faces, people)
+    enrolled = {strategy: matcher.prepare(gallery, "gallery") for strategy, matcher in matchers.items()}
+    seen = look_at(strangers, matchers, find_covered, on_look=on_look)
     impostors = {
-        strategy: Impostors(recogniser, dataset.people, people, strangers, seen[strategy])
-        for strategy, recogniser in recognisers.items()
+        strategy: Impostors(matcher, enrolled[strategy], dataset.people, people, strangers, seen[strategy])
+        for strategy, matcher in matchers.items()
     }
     for occlusion, occluder in occluders.items():
         pixels: list[FoundPixels] = []
-        answers: dict[str, list[Answer]] = {strategy: [] for strategy in recognisers}
+        answers: dict[str, list[Answer]] = {strategy: [] for strategy in matchers}
         for draw in range(1 if is_fixed(occluder) else draws):
             asked = make_probes(occlusion, occluder, draw)
             covered = asked.exact if find_covered is None else find_covered(asked.faces)
             pixels.append(_agreement(enrolment.probes, draw, asked, covered, triggers, share))
-            _calibrate(impostors, covered)
-            for strategy in recognisers:
+            shown = Faces(asked.faces, covered)
+            _calibrate(impostors, shown)
+            for strategy in matchers:
                 names = (occlusion, strategy)
-                answer = _answer(names, dataset, enrolment, draw, asked, covered, impostors[strategy])
+                answer = _answer(names, dataset, enrolment, draw, shown, asked.found, impostors[strategy])
                 answers[strategy].append(answer)
                 on_answer(answer)
             if draw == 0:
@@ -182,9 +183,9 @@ def evaluate(
     return result
 
 
-def _calibrate(impostors: Mapping[str, Impostors], covered: Tensor) -> None:
-    """Have the thresholds ready for some covered probes: signature by signature, so that recognisers share the maps."""
-    wanted = {name: set(own.recogniser.signatures(covered)) for name, own in impostors.items()}
+def _calibrate(impostors: Mapping[str, Impostors], probes: Faces) -> None:
+    """Have the thresholds ready for some covered probes: signature by signature, so that matchers share the maps."""
+    wanted = {name: set(own.matcher.signatures(probes)) for name, own in impostors.items()}
     for signature in sorted(set().union(*wanted.values())):
         for name, own in impostors.items():
             if signature in wanted[name]:
@@ -196,19 +197,18 @@ def _answer(
     dataset: FaceDataset,
     enrolment: Enrolment,
     draw: int,
-    probes: Probes,
-    covered: Tensor,
+    probes: Faces,
+    seen: np.ndarray,
     impostors: Impostors,
 ) -> Answer:
-    """What the recogniser behind some impostors says of one draw, of which `covered` (P, H, W) is taken as covered."""
+    """What the matcher behind some impostors says of one draw; `seen` (P,) is in which probes a face was found."""
     began = time.perf_counter()
-    recogniser, seen, count = impostors.recogniser, probes.found, len(enrolment.probes)
-    signatures = recogniser.signatures(covered)
-    scores = torch.empty((count, len(enrolment.gallery)))
+    matcher, count = impostors.matcher, len(probes)
+    prepared = matcher.prepare(probes, "probe")
+    scores = matcher.compare(prepared, impostors.gallery)
     thresholds = {fpr: np.full(count, np.nan) for fpr in FPIRS.values()}
     normal = np.empty((count, 2))
-    for signature, rows in by_signature(signatures).items():
-        scores[rows] = recogniser.compare(recogniser.embed(probes.faces, rows, signature), signature)
+    for signature, rows in by_signature(prepared.signatures).items():
         normal[rows] = impostors.normal(signature)
         for fpr, known in thresholds.items():
             if fpr >= impostors.finest_fpr:
@@ -228,7 +228,7 @@ def _answer(
         np.where(seen, stranger_scores(best, true).numpy(), np.nan),
         thresholds,
         normal,
-        [names_of(signature, recogniser.regions) for signature in signatures],
+        [names_of(signature, matcher.regions) for signature in prepared.signatures],
         time.perf_counter() - began,
     )
 

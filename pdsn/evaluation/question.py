@@ -10,6 +10,7 @@ from typing import Any
 OPTIONS = {
     "occlusions": "occlusion",
     "strategies": "strategy",
+    "matchers": "matcher",
     "source": "occlusion-source",
     "floor": "region-floor",
 }
@@ -30,7 +31,7 @@ def name_of(asked: Mapping[str, Any], own: Mapping[str, Any]) -> str:
     name = "_".join(
         f"{OPTIONS.get(setting, setting.replace('_', '-'))}={_shown(value)}"
         for setting, value in asked.items()
-        if value != own[setting]
+        if value != own.get(setting)
     )
     if len(name) <= LONGEST:
         return name

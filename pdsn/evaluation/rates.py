@@ -1,4 +1,4 @@
-"""Closed-set rates of a recogniser from the ranks of its answers, with what it gains over another."""
+"""Closed-set rates of a matcher from the ranks of its answers, with what it gains over another."""
 
 from __future__ import annotations
 

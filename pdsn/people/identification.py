@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pdsn.calibration.impostors import Impostors, Seen, look_at, two_names
 from pdsn.calibration.strangers import DEFAULT_FPR, KeptScores, Strangers
-from pdsn.matchers.fdm import Recogniser, by_signature, names_of
+from pdsn.matchers.matcher import Faces, Matcher, names_of
 from pdsn.metrics import best_per_person
 from pdsn.people.gallery import Gallery
 from pdsn.people.photo import Cover, FoundFace, SearchedPhoto
@@ -82,12 +82,12 @@ class Identifier:
     """Names the faces of photos.
 
     Args:
-        recogniser: whose answers count; it is enrolled here.
+        matcher: whose answers count.
         gallery: the people who can be named.
         strangers: from whom the thresholds are calibrated, see `Impostors`.
         cover: finds the covered pixels.
         kept: where the strangers' scores are kept.
-        seen: gives the strangers as the recogniser sees them; None has them looked at here, when they are needed.
+        seen: gives the strangers as the matcher sees them; None has them looked at here, when they are needed.
 
     Raises:
         PdsnError: everybody among the strangers has the name of the only person in the gallery.
@@ -95,25 +95,25 @@ class Identifier:
 
     def __init__(
         self,
-        recogniser: Recogniser,
+        matcher: Matcher,
         gallery: Gallery,
         strangers: Strangers,
         cover: Cover,
         kept: KeptScores | None = None,
         seen: Callable[[], Seen] | None = None,
     ) -> None:
-        self.recogniser = recogniser
+        self.matcher = matcher
         self.gallery = gallery
         self.cover = cover
         self._members = [
             torch.nonzero(gallery.labels == person)[:, 0] for person in range(len(gallery.people))
         ]
-        seen = seen or cache(lambda: look_at(strangers, {"": recogniser}, cover)[""])
+        self._enrolled = matcher.prepare(Faces.free(gallery.faces, gallery.labels), "gallery")
+        seen = seen or cache(lambda: look_at(strangers, {"": matcher}, cover)[""])
         self.impostors = Impostors(
-            recogniser, gallery.people, gallery.labels, strangers, seen, kept,
+            matcher, self._enrolled, gallery.people, gallery.labels, strangers, seen, kept,
             ("identification", gallery.digest()),
         )  # fmt: skip
-        recogniser.enrol(gallery.faces, gallery.labels)
 
     @property
     def finest_fpr(self) -> float:
@@ -148,15 +148,12 @@ class Identifier:
     def _name(self, faces: list[FoundFace], crops: Tensor, fpr: float) -> list[IdentifiedFace]:
         """The answers to some faces (N) with their crops (N, 3, H, W)."""
         covered = self.cover(crops)
-        signatures = self.recogniser.signatures(covered)
-        scores = torch.empty((len(faces), len(self.gallery.labels)))
-        for signature, rows in by_signature(signatures).items():
-            embeddings = self.recogniser.embed(crops, rows, signature)
-            scores[rows] = self.recogniser.compare(embeddings, signature)
+        probes = self.matcher.prepare(Faces(crops, covered), "probe")
+        scores = self.matcher.compare(probes, self._enrolled)
         best = best_per_person(scores, self.gallery.labels, len(self.gallery.people))
         nearest = best.topk(min(NEAREST, best.shape[1])).indices.tolist()
         answers = []
-        for row, (found, signature) in enumerate(zip(faces, signatures, strict=True)):
+        for row, (found, signature) in enumerate(zip(faces, probes.signatures, strict=True)):
             matches = [self._match(scores[row], person) for person in nearest[row]]
             top = matches[0]
             threshold = self.impostors.threshold(signature, fpr)
@@ -165,7 +162,7 @@ class Identifier:
                 IdentifiedFace(
                     found,
                     covered[row].numpy(),
-                    names_of(signature, self.recogniser.regions),
+                    names_of(signature, self.matcher.regions),
                     top.person if top.cosine > threshold else None,
                     top.cosine,
                     (top.cosine - mean) / deviation,

@@ -8,7 +8,6 @@ from functools import cache
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pdsn.calibration.impostors import RARE, Seen, look_at, mean_and_deviation
 from pdsn.calibration.strangers import (
@@ -21,7 +20,8 @@ from pdsn.calibration.strangers import (
 )
 from pdsn.data.dataset import evenly
 from pdsn.errors import PdsnError
-from pdsn.matchers.fdm import Recogniser, Signature, names_of
+from pdsn.matchers.matcher import Faces, Matcher, Signature, names_of
+from pdsn.occlusion.layouts import Box
 from pdsn.people.gallery import readable
 from pdsn.people.photo import Cover, SearchedPhoto
 
@@ -81,11 +81,11 @@ class Verifier:
     """Tells whether two photos show the same person.
 
     Args:
-        recogniser: whose scores count; it is enrolled here, with one photo or with the strangers.
+        matcher: whose scores count.
         strangers: pairs of different people among them are what the threshold is calibrated from.
         cover: finds the covered pixels.
         kept: where the pairs' scores are kept.
-        seen: gives the strangers as the recogniser sees them; None has them looked at here, when they are needed.
+        seen: gives the strangers as the matcher sees them; None has them looked at here, when they are needed.
 
     Raises:
         PdsnError: there are no two people among the strangers.
@@ -93,16 +93,16 @@ class Verifier:
 
     def __init__(
         self,
-        recogniser: Recogniser,
+        matcher: Matcher,
         strangers: Strangers,
         cover: Cover,
         kept: KeptScores | None = None,
         seen: Callable[[], Seen] | None = None,
     ) -> None:
-        self.recogniser = recogniser
+        self.matcher = matcher
         self.cover = cover
         self._strangers = strangers
-        self._seen = seen or cache(lambda: look_at(strangers, {"": recogniser}, cover)[""])
+        self._seen = seen or cache(lambda: look_at(strangers, {"": matcher}, cover)[""])
         number = {name: index for index, name in enumerate(dict.fromkeys(strangers.names))}
         self._people = np.array([number[name] for name in strangers.names])
         if len(number) < 2:
@@ -114,8 +114,8 @@ class Verifier:
     def verify(self, a: SearchedPhoto, b: SearchedPhoto, fpr: float = DEFAULT_FPR) -> Verification:
         """Compare the largest face of each photo.
 
-        A pixel that is covered in one photo cannot be compared, whatever the other shows: the regions of
-        the FDM are those of which more than the recogniser's share is covered in one photo or the other.
+        A pixel that is covered in one photo cannot be compared, whatever the other shows: the regions that count are
+        those of which more than the matcher's share is covered in one photo or the other.
 
         Args:
             a, b: the photos.
@@ -129,42 +129,59 @@ class Verifier:
         photos = (a.largest(), b.largest())
         crops = [photo.crops() for photo in photos]
         covered = self.cover(torch.cat(crops))
-        first, second, either = self.recogniser.signatures(torch.cat([covered, covered.any(0, keepdim=True)]))
-        impostors = self._impostor_scores(first, second, either)
+        first, second = (Faces(crop, pixels[None]) for crop, pixels in zip(crops, covered, strict=True))
+        (joint,) = self.matcher.signatures(first, second)
+        impostors = self._impostor_scores(first, second, joint)
         mean, deviation = mean_and_deviation(impostors)
-        self.recogniser.enrol(crops[1], torch.zeros(1, dtype=torch.int64))
-        cosine = float(self.recogniser.compare(self.recogniser.embed(crops[0], [0], either), either)[0, 0])
+        probe, enrolled = self.matcher.prepare(first, "probe"), self.matcher.prepare(second, "gallery")
+        cosine = float(self.matcher.compare(probe, enrolled)[0, 0])
         return Verification(
             photos,
             (len(a.faces), len(b.faces)),
             covered.numpy(),
-            names_of(either, self.recogniser.regions),
+            names_of(joint, self.matcher.regions),
             cosine,
             (cosine - mean) / deviation,
             threshold_at(impostors, fpr),
             len(impostors),
         )
 
-    def _impostor_scores(self, first: Signature, second: Signature, either: Signature) -> np.ndarray:
-        """Scores of pairs of different people who are covered as the two photos are, compared as these are."""
+    def _impostor_scores(self, first: Faces, second: Faces, joint: Signature) -> np.ndarray:
+        """Scores of pairs of different people who are covered as the two photos are.
+
+        Those pairs count that have the two photos' very signature. Where they are rare, all the regions of that signature
+        are taken as covered, whatever they show; where they are rare even so, every pair counts.
+        """
+        (one,), (other,) = self.matcher.signatures(first), self.matcher.signatures(second)
 
         def compute() -> np.ndarray:
-            alike = first == second
-            faces, people = self._covered(first)
-            others, whose = (faces, people) if alike else self._covered(second)
-            # Pairs of photos are compared: each stands for itself, whoever it shows.
-            self.recogniser.enrol(others, torch.arange(len(others)))
-            scores = self.recogniser.compare(
-                self.recogniser.embed(faces, range(len(faces)), either), either
-            ).numpy()
+            faces, people = self._covered(one)
+            others, whose = (faces, people) if one == other else self._covered(other)
             different = people[:, None] != whose[None]
-            # Covered alike, a pair is the same both ways round.
-            return scores[np.triu(different) if alike else different]
+            if one == other and self.matcher.symmetric:
+                different = np.triu(different)  # a pair is the same both ways round
+            chosen = different & self._alike(faces, others, joint)
+            if chosen.sum() < RARE:
+                faces, others = faces.also_under(self._boxes(joint)), others.also_under(self._boxes(joint))
+                alike = different & self._alike(faces, others, joint)
+                chosen = alike if alike.sum() >= RARE else different
+            probes, gallery = self.matcher.prepare(faces, "probe"), self.matcher.prepare(others, "gallery")
+            return self.matcher.compare(probes, gallery).numpy()[chosen]
 
-        return self._kept.get(("pairs", first, second, either), compute)
+        return self._kept.get(("joint pairs", one, other, joint), compute)
 
-    def _covered(self, signature: Signature) -> tuple[Tensor, np.ndarray]:
-        """Strangers (N, 3, H, W) who were found covered over a signature, and the person (N,) of each.
+    def _alike(self, a: Faces, b: Faces, joint: Signature) -> np.ndarray:
+        """Which pairs (A, B) of faces have a signature, bool."""
+        signatures, places = self.matcher.joint(a, b)
+        place = signatures.index(joint) if joint in signatures else -1
+        return (places == place).numpy()
+
+    def _boxes(self, signature: Signature) -> tuple[Box, ...]:
+        regions = self.matcher.regions
+        return tuple(regions[name] for name in names_of(signature, regions))
+
+    def _covered(self, signature: Signature) -> tuple[Faces, np.ndarray]:
+        """N strangers who were found covered over a signature, and the person (N,) of each.
 
         Where they are rare, all strangers with a block over its regions stand beside them.
         """
@@ -174,12 +191,13 @@ class Verifier:
         for number, look in enumerate(seen.looks):
             chosen = places[places // count == number] % count
             if len(chosen):
-                parts.append(self._strangers.wearing(look, chosen.tolist())[0])
+                pixels = self._strangers.wearing(look, chosen.tolist())[0]
+                parts.append(Faces(pixels, self.cover(pixels)))
                 rows.append(chosen)
         if len(places) < RARE:
-            regions = self.recogniser.regions
-            boxes = tuple(regions[name] for name in names_of(signature, regions))
+            boxes = self._boxes(signature)
             missing = seen.missing(signature, count)
-            parts.append(self._strangers.blocked(boxes)[missing.tolist()])
+            parts.append(Faces.free(self._strangers.blocked(boxes)).also_under(boxes)[missing.tolist()])
             rows.append(missing)
-        return torch.cat(parts), self._people[np.concatenate(rows)]
+        faces = Faces(torch.cat([part.pixels for part in parts]), torch.cat([part.covered for part in parts]))
+        return faces, self._people[np.concatenate(rows)]

@@ -1,12 +1,15 @@
-"""Whose dictionary makes the FDM of a new photo."""
+"""Which matcher compares new photos: most often PDSN, with the dictionary of a strategy."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pdsn.artefact import making
-from pdsn.config.sections import DictionaryConfig
-from pdsn.errors import PdsnError, UsageError
+from pdsn.config.sections import DictionaryConfig, SettingError
+from pdsn.errors import PdsnError, UsageError, unknown
 from pdsn.evaluation.evaluation import NO_FDM
 from pdsn.masks.matched import MATCHED
+from pdsn.matchers.table import MATCHERS
 from pdsn.run.directory import RunDir
 
 
@@ -20,12 +23,17 @@ def choose_strategy(
 ) -> str:
     """The strategy asked for, or the first that is `preferred`, or the only one that has a dictionary.
 
-    With `missing` it need not have one yet: where there is none at all, the one that is preferred most.
+    With `missing` it need not have one yet: where there is none at all, the one that is preferred most. Instead of a
+    strategy a matcher can be asked for by its name; "cosine" is no FDM, and "fdm" the preferred strategy.
 
     Raises:
         PdsnError: it has no dictionary, or there is none to choose, or several.
     """
     known = run.dictionaries()
+    if asked in MATCHERS:
+        asked = {"cosine": NO_FDM, "fdm": None}.get(asked, asked)
+    if asked in further_matchers():
+        return asked
     if missing and (asked is not None or not known):
         return asked or preferred(config)[0]
     if asked is not None:
@@ -46,6 +54,22 @@ def choose_strategy(
         f"{run.root} has no mask dictionary: make one with `{_building(run, 'LM2')}`, "
         f"or take --strategy {NO_FDM}"
     )
+
+
+def further_matchers() -> list[str]:
+    """The matchers beside the cosine and PDSN, which have their columns without being asked for."""
+    return [name for name in MATCHERS if name not in ("cosine", "fdm")]
+
+
+def check_columns(matchers: Sequence[str]) -> None:
+    """Raise SettingError unless these can be columns of a table beside no FDM and the strategies."""
+    known = further_matchers()
+    for name in matchers:
+        if name in MATCHERS and name not in known:
+            raise SettingError("eval.matchers", name, "is in every table already: leave it out")
+        if name not in known:
+            others = unknown(tuple(known)) if known else "is unknown: there is none beside cosine and fdm"
+            raise SettingError("eval.matchers", name, others)
 
 
 def _building(run: RunDir, strategy: str) -> str:

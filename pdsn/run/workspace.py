@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pdsn.data.dataset import FaceDataset
     from pdsn.masks.dictionary import MaskDictionary
     from pdsn.masks.maps import PairMaps
+    from pdsn.matchers.fdm import FDM
+    from pdsn.matchers.matcher import Matcher
+    from pdsn.matchers.memory import MapMemory
     from pdsn.networks.network import BaseModel
     from pdsn.occlusion.layouts import LandmarkStatistics, Layout
 
@@ -235,6 +238,52 @@ class Workspace:
         if not (self.settings.eval.head and folder.model.is_file()):
             return model, {"base": base}
         return model, {"base": base, "head": use_head(folder, model)}
+
+    @cached_property
+    def tuned(self) -> tuple[BaseModel, dict[str, str]]:
+        """The base as it recognises, see `tuned_base`; loaded once for all matchers."""
+        return self.tuned_base()
+
+    @cached_property
+    def memory(self) -> MapMemory:
+        """The base at work: every matcher of the run shares its maps."""
+        from pdsn.bases.encoder import Encoder
+        from pdsn.matchers.memory import MapMemory
+
+        model, _ = self.tuned
+        return MapMemory(Encoder(model.net, self.accelerator), mirror=self.settings.eval.mirror)
+
+    def matcher(self, name: str) -> Matcher:
+        """A matcher by name: "none" for the cosine without an FDM, a strategy that has a dictionary, or one of the table.
+
+        Raises:
+            UsageError: there is none of that name.
+            PdsnError: what it needs is missing, or belongs to something else.
+        """
+        from pdsn.evaluation.evaluation import NO_FDM
+        from pdsn.matchers.table import MATCHERS
+        from pdsn.plugin import find_plugin
+
+        name = "cosine" if name == NO_FDM else name
+        if name in MATCHERS:
+            matcher: Matcher = find_plugin(MATCHERS, name, "--matcher").load(self, None)
+            return matcher
+        self.check_strategy(name)
+        return self.fdm(name)
+
+    def fdm(self, strategy: str) -> FDM:
+        """The matcher that leaves out what is covered, by the dictionary of a strategy."""
+        from pdsn.matchers.fdm import FDM
+
+        dictionary = self.dictionary(strategy, self.tuned[1]["base"])
+        share, asked = self.settings.regions.share, self.settings.eval
+        return FDM(self.memory, dictionary, share, asked.compare, asked.unmasked)
+
+    def preferred_strategy(self) -> str:
+        """The strategy that is taken where nobody asks for one, see `strategies.choose_strategy`."""
+        from pdsn.run.strategies import choose_strategy
+
+        return choose_strategy(self.run, None, self.settings.dictionary)
 
     @cached_property
     def segmenter_folder(self) -> TrainingFolder:

@@ -18,7 +18,10 @@ from pdsn.deploy.card import model_card
 from pdsn.deploy.example import example
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import sha256_of
-from pdsn.matchers.fdm import PDSN, MapMemory
+from pdsn.matchers.cosine import Cosine
+from pdsn.matchers.fdm import FDM
+from pdsn.matchers.matcher import Faces
+from pdsn.matchers.memory import MapMemory
 from pdsn.runtime import start
 from tests.deploy.conftest import STRATEGY, session_of
 from tests.stages.conftest import give
@@ -50,11 +53,14 @@ def program(text):
     return names
 
 
-def recogniser(exported, *, mirror=True, unmasked=0.0):
-    accelerator = start("cpu", "fp32")
-    memory = MapMemory(Encoder(exported.net, accelerator), mirror=mirror)
-    pdsn = PDSN(memory, exported.dictionary, 0.4, unmasked=unmasked)
-    return pdsn, Segmenter(exported.segmenter, accelerator)
+def memory_of(exported, *, mirror=True):
+    return MapMemory(Encoder(exported.net, start("cpu", "fp32")), mirror=mirror)
+
+
+def scores(matcher, probes, covered, gallery):
+    """What probes with covered pixels score in a free gallery (P, G)."""
+    enrolled = matcher.prepare(Faces.free(gallery), "gallery")
+    return matcher.compare(matcher.prepare(Faces(probes, covered), "probe"), enrolled).numpy()
 
 
 def test_the_exact_listing_and_its_hashes(export, about):
@@ -90,24 +96,22 @@ def test_the_example_in_the_card_compares_as_the_run_does(export, exported, monk
     names = program(code)
     weight = exported.settings.eval.unmasked
     assert 0 < weight < 1, "the preset's"
-    pdsn, segmenter = recogniser(exported, unmasked=weight)
+    memory = memory_of(exported)
+    pdsn = FDM(memory, exported.dictionary, 0.4, unmasked=weight)
+    segmenter = Segmenter(exported.segmenter, start("cpu", "fp32"))
     gallery, probes = exported.dataset.tensor(range(12)), exported.dataset.tensor(range(12, 18))
     probes[:, :, 24:40] = 255
     covered = segmenter.covered(probes)
-    regions = np.array(pdsn.signatures(covered))
+    regions = np.array(pdsn.signatures(Faces(probes, covered)))
     assert (
         regions.any() and not regions.all() and (regions != regions[:, [1, 0, 3, 2, 5, 4, 7, 6, 9, 8]]).any()
     )
-    pdsn.enrol(gallery, torch.zeros(12))
-    wanted = pdsn.scores(probes, covered).numpy()
+    wanted = scores(pdsn, probes, covered, gallery)
     asked = probes.numpy().astype(np.float32)
     assert [names["occluded"](face) for face in asked] == [np.flatnonzero(row).tolist() for row in regions]
     found = np.stack([names["cosines"](face, gallery.numpy().astype(np.float32)) for face in asked])
     assert np.abs(found - wanted).max() < 1e-4
-    unmasked, _ = recogniser(exported)
-    unmasked.dictionary = None
-    unmasked.enrol(gallery, torch.zeros(12))
-    assert np.abs(unmasked.scores(probes, covered).numpy() - wanted).max() > 1e-2, "the FDM counts"
+    assert np.abs(scores(Cosine(memory), probes, covered, gallery) - wanted).max() > 1e-2, "the FDM counts"
 
 
 @pytest.mark.parametrize("mirror", [True, False])
@@ -126,30 +130,27 @@ def test_the_example_without_unet_and_without_masks(export, exported, monkeypatc
     values = faces.numpy().astype(np.float32)
     covered = torch.zeros(1, 64, 42, dtype=torch.bool)
     covered[:, 20:, :20] = True
-    pdsn, _ = recogniser(replace(exported, dictionary=masks), mirror=mirror)
-    pdsn.enrol(faces[1:], torch.zeros(7))
-    wanted = pdsn.scores(faces[:1], covered)[0].numpy()
+    memory = memory_of(exported, mirror=mirror)
+    pdsn = FDM(memory, masks, 0.4)
+    wanted = scores(pdsn, faces[:1], covered, faces[1:])[0]
     names = program(example(masks=True, segmenter=False, mirror=mirror))
     assert len(names["occluded"](covered[0].numpy())) > 1
     assert np.abs(names["cosines"](values[0], values[1:], covered[0].numpy()) - wanted).max() < 1e-4
     # No region is where a mirrored one lies: nothing is dropped of the mirror image.
     alone = names["about"]["mirrored"]
     pdsn._mirrored, names["about"]["mirrored"] = [[] for _ in alone], [None for _ in alone]
-    pdsn.enrol(faces[1:], torch.zeros(7))
-    halved = pdsn.scores(faces[:1], covered)[0].numpy()
+    halved = scores(pdsn, faces[:1], covered, faces[1:])[0]
     assert np.abs(names["cosines"](values[0], values[1:], covered[0].numpy()) - halved).max() < 1e-4
     assert (np.abs(halved - wanted).max() > 1e-3) == mirror
+    pdsn = FDM(memory, masks, 0.4, unmasked=0.25)
     pdsn._mirrored = [[region] for region in alone]
-    pdsn.unmasked = 0.25
-    pdsn.enrol(faces[1:], torch.zeros(7))
     names = program(example(masks=True, segmenter=False, mirror=mirror, unmasked=True))
     names["about"]["unmasked"] = 0.25
-    weighted = pdsn.scores(faces[:1], covered)[0].numpy()
+    weighted = scores(pdsn, faces[:1], covered, faces[1:])[0]
     assert np.abs(names["cosines"](values[0], values[1:], covered[0].numpy()) - weighted).max() < 1e-4
     assert np.abs(weighted - wanted).max() > 1e-3
-    pdsn.dictionary = None
     names = program(example(masks=False, segmenter=True, mirror=mirror))
-    plain = pdsn.scores(faces[:1], covered)[0].numpy()
+    plain = scores(Cosine(memory), faces[:1], covered, faces[1:])[0]
     assert np.abs(names["cosines"](values[0], values[1:]) - plain).max() < 1e-4
     assert np.abs(plain - wanted).max() > 1e-3
 

@@ -11,56 +11,32 @@ from pdsn.calibration.strangers import Strangers
 from pdsn.evaluation.enrolment import Enrolment
 from pdsn.evaluation.evaluation import evaluate
 from pdsn.evaluation.probes import Probes, aligned_probes
-from pdsn.matchers.fdm import names_of
+from pdsn.matchers.matcher import Faces
 from pdsn.metrics import bootstrap_interval
 from pdsn.occlusion.layouts import Box, Layout
 from pdsn.occlusion.occluders import Block, Nothing, RandomBlock
 from pdsn.report.table import cell, markdown, write_report
-
-
-class Pixels:
-    """Recognises by the pixels of free regions or, when careless, by the top ones come what may."""
-
-    def __init__(self, careful: bool) -> None:
-        self.careful = careful
-        self.regions = TRIGGERS.regions
-        self.seen: list[torch.Tensor] = []
-
-    def enrol(self, faces, people):
-        self.gallery = faces
-
-    def signatures(self, covered):
-        return [tuple(row) for row in TRIGGERS.occluded(covered).tolist()]
-
-    def embed(self, faces, rows, signature):
-        self.seen.append(faces[list(rows)])
-        keep = torch.zeros(64, 48)
-        keep[:40] = 1
-        if self.careful:
-            keep[:] = 1
-            for name in names_of(signature, self.regions):
-                box = self.regions[name]
-                keep[box.top : box.bottom] = 0
-        return F.normalize((faces[list(rows)].float() - 128) * keep, dim=(1, 2, 3)).flatten(1)
-
-    def compare(self, embeddings, signature):
-        gallery = self.embed(self.gallery, range(len(self.gallery)), signature)
-        self.seen.pop()
-        return embeddings @ gallery.T
-
+from tests.matchers.pixels import Pixels
 
 TRIGGERS = Layout("LM2", (64, 48), {"top": Box(0, 0, 40, 48), "rest": Box(40, 0, 64, 48)}, {})
+
+
+def pixels(careful: bool) -> Pixels:
+    """Recognises by the pixels of free regions or, when careless, by the top ones come what may."""
+    return Pixels(TRIGGERS, None if careful else slice(0, 40))
+
+
 OCCLUDERS = {"clean": Nothing(), "top": Block((Box(0, 0, 40, 48),))}
 
 
 def table(
     dataset, find_covered=None, make_probes=None, occluders=OCCLUDERS, share=0.5, draws=1, told=None,
-    **recognisers,
+    **matchers,
 ):  # fmt: skip
     enrolment = Enrolment.by_photo(dataset, "test")
     return evaluate(
         dataset,
-        recognisers,
+        matchers,
         occluders,
         enrolment,
         Strangers.of(dataset),
@@ -77,13 +53,13 @@ def content(evaluation, records, split_by="photo"):
     return {"records": records, "segmentation": evaluation.segmentation, "config": {"split_by": split_by}}
 
 
-def test_every_recogniser_sees_the_same_probes_and_careful_ones_win(dataset):
-    none, careful = Pixels(False), Pixels(True)
+def test_every_matcher_sees_the_same_probes_and_careful_ones_win(dataset):
+    none, careful = pixels(False), pixels(True)
     evaluation = table(dataset, none=none, careful=careful)
     assert [(a.occlusion, a.strategy) for a in evaluation.answers] == [
         ("clean", "none"), ("clean", "careful"), ("top", "none"), ("top", "careful"),
     ]  # fmt: skip
-    assert all(torch.equal(a, b) for a, b in zip(none.seen, careful.seen, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(none.asked, careful.asked, strict=True))
     records = evaluation.records(bootstrap=200, seed=0)
     rates = {(r["occlusion"], r["strategy"]): r["rank1"] for r in records}
     assert rates["top", "careful"] > rates["top", "none"]
@@ -98,7 +74,7 @@ def test_every_recogniser_sees_the_same_probes_and_careful_ones_win(dataset):
 
 
 def test_answers_name_the_nearest_photo_and_the_rank_of_the_right_person(dataset):
-    answer = table(dataset, none=Pixels(False)).answers[0]
+    answer = table(dataset, none=pixels(False)).answers[0]
     gallery = dataset.rows("train")
     first = int(answer.rows[0])
     tops = dataset.tensor([first, *gallery])[:, :, :40].float().flatten(1) - 128
@@ -112,12 +88,12 @@ def test_answers_name_the_nearest_photo_and_the_rank_of_the_right_person(dataset
 @pytest.mark.parametrize(("share", "triggered"), [(0.3, 1.0), (0.6, 0.0)])
 def test_what_triggers_a_region_is_counted_by_the_share_asked_for(dataset, share, triggered):
     half = {"half of the top": Block((Box(0, 0, 20, 48),))}
-    (found,) = table(dataset, occluders=half, share=share, none=Pixels(False)).segmentation
+    (found,) = table(dataset, occluders=half, share=share, none=pixels(False)).segmentation
     assert (found["triggered"], found["triggered_exact"]) == (triggered, triggered)
 
 
 def test_reports_agree_with_the_records(dataset, tmp_path):
-    evaluation = table(dataset, none=Pixels(False), careful=Pixels(True))
+    evaluation = table(dataset, none=pixels(False), careful=pixels(True))
     records = evaluation.records(bootstrap=200, seed=0)
     write_report(tmp_path, evaluation, {**content(evaluation, records), "segmentation": []})
     assert json.loads((tmp_path / "table.json").read_text())["records"] == json.loads(json.dumps(records))
@@ -138,33 +114,33 @@ def test_people_without_a_gallery_photo_are_left_out_and_counted(dataset):
 
     split = dataset.split.copy()
     split[(dataset.labels == 2) & (split == "train")] = "val"
-    evaluation = table(replace(dataset, split=split), none=Pixels(False))
+    evaluation = table(replace(dataset, split=split), none=pixels(False))
     assert evaluation.left_out == ((dataset.labels == 2) & (split == "test")).sum()
     assert not (dataset.labels[evaluation.answers[0].rows] == 2).any()
 
 
 def test_open_set_scores_leave_the_probe_s_own_person_out(dataset):
-    evaluation = table(dataset, none=Pixels(False))
+    evaluation = table(dataset, none=pixels(False))
     answer, gallery = evaluation.answers[0], dataset.rows("train")
     for index in (0, 5):
         others = gallery[dataset.labels[gallery] != dataset.labels[answer.rows[index]]]
-        recogniser = Pixels(False)
-        recogniser.enrol(dataset.tensor(others), None)
-        probe = recogniser.embed(dataset.tensor(answer.rows[index : index + 1]), [0], (False, False))
-        alone = recogniser.compare(probe, (False, False))
+        matcher = pixels(False)
+        enrolled = matcher.prepare(Faces.free(dataset.tensor(others)), "gallery")
+        probe = matcher.prepare(Faces.free(dataset.tensor(answer.rows[index : index + 1])), "probe")
+        alone = matcher.compare(probe, enrolled)
         assert answer.stranger[index] == pytest.approx(float(alone.max()), abs=1e-5)
 
 
 def test_thresholds_come_from_validation_photos_by_signature_as_identify_has_them(dataset):
-    evaluation = table(dataset, none=Pixels(False), careful=Pixels(True))
+    evaluation = table(dataset, none=pixels(False), careful=pixels(True))
     strangers, gallery = Strangers.of(dataset), dataset.rows("train")
     people = torch.from_numpy(dataset.labels)[gallery]
     limits = {}
     for strategy in ("none", "careful"):
-        recogniser = Pixels(strategy == "careful")
-        recogniser.enrol(dataset.tensor(gallery), people)
-        seen = look_at(strangers, {"": recogniser}, None)[""]
-        impostors = Impostors(recogniser, dataset.people, people, strangers, seen)
+        matcher = pixels(strategy == "careful")
+        enrolled = matcher.prepare(Faces.free(dataset.tensor(gallery), people), "gallery")
+        seen = look_at(strangers, {"": matcher}, None)[""]
+        impostors = Impostors(matcher, enrolled, dataset.people, people, strangers, seen)
         for occlusion, signature in (("clean", (False, False)), ("top", (True, False))):
             answer = evaluation.find(occlusion, strategy)
             limits[strategy, occlusion] = impostors.threshold(signature, 0.1)
@@ -183,7 +159,7 @@ def test_thresholds_come_from_validation_photos_by_signature_as_identify_has_the
 
 
 def test_rank_5_by_photo_is_stricter_than_by_person(dataset):
-    evaluation = table(dataset, none=Pixels(False))
+    evaluation = table(dataset, none=pixels(False))
     answer = evaluation.find("top", "none")
     assert (answer.photo_ranks >= answer.ranks).all() and (answer.photo_ranks > answer.ranks).any()
     assert ((answer.photo_ranks == 1) == (answer.ranks == 1)).all()
@@ -196,8 +172,8 @@ DRAWN = {"clean": Nothing(), "block": RandomBlock()}
 
 def test_the_first_of_several_draws_is_the_only_one_there_was(dataset):
     told = []
-    once = table(dataset, occluders=DRAWN, none=Pixels(False))
-    thrice = table(dataset, occluders=DRAWN, draws=3, told=told, none=Pixels(False))
+    once = table(dataset, occluders=DRAWN, none=pixels(False))
+    thrice = table(dataset, occluders=DRAWN, draws=3, told=told, none=pixels(False))
     one, three = once.find("block", "none"), thrice.find("block", "none")
     count = len(one.rows)
     assert three.draw.tolist() == [0] * count + [1] * count + [2] * count and three.draws == 3
@@ -213,7 +189,7 @@ def test_the_first_of_several_draws_is_the_only_one_there_was(dataset):
 
 
 def test_rates_are_means_over_photos_and_draws(dataset, tmp_path):
-    evaluation = table(dataset, occluders=DRAWN, draws=3, none=Pixels(False), careful=Pixels(True))
+    evaluation = table(dataset, occluders=DRAWN, draws=3, none=pixels(False), careful=pixels(True))
     records = {(r["occlusion"], r["strategy"]): r for r in evaluation.records(bootstrap=200, seed=0)}
     answer, record = evaluation.find("block", "none"), records["block", "none"]
     assert (record["probes"], record["draws"]) == (len(dataset.rows("test")), 3)
@@ -243,8 +219,8 @@ def test_five_equal_draws_tell_no_more_than_one(dataset):
             make_probes=stubborn,
             occluders=DRAWN,
             draws=draws,
-            none=Pixels(False),
-            careful=Pixels(True),
+            none=pixels(False),
+            careful=pixels(True),
         )
         kept = ("rank1", "rank5", "rank1_per_person", "ci95", "gain", "gain_ci95", "tpir10")
         records = evaluation.records(bootstrap=200, seed=0)
@@ -261,9 +237,9 @@ def test_covered_pixels_come_from_the_finder_and_are_compared_with_the_exact_one
         found[:, :32] = True
         return found
 
-    careful = Pixels(True)
-    found = table(dataset, upper_half, none=Pixels(False), careful=careful)
-    exact = table(dataset, none=Pixels(False), careful=Pixels(True))
+    careful = pixels(True)
+    found = table(dataset, upper_half, none=pixels(False), careful=careful)
+    exact = table(dataset, none=pixels(False), careful=pixels(True))
     assert found.segmentation[0] == {
         "occlusion": "clean", "photos": len(dataset.rows("test")), "pixel_accuracy": 0.5, "iou": None,
         "triggered": 1.0, "triggered_exact": 0.0,
@@ -272,17 +248,17 @@ def test_covered_pixels_come_from_the_finder_and_are_compared_with_the_exact_one
     assert found.segmentation[1]["pixel_accuracy"] == pytest.approx(56 / 64)
     assert exact.segmentation[1]["iou"] == 1.0
     ours, oracle = found.find("clean", "careful"), exact.find("clean", "careful")
-    assert not np.array_equal(ours.cosine, oracle.cosine), "the recogniser must be told what was found"
+    assert not np.array_equal(ours.cosine, oracle.cosine), "the matcher must be told what was found"
 
 
-def test_a_missed_face_is_an_error_of_every_recogniser(dataset, tmp_path):
+def test_a_missed_face_is_an_error_of_every_matcher(dataset, tmp_path):
     def blind(name, occluder, draw):
         made = aligned_probes(dataset, dataset.rows("test"), 0)(name, occluder, draw)
         found = np.ones(len(made.faces), bool)
         found[[0, 2]] = False
         return Probes(made.faces, made.exact, found)
 
-    evaluation = table(dataset, make_probes=blind, none=Pixels(False))
+    evaluation = table(dataset, make_probes=blind, none=pixels(False))
     answer = evaluation.find("clean", "none")
     assert answer.ranks[0] == len(dataset.people) + 1 and answer.found[2] == -1 and np.isnan(answer.cosine[0])
     records = evaluation.records(bootstrap=200, seed=0)

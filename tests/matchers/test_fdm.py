@@ -7,7 +7,10 @@ from torch.nn import functional as F
 
 from pdsn.bases.encoder import Encoder
 from pdsn.masks.dictionary import MaskDictionary
-from pdsn.matchers.fdm import PDSN, MapMemory
+from pdsn.matchers.cosine import Cosine
+from pdsn.matchers.fdm import FDM
+from pdsn.matchers.matcher import Faces
+from pdsn.matchers.memory import MapMemory
 from pdsn.networks.backbone import FaceNet
 from pdsn.occlusion.layouts import Box, Layout, mirrored
 from pdsn.runtime import start
@@ -45,6 +48,12 @@ def covered(*sides: str) -> torch.Tensor:
     return result
 
 
+def scores(matcher: Cosine, probes, sides, gallery, people=None) -> torch.Tensor:
+    """What probes with covered pixels score in a free gallery."""
+    enrolled = matcher.prepare(Faces.free(gallery, people), "gallery")
+    return matcher.compare(matcher.prepare(Faces(probes, sides), "probe"), enrolled)
+
+
 @torch.inference_mode()
 def expected(
     encoder: Encoder, dictionary: MaskDictionary | None, probes, gallery, sides, mirror
@@ -76,9 +85,9 @@ def expected(
 def test_scores_are_cosines_under_each_probes_own_fdm(encoder, mirror, masked):
     dictionary = masks(encoder) if masked else None
     gallery, probes, sides = faces(7, 10), faces(6, 11), ["none", "left", "right", "both", "left", "none"]
-    recogniser = PDSN(MapMemory(encoder, mirror=mirror), dictionary)
-    recogniser.enrol(gallery, torch.arange(7))
-    found = recogniser.scores(probes, covered(*sides))
+    memory = MapMemory(encoder, mirror=mirror)
+    matcher = FDM(memory, dictionary) if dictionary else Cosine(memory)
+    found = scores(matcher, probes, covered(*sides), gallery)
     torch.testing.assert_close(
         found, expected(encoder, dictionary, probes, gallery, sides, mirror), rtol=1e-4, atol=1e-5
     )
@@ -89,9 +98,8 @@ def test_a_probe_is_compared_with_photos_with_people_or_with_both(encoder):
     sides = covered("none", "left", "both", "left")
     found = {}
     for compare in ("nearest", "mean", "both"):
-        recogniser = PDSN(MapMemory(encoder, mirror=True), masks(encoder), compare=compare)
-        recogniser.enrol(gallery, people)
-        found[compare] = recogniser.scores(probes, sides)
+        matcher = FDM(MapMemory(encoder, mirror=True), masks(encoder), compare=compare)
+        found[compare] = scores(matcher, probes, sides, gallery, people)
     # The definition: cosine to the normalised mean of a person's unit embeddings, under the probe's own FDM.
     for row, side in enumerate(("none", "left", "both", "left")):
         under = [side] * len(gallery)
@@ -110,47 +118,88 @@ def test_the_comparison_without_fdm_weighs_what_it_is_told_to(encoder, compare):
     gallery, people, probes = faces(6, 10), torch.tensor([0, 2, 0, 2, 2, 1]), faces(4, 11)
     sides = covered("none", "left", "both", "left")
 
-    def scores(dictionary, unmasked=0.0):
-        recogniser = PDSN(MapMemory(encoder, mirror=True), dictionary, 0.5, compare, unmasked)
-        recogniser.enrol(gallery, people)
-        return recogniser.scores(probes, sides)
+    memory = MapMemory(encoder, mirror=True)
 
-    under, without = scores(masks(encoder)), scores(None)
+    def weighed(unmasked):
+        matcher = FDM(memory, masks(encoder), 0.5, compare, unmasked)
+        enrolled = matcher.prepare(Faces.free(gallery, people), "gallery")
+        asked = matcher.prepare(Faces(probes, sides), "probe")
+        found = matcher.compare(asked, enrolled)
+        assert torch.equal(matcher.compare(matcher.restored(asked.kept()), enrolled), found)
+        return found
+
+    under = weighed(0.0)
+    without = scores(Cosine(memory, HALVES, 0.5, compare), probes, sides, gallery, people)
     assert not torch.allclose(under[1:], without[1:], atol=1e-3)
-    found = scores(masks(encoder), 0.3)
+    found = weighed(0.3)
     torch.testing.assert_close(found[0], without[0])  # nothing is covered
     if compare == "nearest":
         torch.testing.assert_close(found, 0.7 * under + 0.3 * without, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(scores(masks(encoder), 1.0), without, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(weighed(1.0), without, rtol=1e-4, atol=1e-5)
 
 
 def test_the_regions_matter(encoder):
-    recogniser = PDSN(MapMemory(encoder, mirror=False), masks(encoder))
-    recogniser.enrol(faces(7, 10), torch.arange(7))
-    probe = faces(1, 11)
-    by_side = [recogniser.scores(probe, covered(side)) for side in ("none", "left", "both")]
+    matcher, probe = FDM(MapMemory(encoder, mirror=False), masks(encoder)), faces(1, 11)
+    by_side = [scores(matcher, probe, covered(side), faces(7, 10)) for side in ("none", "left", "both")]
     assert not torch.allclose(by_side[0], by_side[1], atol=1e-3)
     assert not torch.allclose(by_side[1], by_side[2], atol=1e-3)
 
 
 def test_a_photo_finds_itself(encoder):
     gallery = faces(9, 12)
-    recogniser = PDSN(MapMemory(encoder, mirror=True), masks(encoder))
-    recogniser.enrol(gallery, torch.arange(9))
-    scores = recogniser.scores(gallery.clone(), covered(*["left"] * 9))
-    assert scores.argmax(1).tolist() == list(range(9))
-    torch.testing.assert_close(scores.diagonal(), torch.ones(9))
+    matcher = FDM(MapMemory(encoder, mirror=True), masks(encoder))
+    found = scores(matcher, gallery.clone(), covered(*["left"] * 9), gallery)
+    assert found.argmax(1).tolist() == list(range(9))
+    torch.testing.assert_close(found.diagonal(), torch.ones(9))
 
 
-def test_enrolling_again_forgets_the_old_gallery(encoder):
-    recogniser = PDSN(MapMemory(encoder, mirror=False), masks(encoder))
-    probe, sides = faces(2, 20), covered("left", "none")
-    recogniser.enrol(faces(5, 21), torch.arange(5))
-    recogniser.scores(probe, sides)
-    recogniser.enrol(faces(3, 22), torch.arange(3))
-    fresh = PDSN(MapMemory(encoder, mirror=False), masks(encoder))
-    fresh.enrol(faces(3, 22), torch.arange(3))
-    assert torch.equal(recogniser.scores(probe, sides), fresh.scores(probe, sides))
+def test_a_pair_is_compared_under_what_is_covered_in_either_photo(encoder):
+    matcher = FDM(MapMemory(encoder, mirror=True), masks(encoder))
+    probes, gallery = faces(4, 20), faces(4, 21)
+    sides, others = ("none", "left", "right", "left"), ("right", "right", "none", "left")
+    a = matcher.prepare(Faces(probes, covered(*sides)), "probe")
+    b = matcher.prepare(Faces(gallery, covered(*others)), "gallery")
+    wanted = torch.empty(4, 4)
+    for row, side in enumerate(sides):
+        for column, other in enumerate(others):
+            both = {side, other} - {"none"}
+            under = "both" if len(both) == 2 else next(iter(both), "none")
+            pair = probes[row : row + 1], gallery[column : column + 1]
+            wanted[row, column] = expected(encoder, masks(encoder), *pair, [under], True)[0, 0]
+    torch.testing.assert_close(matcher.compare(a, b), wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(matcher.pairs(a, b), wanted.diagonal(), rtol=1e-4, atol=1e-5)
+
+
+def test_halves_of_a_region_covered_in_each_photo_make_it_a_covered_one(encoder):
+    matcher = FDM(MapMemory(encoder, mirror=False), masks(encoder))
+    upper, lower = torch.zeros(1, *SIZE, dtype=torch.bool), torch.zeros(1, *SIZE, dtype=torch.bool)
+    upper[:, :32, :24], lower[:, 32:, :24] = True, True
+    a, b = Faces(faces(1, 22), upper), Faces(faces(1, 23), lower)
+    assert matcher.signatures(a) == matcher.signatures(b) == [(False, False)]
+    assert matcher.signatures(a, b) == [(True, False)]
+    signatures, places = matcher.joint(a, b)
+    assert signatures == [(True, False)] and places.tolist() == [[0]]
+    found = matcher.compare(matcher.prepare(a, "probe"), matcher.prepare(b, "gallery"))
+    wanted = expected(encoder, masks(encoder), a.pixels, b.pixels, ["left"], False)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_embeddings_of_a_gallery_are_kept_with_it_and_its_rows(encoder, monkeypatch):
+    matcher, embedded = FDM(MapMemory(encoder, mirror=False), masks(encoder)), []
+    embed = matcher.embed
+    monkeypatch.setattr(
+        matcher, "embed", lambda views, under: embedded.append(len(views[0])) or embed(views, under)
+    )
+    enrolled = matcher.prepare(Faces.free(faces(7, 24)), "gallery")
+    probes = matcher.prepare(Faces(faces(2, 25), covered("left", "left")), "probe")
+    whole = matcher.compare(probes, enrolled)
+    assert embedded == [2, 7]
+    assert torch.equal(matcher.compare(probes, enrolled), whole) and embedded == [2, 7, 2]
+    torch.testing.assert_close(matcher.compare(probes, enrolled[[6, 0]]), whole[:, [6, 0]])
+    assert embedded == [2, 7, 2, 2], "rows of a gallery take what is kept of all"
+    monkeypatch.setattr("pdsn.matchers.embedding.EMBEDDINGS_KEPT", 1)
+    matcher.compare(matcher.prepare(Faces(faces(2, 25), covered("right", "both")), "probe"), enrolled)
+    assert len(enrolled.known._kept) == 1, "the last one alone"
 
 
 def test_mirrored_halves_swap():
@@ -162,17 +211,15 @@ def test_of_a_mirrored_photo_nothing_is_dropped_where_no_region_is_covered(encod
     kept = torch.zeros((1, *encoder.net.map_shape), dtype=torch.bool)
     kept[:, ::2] = True
     dictionary = MaskDictionary(left, kept.float(), kept, "base")
-    memory = MapMemory(encoder, mirror=True)
-    recogniser = PDSN(memory, dictionary)
+    matcher = FDM(MapMemory(encoder, mirror=True), dictionary)
     probe, gallery = faces(1, 30), faces(3, 31)
-    recogniser.enrol(gallery, torch.arange(3))
 
     def embedded(photos: torch.Tensor) -> torch.Tensor:
         upright = encoder.embed(encoder.maps(photos), kept[0])
         return torch.nn.functional.normalize(upright + encoder.embed(encoder.maps(photos.flip(3)), None))
 
     wanted = embedded(probe) @ embedded(gallery).T
-    torch.testing.assert_close(recogniser.scores(probe, covered("left")), wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(scores(matcher, probe, covered("left"), gallery), wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_kept_maps_go_with_their_faces(encoder):

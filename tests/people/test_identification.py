@@ -1,4 +1,4 @@
-"""Names, "unknown" and verdicts, checked against their definitions with a recogniser of known cosines."""
+"""Names, "unknown" and verdicts, checked against their definitions with a matcher of known cosines."""
 
 from __future__ import annotations
 
@@ -9,50 +9,26 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from pdsn.artefact import save_tensors
 from pdsn.calibration.impostors import Seen
 from pdsn.calibration.strangers import LOOKS, Strangers, check_rate, threshold_at
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.template import template
 from pdsn.errors import PdsnError, UsageError
-from pdsn.matchers.fdm import Signature, names_of
-from pdsn.occlusion.layouts import Box
+from pdsn.matchers.matcher import Signature
+from pdsn.occlusion.layouts import Box, Layout
 from pdsn.people.gallery import Gallery
 from pdsn.people.identification import Identifier
 from pdsn.people.photo import FoundFace, SearchedPhoto, nothing_covered
 from pdsn.people.verification import Verifier
+from tests.matchers.pixels import Pixels
 
 SIZE = (8, 6)
 REGIONS = {"top": Box(0, 0, 4, 6), "bottom": Box(4, 0, 8, 6)}
 
 
-class Pixels:
-    """Cosines of the pixels themselves; a covered region's pixels are left out of both sides."""
-
-    regions = REGIONS
-
-    def __init__(self) -> None:
-        self.compared: list[tuple[int, list[str]]] = []
-
-    def enrol(self, faces: Tensor, people: Tensor) -> None:
-        self.gallery = faces
-
-    def signatures(self, covered: Tensor) -> list[Signature]:
-        return [
-            tuple(bool(row[b.top : b.bottom].float().mean() > 0.5) for b in REGIONS.values())
-            for row in covered
-        ]
-
-    def embed(self, faces: Tensor, rows, signature: Signature) -> Tensor:
-        kept = torch.ones(SIZE)
-        for name in names_of(signature, REGIONS):
-            kept[REGIONS[name].top : REGIONS[name].bottom] = 0
-        return F.normalize(((faces[list(rows)].float() - 128) * kept).flatten(1))
-
-    def compare(self, embeddings: Tensor, signature: Signature) -> Tensor:
-        self.compared.append((len(embeddings), names_of(signature, REGIONS)))
-        return embeddings @ self.embed(self.gallery, range(len(self.gallery)), signature).T
+HALVES = Layout("LM2", SIZE, REGIONS, {})
 
 
 CLEAR, BOTTOM = (False, False), (False, True)
@@ -87,7 +63,7 @@ PEOPLE = gallery(faces(8, 2), ["a", "a", "b", "c", "d", "e", "f", "s0"])
 def identifier(
     cover=nothing_covered, people: Gallery = PEOPLE, strangers: Strangers = STRANGERS
 ) -> Identifier:
-    return Identifier(Pixels(), people, strangers, cover)
+    return Identifier(Pixels(HALVES), people, strangers, cover)
 
 
 def test_strangers_are_the_validation_photos_or_the_validation_people(dataset: FaceDataset):
@@ -139,10 +115,8 @@ def test_the_nearest_person_is_named_only_above_the_threshold():
 
 def highest(strangers_faces: Tensor, signature: Signature, own: list[int]) -> np.ndarray:
     """The highest cosines of some strangers to PEOPLE, those in `own` without s0, whose photo is the last."""
-    recogniser = Pixels()
-    recogniser.enrol(PEOPLE.faces, PEOPLE.labels)
-    embeddings = recogniser.embed(strangers_faces, range(len(strangers_faces)), signature)
-    scores = recogniser.compare(embeddings, signature)
+    matcher = Pixels(HALVES)
+    scores = matcher.embed(strangers_faces, signature) @ matcher.embed(PEOPLE.faces, signature).T
     scores[own, 7] = -2
     return scores.max(1).values.numpy()
 
@@ -189,9 +163,9 @@ def test_a_signature_that_strangers_never_show_is_calibrated_with_blocks_once():
     limit = threshold_at((free - free.mean()) / free.std(), 0.1)
     assert answers[3].threshold == pytest.approx(found.mean() + limit * found.std(), rel=1e-5)
     assert answers[0].threshold == pytest.approx(threshold_at(free, 0.1), rel=1e-5)
-    before = len(asked.recogniser.compared)
+    before = len(asked.matcher.compared)
     asked.identify(photo(probes), 0.3)
-    assert asked.recogniser.compared[before:] == [(3, []), (3, ["bottom"])], "the probes alone"
+    assert asked.matcher.compared[before:] == [6], "the probes alone"
 
 
 def test_strangers_stand_for_themselves_where_enough_are_found(monkeypatch):
@@ -248,11 +222,19 @@ def test_somebody_under_two_names_is_noticed():
 def test_what_was_seen_of_strangers_survives_the_disk(tmp_path):
     seen = identifier(grey_bottom).impostors.seen
     seen.save(tmp_path / "seen.safetensors")
-    again = Seen.load(tmp_path / "seen.safetensors")
+    again = Seen.load(tmp_path / "seen.safetensors", Pixels(HALVES))
     assert again.looks == seen.looks and again.places.keys() == seen.places.keys()
     for signature, places in seen.places.items():
         assert np.array_equal(again.places[signature], places)
-        assert torch.equal(again.embeddings[signature], seen.embeddings[signature])
+    for name, tensor in seen.prepared.kept().items():
+        assert torch.equal(again.prepared.kept()[name], tensor)
+
+
+def test_a_file_of_an_older_version_is_made_again(tmp_path):
+    path = tmp_path / "seen.safetensors"
+    save_tensors(path, {"places 00": torch.arange(3), "embeddings 00": torch.zeros(3, 2)}, {"looks": "clean"})
+    with pytest.raises(PdsnError, match="is of another version of pdsn: make it again with `pdsn identify`"):
+        Seen.load(path, Pixels(HALVES))
 
 
 def test_json_keys_are_stable():
@@ -260,7 +242,7 @@ def test_json_keys_are_stable():
     assert list(face.as_dict()) == [
         "box", "probability", "turn", "person", "cosine", "score", "threshold", "impostors", "covered", "covered_share", "nearest",
     ]  # fmt: skip
-    answer = Verifier(Pixels(), STRANGERS, nothing_covered).verify(
+    answer = Verifier(Pixels(HALVES), STRANGERS, nothing_covered).verify(
         photo(faces(1, 9)), photo(faces(1, 8)), 0.1
     )
     keys = ["same", "cosine", "score", "threshold", "impostors", "covered", "photos"]
@@ -276,27 +258,53 @@ def test_two_photos_under_what_is_covered_in_either():
         return covered
 
     a, b = photo(faces(2, 5), (10, 20)), photo(faces(2, 5)[1:])
-    plain = Verifier(Pixels(), STRANGERS, nothing_covered).verify(a, b, 0.1)
+    plain = Verifier(Pixels(HALVES), STRANGERS, nothing_covered).verify(a, b, 0.1)
     assert plain.same and plain.cosine == pytest.approx(1.0) and plain.faces == (2, 1)
     looks = 40 * len(LOOKS)  # nobody is found covered: each photo counts under every look, 2 x 7 of a person
     assert plain.covered == [] and plain.impostors == (looks * looks - 20 * (2 * len(LOOKS)) ** 2) // 2
     # Half of the top is covered in each photo, nothing is left of it in both.
-    both = Verifier(Pixels(), STRANGERS, first_top_second_bottom).verify(a, b, 0.1)
+    both = Verifier(Pixels(HALVES), STRANGERS, first_top_second_bottom).verify(a, b, 0.1)
     assert both.covered == ["top"] and both.threshold != plain.threshold
-    other = Verifier(Pixels(), STRANGERS, nothing_covered).verify(photo(faces(1, 6)), b, 0.1)
+    other = Verifier(Pixels(HALVES), STRANGERS, nothing_covered).verify(photo(faces(1, 6)), b, 0.1)
     assert not other.same
     with pytest.raises(PdsnError, match="fewer than two people"):
-        Verifier(Pixels(), TWO, nothing_covered)
+        Verifier(Pixels(HALVES), TWO, nothing_covered)
 
 
 def test_pairs_are_covered_each_as_its_photo_is():
-    def only_the_first(crops: Tensor) -> Tensor:
+    a, b = faces(1, 5), faces(1, 6)
+    a[:, :, 4:] = 7
+    answer = Verifier(Pixels(HALVES), STRANGERS, grey_bottom).verify(photo(a), photo(b), 0.1)
+    # Nobody is found so plainly covered: all 40 with a block stand for the first photo. Against them stand the 7 x 40
+    # that are found free; pairs of one person do not count.
+    assert answer.covered == ["bottom"]
+    assert answer.impostors == 40 * 7 * 40 - 20 * 2 * 14
+    blocked, worn = (
+        STRANGERS.blocked((REGIONS["bottom"],)),
+        torch.cat([STRANGERS.wearing(look)[0] for look in LOOKS]),
+    )
+    matcher = Pixels(HALVES)
+    scores = matcher.embed(blocked, BOTTOM) @ matcher.embed(worn, BOTTOM).T
+    who = np.arange(40) // 2
+    scores = scores.numpy()[who[:, None] != np.tile(who, len(LOOKS))[None]]
+    assert answer.threshold == pytest.approx(threshold_at(scores, 0.1), rel=1e-5)
+
+
+def test_pairs_that_are_covered_as_the_two_photos_are_together_count_alone(monkeypatch):
+    def half_of_the_top(crops: Tensor) -> Tensor:
+        """Finds the one or the other half of the top covered, by the face's first pixel."""
         covered = nothing_covered(crops)
-        covered[0, 4:] = True
+        for row, upper in enumerate((crops[:, 0, 0, 0] < 128).tolist()):
+            covered[row, slice(0, 2) if upper else slice(2, 4)] = True
         return covered
 
-    answer = Verifier(Pixels(), STRANGERS, only_the_first).verify(photo(faces(1, 5)), photo(faces(1, 6)), 0.1)
-    # Each look's first face is found covered, too few to stand alone: all 40 with a block stand beside these 7. Against
-    # them stand the 7 x 39 that are found free; pairs of one person do not count.
-    assert answer.covered == ["bottom"]
-    assert answer.impostors == (7 + 40) * 7 * 39 - (7 + 2) * 7 - 19 * 2 * 14
+    a, b = faces(1, 5), faces(1, 6)
+    a[:, 0, 0, 0], b[:, 0, 0, 0] = 0, 255
+    answer = Verifier(Pixels(HALVES), STRANGERS, half_of_the_top).verify(photo(a), photo(b), 0.1)
+    worn = torch.cat([STRANGERS.wearing(look)[0] for look in LOOKS])
+    upper, who = (worn[:, 0, 0, 0] < 128).numpy(), np.tile(np.arange(40) // 2, len(LOOKS))
+    chosen = np.triu((who[:, None] != who[None]) & (upper[:, None] != upper[None]))
+    scores = Pixels(HALVES).embed(worn, (True, False))
+    scores = (scores @ scores.T).numpy()[chosen]
+    assert answer.covered == ["top"] and answer.impostors == len(scores)
+    assert answer.threshold == pytest.approx(threshold_at(scores, 0.1), rel=1e-5)

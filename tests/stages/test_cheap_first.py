@@ -16,7 +16,7 @@ import pdsn.coverage.segmenter
 import pdsn.data.lfw
 import pdsn.data.prepare
 import pdsn.drawn.embedded
-from pdsn.matchers.fdm import MapMemory
+from pdsn.matchers.memory import MapMemory
 from tests.people.photos import PlainDetector, save_photo
 from tests.stages.conftest import give
 

@@ -1,0 +1,67 @@
+"""The plain recogniser: the cosine of two embeddings, whatever is covered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from pdsn.matchers.embedding import EmbeddingMatcher, flip_sum
+from pdsn.matchers.matcher import Role, Signature
+from pdsn.matchers.memory import MapMemory
+from pdsn.occlusion.layouts import OCCLUDED_SHARE, Layout
+from pdsn.plugin import Plugin
+
+if TYPE_CHECKING:
+    from pdsn.run.workspace import Workspace
+
+
+class Cosine(EmbeddingMatcher):
+    """Nearest neighbour by cosine, without a feature-discarding mask.
+
+    Args:
+        memory: the base and its maps.
+        layout: regions by which covered faces are told apart: here, too, those covered alike share a threshold.
+        share, compare: see `EmbeddingMatcher`.
+    """
+
+    masked = False
+
+    def __init__(
+        self,
+        memory: MapMemory,
+        layout: Layout | None = None,
+        share: float = OCCLUDED_SHARE,
+        compare: str = "nearest",
+    ) -> None:
+        super().__init__(layout, share, compare)
+        self.memory = memory
+
+    def look(self, pixels: Tensor, role: Role) -> list[Tensor]:
+        """Maps (N, C, h, w) of the faces and, for the flip-sum, of their mirror images."""
+        del role  # the base has one branch
+        return self.memory.views(pixels)
+
+    def embed(self, views: list[Tensor], signature: Signature) -> Tensor:
+        """See `EmbeddingMatcher`."""
+        del signature
+        return F.normalize(flip_sum(self.memory.encoder.embed(maps) for maps in views))
+
+
+def load(workspace: Workspace, folder: None) -> Cosine:
+    """The matcher of a run; the bands of LM2 tell which threshold goes with a face."""
+    del folder
+    settings = workspace.settings
+    return Cosine(workspace.memory, workspace.layout("LM2"), settings.regions.share, settings.eval.compare)
+
+
+PLUGIN = Plugin(
+    name="cosine",
+    help='The cosine of two embeddings, whatever is covered; the column "no FDM" of a table.',
+    paper="",
+    settings=None,
+    needs=("base-train",),
+    train=None,
+    load=load,
+)

@@ -33,8 +33,8 @@ from pdsn.data.crop import crop_settings
 from pdsn.data.detector import Detector
 from pdsn.data.faces import Detect
 from pdsn.errors import PdsnError, UsageError, one_of
-from pdsn.evaluation.evaluation import NO_FDM
 from pdsn.files import sha256_of
+from pdsn.masks.strategy import NO_FDM
 from pdsn.matchers.matcher import Matcher
 from pdsn.networks.imported.architecture import Architecture
 from pdsn.people.gallery import Gallery, digest_of, own_gallery, read_gallery
@@ -123,7 +123,7 @@ class Run:
         run, settings = workspace.run, workspace.settings
         self.dataset = workspace.dataset
         self._crop = crop_settings(self.dataset, min_face)
-        self.strategy = choose_strategy(run, strategy, settings.dictionary)
+        self.strategy = choose_strategy(run, workspace.shortest(strategy), settings.dictionary)
         # Without an FDM the segmenter still tells which threshold goes with a face; a run may have none.
         blind = self.strategy == NO_FDM and not (run.segmenter / MODEL).is_file()
         self.occlusion_source = occlusion_source or ("none" if blind else SOURCES[0])

@@ -14,7 +14,6 @@ from stages.tables import print_table
 if TYPE_CHECKING:
     from pdsn.artefact import TrainingFolder
     from pdsn.networks.network import BaseModel
-    from pdsn.occlusion.layouts import Layout
 
 
 def main(session: Session, strategies: Sequence[str] | None, *, skip_done: bool = True) -> None:
@@ -22,24 +21,20 @@ def main(session: Session, strategies: Sequence[str] | None, *, skip_done: bool 
 
     With `skip_done`, those that were built from the same inputs and settings are left as they are.
     """
-    names = list(dict.fromkeys(strategies or ["LM2"]))
-    for name in names:
-        session.check_regions(name)
+    names = session.strategy_names(strategies or ["LM2"])
     make(session, lacking(session, masks=names))
-    chosen = {name: session.regions_of(name) for name in names}
     model, base = session.base()
-    generators = {name: session.generators(name, base) for name in names}
+    trained = {name: session.trained_masks(name, base) for name in names}
     session.begin()
     # Other processes wait for the main one: what comes next reads what it writes.
     if session.accelerator.is_main_process:
-        _show(session, _build(session, chosen, generators, model, base, skip_done=skip_done))
+        _show(session, _build(session, trained, model, base, skip_done=skip_done))
     session.accelerator.wait_for_everyone()
 
 
 def _build(
     session: Session,
-    chosen: dict[str, Layout],
-    generators: dict[str, dict[str, TrainingFolder]],
+    trained: dict[str, dict[str, TrainingFolder]],
     model: BaseModel,
     base: str,
     *,
@@ -49,24 +44,26 @@ def _build(
     from pdsn.artefact import describe, done_from
     from pdsn.config.sections import MaskConfig
     from pdsn.files import sha256_of, write_text
-    from pdsn.masks.building import build_dictionary, percentile_of
+    from pdsn.masks.building import build_dictionary
+    from pdsn.masks.dictionary import percentile_of
     from pdsn.report.figures import plot_kept_share
 
     maps = session.pair_maps(model, base)
     landmarks = session.training.landmarks[session.training.rows("train")]
     reports: dict[str, dict[str, Any]] = {}
-    for name, strategy in chosen.items():
-        percentile = percentile_of(name, strategy, session.settings.dictionary.percentile)
+    for name, folders in trained.items():
+        maker, layout = session.maker(name), session.regions_of(name)
+        percentile = percentile_of(layout, session.settings.dictionary.percentile)
         config = {
-            "regions": {region: list(box) for region, box in strategy.regions.items()},
-            "percentile": percentile,
+            "regions": {region: list(box) for region, box in layout.regions.items()},
+            "percentile": None if maker.soft else percentile,
             "intensity": session.settings.masks.intensity,
             "jitter": session.settings.masks.jitter,
             "seed": session.settings.seed,
         }
         inputs = {
             "base": base,
-            **{f"generator {region}": f.sha256() for region, f in generators[name].items()},
+            **{f"generator {label or maker.name}": f.sha256() for label, f in folders.items()},
         }
         path = session.run.dictionary(name)
         found = None
@@ -75,13 +72,13 @@ def _build(
         # The two files are written one after the other: one may be older than the other.
         if found is None or found.get("sha256") != sha256_of(path):
             dictionary = build_dictionary(
-                name, strategy, maps, generators[name], percentile=percentile, seed=session.settings.seed
+                maker, layout, maps, folders, percentile=percentile, seed=session.settings.seed
             )
             dictionary.save(path)
             found = {
                 "strategy": name,
                 "kept": float(dictionary.masks.float().mean()),
-                "landmarks_inside": strategy.landmark_share(landmarks),
+                "landmarks_inside": layout.landmark_share(landmarks),
                 "sha256": sha256_of(path),
                 **describe(config, inputs),
             }
@@ -92,7 +89,7 @@ def _build(
 
 
 def _show(session: Session, reports: dict[str, dict[str, Any]]) -> None:
-    from pdsn.occlusion.layouts import LAYOUTS
+    from pdsn.masks.strategy import GENERATORS
 
     inside_head = "landmarks in their region"
     rows = []
@@ -101,10 +98,11 @@ def _show(session: Session, reports: dict[str, dict[str, Any]]) -> None:
         inside = ", ".join(
             f"{region} {100 * share:.1f} %" for region, share in report["landmarks_inside"].items()
         )
-        if name not in LAYOUTS:
-            inside = f"regions of {session.settings.dictionary.regions}"
+        strategy = session.strategy(name)
+        if strategy.maker != GENERATORS:
+            inside = f"those of {strategy.layout}"
         percentile = "soft" if config["percentile"] is None else f"{config['percentile']:g}"
-        percentile = "-" if name == "geometric" else percentile
+        percentile = "-" if strategy.maker == "geometric" else percentile
         kept = f"{100 * report['kept']:.1f} %"
         rows.append((name, str(len(config["regions"])), percentile, kept, inside or "-"))
     head = ("dictionary", "regions", "percentile", "kept", inside_head)

@@ -25,7 +25,7 @@ Floor = Annotated[
 ]
 Regions = Annotated[
     str | None,
-    typer.Option(help="The strategy whose regions matched and the controls use. Default LM2. Remembered."),
+    typer.Option(help="The layout of makers that are named alone, such as matched. Default LM2. Remembered."),
 ]
 Steps = Annotated[
     int | None, typer.Option(help="Steps of training, whatever the number of photos. Default: the preset's.")
@@ -35,7 +35,7 @@ Strategies = Annotated[
     typer.Option(
         "--strategy",
         metavar="NAME",
-        help="grid3x3, LM1, LM2, LM2-split or matched; several times for several. Default LM2.",
+        help="grid3x3, LM1, LM2, LM2-split, matched or MAKER@LAYOUT; several times for several. Default LM2.",
     ),
 ]
 

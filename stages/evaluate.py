@@ -44,25 +44,25 @@ def main(
     again. `align` takes the place of the setting.
     """
     from pdsn.artefact import describe, done_from
-    from pdsn.evaluation.evaluation import NO_FDM, PROTOCOL
+    from pdsn.evaluation.evaluation import PROTOCOL
     from pdsn.evaluation.question import name_of
     from pdsn.files import sha256_of
+    from pdsn.masks.strategy import NO_FDM
     from pdsn.occlusion.occluders import find_occluder
 
     asked = session.settings.eval if align is None else replace(session.settings.eval, align=align)
     check_names(session, strategies or ())
-    wanted = [name for name in strategies or () if name != NO_FDM]
-    if strategies is None and not session.run.dictionaries():
-        wanted = [DEFAULT]
+    if strategies is not None:
+        strategies = session.strategy_names([name for name in strategies if name != NO_FDM])
+    wanted = strategies if strategies is not None else [] if session.run.dictionaries() else [DEFAULT]
     steps = lacking(session, dictionaries=wanted, segmenter=asked.source == "segmenter")
     refuse(session, steps)
     check_data(session, asked)
     make(session, steps)
     seed, floor = session.settings.seed, session.settings.regions.floor
-    names = list(dict.fromkeys(strategies)) if strategies else _in_order(session, session.run.dictionaries())
-    names = [name for name in names if name != NO_FDM]
+    names = _in_order(session, session.run.dictionaries()) if strategies is None else list(strategies)
     for name in names:
-        session.check_strategy(name)
+        session.strategy(name)
     occluders = {
         name: find_occluder(name, session.statistics, floor, asked.split)
         for name in _rows(session, asked.occlusions)
@@ -129,7 +129,7 @@ def usable(session: Session) -> tuple[list[str], list[PdsnError]]:
     found, errors = [], []
     for name in _in_order(session, session.run.dictionaries()):
         try:
-            session.check_strategy(name)
+            session.strategy(name)
             session.dictionary(name, base)
         except PdsnError as error:
             errors.append(error)
@@ -176,14 +176,12 @@ def _question(
 
 def check_names(session: Session, strategies: Sequence[str]) -> None:
     """Raise UsageError where a strategy or an occlusion is unknown; needs no data."""
-    from pdsn.evaluation.evaluation import NO_FDM
+    from pdsn.masks.strategy import NO_FDM
     from pdsn.occlusion.occluders import check_occlusions
     from pdsn.run.strategies import check_columns
 
     check_columns(session.settings.eval.matchers)
-    for name in strategies:
-        if name != NO_FDM:
-            session.check_strategy(name)
+    session.strategy_names([name for name in strategies if name != NO_FDM])
     check_occlusions(session.settings.eval.occlusions)
 
 
@@ -244,7 +242,8 @@ def _evaluate(
 ) -> Evaluation:
     """Ask every matcher; a picture of each occlusion's first draw, by the strategy that `identify` takes too."""
     from pdsn.calibration.strangers import LOOKS, Strangers
-    from pdsn.evaluation.evaluation import NO_FDM, evaluate
+    from pdsn.evaluation.evaluation import evaluate
+    from pdsn.masks.strategy import NO_FDM
     from pdsn.occlusion.occluders import is_fixed
     from pdsn.progress import progress_bar
     from pdsn.report.figures import plot_probes

@@ -48,14 +48,13 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
         PdsnError: one of them is missing or does not belong to the others; the line names the command.
     """
     from pdsn.deploy.exported import Exported
-    from pdsn.evaluation.evaluation import NO_FDM
-    from pdsn.matchers.table import MATCHERS
+    from pdsn.masks.strategy import NO_FDM
     from pdsn.run.strategies import choose_strategy, further_matchers
 
     session.run.check_made()
-    if strategy is not None and strategy not in (NO_FDM, *MATCHERS):
-        session.check_strategy(strategy)
-    chosen = choose_strategy(session.run, strategy, session.settings.dictionary, missing=True)
+    chosen = choose_strategy(
+        session.run, session.shortest(strategy), session.settings.dictionary, missing=True
+    )
     if chosen in further_matchers():
         raise UsageError(
             f"--strategy {chosen}: only the cosine and PDSN can be exported; give a strategy or none"

@@ -21,8 +21,7 @@ def main(session: Session) -> None:
             f"the base of {session.run.root} is imported, {settings.pretrained.arch}: its head stays as it is"
         )
     check_batch("head.batch", settings.head.batch, session.accelerator)
-    name = session.head_strategy
-    session.check_strategy(name, "head.strategy")
+    [name] = session.strategy_names([session.head_strategy], "head.strategy")
     make(session, lacking(session, dictionaries=[name]))
     model, base = session.base()
     dictionary = session.dictionary(name, base)

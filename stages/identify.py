@@ -230,16 +230,16 @@ def check_parts(session: Session, strategy: str | None, source: str | None) -> N
     """Raise PdsnError where a name is unknown or the run lacks what recognition needs; opens no network."""
     from pdsn.api import SOURCES
     from pdsn.errors import one_of
-    from pdsn.evaluation.evaluation import NO_FDM
+    from pdsn.masks.strategy import NO_FDM
     from pdsn.matchers.table import MATCHERS
     from pdsn.run.strategies import choose_strategy
 
     if source is not None:
         one_of("--occlusion-source", source, SOURCES)
     session.run.check_made()
-    if strategy is not None and strategy not in (NO_FDM, *MATCHERS):
-        session.check_strategy(strategy)
-    chosen = choose_strategy(session.run, strategy, session.settings.dictionary, missing=True)
+    chosen = choose_strategy(
+        session.run, session.shortest(strategy), session.settings.dictionary, missing=True
+    )
     plain = chosen == NO_FDM
     covered = (source or ("none" if plain else SOURCES[0])) == SOURCES[0]
     wanted = [] if plain or chosen in MATCHERS else [chosen]

@@ -24,7 +24,7 @@ def make(session: Session, steps: Sequence[Step]) -> None:
     if not steps:
         return
     refuse(session, steps)
-    maker = session.maker()
+    maker = session.for_making()
     if session.accelerator.is_main_process:
         _announce(maker, steps)
     for step in steps:

@@ -1,4 +1,4 @@
-"""Stage `mask-train`: one mask generator per region, or masks learned in the match."""
+"""Stage `mask-train`: one mask generator per region, or masks learned in the comparison."""
 
 from __future__ import annotations
 
@@ -14,61 +14,43 @@ from stages.tables import print_table
 def main(session: Session, strategies: Sequence[str] | None) -> None:
     """Train the masks of some strategies (default LM2); those that are trained are left alone."""
     from pdsn.artefact import making
-    from pdsn.masks.building import percentile_of
-    from pdsn.masks.controls import CONTROLS
-    from pdsn.masks.generators import train_generator
-    from pdsn.masks.matched import MATCHED, train_matched
     from pdsn.training.batches import check_batch
 
-    names = list(dict.fromkeys(strategies or ["LM2"]))
+    names = session.strategy_names(strategies or ["LM2"])
     for name in names:
-        if name in CONTROLS:
+        if not session.maker(name).learns:
             go_on = making(f"pdsn build-dictionary --strategy {name}", session.run.dictionary(name))
             raise UsageError(f"--strategy {name} is a control and has no generator: go on with `{go_on}`")
-        session.check_regions(name)
     make(session, lacking(session))
-    if MATCHED in names:
-        check_batch("matching.batch", session.settings.matching.batch, session.accelerator)
-    chosen = [session.regions_of(name) for name in names if name != MATCHED]
-    if chosen:
-        check_batch("masks.batch", session.settings.masks.batch, session.accelerator)
+    for setting in dict.fromkeys(session.maker(name).setting for name in names):
+        section, _, field = setting.partition(".")
+        check_batch(setting, getattr(getattr(session.settings, section), field), session.accelerator)
     model, base = session.base()
     maps = session.pair_maps(model, base)
-    config, seed = session.settings.masks, session.settings.seed
     todo = []
-    for strategy in chosen:
-        for region, folder in session.generator_folders(strategy, base).items():
+    for name in names:
+        for label, folder in session.mask_trainings(name, base).items():
             done = folder.open(force=session.force, replace_stale=True)
-            todo.append((strategy, region, folder, done))
-    matching = session.matching_folder(base) if MATCHED in names else None
-    matched = matching is not None and matching.open(force=session.force, replace_stale=True)
+            todo.append((name, label, folder, done))
     session.begin()
     rows = []
-    for strategy, region, folder, done in todo:
-        if done:
-            best = folder.best()
-        else:
-            percentile = percentile_of(strategy.name, strategy, session.settings.dictionary.percentile)
-            assert percentile is not None
-            best = train_generator(
-                maps, model, strategy, region, config, folder, session.accelerator, seed, percentile
+    for name, label, folder, done in todo:
+        train = session.maker(name).train
+        assert train is not None
+        best = folder.best() if done else train(session, maps, model, session.regions_of(name), label, folder)
+        rows.append(
+            (
+                name,
+                label or "all",
+                _percent(best, "rank1_unmasked"),
+                _percent(best, "rank1_masked", "accuracy"),
             )
-        figures = (_percent(best, f"rank1_{which}masked") for which in ("un", ""))
-        rows.append((strategy.name, region, *figures))
-    if matching is not None:
-        if matched:
-            best = matching.best()
-        else:
-            best = train_matched(
-                maps, model, session.regions_of(MATCHED), session.settings.regions.share,
-                session.settings.matching, matching, session.accelerator, seed,
-            )  # fmt: skip
-        rows.append((MATCHED, "all", "-", f"{100 * best['accuracy']:.1f} %"))
+        )
     if session.accelerator.is_main_process:
         head = ("strategy", "region", "rank-1 without", "with the mask")
         print_table(session.console, head, rows, title="Masks, occluded validation photos", text=["region"])
 
 
-def _percent(best: dict[str, float], name: str) -> str:
-    """A rate in per cent; generators that were trained before it was measured have none."""
-    return f"{100 * best[name]:.1f} %" if name in best else "-"
+def _percent(best: dict[str, float], *names: str) -> str:
+    """The first of some rates that there is, in per cent; generators that were trained before it was measured have none."""
+    return next((f"{100 * best[name]:.1f} %" for name in names if name in best), "-")

@@ -14,7 +14,7 @@ AnyStrategies = Annotated[
     list[str] | None,
     typer.Option(
         "--strategy", metavar="NAME",
-        help="grid3x3, LM1, LM2, LM2-split, matched, or a control: random, geometric, difference, relative; several times for several. Default: LM2 for build-dictionary, all that have a dictionary for eval, the preset's for run.",
+        help="grid3x3, LM1, LM2, LM2-split, matched, or a control: random, geometric, difference, relative; MAKER@LAYOUT for another layout, such as matched@grid3x3; several times for several. Default: LM2 for build-dictionary, all that have a dictionary for eval, the preset's for run.",
     ),
 ]  # fmt: skip
 

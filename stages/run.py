@@ -23,13 +23,10 @@ def main(
         raise UsageError("--photos and --data synthetic exclude each other: leave one out")
     own = str(shared.run / "data") if photos is not None and shared.data is None else None
     session = Session(shared, options, force=force, data=own)
-    names = list(strategies or session.settings.dictionary.strategies)
-    for name in names:
-        session.check_strategy(name, "" if strategies else "dictionary.strategies")
+    asked = strategies or session.settings.dictionary.strategies
+    names = session.strategy_names(asked, "" if strategies else "dictionary.strategies")
     evaluate.check_names(session, ())
-    for name in names:
-        session.check_regions(name)
-    session.check_strategy(session.head_strategy, "head.strategy")
+    session.strategy(session.head_strategy, "head.strategy")
     (base_import if session.settings.pretrained.arch else base_train).check(session)
     if photos is not None:
         config = prepare.for_architecture(session.settings.prepare, session.settings.pretrained.arch)

@@ -155,21 +155,21 @@ class Session(Workspace):
             in_use=plain(self._in_use),
         )  # fmt: skip
 
-    def maker(self) -> Session:
+    def for_making(self) -> Session:
         """This session as it makes what a command lacks: without --force, which is for the command alone.
 
         Where the command's settings hold for one call, they say nothing about how the run is made, but for a new run's
         configuration file.
         """
         if self._keep:
-            maker = copy.copy(self)
-            maker.force = False
-            return maker
+            same = copy.copy(self)
+            same.force = False
+            return same
         config = None if self.run.about else self.shared.config
         shared = replace(self.shared, seed=None, config=config, without=("eval",), origins=[])
-        maker = Session(shared, {})
-        maker.console = self.console
-        return maker
+        own = Session(shared, {})
+        own.console = self.console
+        return own
 
     @property
     def own(self) -> Settings:

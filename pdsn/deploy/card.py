@@ -14,7 +14,7 @@ from pdsn.artefact import read_json
 from pdsn.bases.imported import is_imported
 from pdsn.deploy.example import example
 from pdsn.deploy.exported import Exported
-from pdsn.evaluation.evaluation import NO_FDM
+from pdsn.masks.strategy import NO_FDM
 from pdsn.report.table import Record, heading, markdown_table, strategies_of, table_rows
 from pdsn.run.directory import SYNTHETIC
 

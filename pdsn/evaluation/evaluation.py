@@ -17,6 +17,7 @@ from pdsn.evaluation.answers import Answer, FoundPixels, join_answers, join_pixe
 from pdsn.evaluation.enrolment import Enrolment
 from pdsn.evaluation.probes import MakeProbes, Probes
 from pdsn.evaluation.rates import closed_set, hits, mean_gain
+from pdsn.masks.strategy import NO_FDM
 from pdsn.matchers.matcher import Faces, Matcher, by_signature, names_of
 from pdsn.metrics import (
     best_per_person,
@@ -29,8 +30,6 @@ from pdsn.occlusion.labels import foreground_iou, pixel_accuracy
 from pdsn.occlusion.layouts import OCCLUDED_SHARE, Layout
 from pdsn.occlusion.occluders import Occluder, is_fixed
 
-NO_FDM = "none"
-"""Name of the strategy without a feature-discarding mask."""
 PROTOCOL = "2"
 """Raised whenever a table would hold other figures or columns: one that was made before is made again."""
 FPIRS = {"01": 0.01, "10": 0.1}

@@ -6,15 +6,14 @@ follows are the same as for the learned masks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
+from pdsn.masks.maker import Ingredients, Maker, Masks, by_region
+from pdsn.masks.maps import batches
 from pdsn.occlusion.layouts import Box
-
-CONTROLS = ("random", "geometric", "difference", "relative")
-"""Names of the controls: masks without learning."""
 
 
 def random_mask(shape: tuple[int, int, int], seed: int) -> Tensor:
@@ -81,3 +80,34 @@ def mean_difference(pairs: Iterable[tuple[Tensor, Tensor]], *, relative: bool) -
         spread = (squares / count - (total / count).square()).clamp_min(0).sqrt()
         change = torch.where(change > 0, change / spread.clamp_min(1e-6 * float(spread.max()) or 1e-12), 0.0)
     return (1 - change / change.max().clamp_min(1e-12)).float()
+
+
+def _random(given: Ingredients, region: str, number: int) -> Tensor:
+    del region
+    return random_mask(given.maps.encoder.net.map_shape, given.seed * 1009 + number)
+
+
+def _change(*, relative: bool) -> Callable[[Ingredients, str, int], Tensor]:
+    def mean_of(given: Ingredients, region: str, number: int) -> Tensor:
+        del number
+        maps = given.maps
+        pairs = batches(
+            maps.clean("train"), maps.occluded(given.layout, region, "train"), maps.encoder.device
+        )
+        return mean_difference(pairs, relative=relative)
+
+    return mean_of
+
+
+def _geometric(given: Ingredients) -> Masks:
+    shape, layout = given.maps.encoder.net.map_shape, given.layout
+    found = [geometric_mask(shape, box, layout.size) for box in layout.regions.values()]
+    return torch.stack([mean for mean, _ in found]), torch.stack([kept for _, kept in found])
+
+
+RANDOM = Maker("random", "control: the same share of features, drawn at random", by_region(_random))
+GEOMETRIC = Maker("geometric", "control: the cells of the map that lie under the region", _geometric)
+DIFFERENCE = Maker("difference", "control: the features that change most", by_region(_change(relative=False)))
+RELATIVE = Maker(
+    "relative", "control: those that change most for their own spread", by_region(_change(relative=True))
+)

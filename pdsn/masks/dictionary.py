@@ -18,6 +18,11 @@ PERCENTILES = {"grid3x3": 25.0, "LM1": 20.0, "LM2": 30.0, "LM2-split": 30.0}
 """Percentile below which features are dropped (Johnston & Ngxande, section 4.2); LM2-split is ours."""
 
 
+def percentile_of(layout: Layout, asked: float) -> float:
+    """The percentile asked for, 0 to 100; the paper's for the layout where it is -1."""
+    return asked if asked >= 0 else PERCENTILES[layout.name]
+
+
 @dataclass(frozen=True)
 class MaskDictionary:
     """One mask for each region.

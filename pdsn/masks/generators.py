@@ -15,8 +15,10 @@ from pdsn.artefact import TrainingFolder
 from pdsn.bases.encoder import Encoder
 from pdsn.config.sections import MaskConfig
 from pdsn.data.dataset import evenly
-from pdsn.masks.dictionary import binarise, mean_mask
+from pdsn.masks.dictionary import binarise, mean_mask, percentile_of
+from pdsn.masks.maker import Ingredients, Maker, by_region
 from pdsn.masks.maps import PairMaps, batches, maps_in_order, to_tensor
+from pdsn.masks.strategy import GENERATORS
 from pdsn.metrics import nearest_ranks, rank_rate
 from pdsn.networks.mask_generator import MaskGenerator, PairwiseDifferential
 from pdsn.networks.network import BaseModel
@@ -26,6 +28,8 @@ from pdsn.training.loop import Schedule, fit, seed_everything
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+    from pdsn.run.workspace import Workspace
 
 MEAN_PAIRS = 1024
 """Training pairs behind the mean mask of a validation, spread evenly; the dictionary takes all."""
@@ -159,3 +163,35 @@ def generated_mask(
     generator.load_state_dict(weights)
     generator.to(device).eval()
     return mean_mask(generator(*pair) for pair in batches(clean, occluded, device)).cpu()
+
+
+def _folder(workspace: Workspace, name: str, layout: Layout, label: str, base: str) -> TrainingFolder:
+    settings, root = workspace.settings, workspace.run.masks(name, label)
+    return generator_folder(root, settings.masks, layout, label, base, settings.seed)
+
+
+def _train(
+    workspace: Workspace, maps: PairMaps, model: BaseModel, layout: Layout, label: str, folder: TrainingFolder
+) -> dict[str, float]:
+    settings = workspace.settings
+    percentile = percentile_of(layout, settings.dictionary.percentile)
+    return train_generator(
+        maps, model, layout, label, settings.masks, folder, workspace.accelerator, settings.seed, percentile
+    )
+
+
+def _mean(given: Ingredients, region: str, number: int) -> Tensor:
+    del number
+    weights = given.trained[region].load()
+    return generated_mask(given.maps, given.layout, region, weights, given.maps.encoder.device)
+
+
+MAKER = Maker(
+    name=GENERATORS,
+    help="the paper's: a mask generator for each region, its mean mask cut at a percentile",
+    masks=by_region(_mean),
+    labels=list,
+    folder=_folder,
+    train=_train,
+    setting="masks.batch",
+)

@@ -24,7 +24,8 @@ from pdsn.errors import PdsnError
 from pdsn.files import sha256_of
 from pdsn.masks.dictionary import MaskDictionary
 from pdsn.masks.maps import PairMaps, batches, to_tensor
-from pdsn.masks.matched import MATCHED, RARE, MatchBatches, photo_groups
+from pdsn.masks.matched import RARE, MatchBatches, photo_groups
+from pdsn.masks.strategy import MATCHED
 from pdsn.networks.backbone import FaceNet, freeze
 from pdsn.networks.margins import hit_rate
 from pdsn.networks.network import BaseModel

@@ -23,7 +23,9 @@ from pdsn.artefact import TrainingFolder
 from pdsn.config.sections import HeadConfig, MatchingConfig
 from pdsn.data.dataset import evenly
 from pdsn.errors import PdsnError
+from pdsn.masks.maker import ALL, Ingredients, Maker, Masks
 from pdsn.masks.maps import CHUNK, PairMaps, to_tensor
+from pdsn.masks.strategy import MATCHED
 from pdsn.networks.backbone import freeze
 from pdsn.networks.margins import hit_rate, margin_logits
 from pdsn.networks.network import BaseModel, Network
@@ -34,8 +36,8 @@ from pdsn.training.loop import Schedule, fit, seed_everything
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-MATCHED = "matched"
-"""Name of this maker of masks."""
+    from pdsn.run.workspace import Workspace
+
 START = 2.0
 """Logit of a feature before training: it is kept to 88 %."""
 RARE = 16
@@ -135,13 +137,19 @@ class MatchBatches:
 
 
 def matching_folder(
-    root: Path, config: MatchingConfig, layout: Layout, share: float, base: str, seed: int
+    root: Path,
+    config: MatchingConfig,
+    layout: Layout,
+    share: float,
+    base: str,
+    seed: int,
+    name: str = MATCHED,
 ) -> TrainingFolder:
     """The folder of the matched masks for these settings, this base and these regions."""
     settings = {**config.__dict__, "share": share, "seed": seed}
     regions = {name: list(box) for name, box in layout.regions.items()}
     inputs = {"base": base, "regions": f"{layout.name} {regions}"}
-    command = f"pdsn mask-train --strategy {MATCHED}"
+    command = f"pdsn mask-train --strategy {name}"
     return TrainingFolder(root, settings, inputs, command, MatchingConfig.BEFORE)
 
 
@@ -255,3 +263,42 @@ def photo_groups(
             found.setdefault(tuple((shares[row] > share).tolist()), []).append((draw, int(row)))
     groups = {key: photos for key, photos in sorted(found.items()) if len(photos) >= least}
     return [(np.array(key), np.array(photos)) for key, photos in (groups or found).items()]
+
+
+def _folder(workspace: Workspace, name: str, layout: Layout, label: str, base: str) -> TrainingFolder:
+    settings, root = workspace.settings, workspace.run.masks(name, label)
+    return matching_folder(root, settings.matching, layout, settings.regions.share, base, settings.seed, name)
+
+
+def _train(
+    workspace: Workspace, maps: PairMaps, model: BaseModel, layout: Layout, label: str, folder: TrainingFolder
+) -> dict[str, float]:
+    del label
+    settings = workspace.settings
+    return train_matched(
+        maps,
+        model,
+        layout,
+        settings.regions.share,
+        settings.matching,
+        folder,
+        workspace.accelerator,
+        settings.seed,
+    )
+
+
+def _masks(given: Ingredients) -> Masks:
+    mean = learned_masks(given.trained[ALL].load())
+    return mean, mean > 0.5
+
+
+MAKER = Maker(
+    name=MATCHED,
+    help="ours: soft masks of all regions, learned in the comparison that they are used in",
+    masks=_masks,
+    soft=True,
+    labels=lambda regions: [ALL] if regions else [],
+    folder=_folder,
+    train=_train,
+    setting="matching.batch",
+)

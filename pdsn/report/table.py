@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from pdsn.evaluation.evaluation import FPIRS, NO_FDM, Evaluation
+from pdsn.evaluation.evaluation import FPIRS, Evaluation
 from pdsn.files import write_text
+from pdsn.masks.strategy import NO_FDM
 
 Record = dict[str, Any]
 DRAFT = ".draft"

@@ -14,9 +14,9 @@ from pdsn.artefact import making, read_json
 from pdsn.config.layers import before, merge
 from pdsn.config.sections import EvalConfig
 from pdsn.errors import PdsnError, UsageError
-from pdsn.evaluation.evaluation import NO_FDM
 from pdsn.evaluation.rates import closed_set, hits, mean_gain
 from pdsn.files import sha256_of
+from pdsn.masks.strategy import NO_FDM
 from pdsn.report.table import Record, heading, markdown, markdown_table
 from pdsn.run.directory import RunDir
 

@@ -50,7 +50,7 @@ def base_step(workspace: Workspace) -> Step:
 
 def masks_step(workspace: Workspace, names: Sequence[str]) -> Step:
     """The trained masks of strategies that learn any."""
-    learned = [name for name in dict.fromkeys(names) if not workspace.is_control(name)]
+    learned = [name for name in dict.fromkeys(names) if workspace.maker(name).learns]
     folders = {name: workspace.mask_folders(name) for name in learned}
     return Step(
         "mask-train",

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pdsn.artefact import making
 from pdsn.config.sections import DictionaryConfig, SettingError
 from pdsn.errors import PdsnError, UsageError, unknown
-from pdsn.evaluation.evaluation import NO_FDM
-from pdsn.masks.matched import MATCHED
+from pdsn.masks.strategy import MATCHED, NO_FDM
 from pdsn.matchers.table import MATCHERS
 from pdsn.run.directory import RunDir
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pdsn.config.layers import build, merge
 from pdsn.config.sections import SettingError, Settings
-from pdsn.errors import UsageError
+from pdsn.errors import UsageError, unknown
 from pdsn.files import check_writable
+from pdsn.masks.strategy import GENERATORS, MATCHED, NO_FDM, Strategy
+from pdsn.matchers.table import MATCHERS
 from pdsn.run.directory import SYNTHETIC, RunDir
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from pdsn.coverage.segmenter import Segmenter
     from pdsn.data.dataset import FaceDataset
     from pdsn.masks.dictionary import MaskDictionary
+    from pdsn.masks.maker import Maker
     from pdsn.masks.maps import PairMaps
     from pdsn.matchers.fdm import FDM
     from pdsn.matchers.matcher import Matcher
@@ -79,7 +83,7 @@ class Workspace:
         return LandmarkStatistics.of(self.training.landmarks[self.training.rows("train")], self.training.size)
 
     def layout(self, name: str) -> Layout:
-        """Regions of a strategy on this data set."""
+        """A layout on this data set."""
         from pdsn.occlusion.layouts import make_layout
 
         return make_layout(name, self.statistics, self.settings.regions.floor)
@@ -113,89 +117,75 @@ class Workspace:
             self.run.cache, self.training, encoder, base, self.settings.seed, masks.intensity, masks.jitter
         )
 
-    @staticmethod
-    def is_control(name: str) -> bool:
-        """Whether a strategy's masks come without learning."""
-        from pdsn.masks.controls import CONTROLS
+    def strategy(self, name: str, setting: str = "") -> Strategy:
+        """The maker and the layout that a strategy's name says.
 
-        return name in CONTROLS
+        Args:
+            name: LAYOUT, MAKER or MAKER@LAYOUT.
+            setting: which it comes from, "" for --strategy.
 
-    @staticmethod
-    def check_strategy(name: str, setting: str = "") -> None:
-        """Raise UsageError unless `name`, of --strategy or of a setting, is a strategy, `matched` or a control."""
-        from pdsn.masks.controls import CONTROLS
-        from pdsn.masks.matched import MATCHED
+        Raises:
+            UsageError: it says none.
+        """
+        from pdsn.masks.makers import MAKERS
+        from pdsn.masks.strategy import parse
         from pdsn.occlusion.layouts import LAYOUTS
 
-        known = [*LAYOUTS, MATCHED, *CONTROLS]
-        if name not in known:
-            wrong = f"is unknown: choose from {', '.join(known)}"
+        default = self.settings.dictionary.regions
+        if default not in LAYOUTS:
+            raise SettingError("dictionary.regions", default, unknown(tuple(LAYOUTS)))
+        found = parse(name, default, MAKERS, LAYOUTS)
+        if found is None:
+            makers = [maker for maker in MAKERS if maker != GENERATORS]
+            wrong = f"{unknown((*LAYOUTS, *makers))}, or MAKER@LAYOUT"
             raise SettingError(setting, name, wrong) if setting else UsageError(f"--strategy {name} {wrong}")
+        return found
 
-    def check_regions(self, name: str) -> str:
-        """The strategy whose regions another, `matched` or a control has; UsageError unless there is one."""
-        from pdsn.occlusion.layouts import LAYOUTS
+    def strategy_names(self, names: Sequence[str], setting: str = "") -> list[str]:
+        """The shortest names of strategies, each once; UsageError where one is unknown."""
+        default = self.settings.dictionary.regions
+        return list(dict.fromkeys(self.strategy(name, setting).name(default) for name in names))
 
-        self.check_strategy(name)
-        if name in LAYOUTS:
+    def shortest(self, name: str | None) -> str | None:
+        """The shortest name of a strategy; none, a matcher's name and None stay as they are."""
+        if name is None or name == NO_FDM or name in MATCHERS:
             return name
-        regions = self.settings.dictionary.regions
-        if regions not in LAYOUTS:
-            raise SettingError("dictionary.regions", regions, f"is unknown: choose from {', '.join(LAYOUTS)}")
-        return regions
+        return self.strategy(name).name(self.settings.dictionary.regions)
+
+    def maker(self, name: str) -> Maker:
+        """The maker of a strategy."""
+        from pdsn.masks.makers import MAKERS
+
+        return MAKERS[self.strategy(name).maker]
 
     def regions_of(self, name: str) -> Layout:
-        """Regions of a strategy, or of the strategy that `matched` or a control borrows them from."""
-        return self.layout(self.check_regions(name))
+        """The layout of a strategy, on this data set."""
+        return self.layout(self.strategy(name).layout)
 
     def mask_folders(self, name: str) -> list[Path]:
-        """Where the trained masks of a strategy lie: a folder a region, one in all for `matched`, none for a control."""
-        from pdsn.masks.matched import MATCHED
+        """Where the trained masks of a strategy lie; none where its maker learns nothing."""
         from pdsn.occlusion.layouts import region_names
 
-        if self.is_control(name):
-            return []
-        regions = [""] if name == MATCHED else region_names(name)
-        return [self.run.masks(name, region) for region in regions]
+        labels = self.maker(name).labels(region_names(self.strategy(name).layout))
+        return [self.run.masks(name, label) for label in labels]
 
-    def generator_folders(self, strategy: Layout, base: str) -> dict[str, TrainingFolder]:
-        """The generator folder of each region of a strategy, trained or not."""
-        from pdsn.masks.generators import generator_folder
-
+    def mask_trainings(self, name: str, base: str) -> dict[str, TrainingFolder]:
+        """The folder of each part that a strategy's maker trains, by its label, trained or not."""
+        maker, layout = self.maker(name), self.regions_of(name)
+        if maker.folder is None:
+            return {}
         return {
-            region: generator_folder(
-                self.run.masks(strategy.name, region),
-                self.settings.masks,
-                strategy,
-                region,
-                base,
-                self.settings.seed,
-            )
-            for region in strategy.regions
+            label: maker.folder(self, name, layout, label, base)
+            for label in maker.labels(list(layout.regions))
         }
 
-    def matching_folder(self, base: str) -> TrainingFolder:
-        """The folder of the masks that are learned in the match."""
-        from pdsn.masks.matched import MATCHED, matching_folder
-
-        strategy, share = self.regions_of(MATCHED), self.settings.regions.share
-        root, seed = self.run.masks(MATCHED), self.settings.seed
-        return matching_folder(root, self.settings.matching, strategy, share, base, seed)
-
-    def generators(self, name: str, base: str) -> dict[str, TrainingFolder]:
-        """The trained generator of each region, or the learned masks of `matched`; none for a control.
+    def trained_masks(self, name: str, base: str) -> dict[str, TrainingFolder]:
+        """The same, once everything is trained.
 
         Raises:
             PdsnError: one is missing, or belongs to another base or region.
         """
-        from pdsn.masks.matched import MATCHED
-
-        if self.is_control(name):
-            return {}
-        if name == MATCHED:
-            folders = {MATCHED: self.matching_folder(base)}
-        else:
-            folders = self.generator_folders(self.layout(name), base)
+        folders = self.mask_trainings(name, base)
         for folder in folders.values():
             folder.check()
         return folders
@@ -215,8 +205,6 @@ class Workspace:
     @property
     def head_strategy(self) -> str:
         """Whose FDMs the head is tuned under."""
-        from pdsn.masks.matched import MATCHED
-
         return self.settings.head.strategy or MATCHED
 
     def head_folder(self, base: str) -> TrainingFolder:
@@ -260,15 +248,12 @@ class Workspace:
             UsageError: there is none of that name.
             PdsnError: what it needs is missing, or belongs to something else.
         """
-        from pdsn.evaluation.evaluation import NO_FDM
-        from pdsn.matchers.table import MATCHERS
         from pdsn.plugin import find_plugin
 
         name = "cosine" if name == NO_FDM else name
         if name in MATCHERS:
             matcher: Matcher = find_plugin(MATCHERS, name, "--matcher").load(self, None)
             return matcher
-        self.check_strategy(name)
         return self.fdm(name)
 
     def fdm(self, strategy: str) -> FDM:

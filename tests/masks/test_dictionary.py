@@ -113,9 +113,10 @@ def test_kept_share_per_cell():
     assert made.kept_share().tolist() == [[[0.75, 0.0]]]
 
 
-def test_a_percentile_is_for_masks_that_are_cut():
-    from pdsn.masks.building import percentile_of
+def test_the_percentile_is_the_papers_for_the_layout_unless_one_is_asked_for():
+    from pdsn.masks.dictionary import percentile_of
 
     bands = Layout("LM2", (64, 48), {"top": Box(0, 0, 40, 48)}, {})
-    assert [percentile_of(name, bands, -1.0) for name in ("LM2", "relative", "matched")] == [30, 30, None]
-    assert [percentile_of(name, bands, 60.0) for name in ("LM2", "relative", "matched")] == [60, 60, None]
+    grid = Layout("grid3x3", (64, 48), {"top": Box(0, 0, 40, 48)}, {})
+    assert [percentile_of(layout, -1.0) for layout in (bands, grid)] == [30, 25]
+    assert [percentile_of(layout, 60.0) for layout in (bands, grid)] == [60, 60]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pdsn.artefact import MODEL
-from pdsn.config.sections import SettingError
+from pdsn.config.setting import SettingError
 from pdsn.errors import UsageError
 from stages.session import Session
 

@@ -42,10 +42,10 @@ def _build(
 ) -> dict[str, dict[str, Any]]:
     """Build and save each dictionary; what stands in the JSON file beside it, by name."""
     from pdsn.artefact import describe, done_from
-    from pdsn.config.sections import MaskConfig
     from pdsn.files import sha256_of, write_text
     from pdsn.masks.building import build_dictionary
     from pdsn.masks.dictionary import percentile_of
+    from pdsn.masks.settings import MaskConfig
     from pdsn.report.figures import plot_kept_share
 
     maps = session.pair_maps(model, base)

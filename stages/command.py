@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from pdsn.config.layers import presets
-from pdsn.config.sections import SettingError
+from pdsn.config.setting import SettingError
 from pdsn.errors import PdsnError
 from stages.options import option_of
 from stages.session import Shared

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from pdsn.config.sections import EvalConfig, Settings
     from pdsn.evaluation.answers import Answer
     from pdsn.evaluation.enrolment import Enrolment
     from pdsn.evaluation.evaluation import Evaluation
     from pdsn.evaluation.probes import MakeProbes, Probes
+    from pdsn.evaluation.settings import EvalConfig
     from pdsn.matchers.matcher import Matcher
     from pdsn.occlusion.layouts import Layout
+    from pdsn.run.settings import Settings
 
 DEFAULT = "LM2"
 """The strategy that is made where a run has none."""

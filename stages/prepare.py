@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from pdsn.config.layers import load_preset
-from pdsn.config.sections import PrepareConfig
+from pdsn.data.settings import PrepareConfig
 from pdsn.errors import UsageError
 from pdsn.files import check_writable
 from pdsn.run.directory import SYNTHETIC

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pdsn.bases.table import BASES
-from pdsn.config.layers import Layer, build, load_file, load_preset, merge
-from pdsn.config.sections import SettingError, Settings
+from pdsn.config.layers import Layer, load_preset, merge
+from pdsn.config.setting import SettingError
 from pdsn.errors import UsageError
 from pdsn.matchers.table import MATCHERS
 from pdsn.run.directory import SYNTHETIC, RunDir
+from pdsn.run.settings import Settings, build, load_file
 from pdsn.run.workspace import Workspace
 
 REMEMBERED = (

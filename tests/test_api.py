@@ -14,7 +14,7 @@ from pdsn import api
 from pdsn.api import load_run
 from pdsn.bases.lmcl import base_folder, train_base
 from pdsn.bases.opening import load_base
-from pdsn.config.sections import BaseConfig
+from pdsn.bases.settings import BaseConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.detector import Detection
 from pdsn.data.template import template

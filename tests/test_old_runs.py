@@ -16,30 +16,24 @@ import pytest
 from pdsn.artefact import TrainingFolder, completed, done_from
 from pdsn.bases.imported import import_folder
 from pdsn.bases.lmcl import base_folder
-from pdsn.config.layers import before, build
-from pdsn.config.sections import (
-    BaseConfig,
-    EvalConfig,
-    HeadConfig,
-    MaskConfig,
-    MatchingConfig,
-    PrepareConfig,
-    PretrainedConfig,
-    RegionsConfig,
-    SegmentConfig,
-    Settings,
-)
+from pdsn.bases.settings import BaseConfig, PretrainedConfig
 from pdsn.coverage.segmenter import segmenter_folder
+from pdsn.coverage.settings import SegmentConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.photos import PhotoFile
 from pdsn.data.prepare import _asked, _fingerprint
+from pdsn.data.settings import PrepareConfig
 from pdsn.errors import UsageError
+from pdsn.evaluation.settings import EvalConfig
 from pdsn.masks.generators import generator_folder
 from pdsn.masks.head_tuning import open_head
 from pdsn.masks.matched import matching_folder
+from pdsn.masks.settings import HeadConfig, MaskConfig, MatchingConfig
 from pdsn.occlusion.layouts import Box, Layout
+from pdsn.occlusion.settings import RegionsConfig
 from pdsn.run.directory import RunDir
 from pdsn.run.pooling import RunTable, check_poolable
+from pdsn.run.settings import Settings, before, build
 
 BANDS = Layout("LM2", (64, 48), {"eyes": Box(24, 0, 34, 48)}, {})
 

@@ -17,12 +17,14 @@ from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder, making
 from pdsn.bases.encoder import Encoder
+from pdsn.bases.settings import BaseConfig, PretrainedConfig
 from pdsn.bases.trained import class_means
 from pdsn.config.layers import Layer
-from pdsn.config.sections import BaseConfig, PrepareConfig, PretrainedConfig, SettingError
+from pdsn.config.setting import SettingError
 from pdsn.data.crop import crop_settings
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.faces import TEMPLATE_SLACK, template_difference
+from pdsn.data.settings import PrepareConfig
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import sha256_of
 from pdsn.metrics import nearest_ranks, rank_rate

@@ -14,7 +14,7 @@ from torch import Tensor
 from pdsn.artefact import TrainingFolder
 from pdsn.bases import trained
 from pdsn.bases.encoder import Encoder
-from pdsn.config.sections import BaseConfig
+from pdsn.bases.settings import BaseConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.occlusion.mixture import BASE_WEIGHTS, Mixture, base_occluders
 from pdsn.plugin import Plugin

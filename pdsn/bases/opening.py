@@ -14,7 +14,7 @@ from pdsn.networks.network import BaseModel
 from pdsn.plugin import Plugin, find_plugin
 
 if TYPE_CHECKING:
-    from pdsn.config.sections import Settings
+    from pdsn.run.settings import Settings
 
 
 def base_plugin(settings: Settings) -> Plugin:

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from pdsn.artefact import TrainingFolder
 from pdsn.bases import trained
 from pdsn.bases.encoder import Encoder
-from pdsn.config.sections import SettingError
+from pdsn.config.setting import Section, section, setting
 from pdsn.data.dataset import FaceDataset
 from pdsn.networks.network import Network
 from pdsn.networks.pair_losses import contrastive_loss
@@ -35,19 +35,16 @@ if TYPE_CHECKING:
     from pdsn.run.workspace import Workspace
 
 
-@dataclass(frozen=True)
-class SiameseConfig:
-    """Settings of the siamese base beside those of `[base]`.
+@section("siamese")
+class SiameseConfig(Section):
+    """Settings of the siamese base beside those of `[base]`."""
 
-    Attributes:
-        margin: distance of unit embeddings, 0 to 2, from which two people are far enough apart.
-    """
-
-    margin: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.margin <= 2:
-            raise SettingError("siamese.margin", self.margin, "is out of range: above 0, at most 2")
+    margin: float = setting(
+        default=1.0,
+        help="distance of unit embeddings from which two people are far enough apart",
+        low=0.01,
+        high=2,
+    )
 
 
 class Siamese(nn.Module):

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder, load_tensors
 from pdsn.bases.encoder import Encoder
-from pdsn.config.sections import BaseConfig, SettingError
+from pdsn.bases.settings import BaseConfig
+from pdsn.config.setting import SettingError
 from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError
 from pdsn.metrics import nearest_ranks, rank_rate

@@ -1,23 +1,21 @@
-"""Settings from presets, TOML files and options: an option beats the file, which beats the preset."""
+"""Settings in layers: presets, TOML files and options, each only what somebody has set, merged value by value."""
 
 from __future__ import annotations
 
 import tomllib
 import types
 import typing
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pdsn.bases.table import BASES
-from pdsn.config.sections import SettingError, Settings
-from pdsn.errors import PdsnError, UsageError
-from pdsn.matchers.table import MATCHERS
-from pdsn.plugin import find_plugin
+from pdsn.config.setting import SettingError
+from pdsn.errors import UsageError
 
 Layer = dict[str, Any]
 """Settings by section, {"seed": 1, "base": {"epochs": 32}}: only what somebody has set."""
+Kind = TypeVar("Kind")
 
 
 def presets() -> list[str]:
@@ -38,23 +36,18 @@ def load_preset(name: str) -> Layer:
     return tomllib.loads((_folder() / f"{name}.toml").read_text(encoding="utf-8"))
 
 
-def load_file(path: Path) -> Layer:
-    """Settings from a TOML file.
+def read_toml(path: Path) -> Layer:
+    """What a TOML file sets, unchecked.
 
     Raises:
-        UsageError: it is missing, is no TOML, or sets something that does not exist or cannot be.
+        UsageError: it is missing, or no TOML.
     """
     try:
-        layer = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"--config {path} cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"--config {path} is not valid TOML: {error}") from error
-    try:
-        build(layer)
-    except PdsnError as error:
-        raise UsageError(f"--config {path}: {error}") from error
-    return layer
 
 
 def merge(*layers: Layer) -> Layer:
@@ -69,51 +62,19 @@ def merge(*layers: Layer) -> Layer:
     return merged
 
 
-def build(layer: Layer) -> Settings:
-    """Settings with a layer's values in place of the defaults.
+def fill(kind: type[Kind], values: Layer, section: str = "") -> Kind:
+    """A dataclass of settings with a layer's values in place of the defaults.
+
+    Args:
+        kind: the dataclass; its fields may be sections of their own.
+        values: by name.
+        section: what the dataclass is called in messages, "" at the top.
 
     Raises:
         UsageError: a name is unknown, or a value has the wrong type or is out of range.
     """
-    known = {**BASES, **MATCHERS}
-    plugins = {}
-    for name in [name for name in layer if name in known]:
-        kind = find_plugin(known, name, "").settings
-        if kind is None:
-            raise UsageError(f"[{name}] has no settings: leave it out")
-        if not isinstance(layer[name], dict):
-            raise UsageError(f"{name} must be a section, [{name}]")
-        plugins[name] = _build(kind, layer[name], name)
-    own = {name: value for name, value in layer.items() if name not in known}
-    if own.get("plugins") == {}:  # what `before` says of a run that was made without any
-        del own["plugins"]
-    elif "plugins" in own:
-        raise UsageError("plugins is no section: each base or matcher has its own, by its name")
-    return replace(_build(Settings, own, ""), plugins=plugins)
-
-
-def before(in_use: Layer) -> Layer:
-    """The settings that something made with `in_use`, by an older pdsn, did not know, as they reproduce it.
-
-    Args:
-        in_use: all settings that there were then.
-    """
-    layer: Layer = {name: value for name, value in Settings.BEFORE.items() if name not in in_use}
-    for section, kind in typing.get_type_hints(Settings).items():
-        later: Layer = getattr(kind, "BEFORE", {})  # a plain setting has none of its own
-        known = in_use.get(section, {})
-        missing = {name: value for name, value in later.items() if name not in known}
-        layer |= {section: missing} if missing else {}
-    return layer
-
-
-def _folder() -> Any:
-    return files("pdsn.config") / "presets"
-
-
-def _build(kind: Any, values: Layer, section: str) -> Any:
     hints = typing.get_type_hints(kind)
-    names = [field.name for field in fields(kind)]
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(names))
     if unknown:
         where = f"in [{section}]" if section else "at the top"
@@ -125,10 +86,14 @@ def _build(kind: Any, values: Layer, section: str) -> Any:
         if is_dataclass(hint):
             if not isinstance(value, dict):
                 raise UsageError(f"{label} must be a section, [{label}]")
-            made[name] = _build(hint, value, name)
+            made[name] = fill(hint, value, name)  # type: ignore[arg-type]
         else:
             made[name] = _coerce(hint, value, label)
     return kind(**made)
+
+
+def _folder() -> Any:
+    return files("pdsn.config") / "presets"
 
 
 def _coerce(hint: Any, value: Any, label: str) -> Any:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
-from pdsn.config.sections import SegmentConfig
+from pdsn.coverage.settings import SegmentConfig
 from pdsn.networks.backbone import standardised
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
-from pdsn.config.sections import SegmentConfig, SettingError
+from pdsn.config.setting import SettingError
 from pdsn.coverage.segmenter import SegmentationNet, Segmenter
+from pdsn.coverage.settings import SegmentConfig
 from pdsn.data.dataset import FaceDataset, evenly
 from pdsn.errors import PdsnError
 from pdsn.occlusion.labels import difference_labels, foreground_iou, pixel_accuracy

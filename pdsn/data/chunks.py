@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pdsn.config.sections import PrepareConfig
 from pdsn.data.detector import Detection
 from pdsn.data.faces import (
     Detect,
@@ -24,6 +23,7 @@ from pdsn.data.faces import (
 )
 from pdsn.data.listing import sha256_or_nothing
 from pdsn.data.photos import Photo, PhotoFile, UnreadablePhotoError, read_photo
+from pdsn.data.settings import PrepareConfig
 from pdsn.files import atomic_path
 
 BATCH = 16

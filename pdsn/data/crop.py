@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pdsn.config.sections import PrepareConfig
 from pdsn.data.dataset import FaceDataset
+from pdsn.data.settings import PrepareConfig
 
 
 def crop_settings(dataset: FaceDataset, min_face: int | None = None) -> PrepareConfig:

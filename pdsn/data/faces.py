@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from pdsn.config.sections import PrepareConfig
 from pdsn.data.detector import Detection
+from pdsn.data.settings import PrepareConfig
 from pdsn.data.template import template
 
 DETECTION_SIDE = 1024

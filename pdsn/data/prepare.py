@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 
 from pdsn.artefact import completed
-from pdsn.config.sections import PrepareConfig
 from pdsn.data.chunks import Chunk, make_chunk
 from pdsn.data.dataset import Face, FaceDataset, write_dataset
 from pdsn.data.detector import Detector
 from pdsn.data.listing import NAME as PHOTOS
 from pdsn.data.listing import SeenPhoto, as_csv, compare, read_listing, shown, with_times
 from pdsn.data.photos import EXTENSIONS, Listing, PhotoFile, list_photos
+from pdsn.data.settings import PrepareConfig
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import write_text
 

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pdsn.artefact import TrainingFolder
-from pdsn.config.sections import PrepareConfig, Settings
 from pdsn.coverage.segmenter import SegmentationNet
 from pdsn.data.crop import crop_settings
 from pdsn.data.dataset import FaceDataset
+from pdsn.data.settings import PrepareConfig
 from pdsn.files import sha256_of
 from pdsn.masks.dictionary import MaskDictionary
 from pdsn.networks.network import Network
 from pdsn.run.directory import RunDir
+from pdsn.run.settings import Settings
 
 
 @dataclass(frozen=True)

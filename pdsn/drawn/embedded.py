@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from pdsn.artefact import completed, difference, plain, read_json
-from pdsn.config.sections import SyntheticConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.drawn.dataset import draw_dataset
+from pdsn.drawn.settings import SyntheticConfig
 from pdsn.errors import UsageError
 from pdsn.progress import counted, progress_bar
 

@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pdsn.config.sections import PrepareConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.detector import Detection
 from pdsn.data.faces import Detect, choose_face, crop_face, crop_matrix, detect_faces, find_faces, turn_photo
 from pdsn.data.photos import UnreadablePhotoError, read_photo
+from pdsn.data.settings import PrepareConfig
 from pdsn.errors import PdsnError
 from pdsn.occlusion.occluders import Occluder, draws_of, occlude
 from pdsn.occlusion.worn import Worn

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
-from pdsn.config.sections import HeadConfig, Settings
 from pdsn.errors import PdsnError
 from pdsn.files import sha256_of
 from pdsn.masks.dictionary import MaskDictionary
 from pdsn.masks.maps import PairMaps, batches, to_tensor
 from pdsn.masks.matched import RARE, MatchBatches, photo_groups
+from pdsn.masks.settings import HeadConfig
 from pdsn.masks.strategy import MATCHED
 from pdsn.networks.backbone import FaceNet, freeze
 from pdsn.networks.margins import hit_rate
@@ -33,6 +33,8 @@ from pdsn.training.loop import Schedule, fit, seed_everything
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+    from pdsn.run.settings import Settings
 
 
 class HeadUnderMasks(nn.Module):

@@ -18,10 +18,10 @@ from torch import Tensor
 from pdsn import __version__
 from pdsn.artefact import completed, read_json
 from pdsn.bases.encoder import Encoder
-from pdsn.config.sections import MaskConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError
 from pdsn.files import remove_strays, write_array, write_text
+from pdsn.masks.settings import MaskConfig
 from pdsn.occlusion import artwork
 from pdsn.occlusion.layouts import Layout
 from pdsn.occlusion.mixture import MATCHING_WEIGHTS, matching_mixture

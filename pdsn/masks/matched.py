@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
-from pdsn.config.sections import HeadConfig, MatchingConfig
 from pdsn.data.dataset import evenly
 from pdsn.errors import PdsnError
 from pdsn.masks.maker import ALL, Ingredients, Maker, Masks
 from pdsn.masks.maps import CHUNK, PairMaps, to_tensor
+from pdsn.masks.settings import HeadConfig, MatchingConfig
 from pdsn.masks.strategy import MATCHED
 from pdsn.networks.backbone import freeze
 from pdsn.networks.margins import hit_rate, margin_logits

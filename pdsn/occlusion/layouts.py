@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from pdsn.config.sections import RegionsConfig
 from pdsn.data.template import template
 from pdsn.errors import PdsnError, UsageError
+from pdsn.occlusion.settings import RegionsConfig
 
 # The order of the five landmarks, see pdsn.data.dataset.LANDMARKS.
 LEFT_EYE, RIGHT_EYE, NOSE, LEFT_MOUTH, RIGHT_MOUTH = range(5)

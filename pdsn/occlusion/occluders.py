@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.config.sections import RegionsConfig, SettingError
+from pdsn.config.setting import SettingError
 from pdsn.occlusion.layouts import LAYOUTS, Box, LandmarkStatistics, example_statistics, make_layout
 from pdsn.occlusion.patterns import pattern
+from pdsn.occlusion.settings import RegionsConfig
 from pdsn.occlusion.worn import KINDS, Worn
 
 WHITE, GREY = 255, 128

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.config.sections import PrepareConfig
 from pdsn.data.chunks import make_chunk
 from pdsn.data.crop import crop_settings
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.faces import TEMPLATE_SLACK, Detect, clear_face, template_difference
 from pdsn.data.photos import list_photos
+from pdsn.data.settings import PrepareConfig
 from pdsn.errors import PdsnError, UsageError
 
 CHUNK = 32

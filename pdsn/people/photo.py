@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.config.sections import PrepareConfig
 from pdsn.data.chunks import NO_FACE
 from pdsn.data.faces import Detect, crop_face, find_faces, sure_faces, turn_back, turn_photo
 from pdsn.data.photos import UnreadablePhotoError, read_photo
+from pdsn.data.settings import PrepareConfig
 from pdsn.errors import PdsnError
 from pdsn.people.gallery import readable
 

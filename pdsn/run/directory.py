@@ -27,9 +27,10 @@ from shlex import quote
 from typing import Any
 
 from pdsn.artefact import read_json
-from pdsn.config.layers import Layer, before, load_preset, merge
+from pdsn.config.layers import Layer, load_preset, merge
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import write_text
+from pdsn.run.settings import before
 
 SYNTHETIC = "synthetic"
 FORMAT = 1

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from pdsn.artefact import making, read_json
-from pdsn.config.layers import before, merge
-from pdsn.config.sections import EvalConfig
+from pdsn.config.layers import merge
 from pdsn.errors import PdsnError, UsageError
 from pdsn.evaluation.rates import closed_set, hits, mean_gain
+from pdsn.evaluation.settings import EvalConfig
 from pdsn.files import sha256_of
 from pdsn.masks.strategy import NO_FDM
 from pdsn.report.table import Record, heading, markdown, markdown_table
 from pdsn.run.directory import RunDir
+from pdsn.run.settings import before
 
 OF_THE_MODEL = (
     "split",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pdsn.artefact import making
-from pdsn.config.sections import DictionaryConfig, SettingError
+from pdsn.config.setting import SettingError
 from pdsn.errors import PdsnError, UsageError, unknown
+from pdsn.masks.settings import DictionaryConfig
 from pdsn.masks.strategy import MATCHED, NO_FDM
 from pdsn.matchers.table import MATCHERS
 from pdsn.run.directory import RunDir

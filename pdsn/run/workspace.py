@@ -7,13 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdsn.config.layers import build, merge
-from pdsn.config.sections import SettingError, Settings
+from pdsn.config.layers import merge
+from pdsn.config.setting import SettingError
 from pdsn.errors import UsageError, unknown
 from pdsn.files import check_writable
 from pdsn.masks.strategy import GENERATORS, MATCHED, NO_FDM, Strategy
 from pdsn.matchers.table import MATCHERS
 from pdsn.run.directory import SYNTHETIC, RunDir
+from pdsn.run.settings import Settings, build
 
 if TYPE_CHECKING:
     import numpy as np

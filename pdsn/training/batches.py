@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.config.sections import SettingError
+from pdsn.config.setting import SettingError
 from pdsn.errors import UsageError
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from pdsn.bases.imported import (
     separation,
 )
 from pdsn.bases.opening import load_base
-from pdsn.config.sections import BaseConfig, PretrainedConfig
+from pdsn.bases.settings import BaseConfig, PretrainedConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError, UsageError
 from pdsn.networks.imported.architecture import Architecture

@@ -82,7 +82,7 @@ def test_it_learns_who_is_who(tmp_path):
 @pytest.mark.parametrize(
     ("section", "line"),
     [
-        ("margin = 3.0", "[siamese] margin = 3.0 is out of range: above 0, at most 2"),
+        ("margin = 3.0", "[siamese] margin = 3.0 is out of range: from 0.01 to 2"),
         ("mragin = 1.0", "unknown setting mragin in [siamese]: there are margin"),
     ],
 )

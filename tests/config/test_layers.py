@@ -1,8 +1,8 @@
 import pytest
 
-from pdsn.config.layers import build, load_file, load_preset, merge, presets
-from pdsn.config.sections import Settings
+from pdsn.config.layers import load_preset, merge, presets
 from pdsn.errors import UsageError
+from pdsn.run.settings import Settings, build, load_file
 
 
 def test_every_preset_is_valid_and_those_of_the_readme_are_there():

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from pdsn.config.sections import SegmentConfig
 from pdsn.coverage.segmenter import SegmentationNet, load_segmenter, segmenter_folder
+from pdsn.coverage.settings import SegmentConfig
 from pdsn.coverage.training import OccludedBatches, SegmentationLoss, train_segmenter
 from pdsn.errors import PdsnError
 from pdsn.occlusion.layouts import LandmarkStatistics, make_layout

@@ -16,12 +16,12 @@ import pytest
 import torch
 from PIL import Image
 
-from pdsn.config.sections import PrepareConfig
 from pdsn.data import prepare
 from pdsn.data.chunks import Chunk
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.detector import Detection
 from pdsn.data.prepare import PrepareReport, prepare_photos
+from pdsn.data.settings import PrepareConfig
 from pdsn.data.template import TEMPLATE, template
 from pdsn.errors import PdsnError, UsageError
 

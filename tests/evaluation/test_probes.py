@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from pdsn.config.sections import PrepareConfig
 from pdsn.data.crop import crop_settings
 from pdsn.data.dataset import Face, write_dataset
 from pdsn.data.detector import Detection
 from pdsn.data.faces import crop_face
+from pdsn.data.settings import PrepareConfig
 from pdsn.data.template import template
 from pdsn.errors import PdsnError
 from pdsn.evaluation.probes import PhotoProbes, aligned_probes

@@ -10,12 +10,13 @@ import torch
 from torch.nn import functional as F
 
 from pdsn.bases.encoder import Encoder
+from pdsn.bases.settings import BaseConfig
 from pdsn.bases.trained import new_base
-from pdsn.config.sections import BaseConfig, MaskConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.masks.dictionary import binarise
 from pdsn.masks.generators import generated_mask, generator_folder, train_generator
 from pdsn.masks.maps import PairMaps
+from pdsn.masks.settings import MaskConfig
 from pdsn.occlusion.layouts import LandmarkStatistics, make_layout
 from pdsn.runtime import start
 from pdsn.training.loop import Schedule, read_metrics

@@ -8,13 +8,15 @@ import pytest
 import torch
 
 from pdsn.bases.encoder import Encoder
+from pdsn.bases.settings import BaseConfig
 from pdsn.bases.trained import new_base
-from pdsn.config.sections import BaseConfig, HeadConfig, Settings
 from pdsn.errors import PdsnError
 from pdsn.masks.dictionary import MaskDictionary
 from pdsn.masks.head_tuning import HeadUnderMasks, open_head, train_head, use_head
 from pdsn.masks.maps import PairMaps
+from pdsn.masks.settings import HeadConfig
 from pdsn.occlusion.layouts import LandmarkStatistics, make_layout
+from pdsn.run.settings import Settings
 from pdsn.runtime import start
 from tests.conftest import make_dataset
 

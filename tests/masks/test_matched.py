@@ -11,8 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from pdsn.bases.encoder import Encoder
+from pdsn.bases.settings import BaseConfig
 from pdsn.bases.trained import new_base
-from pdsn.config.sections import BaseConfig, MatchingConfig
 from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError
 from pdsn.masks.dictionary import MaskDictionary
@@ -24,6 +24,7 @@ from pdsn.masks.matched import (
     mean_maps,
     train_matched,
 )
+from pdsn.masks.settings import MatchingConfig
 from pdsn.networks.margins import LMCL
 from pdsn.occlusion.layouts import Box, LandmarkStatistics, make_layout
 from pdsn.occlusion.mixture import MovedRegions, matching_mixture

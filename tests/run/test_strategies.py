@@ -2,8 +2,8 @@
 
 import pytest
 
-from pdsn.config.sections import DictionaryConfig
 from pdsn.errors import PdsnError, UsageError
+from pdsn.masks.settings import DictionaryConfig
 from pdsn.run.directory import RunDir
 from pdsn.run.strategies import choose_strategy
 

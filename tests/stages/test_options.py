@@ -13,7 +13,8 @@ import stages.cli_recognition
 import stages.cli_training
 import stages.prepare
 import stages.run
-from pdsn.config.layers import build, load_preset, presets
+from pdsn.config.layers import load_preset, presets
+from pdsn.run.settings import build
 from stages.cli import app
 from stages.command import TAKEN
 from tests.stages.conftest import give

@@ -117,7 +117,10 @@ def test_the_same_command_again_does_nothing(copied, tiny):
 
 
 def test_a_run_made_before_many_settings_existed_is_done_all_the_same(copied, tiny):
-    from pdsn.config.sections import BaseConfig, DictionaryConfig, EvalConfig, MaskConfig, RegionsConfig
+    from pdsn.bases.settings import BaseConfig
+    from pdsn.evaluation.settings import EvalConfig
+    from pdsn.masks.settings import DictionaryConfig, MaskConfig
+    from pdsn.occlusion.settings import RegionsConfig
 
     def strip(path, places, names):
         content = json.loads(path.read_text())

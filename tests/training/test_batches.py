@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from pdsn.bases.lmcl import FaceBatches
-from pdsn.config.sections import BaseConfig, HeadConfig, MatchingConfig, SegmentConfig
+from pdsn.bases.settings import BaseConfig
+from pdsn.coverage.settings import SegmentConfig
 from pdsn.coverage.training import OccludedBatches
 from pdsn.errors import UsageError
 from pdsn.masks.matched import MatchBatches
+from pdsn.masks.settings import HeadConfig, MatchingConfig
 from pdsn.training.augment import Augmentation
 from pdsn.training.batches import ShuffledBatches, ahead, balanced, shuffled
 

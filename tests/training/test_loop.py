@@ -15,8 +15,8 @@ import torch
 from pdsn.artefact import TrainingFolder, load_tensors
 from pdsn.bases.lmcl import FaceBatches, base_folder, train_base
 from pdsn.bases.opening import load_base
+from pdsn.bases.settings import BaseConfig
 from pdsn.bases.trained import new_base, occluded_faces
-from pdsn.config.sections import BaseConfig
 from pdsn.errors import PdsnError, UsageError
 from pdsn.runtime import start
 from pdsn.training.augment import Augmentation

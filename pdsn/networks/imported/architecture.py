@@ -33,7 +33,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from pdsn.config.sections import ALIGNMENTS, LARGEST_SIDE, SMALLEST_SIDE
+from pdsn.data.settings import ALIGNMENTS, LARGEST_SIDE, SMALLEST_SIDE
 from pdsn.errors import UsageError
 
 Tensors = dict[str, Tensor]

@@ -9,7 +9,7 @@ import traceback
 from functools import partial
 from pathlib import Path
 
-from pdsn.config.sections import SettingError
+from pdsn.config.setting import SettingError
 from pdsn.errors import PdsnError
 from pdsn.networks.imported import architecture
 from pdsn.networks.imported.architecture import Architecture

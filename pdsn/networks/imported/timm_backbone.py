@@ -9,7 +9,7 @@ from typing import Any
 import timm
 from torch import Tensor, nn
 
-from pdsn.config.sections import SettingError
+from pdsn.config.setting import SettingError
 from pdsn.errors import PdsnError
 from pdsn.networks.imported.architecture import Architecture
 

@@ -1,0 +1,51 @@
+"""The U-Net that finds what is covered, and its training."""
+
+from __future__ import annotations
+
+from pdsn.config.setting import Section, section, setting
+from pdsn.data.settings import LARGEST_SIDE, SMALLEST_SIDE
+
+ENCODERS = (
+    "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn", "resnet18", "resnet34",
+)  # fmt: skip
+
+
+@section("segment")
+class SegmentConfig(Section):
+    """Network and training of the U-Net."""
+
+    encoder: str = setting(
+        default="vgg16_bn",
+        help="the encoder by its name in segmentation-models-pytorch: vgg16 is the paper's; vgg11_bn takes two thirds of its time, "
+        "resnet18 a third",
+        choices=ENCODERS,
+    )
+    height: int = setting(
+        default=64,
+        help="rows that the network sees; larger faces are reduced to it",
+        low=SMALLEST_SIDE,
+        high=LARGEST_SIDE,
+    )
+    steps: int = setting(
+        default=1500, help="of training, whatever the number of photos", low=1, high=10_000_000
+    )
+    batch: int = setting(default=16, help="photos a step, over all processes", low=2, high=65_536)
+    lr: float = setting(default=1e-3, help="largest learning rate", low=1e-8, high=100)
+    validations: int = setting(
+        default=5,
+        help="how often the network is validated on the way; the best one is kept",
+        low=1,
+        high=1000,
+    )
+    labels: str = setting(
+        default="mask",
+        help="mask takes the occluders' exact masks, difference that of the photos, cleaned by opening and closing (Johnston & "
+        "Ngxande, section 4.1)",
+        choices=("mask", "difference"),
+    )
+    init: str = setting(
+        default="",
+        help="start the encoder from ImageNet weights (a download)",
+        choices=("", "imagenet"),
+        metavar="imagenet",
+    )

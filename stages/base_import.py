@@ -6,7 +6,9 @@ from shlex import quote
 
 from pdsn.errors import UsageError
 from pdsn.run.directory import SYNTHETIC
-from stages.session import Session
+from stages.command import TRAINING, command
+from stages.options import Force, Layer, whole_paths
+from stages.session import Session, Shared
 
 
 def check(session: Session) -> None:
@@ -58,3 +60,16 @@ def main(session: Session) -> None:
             "[bold yellow]warning:[/] these embeddings hardly tell people apart: preprocessing is probably "
             "wrong; check size, alignment template, channel order and normalisation of the architecture"
         )
+
+
+@command("base-import", TRAINING, settings={"pretrained": None})
+def base_import(shared: Shared, options: Layer, force: Force = False) -> None:
+    """Take a recogniser that was trained elsewhere as the base: it is not retrained.
+
+    [bold]Examples[/bold]
+
+    pdsn base-import --arch mobilefacenet --weights mobilefacenet.npz --data data/lfw112 --run runs/mobile
+
+    pdsn base-import --arch inception_resnet_v1 --weights vggface2 --data data/lfw160 --run runs/facenet
+    """
+    main(Session(shared, whole_paths(options), force=force))

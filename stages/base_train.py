@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from pdsn.artefact import MODEL
+from pdsn.bases.table import BASES
 from pdsn.config.setting import SettingError
 from pdsn.errors import UsageError
-from stages.session import Session
+from stages.command import TRAINING, command
+from stages.options import Force, Layer
+from stages.session import Session, Shared
 
 
 def check(session: Session) -> None:
@@ -60,3 +63,20 @@ def main(session: Session) -> None:
         f"base: validation rank-1 {100 * best['rank1']:.2f} %, rank-5 {100 * best['rank5']:.2f} %{occluded} "
         f"(epoch {best['epoch']:.0f}) -> {folder.model}"
     )
+
+
+@command("base-train", TRAINING, settings={"base": None}, plugins=BASES)
+def base_train(shared: Shared, options: Layer, force: Force = False) -> None:
+    """Train the base, a ResNet: with large margin cosine loss, or as --base says.
+
+    [bold]Examples[/bold]
+
+    pdsn base-train
+
+    pdsn base-train --data data/lfw --run runs/lfw --epochs 40
+
+    pdsn base-train --base siamese --run runs/siamese
+
+    accelerate launch --num_processes 4 -m stages.cli base-train --data data/lfw --run runs/lfw
+    """
+    main(Session(shared, options, force=force))

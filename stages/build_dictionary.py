@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pdsn.run.stages import lacking
+from stages.command import TRAINING, command
 from stages.making import make
-from stages.session import Session
+from stages.options import AnyStrategies, Layer
+from stages.session import Session, Shared
 from stages.tables import print_table
 
 if TYPE_CHECKING:
@@ -107,3 +109,18 @@ def _show(session: Session, reports: dict[str, dict[str, Any]]) -> None:
         rows.append((name, str(len(config["regions"])), percentile, kept, inside or "-"))
     head = ("dictionary", "regions", "percentile", "kept", inside_head)
     print_table(session.console, head, rows, title="Mask dictionaries", text=[inside_head])
+
+
+@command(
+    "build-dictionary", TRAINING, settings={"dictionary": ("percentile", "regions"), "regions": ("floor",)}
+)
+def build_dictionary(shared: Shared, options: Layer, strategy: AnyStrategies = None) -> None:
+    """Turn the trained generators into the dictionary of binary masks.
+
+    [bold]Examples[/bold]
+
+    pdsn build-dictionary --strategy LM2
+
+    pdsn build-dictionary --strategy difference --percentile 40
+    """
+    main(Session(shared, options), strategy, skip_done=False)

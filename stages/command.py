@@ -5,21 +5,30 @@ from __future__ import annotations
 import inspect
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from pdsn.config.layers import presets
 from pdsn.config.setting import SettingError
 from pdsn.errors import PdsnError
-from stages.options import option_of
+from pdsn.plugin import find_plugin
+from stages.options import Offered, collect, option_of, section_parameters, setting_parameters
 from stages.session import Shared
 
 RUN_PANEL = "Run"
-
+EVERYTHING, DATA, TRAINING, RECOGNITION, DEPLOYMENT = (
+    "Everything",
+    "Data",
+    "Training",
+    "Recognition",
+    "Deployment",
+)
+"""Under which commands are listed."""
 
 _ALL = ("run", "data", "preset", "config", "device", "precision", "seed", "split_by", "debug")
 # Stages make what they lack, so that each can begin a run, and takes what a run is made with.
@@ -37,6 +46,8 @@ TAKEN: dict[str, tuple[str, ...]] = {
     "segment-train": _ALL,
     "eval": _MAKING,
     "pool": ("debug",),
+    "show": ("debug",),
+    "list": ("debug",),
     "identify": _GOING_ON,
     "verify": _GOING_ON,
     "export": ("run", "config", "no_make", "debug"),
@@ -108,46 +119,120 @@ _OTHER_HELP = {
 """Help of a shared option where it means something particular to a command."""
 
 
-def command(app: typer.Typer, name: str, panel: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a function as a command of `app`.
+@dataclass(frozen=True)
+class Command:
+    """A command of `pdsn`: a function, and what it offers.
 
-    The function takes a `Shared` first and its own options, all keyword parameters with defaults or
-    arguments; the shared options that `TAKEN` says are added behind them. Whatever goes wrong inside ends as one line
-    on standard error with exit code 1 or 2, Ctrl-C with 130; `--debug` lets the traceback through.
+    Attributes:
+        name: as it is typed.
+        panel: under which it is listed.
+        function: takes a `Shared` first, then, where it offers settings, the layer of those that were typed as
+            `options`, then its own arguments and options.
+        offered: the settings that are options.
+        default: what their help says of the default, see `options.setting_parameters`.
+        plugins: a table whose plug-ins' settings are options, too.
     """
 
-    def register(function: Callable[..., None]) -> Callable[..., None]:
-        hints = inspect.get_annotations(function, eval_str=True)
-        own = list(inspect.signature(function).parameters.values())[1:]
+    name: str
+    panel: str
+    function: Callable[..., None]
+    offered: Offered
+    default: str
+    plugins: Mapping[str, str]
 
-        def invoke(**given: Any) -> None:
-            shared = Shared(**{
-                option: given.pop(option, default) for option, (_, default, *_) in _SHARED.items()
-            })  # fmt: skip
-            try:
-                function(shared, **given)
-            except (typer.Exit, typer.Abort):
-                raise
-            except KeyboardInterrupt:
-                same = "the same command, without --force," if given.get("force") else "the same command"
-                _complain(f"{name}: stopped; {same} goes on from here")
-                raise typer.Exit(130) from None
-            except Exception as error:
-                if shared.debug:
-                    raise
-                code, line = _explain(error, shared, name)
-                _complain(f"{name}: {line}")
-                raise typer.Exit(code) from None
+    def add_to(self, app: typer.Typer) -> None:
+        """Make it a command of the application.
 
+        Whatever goes wrong inside ends as one line on standard error with exit code 1 or 2, Ctrl-C with 130; `--debug` lets
+        the traceback through.
+        """
+        hints = inspect.get_annotations(self.function, eval_str=True)
+        own = [
+            p
+            for p in inspect.signature(self.function).parameters.values()
+            if p.name not in ("shared", "options")
+        ]
         parameters = [p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-        parameters += [_shared_parameter(name, option) for option in TAKEN[name]]
-        invoke.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        invoke.__annotations__ = {p.name: p.annotation for p in parameters}
-        invoke.__doc__ = function.__doc__
-        app.command(name, rich_help_panel=panel, no_args_is_help=False)(invoke)
-        return function
+        parameters += setting_parameters(self.offered, self.default)
+        parameters += [_shared_parameter(self.name, option) for option in TAKEN[self.name]]
+        invoke = _with_signature(self._invoke, parameters, self.function.__doc__)
+        kind = _with_plugins(self.plugins) if self.plugins else TyperCommand
+        app.command(self.name, cls=kind, rich_help_panel=self.panel, no_args_is_help=False)(invoke)
 
-    return register
+    def _invoke(self, **given: Any) -> None:
+        shared = Shared(
+            **{option: given.pop(option, default) for option, (_, default, *_) in _SHARED.items()}
+        )
+        try:
+            layer = collect(given)
+            if self.offered:
+                given["options"] = layer
+            self.function(shared, **given)
+        except (typer.Exit, typer.Abort):
+            raise
+        except KeyboardInterrupt:
+            same = "the same command, without --force," if given.get("force") else "the same command"
+            _complain(f"{self.name}: stopped; {same} goes on from here")
+            raise typer.Exit(130) from None
+        except Exception as error:
+            if shared.debug:
+                raise
+            code, line = _explain(error, shared, self.name)
+            _complain(f"{self.name}: {line}")
+            raise typer.Exit(code) from None
+
+
+def command(
+    name: str,
+    panel: str,
+    *,
+    settings: Offered | None = None,
+    default: str = "",
+    plugins: Mapping[str, str] | None = None,
+) -> Callable[[Callable[..., None]], Command]:
+    """Make a function a `Command`; the arguments are its attributes."""
+
+    def make(function: Callable[..., None]) -> Command:
+        return Command(name, panel, function, settings or {}, default, plugins or {})
+
+    return make
+
+
+def _with_signature(
+    run: Callable[..., None], parameters: Sequence[inspect.Parameter], text: str | None
+) -> Callable[..., None]:
+    """A function with these parameters, as Typer reads them."""
+
+    def invoke(**given: Any) -> None:
+        run(**given)
+
+    invoke.__signature__ = inspect.Signature(list(parameters))  # type: ignore[attr-defined]
+    invoke.__annotations__ = {one.name: one.annotation for one in parameters}
+    invoke.__doc__ = text
+    return invoke
+
+
+def _with_plugins(table: Mapping[str, str]) -> type[TyperCommand]:
+    """A kind of command that has an option for each setting of the plug-ins of a table.
+
+    They are looked for when the command is used, not when `pdsn` starts: a plug-in's module imports torch.
+    """
+
+    class WithPlugins(TyperCommand):
+        def get_params(self, ctx: Any) -> list[Any]:
+            """See `click.Command.get_params`."""
+            parameters = [
+                one
+                for name in table
+                if (kind := find_plugin(table, name, "").settings) is not None
+                for one in section_parameters(name, kind, prefix=f"{name}-")
+            ]
+            app = typer.Typer(add_completion=False)
+            app.command()(_with_signature(lambda: None, parameters, None))
+            further = [one for one in typer.main.get_command(app).params if one.name != "help"]
+            return [*super().get_params(ctx), *further]
+
+    return WithPlugins
 
 
 def _shared_parameter(command: str, option: str) -> inspect.Parameter:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pdsn.errors import PdsnError
 from pdsn.run.directory import SYNTHETIC
 from pdsn.run.stages import lacking
+from stages.command import RECOGNITION, command
 from stages.making import make, refuse
-from stages.session import Session
+from stages.options import AnyStrategies, Layer
+from stages.session import Session, Shared
 from stages.tables import gain_line, print_open_set, print_rank1, print_table
 
 if TYPE_CHECKING:
@@ -331,3 +333,22 @@ def _show_segmentation(session: Session, records: list[dict[str, Any]]) -> None:
             [r["occlusion"], iou, *("-" if share is None else f"{100 * share:.1f} %" for share in shares)]
         )
     print_table(session.console, head, rows, title="What the segmentation found")
+
+
+@command("eval", RECOGNITION, settings={"eval": None, "regions": ("share",)}, default="what the run has")
+def evaluate(shared: Shared, options: Layer, strategy: AnyStrategies = None) -> None:
+    """Recognise occluded test photos and print the table, one column per strategy.
+
+    Without options it makes the run's own table, in eval/; what options ask for goes to a folder of its own in eval/asked.
+
+    [bold]Examples[/bold]
+
+    pdsn eval --occlusion all
+
+    pdsn eval --occlusion sunglasses --strategy LM2
+
+    pdsn eval --align occluded
+
+    pdsn eval --run runs/people-apart --enrol 3 --draws 5
+    """
+    main(Session(shared, options, keep=False), strategy)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from pdsn.errors import UsageError
 from pdsn.files import check_writable
 from pdsn.run.stages import lacking
+from stages.command import DEPLOYMENT, command
 from stages.making import make
-from stages.session import Session
+from stages.options import OneStrategy
+from stages.session import Session, Shared
 from stages.tables import print_table
 
 if TYPE_CHECKING:
@@ -76,3 +80,33 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
         segmenter=session.segmenter().net if with_segmenter else None,
         segmentation=session.segmenter_folder if with_segmenter else None,
     )
+
+
+@command("export", DEPLOYMENT)
+def export(
+    shared: Shared,
+    onnx: Annotated[
+        Path,
+        typer.Option(
+            "--onnx",
+            metavar="DIR",
+            help="Where the ONNX files go: a new or empty folder, or an earlier export, which is replaced.",
+        ),
+    ],
+    strategy: OneStrategy = None,
+    segmenter: Annotated[
+        bool,
+        typer.Option("--segmenter/--no-segmenter", help="Export the U-Net that finds what is covered, too."),
+    ] = True,
+) -> None:
+    """Write the networks as ONNX, with the masks and a model card, checked against torch.
+
+    Needs the extra: pip install "pdsn\\[onnx]"
+
+    [bold]Examples[/bold]
+
+    pdsn export --onnx exported --run runs/lfw
+
+    pdsn export --onnx exported --run runs/lfw --strategy none --no-segmenter
+    """
+    main(Session(shared, {}), onnx, strategy=strategy, with_segmenter=segmenter)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pdsn.errors import UsageError
 from pdsn.run.stages import lacking
+from stages.command import TRAINING, command
 from stages.making import make
-from stages.session import Session
+from stages.options import Force, Layer
+from stages.session import Session, Shared
 
 
 def main(session: Session) -> None:
@@ -44,3 +46,18 @@ def main(session: Session) -> None:
         f"head: right on {100 * best['accuracy_clean']:.2f} % of the clean validation photos and "
         f"{100 * best['accuracy_occluded']:.2f} % of the occluded ones, under the FDMs of {name} -> {folder.model}"
     )
+
+
+@command("head-train", TRAINING, settings={"head": None})
+def head_train(shared: Shared, options: Layer, force: Force = False) -> None:
+    """Train the base's head once more, under random FDMs of a dictionary; trunk and masks stay as they are.
+
+    From then on every recogniser of the run takes this head; `eval --no-head` does not.
+
+    [bold]Examples[/bold]
+
+    pdsn head-train
+
+    pdsn head-train --strategy LM2 --steps 1200 --run runs/lfw
+    """
+    main(Session(shared, options, force=force))

@@ -10,14 +10,19 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import check_writable
 from pdsn.run.directory import SYNTHETIC
 from pdsn.run.stages import lacking
+from stages.command import RECOGNITION, command
 from stages.making import make
-from stages.session import Session
+from stages.options import Json, Layer, OneStrategy
+from stages.photo_options import Picture, Pictures, Rate, Source
+from stages.session import Session, Shared
 from stages.tables import print_table
 
 if TYPE_CHECKING:
@@ -373,3 +378,40 @@ def _show(session: Session, answer: IdentifiedPhoto, picture: Path | None, fpr: 
         session.say(f"and {len(faces) - ROWS} more faces: --json has all")
     if picture is not None:
         session.say(f"picture: {escape(shown(picture))}")
+
+
+@command("identify", RECOGNITION, settings={"prepare": ("min_face",)}, default="the run's")
+def identify(
+    shared: Shared,
+    options: Layer,
+    photos: Annotated[
+        list[Path], typer.Argument(metavar="PHOTO...", help="Photos; a folder stands for those in it.")
+    ],
+    gallery: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PHOTOS",
+            help="Who can be named: a folder per person, or a prepared data set. Default: the run's people.",
+        ),
+    ] = None,
+    strategy: OneStrategy = None,
+    occlusion_source: Source = None,
+    fpr: Rate = None,
+    picture: Picture = None,
+    draw: Pictures = True,
+    json: Json = False,
+) -> None:
+    """Name every face of new photos, or say that nobody known is near enough. Exit code 1 if no photo shows a face.
+
+    [bold]Examples[/bold]
+
+    pdsn identify meeting.jpg --run runs/lfw
+
+    pdsn identify door/ --run runs/lfw --gallery team-photos --fpr 0.002 --json
+    """
+    found = main(
+        Session(shared, options, keep=False), photos, gallery=gallery, strategy=strategy, source=occlusion_source,
+        fpr=fpr, min_face=options.get("prepare", {}).get("min_face"), picture=picture, pictures=draw, as_json=json,
+    )  # fmt: skip
+    if not found:
+        raise typer.Exit(1)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
+
+import typer
 
 from pdsn.errors import UsageError
 from pdsn.run.stages import lacking
+from stages.command import TRAINING, command
 from stages.making import make
-from stages.session import Session
+from stages.options import Force, Layer
+from stages.session import Session, Shared
 from stages.tables import print_table
 
 
@@ -54,3 +59,29 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
 def _percent(best: dict[str, float], *names: str) -> str:
     """The first of some rates that there is, in per cent; generators that were trained before it was measured have none."""
     return next((f"{100 * best[name]:.1f} %" for name in names if name in best), "-")
+
+
+@command("mask-train", TRAINING, settings={"masks": None, "regions": None, "dictionary": ("regions",)})
+def mask_train(
+    shared: Shared,
+    options: Layer,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="grid3x3, LM1, LM2, LM2-split, matched or MAKER@LAYOUT; several times for several. Default LM2.",
+        ),
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Train one mask generator per region of a layout, or the masks of `matched`, with the base frozen.
+
+    --epochs, --batch, --lr, --lambda and the like are the generators'; what matched has, [matching], goes into a --config.
+
+    [bold]Examples[/bold]
+
+    pdsn mask-train --strategy LM2
+
+    pdsn mask-train --strategy LM1 --strategy grid3x3 --epochs 12
+    """
+    main(Session(shared, options, force=force), strategy)

@@ -1,15 +1,28 @@
-"""Options and helpers that several files of commands share."""
+"""Options that follow from the declarations of settings, and those that several commands share."""
 
 from __future__ import annotations
 
+import inspect
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import Field
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from stages.session import Layer
+from pdsn.config.layers import Layer, load_preset, presets
+from pdsn.config.setting import Section, declared, possible
+from pdsn.errors import UsageError
+from pdsn.run.settings import Settings, sections
+
+Offered = Mapping[str, tuple[str, ...] | None]
+"""The settings that a command offers, by section; None for all of them."""
 
 Force = Annotated[bool, typer.Option("--force", help="Make it anew, whatever is there.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON alone on standard output.")]
 AnyStrategies = Annotated[
     list[str] | None,
     typer.Option(
@@ -17,54 +30,138 @@ AnyStrategies = Annotated[
         help="grid3x3, LM1, LM2, LM2-split, matched, or a control: random, geometric, difference, relative; MAKER@LAYOUT for another layout, such as matched@grid3x3; several times for several. Default: LM2 for build-dictionary, all that have a dictionary for eval, the preset's for run.",
     ),
 ]  # fmt: skip
-
-
-Architecture = Annotated[
+OneStrategy = Annotated[
     str | None,
     typer.Option(
-        "--arch", metavar="NAME",
-        help="A pretrained recogniser: mobilefacenet, iresnet18, iresnet34, iresnet50, iresnet100, "
-        "inception_resnet_v1, timm:NAME (--weights pretrained downloads timm's), or a FILE.py that defines one. Remembered.",
+        "--strategy", metavar="NAME",
+        help="Whose dictionary makes the FDM; none for no FDM; or another matcher. Default: the one that the run's preset prefers, else matched, LM2, or the only one there is.",
     ),
 ]  # fmt: skip
-Weights = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        help="Its weights: safetensors, npz or pth; or the name of a download, such as vggface2. Remembered.",
-    ),
-]
 
 
-def recogniser(arch: str | None, weights: str | None, **more: object) -> Layer:
-    """The options that name a pretrained recogniser, as a settings layer; files by their full path."""
-    given = (
-        name if name is None or not Path(name).is_file() else str(Path(name).resolve())
-        for name in (arch, weights)
-    )
-    return layer("pretrained", **dict(zip(("arch", "weights"), given, strict=True)), **more)
+def setting_parameters(offered: Offered, default: str = "") -> Iterator[inspect.Parameter]:
+    """A command's options for settings, named SECTION__SETTING.
+
+    Args:
+        offered: which.
+        default: what their help says of the default; "" for the value, or "the preset's" where presets differ.
+    """
+    known = sections()
+    for name, chosen in offered.items():
+        yield from section_parameters(name, known[name], chosen, default=default)
 
 
-_NAMES = {
-    "split": "--split-by",
-    "base.kind": "--base",
-    "masks.weight": "--lambda",
-    "regions.floor": "--region-floor",
-    "eval.occlusions": "--occlusion",
-    "eval.source": "--occlusion-source",
-    "eval.matchers": "--matcher",
-}
-"""Options that are not called as the setting that they set."""
+def section_parameters(
+    name: str,
+    kind: type[Section],
+    chosen: tuple[str, ...] | None = None,
+    *,
+    prefix: str = "",
+    default: str = "",
+) -> Iterator[inspect.Parameter]:
+    """The options for the settings of one section.
+
+    Args:
+        name: of the section.
+        kind: its declaration.
+        chosen: some of them, None for all.
+        prefix: before each option's name, such as "siamese-".
+        default: see `setting_parameters`.
+    """
+    hints = typing.get_type_hints(kind)
+    for field, one in declared(kind).items():
+        if chosen is None or field in chosen:
+            declaration = _flags(one, prefix)
+            text = f"{_sentence(one)} Default: {default or _default(name, field, one)}."
+            option = typer.Option(*declaration, help=text, metavar=one.metadata["metavar"] or None)
+            annotation = Annotated[_type(hints[field]) | None, option]  # type: ignore[valid-type]
+            yield inspect.Parameter(
+                f"{name}__{field}", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+            )
 
 
-def option_of(setting: str, command: str) -> str:
+def collect(given: dict[str, Any]) -> Layer:
+    """Take the options of `section_parameters` out of what a command was given: a layer of those that were typed."""
+    layer: Layer = {}
+    for name in [name for name in given if "__" in name]:
+        value = given.pop(name)
+        section, _, field = name.partition("__")
+        if value is None:
+            continue
+        hint = typing.get_type_hints(sections()[section])[field] if section in sections() else type(value)
+        if hint == tuple[int, int]:
+            value = _pair(option_of(f"{section}.{field}"), value)
+        layer.setdefault(section, {})[field] = list(value) if isinstance(value, tuple) else value
+    return layer
+
+
+def option_of(setting: str, command: str = "") -> str:
     """The option of a command that sets a setting, "base.epochs"."""
     if (command, setting) == ("prepare", "pretrained.arch"):
         return "--for"
-    return _NAMES.get(setting, f"--{setting.rpartition('.')[2].replace('_', '-')}")
+    section, _, name = setting.rpartition(".")
+    kind = sections().get(section) if section else Settings
+    if kind is None:
+        return f"--{section}-{name.replace('_', '-')}"
+    one = declared(kind).get(name)
+    return (one.metadata["option"] if one else "") or f"--{name.replace('_', '-')}"
 
 
-def layer(section: str, **values: object) -> Layer:
-    """The options that were given, as a settings layer."""
-    given = {name: value for name, value in values.items() if value is not None}
-    return {section: given} if given else {}
+def whole_paths(options: Layer) -> Layer:
+    """The options with the files of a pretrained recogniser by their full path, so that the run can be used from elsewhere."""
+    given = options.get("pretrained", {})
+    files = {
+        name: str(Path(value).resolve())
+        for name, value in given.items()
+        if name in ("arch", "weights") and Path(value).is_file()
+    }
+    return {**options, "pretrained": {**given, **files}} if files else options
+
+
+def _flags(one: Field[Any], prefix: str) -> list[str]:
+    name = one.metadata["option"] or f"--{prefix}{one.name.replace('_', '-')}"
+    return [f"{name}/--no-{name.removeprefix('--')}"] if one.type in ("bool", bool) else [name]
+
+
+def _type(hint: Any) -> Any:
+    if isinstance(hint, types.UnionType):
+        hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
+    if hint == tuple[str, ...]:
+        return list[str]
+    return str if typing.get_origin(hint) is tuple else hint
+
+
+def _sentence(one: Field[Any]) -> str:
+    text, values = one.metadata["help"], possible(one)
+    # What the help names already is not said twice.
+    named = all(str(choice) in text for choice in one.metadata["choices"])
+    return f"{text[0].upper()}{text[1:]}{f' ({values})' if values and not (one.metadata['choices'] and named) else ''}."
+
+
+def _default(section: str, field: str, one: Field[Any]) -> str:
+    values = {
+        repr(layer.get(section, {}).get(field, one.default)).replace("[", "(").replace("]", ")")
+        for layer in _preset_layers()
+    }
+    if len(values) > 1:
+        return "the preset's"
+    if isinstance(one.default, bool):
+        return "yes" if one.default else "no"
+    if isinstance(one.default, tuple):
+        joined = ("x" if all(isinstance(part, int) for part in one.default) else ", ").join(
+            map(str, one.default)
+        )
+        return joined or "none"
+    return "none" if one.default in ("", None) else str(one.default)
+
+
+@cache
+def _preset_layers() -> list[Layer]:
+    return [load_preset(name) for name in presets()]
+
+
+def _pair(option: str, text: str) -> list[int]:
+    height, _, width = text.lower().partition("x")
+    if not (text.isascii() and height.isdigit() and width.isdigit()):
+        raise UsageError(f"{option} {text} is not HEIGHTxWIDTH, such as 128x96")
+    return [int(height), int(width)]

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 from pdsn.errors import UsageError
 from pdsn.files import check_writable
+from stages.command import RECOGNITION, command
+from stages.session import Shared
 
 OURS = ("table.json", "table.md", "table.png")
 """What this stage leaves in its folder."""
@@ -45,3 +49,40 @@ def main(runs: Sequence[Path], out: Path, align: str, name: str) -> None:
     for name, gain in table["mean_gain"].items():
         console.print(gain_line(name, gain), highlight=False, soft_wrap=True)
     console.print(f"each run's figures and intervals: {out}", highlight=False, soft_wrap=True)
+
+
+@command("pool", RECOGNITION)
+def pool(
+    shared: Shared,
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run directories that differ in --seed alone.")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Where the pooled table goes: a new folder, or an earlier one's, which is replaced.",
+        ),
+    ] = Path("runs/pooled"),
+    align: Annotated[
+        str, typer.Option(help="Which of a run's tables: clean, or occluded (see eval).")
+    ] = "clean",
+    table: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="Tables that eval was asked for by options, by the name of their folder in eval/asked. Default: the runs' own.",
+        ),
+    ] = "",
+) -> None:
+    """Make one table of several training seeds: means, intervals clustered by photo, each run's rank-1.
+
+    [bold]Examples[/bold]
+
+    pdsn pool runs/seed0 runs/seed1 runs/seed2 --out runs/three-seeds
+
+    pdsn pool runs/seed0 runs/seed1 --table draws=5 --out runs/two-seeds
+    """
+    del shared
+    main(runs, out, align, table)

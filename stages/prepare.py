@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 
 from pdsn.config.layers import load_preset
@@ -14,7 +15,9 @@ from pdsn.data.settings import PrepareConfig
 from pdsn.errors import UsageError
 from pdsn.files import check_writable
 from pdsn.run.directory import SYNTHETIC
-from stages.session import Layer, Shared, resolve
+from stages.command import DATA, command
+from stages.options import Force, Layer, whole_paths
+from stages.session import Shared, resolve
 from stages.tables import print_table
 
 if TYPE_CHECKING:
@@ -162,3 +165,45 @@ def _kind(reason: str) -> str:
     if "usable photo" in reason:
         return "too few usable photos of the person"
     return "duplicate" if reason.startswith("duplicate") else reason.partition(" (")[0]
+
+
+@command(
+    "prepare",
+    DATA,
+    settings={"prepare": ("size", "align", "face", "min_photos", "frontal", "min_face", "split_seed")},
+)
+def prepare_photos(
+    shared: Shared,
+    options: Layer,
+    photos: Annotated[
+        Path | None, typer.Argument(metavar="[PHOTOS]", help="A folder per person, as in LFW.")
+    ] = None,
+    arch: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            metavar="ARCH",
+            help="Size, alignment and template of a pretrained recogniser, see base-import.",
+        ),
+    ] = None,
+    lfw: Annotated[
+        bool, typer.Option("--lfw", help="Download LFW (funneled) with scikit-learn and prepare it.")
+    ] = False,
+    force: Force = False,
+) -> None:
+    """Find, align and store the faces of a folder of photos in --data; no run directory is touched.
+
+    [bold]Examples[/bold]
+
+    pdsn prepare lfw --data data/lfw
+
+    pdsn prepare team-photos --data data/team --min-photos 4 --face largest
+
+    pdsn prepare lfw --data data/lfw112 --for mobilefacenet
+    """
+    asked = options.get("prepare", {})
+    if arch is not None and ("size" in asked or "align" in asked):
+        raise UsageError("--for sets size and alignment: leave out --size and --align")
+    if arch is not None:
+        options = whole_paths({**options, "pretrained": {"arch": arch}})
+    main(shared, options, photos=photos, lfw=lfw, force=force)

@@ -5,12 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from pdsn.errors import UsageError
 from pdsn.run.directory import SYNTHETIC
 from pdsn.run.stages import all_steps
 from stages import base_import, base_train, evaluate, making, prepare
-from stages.session import Layer, Session, Shared
+from stages.command import EVERYTHING, command
+from stages.options import AnyStrategies, Force, Layer, whole_paths
+from stages.session import Session, Shared
 
 
 def main(
@@ -45,3 +50,29 @@ def main(
     if session.settings.eval.align == "clean" and evaluate.has_photos(session):
         evaluate.main(session, names, skip_done=True, align="occluded")
     session.say(f"run: done in {time.perf_counter() - began:.0f} s, everything is in {session.run.root}")
+
+
+@command("run", EVERYTHING, settings={"pretrained": ("arch", "weights")})
+def run(
+    shared: Shared,
+    options: Layer,
+    photos: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Photos, a folder per person: prepared with the preset's settings first."
+        ),
+    ] = None,
+    strategy: AnyStrategies = None,
+    force: Force = False,
+) -> None:
+    """Do all stages, skipping what is done.
+
+    [bold]Examples[/bold]
+
+    pdsn run
+
+    pdsn run --photos lfw --run runs/lfw
+
+    pdsn run --photos lfw --arch mobilefacenet --weights mobilefacenet.npz --run runs/mobilefacenet
+    """
+    main(shared, whole_paths(options), photos=photos, strategies=strategy, force=force)

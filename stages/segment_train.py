@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from stages.session import Session
+from stages.command import TRAINING, command
+from stages.options import Force, Layer
+from stages.session import Session, Shared
 from stages.tables import print_table
 
 
@@ -39,3 +41,16 @@ def main(session: Session) -> None:
         f"segmentation: mean IoU {best['iou']:.3f}; {100 * best['triggered']:.1f} % of clean photos "
         f"trigger a region -> {folder.model}"
     )
+
+
+@command("segment-train", TRAINING, settings={"segment": None})
+def segment_train(shared: Shared, options: Layer, force: Force = False) -> None:
+    """Train the U-Net that finds what is covered.
+
+    [bold]Examples[/bold]
+
+    pdsn segment-train
+
+    pdsn segment-train --data data/lfw --run runs/lfw --steps 4000 --height 128
+    """
+    main(Session(shared, options, force=force))

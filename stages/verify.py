@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from stages.command import RECOGNITION, command
 from stages.identify import (
     NAME_BYTES,
     about_run,
@@ -20,7 +24,9 @@ from stages.identify import (
     short,
     shown,
 )
-from stages.session import Session
+from stages.options import Json, Layer, OneStrategy
+from stages.photo_options import Picture, Pictures, Rate, Source
+from stages.session import Session, Shared
 
 
 def main(
@@ -87,3 +93,30 @@ def _target(a: Path, b: Path, asked: Path | None, default: Path) -> Path:
     if asked is not None:
         check_picture(target, (a, b))
     return target
+
+
+@command("verify", RECOGNITION, settings={"prepare": ("min_face",)}, default="the run's")
+def verify(
+    shared: Shared,
+    options: Layer,
+    a: Annotated[Path, typer.Argument(metavar="A", help="A photo.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    strategy: OneStrategy = None,
+    occlusion_source: Source = None,
+    fpr: Rate = None,
+    picture: Picture = None,
+    draw: Pictures = True,
+    json: Json = False,
+) -> None:
+    """Say whether two photos show the same person; of several faces the largest is compared.
+
+    [bold]Examples[/bold]
+
+    pdsn verify badge.jpg door.jpg --run runs/lfw
+
+    pdsn verify badge.jpg door.jpg --run runs/lfw --fpr 0.001 --json
+    """
+    main(
+        Session(shared, options, keep=False), a, b, strategy=strategy, source=occlusion_source, fpr=fpr,
+        min_face=options.get("prepare", {}).get("min_face"), picture=picture, pictures=draw, as_json=json,
+    )  # fmt: skip

@@ -1,0 +1,28 @@
+"""Options that `identify` and `verify` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--occlusion-source", metavar="NAME",
+        help="Where the covered pixels come from: segmenter (the U-Net) or none (nothing is covered). Default segmenter, with --strategy none none.",
+    ),
+]  # fmt: skip
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        "--fpr", metavar="RATE",
+        help="Share of strangers who may pass for somebody; it sets the threshold, from the run's validation photos or people. Default 0.01; identify takes the finest that few photos can tell.",
+    ),
+]  # fmt: skip
+Picture = Annotated[
+    Path | None,
+    typer.Option("--picture", metavar="PATH", help="Where the picture goes. Default: the run's identify/."),
+]
+Pictures = Annotated[bool, typer.Option("--draw/--no-draw", help="Draw the picture.")]

@@ -71,7 +71,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A matcher beside the cosine and PDSN, as a further column; several times for several. Default: none.",
+            help="A matcher beside the cosine and PDSN, as a further column; several times for several.",
         ),
     ] = None,
     occlusion_source: Annotated[

@@ -167,6 +167,7 @@ def _question(
     chosen = {name: settings.plugins[name] for name in asked.matchers if name in settings.plugins}
     return {
         **plain(asked),
+        "matchers": list(dict.fromkeys(asked.matchers)),
         **({"matcher_settings": plain({name: plain(own) for name, own in chosen.items()})} if chosen else {}),
         "split_by": settings.split,
         "occlusions": _rows(session, asked.occlusions),

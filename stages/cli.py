@@ -18,11 +18,13 @@ from stages import (
     export,
     head_train,
     identify,
+    listing,
     mask_train,
     pool,
     prepare,
     run,
     segment_train,
+    show,
     verify,
 )
 from stages.command import OneLineErrors
@@ -42,7 +44,9 @@ app = typer.Typer(
 
 COMMANDS = (
     run.run,
+    show.show,
     prepare.prepare_photos,
+    listing.list_names,
     base_train.base_train,
     base_import.base_import,
     mask_train.mask_train,

@@ -6,7 +6,7 @@ import inspect
 import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -139,6 +139,7 @@ class Command:
     offered: Offered
     default: str
     plugins: Mapping[str, str]
+    _typed: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def add_to(self, app: typer.Typer) -> None:
         """Make it a command of the application.
@@ -156,10 +157,11 @@ class Command:
         parameters += setting_parameters(self.offered, self.default)
         parameters += [_shared_parameter(self.name, option) for option in TAKEN[self.name]]
         invoke = _with_signature(self._invoke, parameters, self.function.__doc__)
-        kind = _with_plugins(self.plugins) if self.plugins else TyperCommand
+        kind = _with_plugins(self.plugins, self._typed) if self.plugins else TyperCommand
         app.command(self.name, cls=kind, rich_help_panel=self.panel, no_args_is_help=False)(invoke)
 
     def _invoke(self, **given: Any) -> None:
+        given |= self._typed
         shared = Shared(
             **{option: given.pop(option, default) for option, (_, default, *_) in _SHARED.items()}
         )
@@ -212,10 +214,11 @@ def _with_signature(
     return invoke
 
 
-def _with_plugins(table: Mapping[str, str]) -> type[TyperCommand]:
+def _with_plugins(table: Mapping[str, str], typed: dict[str, Any]) -> type[TyperCommand]:
     """A kind of command that has an option for each setting of the plug-ins of a table.
 
-    They are looked for when the command is used, not when `pdsn` starts: a plug-in's module imports torch.
+    They are looked for when the command is used, not when `pdsn` starts: a plug-in's module imports torch. Typer passes on
+    only what it has made itself, so what is typed goes into `typed`.
     """
 
     class WithPlugins(TyperCommand):
@@ -231,6 +234,13 @@ def _with_plugins(table: Mapping[str, str]) -> type[TyperCommand]:
             app.command()(_with_signature(lambda: None, parameters, None))
             further = [one for one in typer.main.get_command(app).params if one.name != "help"]
             return [*super().get_params(ctx), *further]
+
+        def invoke(self, ctx: Any) -> Any:
+            """See `click.Command.invoke`."""
+            own = {one.name for one in self.params}
+            typed.clear()
+            typed.update({name: ctx.params.pop(name) for name in list(ctx.params) if name not in own})
+            return super().invoke(ctx)
 
     return WithPlugins
 

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import check_writable
 from pdsn.run.directory import SYNTHETIC
-from pdsn.run.stages import lacking
+from pdsn.run.stages import Step, lacking
 from stages.command import RECOGNITION, command
-from stages.making import make
+from stages.making import make, refuse
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import Picture, Pictures, Rate, Source
 from stages.session import Session, Shared
@@ -62,10 +63,12 @@ def main(
     from pdsn.people.gallery import check_gallery
     from pdsn.people.photo import PhotoError, check_photo
 
+    if as_json:
+        session.console = Console(stderr=True)
     paths, others = expand(photos)
     if not session.accelerator.is_main_process:
         return True
-    check_parts(session, strategy, source)
+    steps = check_parts(session, strategy, source)
     check_rate_asked(session, fpr)
     if gallery is not None:
         check_gallery(gallery)
@@ -84,6 +87,7 @@ def main(
         if as_json:
             print_json({"format": 1, "run": shown(session.run.root), "photos": [], "failed": failed})
         return False
+    make(session, steps)
     run = open_run(session, strategy, source, min_face)
     people = _enrol(run, gallery)
     if fpr is None:
@@ -231,8 +235,12 @@ def check_pictures(picture: Path | None, pictures: bool) -> None:
         raise UsageError(f"--picture {picture} and --no-draw exclude each other: leave one out")
 
 
-def check_parts(session: Session, strategy: str | None, source: str | None) -> None:
-    """Raise PdsnError where a name is unknown or the run lacks what recognition needs; opens no network."""
+def check_parts(session: Session, strategy: str | None, source: str | None) -> list[Step]:
+    """What the run lacks for recognition, see `lacking`; opens no network.
+
+    Raises:
+        PdsnError: a name is unknown, there is no run, or what is missing is not to be made.
+    """
     from pdsn.api import SOURCES
     from pdsn.errors import one_of
     from pdsn.masks.strategy import NO_FDM
@@ -248,7 +256,9 @@ def check_parts(session: Session, strategy: str | None, source: str | None) -> N
     plain = chosen == NO_FDM
     covered = (source or ("none" if plain else SOURCES[0])) == SOURCES[0]
     wanted = [] if plain or chosen in MATCHERS else [chosen]
-    make(session, lacking(session, dictionaries=wanted, segmenter=covered))
+    steps = lacking(session, dictionaries=wanted, segmenter=covered)
+    refuse(session, steps)
+    return steps
 
 
 def check_rate_asked(session: Session, fpr: float | None, *, pairs: bool = False) -> None:

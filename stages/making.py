@@ -12,6 +12,7 @@ from stages.session import Session
 def refuse(session: Session, steps: Sequence[Step]) -> None:
     """Raise PdsnError where something is missing and --no-make says that it is not to be made."""
     if steps and session.shared.no_make:
+        session.run.check_made()
         raise steps[0].refusal()
 
 

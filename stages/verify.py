@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from stages.command import RECOGNITION, command
 from stages.identify import (
@@ -24,6 +25,7 @@ from stages.identify import (
     short,
     shown,
 )
+from stages.making import make
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import Picture, Pictures, Rate, Source
 from stages.session import Session, Shared
@@ -50,13 +52,16 @@ def main(
 
     if not session.accelerator.is_main_process:
         return
+    if as_json:
+        session.console = Console(stderr=True)
     fpr = DEFAULT_FPR if fpr is None else fpr
-    check_parts(session, strategy, source)
+    steps = check_parts(session, strategy, source)
     check_pictures(picture, pictures)
     target = _target(a, b, picture, session.run.root / "identify") if pictures else None
     for photo in (a, b):
         check_photo(photo)
     check_rate_asked(session, fpr, pairs=True)
+    make(session, steps)
     run = open_run(session, strategy, source, min_face)
     answer = run.verify(a, b, fpr=fpr)
     for compared, count in zip(answer.photos, answer.faces, strict=True):

@@ -304,13 +304,15 @@ def refused(code, *words):
 def test_errors_are_one_line(cheap, copied, tmp_path, monkeypatch):
     command = ("export", "--run", copied, "--onnx", tmp_path / "out")
     assert "--onnx" in refused(2, "export", "--run", copied)
-    assert "has no dictionary" in refused(1, *command, "--strategy", "LM2")
+    assert "pdsn mask-train --strategy LM2 --run" in refused(1, *command, "--strategy", "LM2", "--no-make")
     assert "holds something else" in refused(2, "export", "--run", copied, "--onnx", copied)
     assert "holds no run" in refused(1, "export", "--run", tmp_path / "none", "--onnx", tmp_path / "out")
     (copied / "segmenter/model.safetensors").unlink()
-    assert f"pdsn segment-train --run {copied}`, or take --no-segmenter" in refused(1, *command)
+    assert f"is missing: make it with `pdsn segment-train --run {copied}`" in refused(
+        1, *command, "--no-make"
+    )
     (copied / "base/model.safetensors").unlink()
-    assert f"is missing: make it with `pdsn base-train --run {copied}`" in refused(1, *command)
+    assert f"is missing: make it with `pdsn base-train --run {copied}`" in refused(1, *command, "--no-make")
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     assert 'pip install "pdsn[onnx]"' in refused(1, *command)
     assert not (tmp_path / "out").exists() and not (tmp_path / "none").exists()

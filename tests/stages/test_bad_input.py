@@ -81,15 +81,17 @@ def test_a_device_that_is_not_there(refused, tmp_path, tiny):
 def test_stages_before_what_they_need_say_which_command_makes_it(refused, copied):
     shutil.rmtree(copied / "dictionary")
     assert f"make it with `pdsn build-dictionary --strategy LM2 --run {copied}`" in refused(
-        1, "eval", "--run", copied, "--strategy", "LM2"
+        1, "eval", "--run", copied, "--strategy", "LM2", "--no-make"
     )
     shutil.rmtree(copied / "masks")
     assert f"make it with `pdsn mask-train --strategy LM2 --run {copied}`" in refused(
-        1, "build-dictionary", "--run", copied
+        1, "build-dictionary", "--run", copied, "--no-make"
     )
     shutil.rmtree(copied / "base")
     for command in ("mask-train", "build-dictionary", "eval"):
-        assert f"make it with `pdsn base-train --run {copied}`" in refused(1, command, "--run", copied)
+        assert f"make it with `pdsn base-train --run {copied}`" in refused(
+            1, command, "--run", copied, "--no-make"
+        )
 
 
 def test_artefacts_of_another_base_say_what_rebuilds_them(refused, copied):

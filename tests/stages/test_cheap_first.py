@@ -108,13 +108,13 @@ def test_what_a_command_goes_on_from_is_missed_before_people_are_drawn(
     monkeypatch.chdir(tmp_path)
     if words[0] == "export":
         pytest.importorskip("onnxruntime")
-    line = refused(1, *words, "--run", tmp_path / "new")
+    line = refused(1, *words, "--run", tmp_path / "new", "--no-make")
     assert f"holds no run: make one with `pdsn run --run {tmp_path}/new`" in line
     makes = {"base": "base-train", "masks": "mask-train", "dictionary": "build-dictionary"}
     shutil.rmtree(copied / "data")
     for part in gone:
         shutil.rmtree(copied / part)
-        line = refused(1, *words, "--run", copied)
+        line = refused(1, *words, "--run", copied, "--no-make")
         assert f"with `pdsn {makes.get(part, 'segment-train')}" in line and f"--run {copied}`" in line
 
 
@@ -122,7 +122,7 @@ def test_trained_masks_are_missed_before_the_base_is_loaded(slow, refused, copie
     shutil.rmtree(copied / "masks/LM2/chin")
     shutil.rmtree(copied / "masks/matched")
     for name in ("LM2", "matched"):
-        line = refused(1, "build-dictionary", "--strategy", name, "--run", copied)
+        line = refused(1, "build-dictionary", "--strategy", name, "--run", copied, "--no-make")
         assert f"is missing: make it with `pdsn mask-train --strategy {name} --run {copied}`" in line
 
 

@@ -192,7 +192,7 @@ def test_a_run_keeps_what_its_preset_said(copied):
     said = give("eval", "--run", copied, "--occlusion", "clean", "--strategy", "LM2")
     assert said.code == 0, said.err
     assert json.loads((table_of(said) / "table.json").read_text())["config"]["share"] == 0.4
-    assert load_run(copied, device="cpu")._settings.regions.share == 0.4
+    assert load_run(copied, device="cpu")._workspace.settings.regions.share == 0.4
 
 
 def test_matched_takes_the_regions_it_is_asked_for(copied, refused):
@@ -280,7 +280,7 @@ def test_a_tuned_head_is_taken_until_it_is_told_otherwise(copied, refused, tmp_p
     assert after[0] is not None and after[1] != before[1]
     assert answers("--no-head") == before
     run = load_run(copied, device="cpu", precision="fp32")
-    assert run._head == after[0]
+    assert run._networks["head"] == after[0]
     assert give("build-dictionary", "--strategy", "LM2", "--run", copied).code == 0  # another one's
     line = refused(2, "head-train", "--run", copied, "--lr", "0.01")
     assert "was trained with other settings (lr" in line

@@ -13,12 +13,15 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from pdsn.masks.makers import MAKERS
+from pdsn.masks.strategy import parse
+from pdsn.occlusion.layouts import LAYOUTS
 from stages import build_dictionary, evaluate, identify, prepare
 from stages.tables import print_open_set, print_rank1, print_table
 from tests.people.photos import save_photo
 from tests.stages.conftest import give
 
-LAYOUTS = ["none", "grid3x3", "LM1", "LM2", "matched", "random", "geometric", "difference", "relative"]
+STRATEGIES = ["none", "grid3x3", "LM1", "LM2", "matched", "random", "geometric", "difference", "relative"]
 OCCLUSIONS = [
     "clean", "nose+mouth+chin", "sunglasses-seen", "forehead-textured", "nose+mouth+chin-textured",
 ]  # fmt: skip
@@ -74,7 +77,7 @@ def records() -> list[dict[str, Any]]:
         {"occlusion": occlusion, "strategy": name, "rank1": 1.0 if row == 0 else (row + place) / 20, "probes": 560}
         | ({} if name == "none" else {"gain": place / 50 - 0.1, "gain_ci95": (place / 50 - 0.2, place / 50)})
         for row, occlusion in enumerate(OCCLUSIONS)
-        for place, name in enumerate(LAYOUTS)
+        for place, name in enumerate(STRATEGIES)
     ]  # fmt: skip
 
 
@@ -84,18 +87,18 @@ def test_rank_1_and_gains_of_eight_strategies(width):
     print_rank1(made, records(), "Rank-1, % of 560 test photos")
     rates, gains = printed(made).split("Gain over no FDM")
     by = {(r["occlusion"], r["strategy"]): r for r in records()}
-    expected = [[name, *(f"{100 * by[name, s]['rank1']:.1f}" for s in LAYOUTS)] for name in OCCLUSIONS]
-    head = ["occlusion", "no FDM", *LAYOUTS[1:]]
+    expected = [[name, *(f"{100 * by[name, s]['rank1']:.1f}" for s in STRATEGIES)] for name in OCCLUSIONS]
+    head = ["occlusion", "no FDM", *STRATEGIES[1:]]
     assert joined(read_tables(rates, width)) == squeezed([head, *expected])
     expected = [
         [name]
         + [
             f"{100 * r['gain']:+.1f} ({100 * r['gain_ci95'][0]:+.1f} to {100 * r['gain_ci95'][1]:+.1f})"
-            for r in (by[name, s] for s in LAYOUTS[1:])
+            for r in (by[name, s] for s in STRATEGIES[1:])
         ]
         for name in OCCLUSIONS
     ]
-    assert joined(read_tables(gains, width)) == squeezed([["occlusion", *LAYOUTS[1:]], *expected])
+    assert joined(read_tables(gains, width)) == squeezed([["occlusion", *STRATEGIES[1:]], *expected])
     # A figure is never broken, here as in any block.
     assert all(f" {cell} " in gains for row in expected for cell in row[1:])
 
@@ -112,11 +115,13 @@ def test_open_set_rates_of_eight_strategies_with_what_was_achieved(width):
     expected = [
         [
             name,
-            *(f"{100 * by[name, s]['tpir10']:.1f} ({100 * by[name, s]['fpir10']:.1f})" for s in LAYOUTS),
+            *(f"{100 * by[name, s]['tpir10']:.1f} ({100 * by[name, s]['fpir10']:.1f})" for s in STRATEGIES),
         ]
         for name in OCCLUSIONS
     ]
-    assert joined(read_tables(rates, width)) == squeezed([["occlusion", "no FDM", *LAYOUTS[1:]], *expected])
+    assert joined(read_tables(rates, width)) == squeezed(
+        [["occlusion", "no FDM", *STRATEGIES[1:]], *expected]
+    )
 
 
 def test_a_table_that_fits_is_one_block():
@@ -153,11 +158,11 @@ def test_the_dictionaries(width):
         "landmarks_inside": dict.fromkeys(bands, 0.999),
     }
     made = console(width)
-    about = SimpleNamespace(console=made, settings=SimpleNamespace(dictionary=SimpleNamespace(regions="LM2")))
+    about = SimpleNamespace(console=made, strategy=lambda name: parse(name, "LM2", MAKERS, LAYOUTS))
     build_dictionary._show(about, {"LM2-split": report, "difference": report})
     inside = ", ".join(f"{band} 99.9 %" for band in bands)
     head = ["dictionary", "regions", "percentile", "kept", "landmarks in their region"]
-    rows = [["LM2-split", 6, 30, "70.0 %", inside], ["difference", 6, 30, "70.0 %", "regions of LM2"]]
+    rows = [["LM2-split", 6, 30, "70.0 %", inside], ["difference", 6, 30, "70.0 %", "those of LM2"]]
     assert joined(read_tables(printed(made), width)) == squeezed([head, *rows])
 
 

@@ -1,0 +1,141 @@
+"""Stage `show`: what a run holds, with which settings, its figures, and what to run next."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from pdsn.artefact import MODEL, read_json
+from pdsn.masks.strategy import NO_FDM
+from pdsn.run.directory import RunDir
+from stages.command import EVERYTHING, command
+from stages.options import Json
+from stages.session import Shared
+from stages.tables import print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@command("show", EVERYTHING)
+def show(
+    shared: Shared,
+    root: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")] = Path("runs/default"),
+    json: Json = False,
+) -> None:
+    """Say what a run holds, with which settings, its headline figures, and what to run next. Opens no network.
+
+    [bold]Examples[/bold]
+
+    pdsn show
+
+    pdsn show runs/lfw --json
+    """
+    del shared
+    main(root, as_json=json)
+
+
+def main(root: Path, *, as_json: bool) -> None:
+    """Print what `about` finds, as a table or as JSON alone."""
+    run = RunDir.open(root)
+    run.check_made()
+    found = about(run)
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return
+    console = Console()
+    print_table(
+        console, ("part", "what there is"), list(_parts(found)), title=str(root), text=["what there is"]
+    )
+    if found["settings"]:
+        rows = [(name, str(value)) for name, value in found["settings"].items()]
+        print_table(
+            console,
+            ("setting", "value"),
+            rows,
+            title=f"Set beside the preset {found['preset']}",
+            text=["value"],
+        )
+    if found["table"]:
+        figures = [(name, *(f"{100 * value:.1f}" for value in row)) for name, row in found["table"].items()]
+        print_table(console, ("strategy", "clean", "mean of the others"), figures, title="Rank-1, %")
+    console.print(f"next: {found['next']}", highlight=False, soft_wrap=True)
+
+
+def about(run: RunDir) -> dict[str, Any]:
+    """What a run holds, for `--json`.
+
+    Returns:
+        "format" (1), "run", "data", "preset", "people" and "photos" (None where the data set is gone), "base" (whether
+        there is one), "masks" and "dictionaries" (strategies), "segmenter", "head" (whether there is one), "settings"
+        (those set beside the preset's, by name), "table" (strategy: rank-1 of clean photos and the mean of the other
+        rows), "tables" (names of the others), "megabytes", and "next", a command.
+    """
+    data = run.data_set(run.about["data"]) / "dataset.json"
+    described = read_json(data, "pdsn prepare") if data.is_file() else {}
+    settings = {
+        f"{section}.{name}" if isinstance(values, dict) else section: value
+        for section, values in run.about.get("settings", {}).items()
+        for name, value in (values.items() if isinstance(values, dict) else [("", values)])
+    }
+    found: dict[str, Any] = {
+        "format": 1,
+        "run": str(run.root),
+        "data": run.about["data"],
+        "preset": run.about["preset"],
+        "people": described.get("people"),
+        "photos": described.get("faces"),
+        "base": (run.base / MODEL).is_file(),
+        "masks": sorted(path.name for path in (run.root / "masks").glob("*") if any(path.rglob(MODEL))),
+        "dictionaries": run.dictionaries(),
+        "segmenter": (run.segmenter / MODEL).is_file(),
+        "head": (run.head / MODEL).is_file(),
+        "settings": settings,
+        "table": _figures(run.table() / "table.json"),
+        "tables": run.tables(),
+        "megabytes": round(sum(path.stat().st_size for path in run.root.rglob("*") if path.is_file()) / 1e6),
+    }
+    return found | {"next": _next(run, found)}
+
+
+def _figures(path: Path) -> dict[str, tuple[float, float]]:
+    """Rank-1, 0 to 1, of clean photos and the mean of the other rows, by strategy; empty where there is no table."""
+    if not path.is_file():
+        return {}
+    records = read_json(path, "pdsn eval")["records"]
+    figures = {}
+    for name in dict.fromkeys(record["strategy"] for record in records):
+        own = {record["occlusion"]: record["rank1"] for record in records if record["strategy"] == name}
+        clean = own.pop("clean", None)
+        if clean is not None and own:
+            figures["no FDM" if name == NO_FDM else name] = (clean, sum(own.values()) / len(own))
+    return figures
+
+
+def _next(run: RunDir, found: dict[str, Any]) -> str:
+    """The command to give next."""
+    where = f" --run {quote(str(run.root))}"
+    if not found["dictionaries"]:
+        return f"pdsn build-dictionary --strategy LM2{where}"
+    return f"pdsn eval{where}" if not found["table"] else f"pdsn identify PHOTO{where}"
+
+
+def _parts(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The rows of the first table."""
+    photos = (
+        "the data set is gone"
+        if found["people"] is None
+        else f"{found['photos']} photos of {found['people']} people"
+    )
+    yield "data", f"{found['data']}: {photos}"
+    yield "preset", str(found["preset"])
+    for part in ("base", "head", "segmenter"):
+        yield part, "there" if found[part] else "-"
+    for part in ("masks", "dictionaries", "tables"):
+        yield part, ", ".join(found[part]) or "-"
+    yield "on disk", f"{found['megabytes']} MB"

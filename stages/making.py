@@ -30,7 +30,7 @@ def make(session: Session, steps: Sequence[Step]) -> None:
         _announce(maker, steps)
     for step in steps:
         run(maker, step)
-    session.run = maker.run
+    session.take_over(maker)
 
 
 def run(session: Session, step: Step) -> None:

@@ -172,6 +172,12 @@ class Session(Workspace):
         own.console = self.console
         return own
 
+    def take_over(self, own: Session) -> None:
+        """Go on with what `own`, see `for_making`, has made, and with what the run remembers since."""
+        self.run = own.run
+        if not self._keep:
+            self._kept, self._in_use = own._kept, own._in_use
+
     @property
     def own(self) -> Settings:
         """The settings that the run remembers: those in force, but for what a call that trains nothing asks."""

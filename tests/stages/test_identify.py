@@ -364,3 +364,27 @@ def test_names_that_the_output_cannot_show_are_escaped_and_the_answer_comes(peop
     assert Path(answer["photos"][0]["picture"]).is_file()
     assert "same person" in said("verify", photo, photo)[0]
     assert json.loads(said("verify", photo, photo, "--json")[0])["photos"][0]["photo"] == str(photo)
+
+
+def test_json_stays_alone_on_standard_output_while_something_is_made(people, photo, tmp_path):
+    run = shutil.copytree(people, tmp_path / "run")
+    shutil.rmtree(run / "dictionary")
+    said = give(
+        "identify",
+        photo,
+        "--strategy",
+        "LM2",
+        "--run",
+        run,
+        "--json",
+        "--no-draw",
+        "--fpr",
+        "0.2",
+        "--device",
+        "cpu",
+        "--precision",
+        "fp32",
+    )
+    assert said.code in (0, 1), said.err
+    assert json.loads(said.out)["format"] == 1
+    assert "missing, and made first: build-dictionary --strategy LM2" in said.err

@@ -32,7 +32,7 @@ NAMES = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_name_is_listed_with_a_line_on_it(kind):
-    said = give("list", kind)
+    said = give("list", kind, columns=80)
     assert said.code == 0
     assert all(len(line) <= 80 for line in said.out.splitlines())
     listed = [line.split("│")[1].strip() for line in said.out.splitlines() if line.startswith("│")]
@@ -44,7 +44,7 @@ def test_an_unknown_kind_is_refused(refused):
 
 
 def test_a_run_is_shown_with_its_figures_and_what_to_run_next(copied):
-    said = give("show", copied)
+    said = give("show", copied, columns=80)
     assert said.code == 0
     assert "matched" in said.out and "Rank-1" in said.out
     assert all(

@@ -80,17 +80,6 @@ def test_no_make_refuses_and_writes_nothing(refused, tmp_path, command):
     assert not (tmp_path / "new").exists()
 
 
-def test_json_stays_alone_on_standard_output_while_something_is_made(people, photo, tmp_path):
-    run = shutil.copytree(people, tmp_path / "run")
-    shutil.rmtree(run / "dictionary")
-    said = give(
-        "identify", photo, "--strategy", "LM2", "--run", run, "--json", "--no-draw", "--fpr", "0.2", *COMMON
-    )
-    assert said.code in (0, 1), said.err
-    assert json.loads(said.out)["format"] == 1
-    assert "missing, and made first: build-dictionary --strategy LM2" in said.err
-
-
 def test_a_longer_training_is_expected_to_take_longer(copied, tmp_path):
     def expected(**base: int) -> list[float]:
         session = Session(Shared(copied, device="cpu", precision="fp32"), {"base": base}, force=True)

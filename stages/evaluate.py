@@ -7,14 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
 from pdsn.errors import PdsnError
 from pdsn.run.directory import SYNTHETIC
 from pdsn.run.stages import lacking
 from stages.command import RECOGNITION, command
 from stages.making import make, refuse
-from stages.options import AnyStrategies, Layer
+from stages.options import AnyStrategies, Json, Layer
 from stages.session import Session, Shared
-from stages.tables import gain_line, print_open_set, print_rank1, print_table
+from stages.tables import gain_line, print_json, print_open_set, print_rank1, print_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,12 +41,15 @@ def main(
     *,
     skip_done: bool = False,
     align: str | None = None,
-) -> None:
+) -> dict[str, Any] | None:
     """Evaluate some strategies (default: all that have a dictionary) beside no FDM, and print the table.
 
     What the run itself asks (its own settings, all strategies) makes the run's own table; anything else goes to
     a folder of its own. With `skip_done`, a table that was made from the same inputs and settings is printed
     again. `align` takes the place of the setting.
+
+    Returns:
+        What is in the table's table.json; None in other processes than the main one.
     """
     from pdsn.artefact import describe, done_from
     from pdsn.evaluation.evaluation import PROTOCOL
@@ -77,7 +82,7 @@ def main(
     enrolment = _enrolment(session, asked)
     session.begin()
     if not session.accelerator.is_main_process:
-        return
+        return None
     every, _ = usable(session)
     if set(names) == set(every):
         names = every  # the same question, whatever the order
@@ -124,6 +129,7 @@ def main(
     _show(session, table, folder)
     if other:
         session.say(f"asked by options, as {other}: the run's own table, in {session.run.eval}, is as it was")
+    return table
 
 
 def usable(session: Session) -> tuple[list[str], list[PdsnError]]:
@@ -337,7 +343,7 @@ def _show_segmentation(session: Session, records: list[dict[str, Any]]) -> None:
 
 
 @command("eval", RECOGNITION, settings={"eval": None, "regions": ("share",)}, default="what the run has")
-def evaluate(shared: Shared, options: Layer, strategy: AnyStrategies = None) -> None:
+def evaluate(shared: Shared, options: Layer, strategy: AnyStrategies = None, json: Json = False) -> None:
     """Recognise occluded test photos and print the table, one column per strategy.
 
     Without options it makes the run's own table, in eval/; what options ask for goes to a folder of its own in eval/asked.
@@ -352,4 +358,9 @@ def evaluate(shared: Shared, options: Layer, strategy: AnyStrategies = None) -> 
 
     pdsn eval --run runs/people-apart --enrol 3 --draws 5
     """
-    main(Session(shared, options, keep=False), strategy)
+    session = Session(shared, options, keep=False)
+    if json:
+        session.console = Console(stderr=True)
+    table = main(session, strategy)
+    if json and table is not None:
+        print_json({"format": 1, **table})

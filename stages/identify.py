@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -24,7 +23,7 @@ from stages.making import make, refuse
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import Picture, Pictures, Rate, Source
 from stages.session import Session, Shared
-from stages.tables import print_table
+from stages.tables import print_json, print_table
 
 if TYPE_CHECKING:
     from pdsn.api import IdentifiedPhoto, People, Run
@@ -306,11 +305,6 @@ def about_run(session: Session, run: Run, fpr: float) -> dict[str, Any]:
         "occlusion_source": run.occlusion_source,
         "fpr": fpr,
     }
-
-
-def print_json(answer: dict[str, Any]) -> None:
-    """Print JSON, alone on standard output."""
-    print(json.dumps(answer, indent=2, allow_nan=False))
 
 
 def complain(command: str, line: str) -> None:

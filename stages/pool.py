@@ -13,19 +13,20 @@ from rich.console import Console
 from pdsn.errors import UsageError
 from pdsn.files import check_writable
 from stages.command import RECOGNITION, command
+from stages.options import Json
 from stages.session import Shared
 
 OURS = ("table.json", "table.md", "table.png")
 """What this stage leaves in its folder."""
 
 
-def main(runs: Sequence[Path], out: Path, align: str, name: str) -> None:
+def main(runs: Sequence[Path], out: Path, align: str, name: str, *, as_json: bool = False) -> None:
     """Read the runs' tables (their own, or those of a name), pool them, write the pooled one and print it."""
     from pdsn.errors import one_of
     from pdsn.files import write_text
     from pdsn.report.figures import plot_table
     from pdsn.run.pooling import check_poolable, pool, pooled_markdown, read_table
-    from stages.tables import gain_line, print_open_set, print_rank1
+    from stages.tables import gain_line, print_json, print_open_set, print_rank1
 
     one_of("--align", align, ("clean", "occluded"))
     if out.exists() and (not out.is_dir() or any(path.name not in OURS for path in out.iterdir())):
@@ -41,7 +42,7 @@ def main(runs: Sequence[Path], out: Path, align: str, name: str) -> None:
     plot_table(records, out / "table.png")
     write_text(out / "table.md", pooled_markdown(table))
     write_text(out / "table.json", json.dumps(table, indent=2) + "\n")
-    console = Console()
+    console = Console(stderr=as_json)
     whom = " of people never seen" if config["split_by"] == "person" else ""
     title = f"Rank-1, % of {records[0]['probes']} {config['split']} photos{whom}, mean of {len(runs)} runs"
     print_rank1(console, records, title)
@@ -49,6 +50,8 @@ def main(runs: Sequence[Path], out: Path, align: str, name: str) -> None:
     for name, gain in table["mean_gain"].items():
         console.print(gain_line(name, gain), highlight=False, soft_wrap=True)
     console.print(f"each run's figures and intervals: {out}", highlight=False, soft_wrap=True)
+    if as_json:
+        print_json({"format": 1, **table})
 
 
 @command("pool", RECOGNITION)
@@ -75,6 +78,7 @@ def pool(
             help="Tables that eval was asked for by options, by the name of their folder in eval/asked. Default: the runs' own.",
         ),
     ] = "",
+    json: Json = False,
 ) -> None:
     """Make one table of several training seeds: means, intervals clustered by photo, each run's rank-1.
 
@@ -85,4 +89,4 @@ def pool(
     pdsn pool runs/seed0 runs/seed1 --table draws=5 --out runs/two-seeds
     """
     del shared
-    main(runs, out, align, table)
+    main(runs, out, align, table, as_json=json)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,12 +16,14 @@ from pdsn.errors import UsageError
 from pdsn.files import check_writable
 from pdsn.run.directory import SYNTHETIC
 from stages.command import DATA, command
-from stages.options import Force, Layer, whole_paths
+from stages.options import Force, Json, Layer, whole_paths
 from stages.session import Shared, resolve
-from stages.tables import print_table
+from stages.tables import print_json, print_table
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+    from pdsn.data.prepare import PrepareReport
 
 PRESET = "lfw10"
 """The preset whose settings hold unless another is asked for."""
@@ -29,7 +31,9 @@ SHOWN = 10
 """Names of people without a photo that are printed; `skipped.csv` has all."""
 
 
-def main(shared: Shared, options: Layer, *, photos: Path | None, lfw: bool, force: bool) -> None:
+def main(
+    shared: Shared, options: Layer, *, photos: Path | None, lfw: bool, force: bool, as_json: bool = False
+) -> None:
     """Prepare a folder of photos, or LFW, into `--data`; no run directory is touched."""
     from pdsn.runtime import start
 
@@ -44,14 +48,41 @@ def main(shared: Shared, options: Layer, *, photos: Path | None, lfw: bool, forc
     config = for_architecture(settings.prepare, settings.pretrained.arch)
     check_writable("--data", Path(shared.data))
     accelerator = start(shared.device, shared.precision)
+    console = Console(stderr=as_json)
     if photos is None:
         from pdsn.data.lfw import fetch_lfw
 
         photos = fetch_lfw(None)
-        Console().print(
+        console.print(
             f"LFW as scikit-learn has it, funneled: {photos}; figures differ from the deep-funneled copy's"
         )
-    prepare(photos, Path(shared.data), config, accelerator, force=force)
+    made = prepare(photos, Path(shared.data), config, accelerator, force=force, console=console)
+    if as_json and accelerator.is_main_process:
+        print_json(about(made))
+
+
+def about(made: PrepareReport) -> dict[str, Any]:
+    """What was prepared, for `--json`.
+
+    Returns:
+        "format" (1), "data" (the folder), "photos" (files looked at), "faces" and "people" (kept), "size" (height,
+        width), "split" (photos of train, val and test), "reused" (whether it was there already), "skipped" (a list of
+        "photo" and "reason"), "people_dropped" (those with too few photos) and "people_without" (names of those without any).
+    """
+    data = made.dataset
+    return {
+        "format": 1,
+        "data": str(data.root),
+        "photos": made.photos,
+        "faces": len(data.files),
+        "people": made.people_kept,
+        "size": list(data.size),
+        "split": {name: int((data.split == name).sum()) for name in ("train", "val", "test")},
+        "reused": made.reused,
+        "skipped": [{"photo": file, "reason": reason} for file, reason in made.skipped],
+        "people_dropped": made.people_dropped,
+        "people_without": list(made.people_without),
+    }
 
 
 def for_architecture(config: PrepareConfig, arch: str) -> PrepareConfig:
@@ -72,7 +103,8 @@ def prepare(
     *,
     force: bool,
     elsewhere: str = "--data",
-) -> None:
+    console: Console | None = None,
+) -> PrepareReport:
     """Prepare `photos` into `root`; say what was kept, what was not, and why.
 
     `elsewhere` is the option that would put the data set into another folder.
@@ -95,8 +127,8 @@ def prepare(
             elsewhere=elsewhere,
         )
     if not main_process:
-        return
-    console, data = Console(), made.dataset
+        return made
+    console, data = console or Console(), made.dataset
     height, width = data.size
     rate = "" if made.reused else f", {made.photos / made.seconds:.0f} photos/s"
     was = "is there already" if made.reused else f"prepared in {made.seconds:.0f} s{rate}"
@@ -158,6 +190,7 @@ def prepare(
             markup=False,
             soft_wrap=True,
         )
+    return made
 
 
 def _kind(reason: str) -> str:
@@ -190,6 +223,7 @@ def prepare_photos(
         bool, typer.Option("--lfw", help="Download LFW (funneled) with scikit-learn and prepare it.")
     ] = False,
     force: Force = False,
+    json: Json = False,
 ) -> None:
     """Find, align and store the faces of a folder of photos in --data; no run directory is touched.
 
@@ -206,4 +240,4 @@ def prepare_photos(
         raise UsageError("--for sets size and alignment: leave out --size and --align")
     if arch is not None:
         options = whole_paths({**options, "pretrained": {"arch": arch}})
-    main(shared, options, photos=photos, lfw=lfw, force=force)
+    main(shared, options, photos=photos, lfw=lfw, force=force, as_json=json)

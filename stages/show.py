@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +15,7 @@ from pdsn.run.directory import RunDir
 from stages.command import EVERYTHING, command
 from stages.options import Json
 from stages.session import Shared
-from stages.tables import print_table
+from stages.tables import print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +45,7 @@ def main(root: Path, *, as_json: bool) -> None:
     run.check_made()
     found = about(run)
     if as_json:
-        print(json.dumps(found, indent=2))
+        print_json(found)
         return
     console = Console()
     print_table(

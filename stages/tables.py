@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -149,3 +150,8 @@ def gain_line(strategy: str, gain: Mapping[str, Any]) -> str:
         f"{strategy}: {100 * gain['gain']:+.1f} points over no FDM, mean of {', '.join(gain['occlusions'])} "
         f"(95 % interval {100 * low:+.1f} to {100 * high:+.1f})"
     )
+
+
+def print_json(answer: dict[str, Any]) -> None:
+    """Print JSON, alone on standard output."""
+    print(json.dumps(answer, indent=2, allow_nan=False))

@@ -21,7 +21,6 @@ from stages.identify import (
     draw,
     is_file_name,
     open_run,
-    print_json,
     short,
     shown,
 )
@@ -29,6 +28,7 @@ from stages.making import make
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import Picture, Pictures, Rate, Source
 from stages.session import Session, Shared
+from stages.tables import print_json
 
 
 def main(

@@ -18,14 +18,6 @@ def test_eval_prints_its_table(copied):
     assert answer == json.loads((folder / "table.json").read_text())
 
 
-def test_pool_prints_its_table(copied, tmp_path):
-    said = give("pool", copied, copied, "--out", tmp_path / "pooled", "--json")
-    if said.code:  # one seed twice is refused; the line is on standard error, and nothing else anywhere
-        assert said.out == "" and "seed" in said.err
-        return
-    assert json.loads(said.out)["format"] == 1
-
-
 def test_prepare_says_what_was_kept_and_what_not(tmp_path):
     from PIL import Image
 

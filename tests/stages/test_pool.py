@@ -52,6 +52,14 @@ def seeds(finished: Path, tmp_path: Path) -> list[Path]:
     return [another_seed(finished, tmp_path / f"seed{seed}", seed, 2 * seed) for seed in range(3)]
 
 
+def test_json_is_the_pooled_table_alone_on_standard_output(seeds, tmp_path):
+    said = give("pool", *seeds, "--out", tmp_path / "pooled", "--json")
+    assert said.code == 0 and "mean of 3 runs" in said.err
+    answer = json.loads(said.out)
+    assert answer.pop("format") == 1
+    assert answer == json.loads((tmp_path / "pooled/table.json").read_text())
+
+
 def test_the_pooled_table_is_the_mean_of_the_runs(seeds, tmp_path):
     out = tmp_path / "pooled"
     said = give("pool", *seeds, "--out", out)

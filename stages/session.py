@@ -10,20 +10,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pdsn.bases.table import BASES
 from pdsn.config.layers import Layer, load_preset, merge
 from pdsn.config.setting import SettingError
 from pdsn.errors import UsageError
-from pdsn.matchers.table import MATCHERS
 from pdsn.run.directory import SYNTHETIC, RunDir
 from pdsn.run.settings import Settings, build, load_file
 from pdsn.run.workspace import Workspace
-
-REMEMBERED = (
-    "seed", "split", "prepare", "synthetic", "base", "pretrained", "regions", "masks", "matching", "dictionary",
-    "head",    "segment", "eval", *BASES, *MATCHERS,
-)  # fmt: skip
-"""Settings that a run keeps once an option or a file has set them; what `pdsn eval` is asked holds for one call."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +111,7 @@ class Session(Workspace):
         settings = resolve(shared, self._preset, known, options, preset_name=self.preset)
         super().__init__(run, data, settings, start(shared.device, shared.precision))
         self._check_split(known)
-        kept = {name: value for name, value in asked.items() if keep and name in REMEMBERED}
-        self._kept = merge(known, kept)
+        self._kept = merge(known, asked) if keep else known
         # What a command asks for that call alone says nothing about how the run is made.
         self._in_use = self.settings if keep else build(merge(self._preset, self._kept))
 

@@ -17,27 +17,30 @@ class Step:
 
     Attributes:
         stage: its command.
-        names: strategies; () for a stage that knows none.
-        makes: the files that are there once it is done, by strategy, or by "" where it knows none.
+        makes: the files that are there once it is done, by strategy, or by "" for a stage that knows none.
     """
 
     stage: str
-    names: tuple[str, ...]
     makes: dict[str, tuple[Path, ...]]
 
     @property
-    def missing(self) -> list[Path]:
-        """What of it is not there yet."""
-        return [path for paths in self.makes.values() for path in paths if not path.is_file()]
+    def names(self) -> tuple[str, ...]:
+        """The strategies."""
+        return tuple(name for name in self.makes if name)
+
+    @property
+    def missing(self) -> list[tuple[str, Path]]:
+        """What of it is not there yet, each file with its strategy."""
+        return [(name, path) for name, paths in self.makes.items() for path in paths if not path.is_file()]
 
     def left(self) -> Step:
         """The same without the strategies that are done."""
-        left = tuple(name for name in self.names if not all(path.is_file() for path in self.makes[name]))
-        return Step(self.stage, left, {name: self.makes[name] for name in left} if self.names else self.makes)
+        absent = dict(self.missing)
+        return Step(self.stage, {name: paths for name, paths in self.makes.items() if name in absent})
 
     def refusal(self) -> PdsnError:
         """What to say where it may not be made: the first file that is missing, and the command that makes it."""
-        name, path = next((n, p) for n, paths in self.makes.items() for p in paths if not p.is_file())
+        name, path = self.missing[0]
         command = f"pdsn {self.stage} --strategy {name}" if name else f"pdsn {self.stage}"
         return PdsnError(f"{path} is missing: make it with `{making(command, path)}`")
 
@@ -45,34 +48,29 @@ class Step:
 def base_step(workspace: Workspace) -> Step:
     """The base: trained here, or imported."""
     stage = "base-import" if workspace.settings.pretrained.arch else "base-train"
-    return Step(stage, (), {"": (workspace.run.base / MODEL,)})
+    return Step(stage, {"": (workspace.run.base / MODEL,)})
 
 
 def masks_step(workspace: Workspace, names: Sequence[str]) -> Step:
     """The trained masks of strategies that learn any."""
     learned = [name for name in dict.fromkeys(names) if workspace.maker(name).learns]
     folders = {name: workspace.mask_folders(name) for name in learned}
-    return Step(
-        "mask-train",
-        tuple(learned),
-        {name: tuple(f / MODEL for f in found) for name, found in folders.items()},
-    )
+    return Step("mask-train", {name: tuple(f / MODEL for f in found) for name, found in folders.items()})
 
 
 def dictionary_step(workspace: Workspace, names: Sequence[str]) -> Step:
     """The dictionaries of strategies."""
-    wanted = tuple(dict.fromkeys(names))
-    return Step("build-dictionary", wanted, {name: (workspace.run.dictionary(name),) for name in wanted})
+    return Step("build-dictionary", {name: (workspace.run.dictionary(name),) for name in names})
 
 
 def segmenter_step(workspace: Workspace) -> Step:
     """The U-Net."""
-    return Step("segment-train", (), {"": (workspace.run.segmenter / MODEL,)})
+    return Step("segment-train", {"": (workspace.run.segmenter / MODEL,)})
 
 
 def head_step(workspace: Workspace) -> Step:
     """The head that is trained on under FDMs."""
-    return Step("head-train", (), {"": (workspace.run.head / MODEL,)})
+    return Step("head-train", {"": (workspace.run.head / MODEL,)})
 
 
 def all_steps(workspace: Workspace, names: Sequence[str]) -> list[Step]:

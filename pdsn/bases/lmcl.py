@@ -16,7 +16,7 @@ from pdsn.bases import trained
 from pdsn.bases.encoder import Encoder
 from pdsn.bases.settings import BaseConfig
 from pdsn.data.dataset import FaceDataset
-from pdsn.occlusion.mixture import BASE_WEIGHTS, Mixture, base_occluders
+from pdsn.occlusion.mixture import base_mixture
 from pdsn.plugin import Plugin
 from pdsn.training.augment import Augmentation
 from pdsn.training.batches import ahead, balanced, check_batch, shuffled
@@ -88,7 +88,7 @@ class FaceBatches:
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         generator = torch.Generator().manual_seed((self.seed * 100_003 + number) * 64 + rank)
         chosen = shuffled(len(self.rows), config.batch, self.seed, number, rank=rank, world=world)
-        mixture = Mixture(base_occluders(), BASE_WEIGHTS)
+        mixture = base_mixture()
         taken = self.rows
         if config.balance:
             taken = taken[balanced(self.dataset.labels[taken], config.balance, self.seed, number)]

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
 from pdsn.bases import trained
@@ -24,7 +23,7 @@ from pdsn.config.setting import Section, section, setting
 from pdsn.data.dataset import FaceDataset
 from pdsn.networks.network import Network
 from pdsn.networks.pair_losses import contrastive_loss
-from pdsn.occlusion.mixture import BASE_WEIGHTS, Mixture, base_occluders
+from pdsn.occlusion.mixture import base_mixture
 from pdsn.plugin import Plugin
 from pdsn.training.augment import Augmentation
 from pdsn.training.batches import ahead, check_batch, shuffled
@@ -98,7 +97,7 @@ class PairBatches:
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         generator = torch.Generator().manual_seed((self.seed * 100_003 + number) * 64 + rank)
         chosen = shuffled(len(self.rows), self.batch, self.seed, number, rank=rank, world=world)
-        mixture = Mixture(base_occluders(), BASE_WEIGHTS)
+        mixture = base_mixture()
         labels = self.dataset.labels[self.rows]
         photos = {person: self.rows[labels == person] for person in np.unique(labels)}
 
@@ -140,10 +139,10 @@ def train(workspace: Workspace, own: SiameseConfig, folder: TrainingFolder) -> d
     labels = torch.from_numpy(dataset.labels[rows])
 
     def validate() -> dict[str, float]:
-        embeddings = F.normalize(encoder.embed_faces(dataset.tensor(rows))).cpu()
-        means = trained.class_means(embeddings, labels, len(dataset.people))
+        gallery = trained.gallery_embeddings(encoder, dataset)
+        means = trained.class_means(gallery.cpu(), labels, len(dataset.people))
         model.classifier.weight.data.copy_(means)
-        return trained.validate(encoder, dataset, occluded=True)
+        return trained.validate(encoder, dataset, occluded=True, gallery=gallery)
 
     batches = PairBatches(
         dataset, rows, config.batch, trained.augmentation_of(config), settings.seed, accelerator

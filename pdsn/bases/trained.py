@@ -25,7 +25,7 @@ from pdsn.metrics import nearest_ranks, rank_rate
 from pdsn.networks.backbone import FaceNet, load_trunk
 from pdsn.networks.margins import LMCL
 from pdsn.networks.network import BaseModel
-from pdsn.occlusion.mixture import BASE_WEIGHTS, Mixture, base_occluders
+from pdsn.occlusion.mixture import base_mixture
 from pdsn.plugin import Plugin
 from pdsn.training.augment import Augmentation
 from pdsn.training.batches import Batches
@@ -64,16 +64,18 @@ def trained_folder(
 
 def check_trainable(config: BaseConfig, dataset: FaceDataset) -> None:
     """Raise PdsnError unless there are photos to train and validate on, and weights to start from that fit the trunk."""
+    _check_photos(dataset)
+    if config.init:
+        _initialise(new_base(config, dataset.size, len(dataset.people)), config)
+
+
+def _check_photos(dataset: FaceDataset) -> None:
     train, val = dataset.rows("train"), dataset.rows("val")
     if len(val) == 0 or len(train) < 2:
         raise PdsnError(
             f"{dataset.root} has {len(train)} training and {len(val)} validation photos: "
             "prepare a data set with at least 4 photos a person"
         )
-    if config.init:
-        net = new_base(config, dataset.size, len(dataset.people)).net
-        assert isinstance(net, FaceNet)
-        _initialise(net, config)
 
 
 def start(dataset: FaceDataset, config: BaseConfig, accelerator: Accelerator, seed: int) -> BaseModel:
@@ -82,12 +84,11 @@ def start(dataset: FaceDataset, config: BaseConfig, accelerator: Accelerator, se
     Raises:
         PdsnError: see `check_trainable`.
     """
-    check_trainable(config, dataset)
+    _check_photos(dataset)
     seed_everything(seed)
     model = new_base(config, dataset.size, len(dataset.people))
     if config.init:
-        assert isinstance(model.net, FaceNet)
-        _initialise(model.net, config)
+        _initialise(model, config)
     return model.to(accelerator.device).to(memory_format=torch.channels_last)
 
 
@@ -134,13 +135,21 @@ def train(
     )
 
 
-def validate(encoder: Encoder, dataset: FaceDataset, *, occluded: bool) -> dict[str, float]:
+def gallery_embeddings(encoder: Encoder, dataset: FaceDataset) -> Tensor:
+    """Unit embeddings (G, E), on the device, of the training photos: the gallery of `validate`."""
+    return F.normalize(encoder.embed_faces(dataset.tensor(dataset.rows("train"))))
+
+
+def validate(
+    encoder: Encoder, dataset: FaceDataset, *, occluded: bool, gallery: Tensor | None = None
+) -> dict[str, float]:
     """How a base names the validation photos by nearest neighbour among the training photos.
 
     Args:
         encoder: the base.
         dataset: the faces.
         occluded: whether it is judged by occluded validation photos as much as by clean ones.
+        gallery: see `gallery_embeddings`, where somebody has them already.
 
     Returns:
         "rank1" and "rank5" (0 to 1), with `occluded` "occluded" too, rank-1 of those photos; "score" is what is
@@ -150,38 +159,22 @@ def validate(encoder: Encoder, dataset: FaceDataset, *, occluded: bool) -> dict[
     faces = {"rank1": dataset.tensor(val)}
     if occluded:
         faces["occluded"] = occluded_faces(dataset, val)
-    ranks = identify(encoder, dataset, gallery=train, probes=val, faces=list(faces.values()))
+    known = gallery_embeddings(encoder, dataset) if gallery is None else gallery
+    people = torch.from_numpy(dataset.labels)
+    ranks = [
+        nearest_ranks(
+            F.normalize(encoder.embed_faces(probes)), known, people[val], people[train], len(dataset.people)
+        )
+        for probes in faces.values()
+    ]
     found = {name: rank_rate(rank, 1) for name, rank in zip(faces, ranks, strict=True)}
     rank5 = rank_rate(ranks[0], 5)
     return {**found, "rank5": rank5, "score": sum(found.values()) / len(found) + 1e-3 * rank5}
 
 
-def identify(
-    encoder: Encoder, dataset: FaceDataset, *, gallery: np.ndarray, probes: np.ndarray, faces: list[Tensor]
-) -> list[np.ndarray]:
-    """Ranks (P,) of the true person by nearest neighbour and cosine among the clean photos of the gallery.
-
-    Args:
-        encoder: the base.
-        dataset: all faces.
-        gallery: (G,) rows of the data set.
-        probes: (P,) rows of the data set.
-        faces: what is looked at of the probes, (P, 3, H, W) uint8 each; there are as many answers.
-    """
-    unit = F.normalize
-    known = unit(encoder.embed_faces(dataset.tensor(gallery)))
-    people = torch.from_numpy(dataset.labels)
-    return [
-        nearest_ranks(
-            unit(encoder.embed_faces(asked)), known, people[probes], people[gallery], len(dataset.people)
-        )
-        for asked in faces
-    ]
-
-
 def occluded_faces(dataset: FaceDataset, rows: np.ndarray) -> Tensor:
     """Photos (P, 3, H, W) under the occlusions that the base learns from, the same in every run."""
-    faces, mixture = dataset.tensor(rows), Mixture(base_occluders(), BASE_WEIGHTS)
+    faces, mixture = dataset.tensor(rows), base_mixture()
     for index, row in enumerate(rows):
         points = torch.from_numpy(dataset.landmarks[row])
         faces[index], _ = mixture(faces[index], points, np.random.default_rng((1, int(row))))
@@ -210,7 +203,9 @@ def load_trained(found: dict[str, Any]) -> BaseModel:
     return new_base(config, tuple(found["size"]), int(found["people"]))
 
 
-def _initialise(net: FaceNet, config: BaseConfig) -> None:
+def _initialise(model: BaseModel, config: BaseConfig) -> None:
+    net = model.net
+    assert isinstance(net, FaceNet)
     if config.init == "imagenet":
         from torchvision.models import get_model_weights
 

@@ -129,6 +129,11 @@ SEGMENTATION_WEIGHTS = {
 """How often each is seen in training."""
 
 
+def base_mixture() -> Mixture:
+    """What the occluded photos of a base's training are under."""
+    return Mixture(base_occluders(), BASE_WEIGHTS)
+
+
 def base_occluders() -> dict[str, Occluder]:
     """Every occlusion that an occlusion-aware base is trained on: the segmentation's, without clean photos."""
     return {name: occluder for name, occluder in segmentation_occluders("train").items() if name != CLEAN}

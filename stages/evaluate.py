@@ -59,9 +59,9 @@ def main(
     from pdsn.occlusion.occluders import find_occluder
 
     asked = session.settings.eval if align is None else replace(session.settings.eval, align=align)
-    check_names(session, strategies or ())
+    given = check_names(session, strategies or ())
     if strategies is not None:
-        strategies = session.strategy_names([name for name in strategies if name != NO_FDM])
+        strategies = given
     wanted = strategies if strategies is not None else [] if session.run.dictionaries() else [DEFAULT]
     steps = lacking(session, dictionaries=wanted, segmenter=asked.source == "segmenter")
     refuse(session, steps)
@@ -77,7 +77,7 @@ def main(
     }
     photos = _photos(session) if asked.align == "occluded" else None
     _, networks = session.tuned
-    dictionaries = {name: session.dictionary(name, networks["base"]) for name in names}
+    masked = {name: session.fdm(name) for name in names}
     segmenter = session.segmenter() if asked.source == "segmenter" else None
     enrolment = _enrolment(session, asked)
     session.begin()
@@ -99,8 +99,9 @@ def main(
         from pdsn.occlusion.occluders import BANDS
         from pdsn.report.table import drafting, write_report
 
-        matchers = {name: session.matcher(name) for name in (NO_FDM, *names, *asked.matchers)}
-        layouts = {name: dictionary.layout for name, dictionary in dictionaries.items()}
+        further = {name: session.matcher(name) for name in asked.matchers}
+        matchers = {NO_FDM: session.matcher(NO_FDM), **masked, **further}
+        layouts = {name: matcher.dictionary.layout for name, matcher in masked.items()}
         find_covered = None if segmenter is None else segmenter.covered
         make_probes = _probes(session, enrolment.probes, photos)
         # The old table and its pictures stay until the new ones are complete.
@@ -184,15 +185,16 @@ def _question(
     }
 
 
-def check_names(session: Session, strategies: Sequence[str]) -> None:
-    """Raise UsageError where a strategy or an occlusion is unknown; needs no data."""
+def check_names(session: Session, strategies: Sequence[str]) -> list[str]:
+    """The shortest names of strategies, but for no FDM; UsageError where one or an occlusion is unknown. Needs no data."""
     from pdsn.masks.strategy import NO_FDM
     from pdsn.occlusion.occluders import check_occlusions
     from pdsn.run.strategies import check_columns
 
     check_columns(session.settings.eval.matchers)
-    session.strategy_names([name for name in strategies if name != NO_FDM])
+    names = session.strategy_names([name for name in strategies if name != NO_FDM])
     check_occlusions(session.settings.eval.occlusions)
+    return names
 
 
 def check_data(session: Session, asked: EvalConfig) -> None:

@@ -151,7 +151,7 @@ class Workspace:
         """The shortest name of a strategy; none, a matcher's name and None stay as they are."""
         if name is None or name == NO_FDM or name in MATCHERS:
             return name
-        return self.strategy(name).name(self.settings.dictionary.regions)
+        return self.strategy_names([name])[0]
 
     def maker(self, name: str) -> Maker:
         """The maker of a strategy."""
@@ -214,8 +214,11 @@ class Workspace:
 
         return open_head(self.run.head, self.run.dictionary(self.head_strategy), self.settings, base)
 
-    def tuned_base(self) -> tuple[BaseModel, dict[str, str]]:
+    @cached_property
+    def tuned(self) -> tuple[BaseModel, dict[str, str]]:
         """The base as it recognises, with its tuned head if there is one; the sha256 of "base" and "head".
+
+        It is loaded once for all matchers.
 
         Raises:
             PdsnError: there is no base, or one of the two belongs to something else.
@@ -227,11 +230,6 @@ class Workspace:
         if not (self.settings.eval.head and folder.model.is_file()):
             return model, {"base": base}
         return model, {"base": base, "head": use_head(folder, model)}
-
-    @cached_property
-    def tuned(self) -> tuple[BaseModel, dict[str, str]]:
-        """The base as it recognises, see `tuned_base`; loaded once for all matchers."""
-        return self.tuned_base()
 
     @cached_property
     def memory(self) -> MapMemory:

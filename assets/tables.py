@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-NO_FDM = "none"
+from pdsn.masks.strategy import NO_FDM, heading
+from pdsn.report.table import markdown_table, open_set, strategies_of
 
 
 def main() -> None:
@@ -30,7 +31,7 @@ def main() -> None:
     asked = parser.parse_args()
     table = json.loads(find(asked.run, asked.table, asked.align).read_text(encoding="utf-8"))
     records: list[dict[str, Any]] = table["records"]
-    strategies = list(dict.fromkeys(record["strategy"] for record in records))
+    strategies = strategies_of(records)
     shown = asked.strategy or [name for name in strategies if name != NO_FDM]
     print(recognition(records, strategies, shown))
     for name, gain in table["mean_gain"].items():
@@ -66,7 +67,7 @@ def recognition(records: Sequence[dict[str, Any]], strategies: Sequence[str], sh
         row += [gain_of(cells[occlusion, name]) for name in shown]
         row += [open_set(cells[occlusion, name], rate) for rate in ("01", "10") for name in compared]
         rows.append(row)
-    return markdown(head, rows)
+    return "\n".join(markdown_table(head, rows))
 
 
 def segmentation(found: Iterable[dict[str, Any]]) -> str:
@@ -77,12 +78,7 @@ def segmentation(found: Iterable[dict[str, Any]]) -> str:
          percent(one["triggered"])]
         for one in found
     ]  # fmt: skip
-    return markdown(head, rows)
-
-
-def heading(strategy: str) -> str:
-    """A column's heading."""
-    return "no FDM" if strategy == NO_FDM else strategy
+    return "\n".join(markdown_table(head, rows))
 
 
 def percent(share: float | None) -> str:
@@ -99,18 +95,6 @@ def gain_of(record: dict[str, Any]) -> str:
     """The gain of a record over no FDM."""
     low, high = (100 * value for value in record["gain_ci95"])
     return interval(100 * record["gain"], low, high)
-
-
-def open_set(record: dict[str, Any], rate: str) -> str:
-    """TPIR, and in brackets the FPIR that was achieved."""
-    tpir, fpir = record.get(f"tpir{rate}"), record.get(f"fpir{rate}")
-    return "" if tpir is None or fpir is None else f"{percent(tpir)} ({percent(fpir)})"
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from pdsn.artefact import MODEL, read_json
-from pdsn.masks.strategy import NO_FDM
+from pdsn.artefact import MODEL, making, read_json
+from pdsn.masks.strategy import heading
 from pdsn.run.directory import RunDir
 from stages.command import EVERYTHING, command
 from stages.options import Json
@@ -112,16 +111,15 @@ def _figures(path: Path) -> dict[str, tuple[float, float]]:
         own = {record["occlusion"]: record["rank1"] for record in records if record["strategy"] == name}
         clean = own.pop("clean", None)
         if clean is not None and own:
-            figures["no FDM" if name == NO_FDM else name] = (clean, sum(own.values()) / len(own))
+            figures[heading(name)] = (clean, sum(own.values()) / len(own))
     return figures
 
 
 def _next(run: RunDir, found: dict[str, Any]) -> str:
     """The command to give next."""
-    where = f" --run {quote(str(run.root))}"
     if not found["dictionaries"]:
-        return f"pdsn build-dictionary --strategy LM2{where}"
-    return f"pdsn eval{where}" if not found["table"] else f"pdsn identify PHOTO{where}"
+        return making("pdsn build-dictionary --strategy LM2", run.base)
+    return making("pdsn eval" if not found["table"] else "pdsn identify PHOTO", run.base)
 
 
 def _parts(found: dict[str, Any]) -> Iterator[tuple[str, str]]:

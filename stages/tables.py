@@ -97,7 +97,8 @@ def _block(columns: Sequence[_Column], width: int) -> Table:
 
 def print_rank1(console: Console, records: Sequence[dict[str, Any]], title: str) -> None:
     """Rank-1 of every strategy under every occlusion, then the gains over no FDM, see `Evaluation.records`."""
-    from pdsn.report.table import heading, strategies_of, table_rows
+    from pdsn.masks.strategy import heading
+    from pdsn.report.table import strategies_of, table_rows
 
     names, rows = strategies_of(list(records)), table_rows(list(records))
     print_table(
@@ -119,7 +120,8 @@ def print_rank1(console: Console, records: Sequence[dict[str, Any]], title: str)
 def print_open_set(console: Console, records: Sequence[dict[str, Any]]) -> None:
     """The open-set rates of every strategy under every occlusion, a table for each rate that was asked for."""
     from pdsn.evaluation.evaluation import FPIRS
-    from pdsn.report.table import heading, open_set, strategies_of, table_rows
+    from pdsn.masks.strategy import heading
+    from pdsn.report.table import open_set, strategies_of, table_rows
 
     names, rows = strategies_of(list(records)), table_rows(list(records))
     for key, fpir in FPIRS.items():

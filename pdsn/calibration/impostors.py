@@ -21,7 +21,7 @@ from pdsn.calibration.strangers import (
     threshold_at,
 )
 from pdsn.errors import PdsnError
-from pdsn.matchers.matcher import Faces, Matcher, Prepared, Signature, by_signature, names_of
+from pdsn.matchers.matcher import Faces, Matcher, Prepared, Signature, boxes_of, by_signature
 from pdsn.metrics import best_per_person
 from pdsn.occlusion.occluders import CLEAN
 
@@ -244,8 +244,7 @@ class Impostors:
         missing = np.isin(rows, self.seen.missing(signature, len(self.strangers)))
         if not missing.any():
             return np.empty(0, np.float32)
-        regions = self.matcher.regions
-        boxes = tuple(regions[name] for name in names_of(signature, regions))
+        boxes = boxes_of(signature, self.matcher.regions)
         prepared = self.matcher.prepare(Faces.free(few.blocked(boxes)).also_under(boxes), "probe")
         return self._highest(prepared[np.flatnonzero(missing).tolist()], rows[missing])
 

@@ -14,8 +14,8 @@ from pdsn.artefact import read_json
 from pdsn.bases.imported import is_imported
 from pdsn.deploy.example import example
 from pdsn.deploy.exported import Exported
-from pdsn.masks.strategy import NO_FDM
-from pdsn.report.table import Record, heading, markdown_table, strategies_of, table_rows
+from pdsn.masks.strategy import NO_FDM, heading
+from pdsn.report.table import Record, markdown_table, strategies_of, table_rows
 from pdsn.run.directory import SYNTHETIC
 
 TABLES = (("clean", "aligned faces, occluded"), ("occluded", "photos, occluded before detection"))

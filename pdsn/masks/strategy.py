@@ -13,6 +13,11 @@ MATCHED = "matched"
 """The maker that is preferred where nobody asks for another."""
 
 
+def heading(strategy: str) -> str:
+    """What a column of a strategy is called."""
+    return "no FDM" if strategy == NO_FDM else strategy
+
+
 @dataclass(frozen=True)
 class Strategy:
     """A maker and a layout.

@@ -152,6 +152,11 @@ def names_of(signature: Signature, regions: Mapping[str, Box]) -> list[str]:
     return [name for name, bit in zip(regions, signature, strict=True) if bit]
 
 
+def boxes_of(signature: Signature, regions: Mapping[str, Box]) -> tuple[Box, ...]:
+    """The boxes of the regions that a signature counts as covered."""
+    return tuple(regions[name] for name in names_of(signature, regions))
+
+
 def by_signature(signatures: Sequence[Signature]) -> dict[Signature, list[int]]:
     """The rows of each signature, in the order in which signatures come up."""
     groups: dict[Signature, list[int]] = {}

@@ -20,8 +20,7 @@ from pdsn.calibration.strangers import (
 )
 from pdsn.data.dataset import evenly
 from pdsn.errors import PdsnError
-from pdsn.matchers.matcher import Faces, Matcher, Signature, names_of
-from pdsn.occlusion.layouts import Box
+from pdsn.matchers.matcher import Faces, Matcher, Signature, boxes_of, names_of
 from pdsn.people.gallery import readable
 from pdsn.people.photo import Cover, SearchedPhoto
 
@@ -162,7 +161,8 @@ class Verifier:
                 different = np.triu(different)  # a pair is the same both ways round
             chosen = different & self._alike(faces, others, joint)
             if chosen.sum() < RARE:
-                faces, others = faces.also_under(self._boxes(joint)), others.also_under(self._boxes(joint))
+                boxes = boxes_of(joint, self.matcher.regions)
+                faces, others = faces.also_under(boxes), others.also_under(boxes)
                 alike = different & self._alike(faces, others, joint)
                 chosen = alike if alike.sum() >= RARE else different
             probes, gallery = self.matcher.prepare(faces, "probe"), self.matcher.prepare(others, "gallery")
@@ -175,10 +175,6 @@ class Verifier:
         signatures, places = self.matcher.joint(a, b)
         place = signatures.index(joint) if joint in signatures else -1
         return (places == place).numpy()
-
-    def _boxes(self, signature: Signature) -> tuple[Box, ...]:
-        regions = self.matcher.regions
-        return tuple(regions[name] for name in names_of(signature, regions))
 
     def _covered(self, signature: Signature) -> tuple[Faces, np.ndarray]:
         """N strangers who were found covered over a signature, and the person (N,) of each.
@@ -195,7 +191,7 @@ class Verifier:
                 parts.append(Faces(pixels, self.cover(pixels)))
                 rows.append(chosen)
         if len(places) < RARE:
-            boxes = self._boxes(signature)
+            boxes = boxes_of(signature, self.matcher.regions)
             missing = seen.missing(signature, count)
             parts.append(Faces.free(self._strangers.blocked(boxes)).also_under(boxes)[missing.tolist()])
             rows.append(missing)

@@ -154,7 +154,8 @@ def plot_probes(
 
 def plot_table(records: Sequence[dict[str, Any]], path: Path) -> None:
     """Rank-1 of every strategy under every occlusion as bars with 95 % intervals."""
-    from pdsn.report.table import heading, strategies_of, table_rows
+    from pdsn.masks.strategy import heading
+    from pdsn.report.table import strategies_of, table_rows
 
     rows = table_rows(list(records))
     names = strategies_of(list(records))

@@ -15,7 +15,7 @@ import numpy as np
 
 from pdsn.evaluation.evaluation import FPIRS, Evaluation
 from pdsn.files import write_text
-from pdsn.masks.strategy import NO_FDM
+from pdsn.masks.strategy import heading
 
 Record = dict[str, Any]
 DRAFT = ".draft"
@@ -41,11 +41,6 @@ def cell(record: Record | None) -> str:
         return ""
     gain = f" ({100 * record['gain']:+.1f})" if "gain" in record else ""
     return f"{100 * record['rank1']:.2f}{gain}"
-
-
-def heading(strategy: str) -> str:
-    """Column heading of a strategy."""
-    return "no FDM" if strategy == NO_FDM else strategy
 
 
 def markdown(records: list[Record], *, unseen: bool = False) -> str:

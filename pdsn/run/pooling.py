@@ -16,8 +16,8 @@ from pdsn.errors import PdsnError, UsageError
 from pdsn.evaluation.rates import closed_set, hits, mean_gain
 from pdsn.evaluation.settings import EvalConfig
 from pdsn.files import sha256_of
-from pdsn.masks.strategy import NO_FDM
-from pdsn.report.table import Record, heading, markdown, markdown_table
+from pdsn.masks.strategy import NO_FDM, heading
+from pdsn.report.table import Record, markdown, markdown_table
 from pdsn.run.directory import RunDir
 from pdsn.run.settings import before
 

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from pdsn import __version__
 from pdsn.artefact import MODEL, load_tensors, plain, save_tensors
-from pdsn.calibration.impostors import Seen, look_at
+from pdsn.calibration.impostors import Seen, seen_by
 from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, KeptScores, Strangers
 from pdsn.data.crop import crop_settings
 from pdsn.data.detector import Detector
@@ -203,7 +203,7 @@ class Run:
             return Seen.load(path, self._matcher)
         # Where nothing counts as covered, strangers are taken as free too.
         looks = LOOKS if self.occlusion_source == SOURCES[0] else LOOKS[:1]
-        found = look_at(self._strangers, {"": self._matcher}, self._cover, looks=looks)[""]
+        found = seen_by(self._matcher, self._strangers, self._cover, looks)
         # A run that cannot be written to can be used all the same.
         with suppress(OSError):
             found.save(path)

@@ -119,6 +119,16 @@ def look_at(
     }
 
 
+def seen_by(
+    matcher: Matcher,
+    strangers: Strangers,
+    cover: Callable[[Tensor], Tensor] | None,
+    looks: Sequence[str] = LOOKS,
+) -> Seen:
+    """See strangers under each look by one matcher; arguments as for `look_at`."""
+    return look_at(strangers, {"": matcher}, cover, looks=looks)[""]
+
+
 def _after_one_another(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """What is kept of several lots of faces as that of all."""
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -44,9 +44,18 @@ class Cosine(EmbeddingMatcher):
         return self.memory.views(pixels)
 
     def embed(self, views: list[Tensor], signature: Signature) -> Tensor:
-        """See `EmbeddingMatcher`."""
-        del signature
-        return F.normalize(flip_sum(self.memory.encoder.embed(maps) for maps in views))
+        """See `EmbeddingMatcher`; summed over the views."""
+        return F.normalize(
+            flip_sum(
+                self.memory.encoder.embed(maps, self.mask(signature, flipped=view == 1))
+                for view, maps in enumerate(views)
+            )
+        )
+
+    def mask(self, signature: Signature, *, flipped: bool) -> Tensor | None:
+        """What (C, h, w) multiplies the maps of faces, or of their mirror images, under a signature: here nothing."""
+        del signature, flipped
+        return None
 
 
 def load(workspace: Workspace, folder: None) -> Cosine:

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from pdsn.masks.dictionary import MaskDictionary
 from pdsn.matchers.cosine import Cosine
-from pdsn.matchers.embedding import flip_sum
 from pdsn.matchers.matcher import Signature
 from pdsn.matchers.memory import MapMemory
 from pdsn.occlusion.layouts import OCCLUDED_SHARE, mirrored
@@ -53,21 +51,13 @@ class FDM(Cosine):
     def embed(self, views: list[Tensor], signature: Signature) -> Tensor:
         """Unit embeddings (N, E) under the FDM of a signature, (N, 2E) with those without it."""
         if not self.unmasked or not any(signature):
-            return self._under(views, signature)
-        both = self._under(views, signature), self._under(views, (False,) * len(signature))
+            return super().embed(views, signature)
+        both = super().embed(views, signature), super().embed(views, (False,) * len(signature))
         weights = (1 - self.unmasked) ** 0.5, self.unmasked**0.5
         return torch.cat([weight * part for weight, part in zip(weights, both, strict=True)], 1)
 
-    def _under(self, views: list[Tensor], signature: Signature) -> Tensor:
-        """Unit embeddings (N, E) under the FDM of a signature, summed over the views."""
-        return F.normalize(
-            flip_sum(
-                self.memory.encoder.embed(maps, self._fdm(signature, flipped=view == 1))
-                for view, maps in enumerate(views)
-            )
-        )
-
-    def _fdm(self, signature: Signature, *, flipped: bool) -> Tensor | None:
+    def mask(self, signature: Signature, *, flipped: bool) -> Tensor | None:
+        """The FDM (C, h, w) of a signature, None where nothing is covered; mirrored faces have the mirrored regions'."""
         if not any(signature):
             return None
         chosen = torch.zeros(len(signature), dtype=torch.bool)

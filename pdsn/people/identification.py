@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.calibration.impostors import Impostors, Seen, look_at, two_names
+from pdsn.calibration.impostors import Impostors, Seen, seen_by, two_names
 from pdsn.calibration.strangers import DEFAULT_FPR, KeptScores, Strangers
 from pdsn.matchers.matcher import Faces, Matcher, names_of
 from pdsn.metrics import best_per_person
@@ -109,7 +109,7 @@ class Identifier:
             torch.nonzero(gallery.labels == person)[:, 0] for person in range(len(gallery.people))
         ]
         self._enrolled = matcher.prepare(Faces.free(gallery.faces, gallery.labels), "gallery")
-        seen = seen or cache(lambda: look_at(strangers, {"": matcher}, cover)[""])
+        seen = seen or cache(lambda: seen_by(matcher, strangers, cover))
         self.impostors = Impostors(
             matcher, self._enrolled, gallery.people, gallery.labels, strangers, seen, kept,
             ("identification", gallery.digest()),

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import torch
 
-from pdsn.calibration.impostors import RARE, Seen, look_at, mean_and_deviation
+from pdsn.calibration.impostors import RARE, Seen, mean_and_deviation, seen_by
 from pdsn.calibration.strangers import (
     DEFAULT_FPR,
     MOST_STRANGERS,
@@ -101,7 +101,7 @@ class Verifier:
         self.matcher = matcher
         self.cover = cover
         self._strangers = strangers
-        self._seen = seen or cache(lambda: look_at(strangers, {"": matcher}, cover)[""])
+        self._seen = seen or cache(lambda: seen_by(matcher, strangers, cover))
         number = {name: index for index, name in enumerate(dict.fromkeys(strangers.names))}
         self._people = np.array([number[name] for name in strangers.names])
         if len(number) < 2:

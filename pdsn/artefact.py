@@ -153,7 +153,7 @@ class TrainingFolder:
         self.described = root / "config.json"
         self._anew = False
 
-    def open(self, *, force: bool = False, replace_stale: bool = False) -> bool:
+    def open(self, *, force: bool = False, replace_stale: bool = False, replace_other: bool = False) -> bool:
         """Find out what is left to do; what is there and was made otherwise is kept, and refused.
 
         Nothing is deleted yet, whatever is to be replaced: see `begin`.
@@ -161,6 +161,7 @@ class TrainingFolder:
         Args:
             force: replace it all the same.
             replace_stale: replace what was made from other inputs: it is of no use any more.
+            replace_other: replace what was made from other inputs or with other settings, and go on with the rest.
 
         Returns:
             True if the training is finished already.
@@ -171,7 +172,7 @@ class TrainingFolder:
         if self.described.is_file() and not force:
             found = read_json(self.described, f"{self.command} --force")
             stale = difference(self.inputs, found.get("inputs", {})).partition(" is ")[0]
-            if stale and not replace_stale:
+            if stale and not (replace_stale or replace_other):
                 raise UsageError(
                     f"{self.root} was made from another {stale}: "
                     "choose another --run, or add --force to train it anew"
@@ -179,12 +180,13 @@ class TrainingFolder:
             if not stale:
                 then = completed(found.get("config", {}), self.config, self.defaults)
                 differs = difference(self.config, then)
-                if differs:
+                if not differs:
+                    return self.model.is_file()
+                if not replace_other:
                     raise UsageError(
                         f"{self.root} was trained with other settings ({differs}): "
                         "choose another --run, or add --force to train it anew"
                     )
-                return self.model.is_file()
         self._anew = True
         return False
 
@@ -273,7 +275,7 @@ class TrainingFolder:
 
     def best(self) -> dict[str, float]:
         """Figures of the kept epoch, as `fit` returned them."""
-        return json.loads(load_tensors(self.model, self.command)[1]["best"])
+        return json.loads(load_tensors(self.model, f"{self.command} --force")[1]["best"])
 
     def misfit(self, error: Exception) -> PdsnError:
         """The error to raise where the finished weights do not fit the network that their settings describe."""

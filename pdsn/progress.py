@@ -16,6 +16,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 
@@ -49,15 +50,16 @@ def progress_bar(
         console: where it goes; standard error by default, so that results alone are on standard output.
         quiet: show nothing (every process but the main one).
     """
+    # One line whatever the width: the title is cut last, the note, which has what room is left, first.
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=16),
-        MofNCompleteColumn(),
-        _Rate(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+        BarColumn(bar_width=10, table_column=Column(no_wrap=True)),
+        MofNCompleteColumn(table_column=Column(no_wrap=True)),
+        _Rate(table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, ratio=1)),
     )
-    with Progress(*columns, console=console or Console(stderr=True), disable=quiet) as progress:
+    with Progress(*columns, expand=True, console=console or Console(stderr=True), disable=quiet) as progress:
         task = progress.add_task(title, total=total, completed=done, unit=unit, note="")
 
         def advance(count: int = 1, note: str = "", total: int | None = None) -> None:

@@ -28,7 +28,7 @@ def check(session: Session) -> None:
         raise UsageError(
             f"the embedded people are drawn at {height}x{width} pixels, and {config.arch} takes {shape}: "
             f"prepare photos for it with `pdsn prepare PHOTOS --data DIR --for {quote(config.arch)}`, "
-            "and give that --data DIR"
+            "and give that --data DIR with another --run"
         )
 
 
@@ -39,7 +39,7 @@ def main(session: Session) -> None:
     config = session.settings.pretrained
     check(session)
     folder = session.base_folder
-    if folder.open(force=session.force):
+    if folder.open(force=session.force, replace_other=session.replace):
         session.begin()
         found = folder.best()
         session.say(f"base: imported already, {folder.model}")

@@ -43,7 +43,7 @@ def main(session: Session) -> None:
     check_batch("base.batch", session.settings.base.batch, session.accelerator)
     check(session)
     folder = session.base_folder
-    done = folder.open(force=session.force)
+    done = folder.open(force=session.force, replace_other=session.replace)
     if not done:
         check_trainable(session.settings.base, session.training)
     session.begin()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from pdsn.errors import PdsnError
-from pdsn.run.directory import SYNTHETIC
 from pdsn.run.stages import lacking
 from stages.command import RECOGNITION, command
 from stages.making import make, refuse
@@ -52,6 +51,7 @@ def main(
         What is in the table's table.json; None in other processes than the main one.
     """
     from pdsn.artefact import describe, done_from
+    from pdsn.data.originals import original_photos
     from pdsn.evaluation.evaluation import PROTOCOL
     from pdsn.evaluation.question import name_of
     from pdsn.files import sha256_of
@@ -75,7 +75,7 @@ def main(
         name: find_occluder(name, session.statistics, floor, asked.split)
         for name in _rows(session, asked.occlusions)
     }
-    photos = _photos(session) if asked.align == "occluded" else None
+    photos = original_photos(session.dataset) if asked.align == "occluded" else None
     _, networks = session.tuned
     masked = {name: session.fdm(name) for name in names}
     segmenter = session.segmenter() if asked.source == "segmenter" else None
@@ -199,37 +199,22 @@ def check_names(session: Session, strategies: Sequence[str]) -> list[str]:
 
 def check_data(session: Session, asked: EvalConfig) -> None:
     """Raise PdsnError where the data set has not the photos that are asked for; needs no network."""
+    from pdsn.data.originals import original_photos
+
     if asked.align == "occluded":
-        _photos(session)
+        original_photos(session.dataset)
     _enrolment(session, asked)
 
 
-def has_photos(session: Session) -> bool:
-    """Whether the original photos of the data set lie where they were prepared from."""
-    if session.data == SYNTHETIC:
-        return False
-    root = session.dataset.settings.get("photos")
-    return root is not None and Path(root).is_dir()
+def why_not_painted(session: Session) -> str:
+    """Why the photos cannot be painted before detection; empty if they can be."""
+    from pdsn.data.originals import original_photos
 
-
-def _photos(session: Session) -> Path:
-    """The folder of original photos that the data set was prepared from.
-
-    Raises:
-        PdsnError: there are none, or they are gone.
-    """
-    root = None if session.data == SYNTHETIC else session.dataset.settings.get("photos")
-    if has_photos(session):
-        return Path(str(root))
-    if root is None:
-        raise PdsnError(
-            f"{session.run.data_set(session.data)} has no original photos to paint on: take --align clean, or a data set "
-            "made by `pdsn prepare`"
-        )
-    raise PdsnError(
-        f"{root}, from which {session.dataset.root} was prepared, is gone: --align occluded paints on "
-        "the original photos; put them back, or take --align clean"
-    )
+    try:
+        original_photos(session.dataset)
+    except PdsnError as error:
+        return str(error)
+    return ""
 
 
 def _enrolment(session: Session, asked: EvalConfig) -> Enrolment:

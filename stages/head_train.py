@@ -28,7 +28,7 @@ def main(session: Session) -> None:
     model, base = session.base()
     dictionary = session.dictionary(name, base)
     folder = session.head_folder(base)
-    done = folder.open(force=session.force, replace_stale=True)
+    done = folder.open(force=session.force, replace_stale=True, replace_other=session.replace)
     session.begin()
     if done:
         best = folder.best()

@@ -35,9 +35,13 @@ def main(session: Session, strategies: Sequence[str] | None) -> None:
     todo = []
     for name in names:
         for label, folder in session.mask_trainings(name, base).items():
-            done = folder.open(force=session.force, replace_stale=True)
+            done = folder.open(force=session.force, replace_stale=True, replace_other=session.replace)
             todo.append((name, label, folder, done))
     session.begin()
+    for *_, folder, done in todo:
+        # All at once: after a kill between two of them the same command, without --force, goes on with the others.
+        if not done and folder.described.is_file():
+            folder.begin()
     rows = []
     for name, label, folder, done in todo:
         train = session.maker(name).train

@@ -80,7 +80,7 @@ def pool(
     ] = "",
     json: Json = False,
 ) -> None:
-    """Make one table of several training seeds: means, intervals clustered by photo, each run's rank-1.
+    """Make one table of several training seeds: means, intervals clustered by person, each run's rank-1.
 
     [bold]Examples[/bold]
 

@@ -102,12 +102,13 @@ def prepare(
     accelerator: Accelerator,
     *,
     force: bool,
+    replace_other: bool = False,
     elsewhere: str = "--data",
     console: Console | None = None,
 ) -> PrepareReport:
     """Prepare `photos` into `root`; say what was kept, what was not, and why.
 
-    `elsewhere` is the option that would put the data set into another folder.
+    `replace_other` replaces a data set of other photos or settings, and keeps one of these. `elsewhere` is the option that would put the data set into another folder.
     """
     from pdsn.data.prepare import prepare_photos
     from pdsn.progress import counted, progress_bar
@@ -124,6 +125,7 @@ def prepare(
             device=str(accelerator.device),
             on_progress=counted(advance),
             force=force and main_process,
+            replace_other=replace_other and main_process,
             elsewhere=elsewhere,
         )
     if not main_process:

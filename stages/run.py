@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from pdsn.data.photos import list_photos
 from pdsn.errors import UsageError
 from pdsn.run.directory import SYNTHETIC
 from pdsn.run.stages import all_steps
@@ -27,18 +28,26 @@ def main(
     if photos is not None and shared.data == SYNTHETIC:
         raise UsageError("--photos and --data synthetic exclude each other: leave one out")
     own = str(shared.run / "data") if photos is not None and shared.data is None else None
-    session = Session(shared, options, force=force, data=own)
+    session = Session(shared, options, force=force, data=own, all_stages=True)
     asked = strategies or session.settings.dictionary.strategies
     names = session.strategy_names(asked, "" if strategies else "dictionary.strategies")
     evaluate.check_names(session, ())
     session.strategy(session.head_strategy, "head.strategy")
     (base_import if session.settings.pretrained.arch else base_train).check(session)
     if photos is not None:
+        if force:
+            list_photos(photos)  # before the run remembers that it is made anew
+            session.begin(rebuilding=True)
         config = prepare.for_architecture(session.settings.prepare, session.settings.pretrained.arch)
         elsewhere = "--run" if shared.data is None else "--run and --data"
         root = session.run.data_set(session.data)
-        prepare.prepare(photos, root, config, session.accelerator, force=force, elsewhere=elsewhere)
+        prepare.prepare(
+            photos, root, config, session.accelerator,
+            force=force, replace_other=session.replace, elsewhere=elsewhere,
+        )  # fmt: skip
     evaluate.check_data(session, session.settings.eval)  # not after hours of training
+    if force and photos is None:
+        session.begin(rebuilding=True)
     for step in all_steps(session, names):
         making.run(session, step)
     # The run's own table has every strategy that there is, not only those that this call names.
@@ -47,8 +56,14 @@ def main(
         session.say(f"left out of the table: {reason}")
     evaluate.main(session, names, skip_done=True)
     # The honest case beside the usual one, wherever there are photos to paint on.
-    if session.settings.eval.align == "clean" and evaluate.has_photos(session):
-        evaluate.main(session, names, skip_done=True, align="occluded")
+    if session.settings.eval.align == "clean" and session.data != SYNTHETIC:
+        why = evaluate.why_not_painted(session)
+        if why:
+            session.say(f"no table of photos painted before detection: {why}")
+        else:
+            evaluate.main(session, names, skip_done=True, align="occluded")
+    if session.run.rebuilding and session.accelerator.is_main_process:
+        session.run.rebuilt()
     session.say(f"run: done in {time.perf_counter() - began:.0f} s, everything is in {session.run.root}")
 
 

@@ -17,7 +17,7 @@ def main(session: Session) -> None:
 
     check_batch("segment.batch", session.settings.segment.batch, session.accelerator)
     folder = session.segmenter_folder
-    done = folder.open(force=session.force)
+    done = folder.open(force=session.force, replace_other=session.replace)
     triggers = session.layout("LM2")
     session.begin()
     if done:

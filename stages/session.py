@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from pdsn.config.layers import Layer, load_preset, merge
 from pdsn.config.setting import SettingError
@@ -68,6 +69,10 @@ class Session(Workspace):
         force: replace artefacts made with other settings.
         keep: whether the run remembers these settings; not those of a command that trains nothing.
         data: the data set to use instead of `shared.data` (a folder that the command itself makes).
+        all_stages: whether the command does all stages: with `force`, every one is made anew.
+
+    Attributes:
+        replace: whether to replace, without --force, what was made otherwise: a run that is made anew goes on.
 
     Raises:
         PdsnError: an option, the configuration file or the run directory is wrong.
@@ -81,6 +86,7 @@ class Session(Workspace):
         force: bool = False,
         keep: bool = True,
         data: str | None = None,
+        all_stages: bool = False,
     ) -> None:
         from rich.console import Console
 
@@ -110,24 +116,33 @@ class Session(Workspace):
         self._preset = run.preset_settings(self.preset)
         settings = resolve(shared, self._preset, known, options, preset_name=self.preset)
         super().__init__(run, data, settings, start(shared.device, shared.precision))
-        self._check_split(known)
+        self._check_unchanged("split", known)
+        anew = all_stages and (force or run.rebuilding)
+        if keep and not anew:
+            self._check_unchanged("seed", known)
+        self.replace = anew
         self._kept = merge(known, asked) if keep else known
         # What a command asks for that call alone says nothing about how the run is made.
         self._in_use = self.settings if keep else build(merge(self._preset, self._kept))
 
-    def _check_split(self, known: Layer) -> None:
-        """Raise UsageError where a run is asked for another split than the one it was made with.
+    def _check_unchanged(self, name: Literal["split", "seed"], known: Layer) -> None:
+        """Raise SettingError where a run is asked for another split or seed than the one it was made with.
 
-        Everything in it would be of the wrong people: like the data set, the split is not mixed in later.
+        What is there would be of other people, or of two seeds: like the data set, neither is mixed in later.
         """
-        made = merge(self._preset, known).get("split", Settings.split)
-        asked = self.settings.split
+        made = merge(self._preset, known).get(name, getattr(Settings, name))
+        asked = getattr(self.settings, name)
         if self.run.about and asked != made:
             wrong = f": {self.run.root} was made with {made}; choose another --run for {asked}"
-            raise SettingError("split", asked, wrong)
+            if name == "seed":
+                wrong += ", or make all of it anew with `pdsn run --force` and this --seed"
+            raise SettingError(name, asked, wrong)
 
-    def begin(self) -> None:
-        """Write to run.json what this command works with; called once nothing stands in its way."""
+    def begin(self, *, rebuilding: bool = False) -> None:
+        """Write to run.json what this command works with; called once nothing stands in its way.
+
+        With `rebuilding` the run remembers that everything is to be made anew, until `RunDir.rebuilt`.
+        """
         if not self.accelerator.is_main_process:
             return
         from pdsn.artefact import plain, versions
@@ -144,7 +159,7 @@ class Session(Workspace):
         }
         self.run.remember(
             entry, data=self.data, preset=self.preset, preset_settings=self._preset, settings=self._kept,
-            in_use=plain(self._in_use),
+            in_use=plain(self._in_use), **({"rebuilding": True} if rebuilding else {}),
         )  # fmt: skip
 
     def for_making(self) -> Session:

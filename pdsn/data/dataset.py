@@ -107,6 +107,17 @@ class FaceDataset:
         """Height and width of a face in pixels."""
         return int(self.faces.shape[1]), int(self.faces.shape[2])
 
+    def remember(self, name: str, value: Any) -> None:
+        """Set one of `settings` here and on disk, such as where the photos have been moved to.
+
+        Raises:
+            OSError: the folder cannot be written to.
+        """
+        path = self.root / "dataset.json"
+        info = json.loads(path.read_text(encoding="utf-8"))
+        self.settings[name] = info["settings"][name] = value
+        write_text(path, json.dumps(info, indent=2) + "\n")
+
     def rows(self, split: str, by: str = "photo") -> np.ndarray:
         """Indices (M,) of the faces in a split, ascending; `by` is "photo" or "person"."""
         return np.flatnonzero((self.split if by == "photo" else self.person_split) == split)

@@ -83,6 +83,7 @@ def prepare_photos(
     *,
     device: str = "cpu",
     force: bool = False,
+    replace_other: bool = False,
     elsewhere: str = "--data",
     on_progress: Callable[[int, int], None] = _nothing,
 ) -> PrepareReport:
@@ -97,12 +98,13 @@ def prepare_photos(
         config: the settings.
         device: torch device of the detector.
         force: replace a data set that lies in `root`.
+        replace_other: replace it if it was made from other photos or with other settings.
         elsewhere: the option, for messages, that puts the data set into another folder.
         on_progress: called with the number of photos done and of all to do, first before any work.
 
     Raises:
         PdsnError: nothing in `photos` can be used, or `root` cannot be written.
-        UsageError: `root` holds another data set and `force` is not set, or lies in `photos`.
+        UsageError: `root` holds another data set and nothing says to replace it, or lies in `photos`.
     """
     start = time.perf_counter()
     if photos.resolve() in (root.resolve(), *root.resolve().parents):
@@ -110,12 +112,15 @@ def prepare_photos(
             f"{root} lies among the photos, {photos}: choose another {elsewhere}, outside of that folder"
         )
     listing = list_photos(photos)
-    reused = not force and (root / "dataset.json").is_file()
+    made = None
     try:
-        if reused:
-            dataset, skipped = _open_made(photos, root, listing.photos, config, elsewhere)
-        else:
-            dataset, skipped = _make(photos, root, listing, config, device, on_progress)
+        if not force and (root / "dataset.json").is_file():
+            try:
+                made = _open_made(photos, root, listing.photos, config, elsewhere)
+            except UsageError:
+                if not replace_other:
+                    raise
+        dataset, skipped = made or _make(photos, root, listing, config, device, on_progress)
         _clean(root)
     except OSError as error:
         raise PdsnError(
@@ -134,7 +139,7 @@ def prepare_photos(
         seconds=time.perf_counter() - start,
         several=sum(photo.faces > 1 for photo in seen),
         turned=sum(photo.turn > 0 for photo in seen),
-        reused=reused,
+        reused=made is not None,
         outdated=dataset.settings.get("method") != METHOD,
     )
 
@@ -312,6 +317,9 @@ def _open_made(
         if changes.touched:
             with suppress(OSError):  # a data set that cannot be written to can be used all the same
                 write_text(root / PHOTOS, as_csv(with_times(known, listed)))
+    if dataset.settings.get("photos") != str(photos.resolve()):
+        with suppress(OSError):
+            dataset.remember("photos", str(photos.resolve()))
     with (root / "skipped.csv").open(newline="", encoding="utf-8") as stream:
         return dataset, [(row["file"], row["reason"]) for row in csv.DictReader(stream)]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pdsn.config.setting import Section, SettingError, section, setting
-from pdsn.errors import unknown
 
 
 @section("masks")
@@ -119,4 +118,8 @@ class DictionaryConfig(Section):
         if self.percentile != -1.0 and not 0 <= self.percentile <= 100:
             raise SettingError("dictionary.percentile", self.percentile, "is out of range: from 0 to 100")
         if self.preferred and self.preferred not in self.strategies:
-            raise SettingError("dictionary.preferred", self.preferred, unknown(self.strategies))
+            raise SettingError(
+                "dictionary.preferred",
+                self.preferred,
+                f"is none of [dictionary] strategies ({', '.join(self.strategies)}): add it, or set preferred to one of them",
+            )

@@ -26,7 +26,6 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from pdsn.artefact import read_json
 from pdsn.config.layers import Layer, load_preset, merge
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import write_text
@@ -60,7 +59,7 @@ class RunDir:
         if root.exists() and not root.is_dir():
             raise UsageError(f"--run {root} is a file: give a folder")
         if (root / "run.json").is_file():
-            about = read_json(root / "run.json", "a new --run")
+            about = _read_about(root)
             if about.get("format") != FORMAT:
                 raise PdsnError(f"{root / 'run.json'} is of another version of pdsn: choose another --run")
             return cls(root, about)
@@ -80,6 +79,16 @@ class RunDir:
     def data_set(self, name: str) -> Path:
         """The folder of the data set that the run calls so, see `name_of`."""
         return self.data if name == SYNTHETIC else self.root / name
+
+    @property
+    def rebuilding(self) -> bool:
+        """Whether `pdsn run --force` has begun to make everything anew and has not come to its end."""
+        return bool(self.about.get("rebuilding"))
+
+    def rebuilt(self) -> None:
+        """Write that everything has been made anew."""
+        self.about = {name: value for name, value in self.about.items() if name != "rebuilding"}
+        self._write()
 
     def preset_settings(self, name: str) -> Layer:
         """What the run's preset said when the run was made: a later version's may say something else.
@@ -117,6 +126,9 @@ class RunDir:
         """Write what the run is made with, and a line of its history."""
         history = [*self.about.get("history", []), entry]
         self.about = {"format": FORMAT, **self.about, **values, "history": history}
+        self._write()
+
+    def _write(self) -> None:
         write_text(self.root / "run.json", json.dumps(self.about, indent=2) + "\n")
 
     @property
@@ -176,3 +188,14 @@ class RunDir:
         """Strategies that have a dictionary, by name."""
         found = (self.root / "dictionary").glob("*.safetensors")
         return sorted(path.stem for path in found if not path.name.startswith("."))
+
+
+def _read_about(root: Path) -> dict[str, Any]:
+    path = root / "run.json"
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(about, dict):
+            raise ValueError("it is no JSON object")
+    except (OSError, ValueError) as error:
+        raise PdsnError(f"{path} cannot be read ({error}): put it back, or choose another --run") from error
+    return about

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -154,6 +155,16 @@ def check_poolable(tables: Sequence[RunTable]) -> None:
         raise UsageError(
             f"{_names(tables)} have the seeds {', '.join(map(str, seeds))}: give runs of different --seed"
         )
+    imported = bool(_model(first).get("pretrained.arch"))
+    for name in ("segmentation",) if imported else ("base", "segmentation"):
+        owners: dict[str, RunTable] = {}
+        for table in tables:
+            sha256 = table.table["inputs"].get(name)
+            if sha256 is not None and (owner := owners.setdefault(sha256, table)) is not table:
+                raise UsageError(
+                    f"{table.root} and {owner.root} have one {name} in common, though their seeds differ: "
+                    f"make one of them anew with `pdsn run --force --run {quote(str(table.root))}`"
+                )
 
 
 def pool(tables: Sequence[RunTable], *, bootstrap: int = 2000) -> dict[str, Any]:

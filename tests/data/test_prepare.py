@@ -20,6 +20,7 @@ from pdsn.data import prepare
 from pdsn.data.chunks import Chunk
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.detector import Detection
+from pdsn.data.originals import original_photos
 from pdsn.data.prepare import PrepareReport, prepare_photos
 from pdsn.data.settings import PrepareConfig
 from pdsn.data.template import TEMPLATE, template
@@ -309,6 +310,38 @@ def test_photos_that_were_touched_or_copied_are_the_same(tmp_path: Path, fake: t
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(UsageError, match=r"since then 1 changed \(ann/000.png\)"):
         prepare_photos(folder, root, SMALL)
+
+
+def test_photos_that_were_moved_are_remembered_where_they_are(
+    tmp_path: Path, fake: type[FakeDetector]
+) -> None:
+    folder = people(tmp_path / "photos", {"ann": 4, "bob": 4})
+    root = tmp_path / "data"
+    made = prepare_photos(folder, root, SMALL)
+    moved = folder.rename(tmp_path / "moved")
+    with pytest.raises(PdsnError, match=rf"{folder}, from which {root} was prepared, is gone"):
+        original_photos(FaceDataset.load(root))
+    assert prepare_photos(moved, root, SMALL).reused
+    again = FaceDataset.load(root)
+    assert original_photos(again) == moved and again.sha256 == made.dataset.sha256
+    draw(moved / "ann/new.png", 30)  # one more does no harm
+    assert original_photos(again) == moved
+    (moved / "ann/000.png").write_bytes((moved / "ann/001.png").read_bytes())
+    with pytest.raises(PdsnError, match=r"has other photos now \(.*1 changed \(ann/000.png\)\)"):
+        original_photos(again)
+
+
+def test_what_was_made_from_others_is_replaced_where_that_is_said(
+    tmp_path: Path, fake: type[FakeDetector]
+) -> None:
+    folder = people(tmp_path / "photos", {"ann": 4, "bob": 4})
+    root = tmp_path / "data"
+    prepare_photos(folder, root, SMALL)
+    assert prepare_photos(folder, root, SMALL, replace_other=True).reused
+    draw(folder / "ann/new.png", 30)
+    made = prepare_photos(folder, root, SMALL, replace_other=True)
+    assert not made.reused and len(made.dataset.files) == 9
+    assert prepare_photos(folder, root, SMALL).reused
 
 
 def test_a_data_set_of_an_older_pdsn_is_taken_up_or_says_what_works(

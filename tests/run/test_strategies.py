@@ -41,5 +41,7 @@ def test_none_or_several_others_leave_no_choice(tmp_path):
 
 
 def test_what_is_preferred_must_be_built():
-    with pytest.raises(UsageError, match=r"\[dictionary\] preferred = LM3 is unknown: choose from grid3x3"):
+    with pytest.raises(
+        UsageError, match=r"\[dictionary\] preferred = LM3 is none of \[dictionary\] strategies \(grid3x3, "
+    ):
         DictionaryConfig(preferred="LM3")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pdsn.files import sha256_of
 from tests.stages.conftest import give
 
 
@@ -38,6 +39,10 @@ def another_seed(run: Path, root: Path, seed: int, missed: int) -> Path:
             )
             record["gain"] = record["rank1"] - plain["rank1"]
     table["config"]["seed"] = seed
+    for name, folder in {"base": "base", "segmentation": "segmenter"}.items():
+        model = root / folder / "model.safetensors"
+        model.write_bytes(model.read_bytes() + bytes([seed]))
+        table["inputs"][name] = sha256_of(model)
     (root / "eval/table.json").write_text(json.dumps(table))
     with (root / "eval/probes.csv").open("w", newline="") as stream:
         writer = csv.DictWriter(stream, list(lines[0]))
@@ -105,6 +110,17 @@ def test_runs_that_differ_in_more_than_the_seed_are_refused(seeds, finished, tmp
     assert "different --seed" in refused(
         2, "pool", seeds[0], another_seed(finished, tmp_path / "x", 0, 1), *out
     )
+    same = another_seed(finished, tmp_path / "same", 1, 1)
+    about = json.loads((same / "eval/table.json").read_text())
+    about["inputs"]["segmentation"] = json.loads((seeds[0] / "eval/table.json").read_text())["inputs"][
+        "segmentation"
+    ]
+    (same / "eval/table.json").write_text(json.dumps(about))
+    (same / "segmenter/model.safetensors").write_bytes(
+        (seeds[0] / "segmenter/model.safetensors").read_bytes()
+    )
+    line = refused(2, "pool", seeds[0], same, *out)
+    assert "have one segmentation in common" in line and f"`pdsn run --force --run {same}`" in line
     about = json.loads((seeds[1] / "run.json").read_text())
     about["in_use"]["base"]["epochs"] = 77
     (seeds[1] / "run.json").write_text(json.dumps(about))

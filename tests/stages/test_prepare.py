@@ -13,6 +13,7 @@ from skimage import data
 from pdsn.api import load_run
 from pdsn.data.dataset import FaceDataset
 from tests.stages.conftest import give
+from tests.stages.test_force import stop_at
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_another_data_set_in_its_place_is_refused_but_for_force(photos, tmp_path
     assert FaceDataset.load(out).size == (32, 32)
 
 
-def test_run_prepares_with_the_presets_settings_first(photos, tmp_path, few, refused):
+def test_run_prepares_with_the_presets_settings_first(photos, tmp_path, few, refused, monkeypatch):
     photos = Path(shutil.copytree(photos, tmp_path / "photos"))
     config = tmp_path / "small.toml"
     config.write_text(few.read_text() + '[prepare]\nsize = [64, 48]\nmin_photos = 8\nalign = "box"\n')
@@ -110,7 +111,12 @@ def test_run_prepares_with_the_presets_settings_first(photos, tmp_path, few, ref
     line = refused(2, *words)
     assert "since then 1 new (Eileen/new.png): choose another --run, or replace it with --force" in line
     assert (root / "base/model.safetensors").read_bytes() == before
-    assert "17 faces of 2 people" in give(*words, "--force").out
+    with monkeypatch.context() as patch:
+        stop_at(patch, "pdsn.bases.lmcl.train_base")
+        stopped = give(*words, "--force")
+    assert stopped.code == 130 and "17 faces of 2 people" in stopped.out
+    said = give(*words)  # as Ctrl-C says: without --force
+    assert said.code == 0 and "is there already" in said.out, said.err
     described = json.loads((root / "data/dataset.json").read_text())
     for name in ("base", "segmenter"):
         assert (

@@ -85,7 +85,7 @@ _SHARED: dict[str, tuple[Any, Any, str, str | None, str]] = {
         "auto",
         "--precision",
         "NAME",
-        "auto, fp32 or bf16 (CPUs with AMX or AVX512-BF16, CUDA).",
+        "auto, fp32 or bf16; auto is bf16 on CUDA and on CPUs with AMX, or AMD's with AVX512-BF16.",
     ),
     "seed": (
         int | None,

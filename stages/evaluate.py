@@ -318,7 +318,7 @@ def _show(session: Session, made: dict[str, Any], folder: Path) -> None:
 
 
 def _show_segmentation(session: Session, records: list[dict[str, Any]]) -> None:
-    head = ("occlusion", "foreground IoU", "pixels told right", "trigger a region", "by the exact mask")
+    head = ("occlusion", "foreground IoU", "pixel accuracy", "region covered", "by the exact mask")
     rows = []
     for r in records:
         shares = (r["pixel_accuracy"], r["triggered"], r["triggered_exact"])

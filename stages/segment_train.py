@@ -35,7 +35,7 @@ def main(session: Session) -> None:
         iou = best.get(f"iou {name}")
         rows.append((name, "-" if iou is None else f"{iou:.3f}", f"{100 * best[f'accuracy {name}']:.2f} %"))
     if session.accelerator.is_main_process:
-        head = ("occlusion", "foreground IoU", "pixels told right")
+        head = ("occlusion", "foreground IoU", "pixel accuracy")
         print_table(session.console, head, rows, title="Segmentation, validation photos and styles")
     session.say(
         f"segmentation: mean IoU {best['iou']:.3f}; {100 * best['triggered']:.1f} % of clean photos "

@@ -262,7 +262,7 @@ def _segmentation(exported: Exported) -> list[str]:
             *lines,
             f"On {split} photos, means over photos.",
             "",
-            *markdown_table(("occlusion", "foreground IoU", "pixels told right, %"), rows),
+            *markdown_table(("occlusion", "foreground IoU", "pixel accuracy, %"), rows),
         ]
     best = exported.segmentation.best()
     rows = [
@@ -275,7 +275,7 @@ def _segmentation(exported: Exported) -> list[str]:
         *lines,
         "On validation photos, by which it was chosen.",
         "",
-        *markdown_table(("occlusion", "foreground IoU", "pixels told right, %"), rows),
+        *markdown_table(("occlusion", "foreground IoU", "pixel accuracy, %"), rows),
     ]
 
 

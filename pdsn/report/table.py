@@ -110,7 +110,7 @@ def open_set(record: Record | None, asked: str) -> str:
 def segmentation_markdown(records: list[Record]) -> str:
     """How well the covered pixels were found: a row for each occlusion."""
     head = (
-        "occlusion", "photos with a face", "pixels told right, %", "foreground IoU", "trigger a region, %",
+        "occlusion", "photos with a face", "pixel accuracy, %", "foreground IoU", "region covered, %",
         "would by the exact mask, %",
     )  # fmt: skip
 

@@ -145,7 +145,7 @@ def test_the_segmentation(width):
     made = console(width)
     evaluate._show_segmentation(SimpleNamespace(console=made), found)
     rows = [[name, "0.987", "100.0 %", "50.0 %", "-"] for name in OCCLUSIONS]
-    head = ["occlusion", "foreground IoU", "pixels told right", "trigger a region", "by the exact mask"]
+    head = ["occlusion", "foreground IoU", "pixel accuracy", "region covered", "by the exact mask"]
     assert joined(read_tables(printed(made), width)) == squeezed([head, *rows])
 
 

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from pdsn.data.photos import list_photos
 from pdsn.errors import UsageError
 from pdsn.run.directory import SYNTHETIC
 from pdsn.run.stages import all_steps
@@ -36,6 +35,8 @@ def main(
     (base_import if session.settings.pretrained.arch else base_train).check(session)
     if photos is not None:
         if force:
+            from pdsn.data.photos import list_photos
+
             list_photos(photos)  # before the run remembers that it is made anew
             session.begin(rebuilding=True)
         config = prepare.for_architecture(session.settings.prepare, session.settings.pretrained.arch)

@@ -39,7 +39,7 @@ def main(session: Session) -> None:
         print_table(session.console, head, rows, title="Segmentation, validation photos and styles")
     session.say(
         f"segmentation: mean IoU {best['iou']:.3f}; {100 * best['triggered']:.1f} % of clean photos "
-        f"trigger a region -> {folder.model}"
+        f"have a region that counts as covered -> {folder.model}"
     )
 
 

@@ -115,7 +115,7 @@ def train_segmenter(
 
     Returns:
         Of the kept state: "iou" over all occlusions, "iou NAME" and "accuracy NAME" for each, and
-        "triggered", the share of clean photos that trigger a region.
+        "triggered", the share of clean photos with a region that counts as covered.
 
     Raises:
         PdsnError: there is no photo to train or validate on, or the download of ImageNet's weights failed.

@@ -104,14 +104,23 @@ def read_json(path: Path, remake: str) -> dict[str, Any]:
         PdsnError: it is missing or damaged; the message says that `remake` makes it again.
     """
     remake = making(remake, path)
+    if not path.exists():
+        raise PdsnError(f"{path} is missing: make it with `{remake}`")
+    return read_object(path, f"make it again with `{remake}`")
+
+
+def read_object(path: Path, cure: str) -> dict[str, Any]:
+    """Read a JSON object that is there.
+
+    Raises:
+        PdsnError: it cannot be read or is no object; the message ends with `cure`.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise PdsnError(f"{path} is missing: make it with `{remake}`") from error
     except (OSError, ValueError) as error:
-        raise PdsnError(f"{path} cannot be read ({error}): make it again with `{remake}`") from error
+        raise PdsnError(f"{path} cannot be read ({error}): {cure}") from error
     if not isinstance(content, dict):
-        raise PdsnError(f"{path} is damaged: make it again with `{remake}`")
+        raise PdsnError(f"{path} is damaged: {cure}")
     return content
 
 

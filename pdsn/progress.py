@@ -50,10 +50,10 @@ def progress_bar(
         console: where it goes; standard error by default, so that results alone are on standard output.
         quiet: show nothing (every process but the main one).
     """
-    # One line whatever the width: the title is cut last, the note, which has what room is left, first.
+    # One line whatever the width: the note has what room is left. Columns of text alone do not wrap by themselves.
     columns = (
-        TextColumn("{task.description}", table_column=Column(no_wrap=True)),
-        BarColumn(bar_width=10, table_column=Column(no_wrap=True)),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=10),
         MofNCompleteColumn(table_column=Column(no_wrap=True)),
         _Rate(table_column=Column(no_wrap=True)),
         TimeRemainingColumn(table_column=Column(no_wrap=True)),

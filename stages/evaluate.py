@@ -51,7 +51,6 @@ def main(
         What is in the table's table.json; None in other processes than the main one.
     """
     from pdsn.artefact import describe, done_from
-    from pdsn.data.originals import original_photos
     from pdsn.evaluation.evaluation import PROTOCOL
     from pdsn.evaluation.question import name_of
     from pdsn.files import sha256_of
@@ -75,7 +74,7 @@ def main(
         name: find_occluder(name, session.statistics, floor, asked.split)
         for name in _rows(session, asked.occlusions)
     }
-    photos = original_photos(session.dataset) if asked.align == "occluded" else None
+    photos = session.original_photos if asked.align == "occluded" else None
     _, networks = session.tuned
     masked = {name: session.fdm(name) for name in names}
     segmenter = session.segmenter() if asked.source == "segmenter" else None
@@ -199,22 +198,9 @@ def check_names(session: Session, strategies: Sequence[str]) -> list[str]:
 
 def check_data(session: Session, asked: EvalConfig) -> None:
     """Raise PdsnError where the data set has not the photos that are asked for; needs no network."""
-    from pdsn.data.originals import original_photos
-
     if asked.align == "occluded":
-        original_photos(session.dataset)
+        _ = session.original_photos
     _enrolment(session, asked)
-
-
-def why_not_painted(session: Session) -> str:
-    """Why the photos cannot be painted before detection; empty if they can be."""
-    from pdsn.data.originals import original_photos
-
-    try:
-        original_photos(session.dataset)
-    except PdsnError as error:
-        return str(error)
-    return ""
 
 
 def _enrolment(session: Session, asked: EvalConfig) -> Enrolment:

@@ -108,7 +108,8 @@ def prepare(
 ) -> PrepareReport:
     """Prepare `photos` into `root`; say what was kept, what was not, and why.
 
-    `replace_other` replaces a data set of other photos or settings, and keeps one of these. `elsewhere` is the option that would put the data set into another folder.
+    `replace_other` replaces a data set of other photos or settings, and keeps one of these. `elsewhere` is the option that
+    would put the data set into another folder.
     """
     from pdsn.data.prepare import prepare_photos
     from pdsn.progress import counted, progress_bar

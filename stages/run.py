@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pdsn.errors import UsageError
+from pdsn.errors import PdsnError, UsageError
 from pdsn.run.directory import SYNTHETIC
 from pdsn.run.stages import all_steps
 from stages import base_import, base_train, evaluate, making, prepare
@@ -58,9 +58,10 @@ def main(
     evaluate.main(session, names, skip_done=True)
     # The honest case beside the usual one, wherever there are photos to paint on.
     if session.settings.eval.align == "clean" and session.data != SYNTHETIC:
-        why = evaluate.why_not_painted(session)
-        if why:
-            session.say(f"no table of photos painted before detection: {why}")
+        try:
+            _ = session.original_photos
+        except PdsnError as error:
+            session.say(f"no table of photos painted before detection: {error}")
         else:
             evaluate.main(session, names, skip_done=True, align="occluded")
     if session.run.rebuilding and session.accelerator.is_main_process:

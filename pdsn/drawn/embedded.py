@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from pdsn.artefact import completed, difference, plain
+from pdsn.artefact import completed, difference, plain, read_object
 from pdsn.data.dataset import FaceDataset
 from pdsn.drawn.dataset import draw_dataset
 from pdsn.drawn.settings import SyntheticConfig
-from pdsn.errors import PdsnError, UsageError
+from pdsn.errors import UsageError
 from pdsn.progress import counted, progress_bar
 
 PHOTO_SECONDS = 0.01
@@ -25,11 +24,7 @@ def embedded_people(root: Path, asked: SyntheticConfig, split_seed: int) -> Face
     described = root / "dataset.json"
     wanted = {**plain(asked), "split_seed": split_seed}
     if described.is_file():
-        try:
-            found = json.loads(described.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            cure = f"delete {root}, and the same command draws them again"
-            raise PdsnError(f"{described} cannot be read ({error}): {cure}") from error
+        found = read_object(described, f"delete {root}, and the same command draws them again")
         kept = completed({**found, **found.get("settings", {})}, wanted, asked.BEFORE)
         differs = difference(wanted, {name: kept.get(name) for name in wanted})
         if differs:

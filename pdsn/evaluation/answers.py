@@ -64,7 +64,7 @@ class FoundPixels:
     Attributes:
         rows: (A,) rows of the probes in the data set.
         draw: (A,) number of the draw.
-        accuracy: (A,) share of pixel accuracy.
+        accuracy: (A,) pixel accuracy, 0 to 1.
         iou: (A,) foreground intersection over union; NaN also where nothing is covered.
         triggered: (A,) whether a region counts as occluded, bool.
         triggered_exact: (A,) whether one would by the exact mask, bool.

@@ -26,6 +26,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from pdsn.artefact import read_object
 from pdsn.config.layers import Layer, load_preset, merge
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import write_text
@@ -59,7 +60,7 @@ class RunDir:
         if root.exists() and not root.is_dir():
             raise UsageError(f"--run {root} is a file: give a folder")
         if (root / "run.json").is_file():
-            about = _read_about(root)
+            about = read_object(root / "run.json", "put it back, or choose another --run")
             if about.get("format") != FORMAT:
                 raise PdsnError(f"{root / 'run.json'} is of another version of pdsn: choose another --run")
             return cls(root, about)
@@ -188,14 +189,3 @@ class RunDir:
         """Strategies that have a dictionary, by name."""
         found = (self.root / "dictionary").glob("*.safetensors")
         return sorted(path.stem for path in found if not path.name.startswith("."))
-
-
-def _read_about(root: Path) -> dict[str, Any]:
-    path = root / "run.json"
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(about, dict):
-            raise ValueError("it is no JSON object")
-    except (OSError, ValueError) as error:
-        raise PdsnError(f"{path} cannot be read ({error}): put it back, or choose another --run") from error
-    return about

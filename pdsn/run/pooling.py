@@ -6,7 +6,6 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -155,15 +154,21 @@ def check_poolable(tables: Sequence[RunTable]) -> None:
         raise UsageError(
             f"{_names(tables)} have the seeds {', '.join(map(str, seeds))}: give runs of different --seed"
         )
-    imported = bool(_model(first).get("pretrained.arch"))
+    _check_trained_apart(tables)
+
+
+def _check_trained_apart(tables: Sequence[RunTable]) -> None:
+    """Raise UsageError where two runs have one trained network in common, so that they are no draws of two seeds."""
+    imported = _model(tables[0]).get("pretrained.arch")
     for name in ("segmentation",) if imported else ("base", "segmentation"):
-        owners: dict[str, RunTable] = {}
+        owners: dict[str | None, RunTable] = {}
         for table in tables:
             sha256 = table.table["inputs"].get(name)
-            if sha256 is not None and (owner := owners.setdefault(sha256, table)) is not table:
+            owner = owners.setdefault(sha256, table)
+            if sha256 is not None and owner is not table:
                 raise UsageError(
                     f"{table.root} and {owner.root} have one {name} in common, though their seeds differ: "
-                    f"make one of them anew with `pdsn run --force --run {quote(str(table.root))}`"
+                    f"make one of them anew with `{making('pdsn run --force', table.root / 'eval')}`"
                 )
 
 

@@ -72,6 +72,13 @@ class Workspace:
             return embedded_people(self.run.data, self.settings.synthetic, self.settings.prepare.split_seed)
 
     @cached_property
+    def original_photos(self) -> Path:
+        """The folder of photos that the data set was prepared from, see `pdsn.data.originals`."""
+        from pdsn.data.originals import original_photos
+
+        return original_photos(self.dataset)
+
+    @cached_property
     def training(self) -> FaceDataset:
         """The faces that everything is trained on: those of everybody, or of the training people alone."""
         return self.dataset.trained_on(self.settings.split)

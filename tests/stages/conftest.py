@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,6 +61,22 @@ def give(*words: object, columns: int = 200) -> Said:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Said(result.exit_code, result.stdout, result.stderr)
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, function: str, call: int = 1) -> None:
+    """Have a function stop as by Ctrl-C at one of its calls, "package.module.function"."""
+    module, _, name = function.rpartition(".")
+    owner = importlib.import_module(module)
+    real, calls = getattr(owner, name), 0
+
+    def stopping(*words, **more):
+        nonlocal calls
+        calls += 1
+        if calls == call:
+            raise KeyboardInterrupt
+        return real(*words, **more)
+
+    monkeypatch.setattr(owner, name, stopping)
 
 
 def table_of(said: Said) -> Path:

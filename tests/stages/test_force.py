@@ -7,27 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.stages.conftest import give
+from tests.stages.conftest import give, stop_at
 
 CPU = ("--device", "cpu", "--precision", "fp32")
-
-
-def stop_at(monkeypatch: pytest.MonkeyPatch, function: str, call: int = 1) -> None:
-    """Have a function stop as by Ctrl-C at one of its calls, "package.module.function"."""
-    import importlib
-
-    module, _, name = function.rpartition(".")
-    owner = importlib.import_module(module)
-    real, calls = getattr(owner, name), 0
-
-    def stopping(*words, **more):
-        nonlocal calls
-        calls += 1
-        if calls == call:
-            raise KeyboardInterrupt
-        return real(*words, **more)
-
-    monkeypatch.setattr(owner, name, stopping)
 
 
 def trained(run: Path) -> dict[str, dict]:

@@ -12,8 +12,7 @@ from skimage import data
 
 from pdsn.api import load_run
 from pdsn.data.dataset import FaceDataset
-from tests.stages.conftest import give
-from tests.stages.test_force import stop_at
+from tests.stages.conftest import give, stop_at
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,7 @@ import pytest
 
 from pdsn.errors import PdsnError
 from pdsn.run.pooling import read_table
-from stages import evaluate
-from tests.stages.conftest import give, table_of
+from tests.stages.conftest import give, stop_at, table_of
 
 CPU = ("--device", "cpu", "--precision", "fp32")
 
@@ -87,11 +86,7 @@ def test_run_with_some_strategies_keeps_the_table_of_all(copied, tiny):
 
 def test_an_evaluation_that_breaks_off_loses_nothing(copied, monkeypatch):
     before = own_table(copied)
-
-    def broken(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(evaluate, "_draw", broken)
+    stop_at(monkeypatch, "stages.evaluate._draw")
     assert give("eval", "--run", copied, *CPU).code == 130
     assert own_table(copied) == before
     # A killed one leaves its draft, which the next one clears away.

@@ -178,7 +178,8 @@ class Run:
 
     def draw(self, answer: Verification, path: str | Path) -> None:
         """Write the picture of a verification as PNG."""
-        from pdsn.people.annotate import draw_verification, save_picture
+        from pdsn.people.annotate import draw_verification
+        from pdsn.pictures import save_picture
 
         save_picture(draw_verification(answer), Path(path))
 
@@ -299,6 +300,7 @@ class People:
 
     def draw(self, answer: IdentifiedPhoto, path: str | Path) -> None:
         """Write the annotated photo as PNG."""
-        from pdsn.people.annotate import draw_identification, save_picture
+        from pdsn.people.annotate import draw_identification
+        from pdsn.pictures import save_picture
 
         save_picture(draw_identification(answer.photo, answer.faces, self.gallery), Path(path))

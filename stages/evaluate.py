@@ -229,7 +229,7 @@ def _evaluate(
     from pdsn.masks.strategy import NO_FDM
     from pdsn.occlusion.occluders import is_fixed
     from pdsn.progress import progress_bar
-    from pdsn.report.figures import plot_probes
+    from pdsn.report.probes import plot_probes
     from pdsn.run.strategies import preferred
 
     best = preferred(session.settings.dictionary)

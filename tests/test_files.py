@@ -14,7 +14,7 @@ from PIL import Image
 from pdsn.artefact import TrainingFolder, save_tensors
 from pdsn.data.chunks import Chunk
 from pdsn.files import atomic_path, sha256_of, temporary_folder, write_array, write_text
-from pdsn.people.annotate import save_picture
+from pdsn.pictures import save_picture
 from pdsn.report.figures import plot_training
 from tests.full_disk import FULL, full_disk
 

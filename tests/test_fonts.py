@@ -13,11 +13,10 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from PIL import Image, ImageDraw
 
-from pdsn import fonts
+from pdsn import fonts, pictures
 from pdsn.evaluation.answers import Answer
 from pdsn.fonts import ESCAPES, lettering
-from pdsn.people import annotate
-from pdsn.report.figures import plot_probes
+from pdsn.report.probes import plot_probes
 
 
 def make_font(path: Path, letters: str) -> str:
@@ -84,12 +83,12 @@ def test_the_fonts_of_this_machine_are_listed_without_boxes():
 def test_pictures_show_any_name_and_no_box(system, dataset, tmp_path, name):
     system()
     sheet = Image.new("RGB", (300, 40), "white")
-    annotate._write(ImageDraw.Draw(sheet), (2, 2), name, (0, 0, 0), 14, 280)
+    pictures.write(ImageDraw.Draw(sheet), (2, 2), name, (0, 0, 0), 14, 280)
     drawn = np.asarray(sheet)
     assert (drawn < 128).any() and (drawn[:, 290:] == 255).all(), "it fits"
     if lettering(name)[0] != name:
         plain = Image.new("RGB", (300, 40), "white")
-        annotate._write(ImageDraw.Draw(plain), (2, 2), lettering(name)[0], (0, 0, 0), 14, 280)
+        pictures.write(ImageDraw.Draw(plain), (2, 2), lettering(name)[0], (0, 0, 0), 14, 280)
         assert np.array_equal(np.asarray(plain), drawn)
     named = replace(dataset, people=[name, *dataset.people[1:]])
     rows = dataset.rows("test")[:4]

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ROOMS = (
-    "errors", "files", "progress", "artefact", "metrics", "fonts", "plugin", "config", "runtime", "data", "drawn",
+    "errors", "files", "progress", "artefact", "metrics", "fonts", "pictures", "plugin", "config", "runtime", "data", "drawn",
     "occlusion", "networks", "training", "coverage", "bases", "masks", "matchers", "calibration", "evaluation", "people",
     "report", "run", "deploy", "api",
 )  # fmt: skip

@@ -9,14 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pdsn.files import atomic_path
-from pdsn.fonts import lettering
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from torch import Tensor
 
-    from pdsn.data.dataset import FaceDataset
-    from pdsn.evaluation.answers import Answer
     from pdsn.masks.dictionary import MaskDictionary
     from pdsn.occlusion.layouts import Layout
 
@@ -81,77 +77,6 @@ def plot_kept_share(dictionary: MaskDictionary, face: np.ndarray, path: Path) ->
     _save(canvas, path)
 
 
-def plot_probes(
-    dataset: FaceDataset,
-    answer: Answer,
-    plain: Answer | None,
-    occluded: Tensor,
-    covered: Tensor,
-    strategy: Layout | None,
-    path: Path,
-) -> None:
-    """A grid of probes: the probe, its triggered regions, and the nearest gallery photo.
-
-    Args:
-        dataset: the faces.
-        answer: whose answers to show, to one draw.
-        plain: those without an FDM.
-        occluded: (P, 3, H, W) uint8, the probes as the recogniser saw them.
-        covered: (P, H, W) bool, what was taken as covered; its outline is drawn.
-        strategy: the regions to outline; None without an FDM.
-        path: the PNG to write.
-    """
-    from matplotlib.font_manager import FontProperties
-
-    chosen = _telling(answer, plain, 18)
-    height, width = occluded.shape[2:]
-    gap = max(width // 16, 1)
-    # One picture for the whole grid, not a drawing area for each probe: those take seconds.
-    across, down, columns = 2 * width + 3 * gap, round(1.16 * height), 6
-    rows = -(-len(chosen) // columns)
-    sheet = np.full((rows * down, columns * across, 3), 255, np.uint8)
-    canvas = _figure(2.6 * columns, 2.6 * columns * sheet.shape[0] / sheet.shape[1] + 0.3)
-    axes = canvas.subplots()
-    axes.set_axis_off()
-    axes.set_title(
-        f"{answer.occlusion}, {answer.strategy}: probe and nearest gallery photo (green: right, red: wrong; yellow: "
-        "regions taken as occluded, blue: pixels taken as covered; *: without the FDM it is the other way round)",
-        fontsize=8,
-    )
-    for place, index in enumerate(chosen):
-        top, left = place // columns * down + down - height, place % columns * across + gap
-        row, found = int(answer.rows[index]), int(answer.found[index])
-        sheet[top : top + height, left : left + width] = occluded[index].permute(1, 2, 0).numpy()
-        if found >= 0:
-            second = left + width + gap
-            sheet[top : top + height, second : second + width] = dataset.faces[found]
-        pixels = covered[index].numpy()
-        if pixels.any() and not pixels.all():
-            at = left + np.arange(width), top + np.arange(height)
-            axes.contour(*at, pixels, levels=[0.5], colors="#00d0ff", linewidths=0.6)
-        for name in answer.regions[index]:
-            if strategy is not None:
-                axes.add_patch(_outline(strategy.regions[name], "#f1c40f", top, left))
-        right = answer.ranks[index] == 1
-        other = plain is not None and (plain.ranks[index] == 1) != right
-        answered = dataset.people[dataset.labels[found]] if found >= 0 else "no face found"
-        person = dataset.people[dataset.labels[row]]
-        title, font = lettering(f"{person if right else f'{person} → {answered}'}{' *' if other else ''}")
-        # Names are no formulas, whatever dollars are in them.
-        axes.text(
-            left + width + gap / 2,
-            top - 1,
-            title[:44],
-            color=RIGHT if right else WRONG,
-            ha="center",
-            va="bottom",
-            fontproperties=FontProperties(fname=font, size=6),
-            parse_math=False,
-        )
-    axes.imshow(sheet)
-    _save(canvas, path)
-
-
 def plot_table(records: Sequence[dict[str, Any]], path: Path) -> None:
     """Rank-1 of every strategy under every occlusion as bars with 95 % intervals."""
     from pdsn.masks.strategy import heading
@@ -192,17 +117,6 @@ def plot_regions(strategies: Sequence[Layout], face: np.ndarray, landmarks: np.n
         axes.set_title(strategy.name, fontsize=8)
         axes.set_axis_off()
     _save(canvas, path)
-
-
-def _telling(answer: Answer, plain: Answer | None, count: int) -> list[int]:
-    """Probes worth showing: half of them where the FDM changed the answer, the rest spread evenly."""
-    total = len(answer.rows)
-    changed: list[int] = []
-    if plain is not None and plain is not answer:
-        changed = np.flatnonzero((plain.ranks == 1) != (answer.ranks == 1)).tolist()
-        changed = changed[:: max(len(changed) // (count // 2), 1)][: count // 2]
-    others = [i for i in range(0, total, max(total // count, 1)) if i not in changed]
-    return [*changed, *others[: count - len(changed)]]
 
 
 def _outline(box: Any, colour: str, top: int = 0, left: int = 0) -> Any:

@@ -267,17 +267,19 @@ class People:
         self.gallery = gallery
         self._identifier = identifier
 
-    def identify(self, photo: str | Path, *, fpr: float = DEFAULT_FPR) -> IdentifiedPhoto:
+    def identify(self, photo: str | Path, *, fpr: float | None = None) -> IdentifiedPhoto:
         """Name every face of a photo, from left to right.
 
         Args:
             photo: the photo.
-            fpr: share of strangers who may be taken for somebody in the gallery, above 0 and below 1.
+            fpr: share of strangers who may be taken for somebody in the gallery, above 0 and below 1; None for
+                `default_fpr`.
 
         Raises:
             PhotoError: it cannot be read or shows no face.
             UsageError: `fpr` is out of range, or smaller than the run's strangers can tell.
         """
+        fpr = self.default_fpr if fpr is None else fpr
         self._identifier.check(fpr)
         searched = self._run.search(photo)
         return IdentifiedPhoto(searched, self._identifier.identify(searched, fpr))
@@ -288,6 +290,11 @@ class People:
         Their own photos count as a stranger's there, and thresholds rise above themselves: give both the same name.
         """
         return self._identifier.two_names()
+
+    @property
+    def default_fpr(self) -> float:
+        """The false-positive rate of `identify` that is told none: 0.01, or the finest where that is larger."""
+        return max(DEFAULT_FPR, self.finest_fpr)
 
     @property
     def finest_fpr(self) -> float:

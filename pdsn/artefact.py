@@ -17,7 +17,8 @@ import json
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from shlex import quote
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from pdsn import __version__
 from pdsn.errors import PdsnError, UsageError
-from pdsn.files import atomic_path, naming, sha256_of, write_text
+from pdsn.files import atomic_path, naming, sha256_of, sole_use, write_text
 
 if TYPE_CHECKING:
     import torch
@@ -207,6 +208,18 @@ class TrainingFolder:
             path.unlink(missing_ok=True)
         write_text(self.described, json.dumps(describe(self.config, self.inputs), indent=2) + "\n")
         self._anew = False
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other commands from training in this folder while the block runs; a killed one keeps nobody out.
+
+        Raises:
+            PdsnError: another command is training here.
+        """
+        with sole_use(self.root) as sole:
+            if not sole:
+                raise PdsnError(f"{self.root} is being trained by another command: wait until that has ended")
+            yield
 
     def resume(self, device: torch.device) -> dict[str, Any] | None:
         """The state that a killed training left, or None.

@@ -67,6 +67,29 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def sole_use(folder: Path) -> Iterator[bool]:
+    """Hold a lock on a folder, which is made if missing, while the block runs; yields whether nobody else has it.
+
+    The lock ends with the process, however that ends. Where there are no locks, everybody gets it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if sys.platform == "win32":
+        yield True
+        return
+    handle, sole = os.open(folder, os.O_RDONLY), True
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sole = False
+        except OSError:  # a file system without locks
+            pass
+        yield sole
+    finally:
+        os.close(handle)
+
+
+@contextmanager
 def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Within the block, errors of the disk that name no file, or the temporary one, name `path`."""
     try:

@@ -6,7 +6,7 @@ from shlex import quote
 
 from pdsn.errors import UsageError
 from pdsn.run.directory import SYNTHETIC
-from stages.command import TRAINING, command
+from stages.command import BEGINNING, TRAINING, command
 from stages.options import Force, Layer, whole_paths
 from stages.session import Session, Shared
 
@@ -62,7 +62,7 @@ def main(session: Session) -> None:
         )
 
 
-@command("base-import", TRAINING, settings={"pretrained": None})
+@command("base-import", TRAINING, BEGINNING, settings={"pretrained": None})
 def base_import(shared: Shared, options: Layer, force: Force = False) -> None:
     """Take a recogniser that was trained elsewhere as the base: it is not retrained.
 

@@ -8,7 +8,7 @@ from pdsn.artefact import MODEL
 from pdsn.bases.table import BASES
 from pdsn.config.setting import SettingError
 from pdsn.errors import UsageError
-from stages.command import TRAINING, command
+from stages.command import BEGINNING, TRAINING, command
 from stages.options import Force, Layer
 from stages.session import Session, Shared
 
@@ -65,7 +65,7 @@ def main(session: Session) -> None:
     )
 
 
-@command("base-train", TRAINING, settings={"base": None}, plugins=BASES)
+@command("base-train", TRAINING, BEGINNING, settings={"base": None}, plugins=BASES)
 def base_train(shared: Shared, options: Layer, force: Force = False) -> None:
     """Train the base, a ResNet: with large margin cosine loss, or as --base says.
 

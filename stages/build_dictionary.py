@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pdsn.run.stages import lacking
-from stages.command import TRAINING, command
+from stages.command import MAKING, TRAINING, command
 from stages.making import make
 from stages.options import AnyStrategies, Layer
 from stages.session import Session, Shared
@@ -112,7 +112,10 @@ def _show(session: Session, reports: dict[str, dict[str, Any]]) -> None:
 
 
 @command(
-    "build-dictionary", TRAINING, settings={"dictionary": ("percentile", "regions"), "regions": ("floor",)}
+    "build-dictionary",
+    TRAINING,
+    MAKING,
+    settings={"dictionary": ("percentile", "regions"), "regions": ("floor",)},
 )
 def build_dictionary(shared: Shared, options: Layer, strategy: AnyStrategies = None) -> None:
     """Turn the trained generators into the dictionary of binary masks.

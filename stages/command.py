@@ -30,29 +30,14 @@ EVERYTHING, DATA, TRAINING, RECOGNITION, DEPLOYMENT = (
 )
 """Under which commands are listed."""
 
-_ALL = ("run", "data", "preset", "config", "device", "precision", "seed", "split_by", "debug")
-# Stages make what they lack, so that each can begin a run, and takes what a run is made with.
-_MAKING = (*_ALL[:-1], "no_make", "debug")
-# What recognises or exports goes on with a run, and reads it there.
-_GOING_ON = ("run", "config", "device", "precision", "no_make", "debug")
-TAKEN: dict[str, tuple[str, ...]] = {
-    "run": _ALL,
-    "prepare": ("data", "preset", "config", "device", "debug"),
-    "base-train": _ALL,
-    "base-import": _ALL,
-    "mask-train": _MAKING,
-    "build-dictionary": _MAKING,
-    "head-train": _MAKING,
-    "segment-train": _ALL,
-    "eval": _MAKING,
-    "pool": ("debug",),
-    "show": ("debug",),
-    "list": ("debug",),
-    "identify": _GOING_ON,
-    "verify": _GOING_ON,
-    "export": ("run", "config", "no_make", "debug"),
-}
-"""The shared options that mean something to each command; no other is offered."""
+BEGINNING = ("run", "data", "preset", "config", "device", "precision", "seed", "split_by", "debug")
+"""The shared options of what can begin a run."""
+MAKING = (*BEGINNING[:-1], "no_make", "debug")
+"""Of stages that make what they lack: each can begin a run, too."""
+GOING_ON = ("run", "config", "device", "precision", "no_make", "debug")
+"""Of what recognises: it goes on with a run, and reads there what that was made with."""
+ALONE = ("debug",)
+"""Of what needs no run, or is told which one as an argument."""
 
 # Type, default, the option's name, its metavar and its help.
 _SHARED: dict[str, tuple[Any, Any, str, str | None, str]] = {
@@ -78,7 +63,13 @@ _SHARED: dict[str, tuple[Any, Any, str, str | None, str]] = {
         f"{', '.join(presets())}; by default demo for the embedded people, pretrained with an imported base, else "
         "lfw10. Remembered.",
     ),
-    "config": (Path | None, None, "--config", "FILE", "Settings in TOML; they beat the preset's."),
+    "config": (
+        Path | None,
+        None,
+        "--config",
+        "FILE",
+        "Settings in TOML, see `pdsn list settings`; they beat the preset's.",
+    ),
     "device": (str, "auto", "--device", "NAME", "auto, cpu, cuda or mps."),
     "precision": (
         str,
@@ -111,12 +102,6 @@ _SHARED: dict[str, tuple[Any, Any, str, str | None, str]] = {
     ),
     "debug": (bool, False, "--debug", None, "Show the traceback of an error."),
 }
-_OTHER_HELP = {
-    ("prepare", "data"): "Where the data set goes: a new folder, outside of the photos.",
-    ("prepare", "preset"): f"Whose settings hold: {', '.join(presets())}. Default lfw10.",
-    ("eval", "seed"): "Seed of the occlusions, for this table alone. Default: the run's.",
-}
-"""Help of a shared option where it means something particular to a command."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +116,8 @@ class Command:
         offered: the settings that are options.
         default: what their help says of the default, see `options.setting_parameters`.
         plugins: a table whose plug-ins' settings are options, too.
+        shared: the shared options that mean something to it; no other is offered.
+        shared_help: help of a shared option where it means something particular here.
     """
 
     name: str
@@ -139,6 +126,8 @@ class Command:
     offered: Offered
     default: str
     plugins: Mapping[str, str]
+    shared: Sequence[str]
+    shared_help: Mapping[str, str]
     _typed: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def add_to(self, app: typer.Typer) -> None:
@@ -155,7 +144,7 @@ class Command:
         ]
         parameters = [p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         parameters += setting_parameters(self.offered, self.default)
-        parameters += [_shared_parameter(self.name, option) for option in TAKEN[self.name]]
+        parameters += [_shared_parameter(option, self.shared_help.get(option)) for option in self.shared]
         invoke = _with_signature(self._invoke, parameters, self.function.__doc__)
         kind = _with_plugins(self.plugins, self._typed) if self.plugins else TyperCommand
         app.command(self.name, cls=kind, rich_help_panel=self.panel, no_args_is_help=False)(invoke)
@@ -187,15 +176,19 @@ class Command:
 def command(
     name: str,
     panel: str,
+    shared: Sequence[str],
     *,
     settings: Offered | None = None,
     default: str = "",
     plugins: Mapping[str, str] | None = None,
+    shared_help: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., None]], Command]:
     """Make a function a `Command`; the arguments are its attributes."""
 
     def make(function: Callable[..., None]) -> Command:
-        return Command(name, panel, function, settings or {}, default, plugins or {})
+        return Command(
+            name, panel, function, settings or {}, default, plugins or {}, shared, shared_help or {}
+        )
 
     return make
 
@@ -245,9 +238,9 @@ def _with_plugins(table: Mapping[str, str], typed: dict[str, Any]) -> type[Typer
     return WithPlugins
 
 
-def _shared_parameter(command: str, option: str) -> inspect.Parameter:
+def _shared_parameter(option: str, other_help: str | None) -> inspect.Parameter:
     kind, default, flag, metavar, text = _SHARED[option]
-    text = _OTHER_HELP.get((command, option), text)
+    text = other_help or text
     declared = Annotated[kind, typer.Option(flag, metavar=metavar, help=text, rich_help_panel=RUN_PANEL)]  # type: ignore[valid-type]
     return inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=declared)
 

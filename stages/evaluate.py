@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pdsn.errors import PdsnError
 from pdsn.run.stages import lacking
-from stages.command import RECOGNITION, command
+from stages.command import MAKING, RECOGNITION, command
 from stages.making import make, refuse
 from stages.options import AnyStrategies, Json, Layer
 from stages.session import Session, Shared
@@ -315,7 +315,14 @@ def _show_segmentation(session: Session, records: list[dict[str, Any]]) -> None:
     print_table(session.console, head, rows, title="What the segmentation found")
 
 
-@command("eval", RECOGNITION, settings={"eval": None, "regions": ("share",)}, default="what the run has")
+@command(
+    "eval",
+    RECOGNITION,
+    MAKING,
+    settings={"eval": None, "regions": ("share",)},
+    default="what the run has",
+    shared_help={"seed": "Seed of the occlusions, for this table alone. Default: the run's."},
+)
 def evaluate(shared: Shared, options: Layer, strategy: AnyStrategies = None, json: Json = False) -> None:
     """Recognise occluded test photos and print the table, one column per strategy.
 

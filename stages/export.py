@@ -82,7 +82,7 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
     )
 
 
-@command("export", DEPLOYMENT)
+@command("export", DEPLOYMENT, ("run", "config", "no_make", "debug"))
 def export(
     shared: Shared,
     onnx: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pdsn.errors import UsageError
 from pdsn.run.stages import lacking
-from stages.command import TRAINING, command
+from stages.command import MAKING, TRAINING, command
 from stages.making import make
 from stages.options import Force, Layer
 from stages.session import Session, Shared
@@ -48,7 +48,7 @@ def main(session: Session) -> None:
     )
 
 
-@command("head-train", TRAINING, settings={"head": None})
+@command("head-train", TRAINING, MAKING, settings={"head": None})
 def head_train(shared: Shared, options: Layer, force: Force = False) -> None:
     """Train the base's head once more, under random FDMs of a dictionary; trunk and masks stay as they are.
 

@@ -18,7 +18,7 @@ from pdsn.errors import PdsnError, UsageError
 from pdsn.files import check_writable
 from pdsn.run.directory import SYNTHETIC
 from pdsn.run.stages import Step, lacking
-from stages.command import RECOGNITION, command
+from stages.command import GOING_ON, RECOGNITION, command
 from stages.making import make, refuse
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import Picture, Pictures, Rate, Source
@@ -90,7 +90,7 @@ def main(
     run = open_run(session, strategy, source, min_face)
     people = _enrol(run, gallery)
     if fpr is None:
-        fpr = max(DEFAULT_FPR, people.finest_fpr)
+        fpr = people.default_fpr
         if fpr > DEFAULT_FPR:
             complain(
                 "identify",
@@ -365,7 +365,11 @@ def _show(session: Session, answer: IdentifiedPhoto, picture: Path | None, fpr: 
 
     faces = answer.faces
     count = f"{len(faces)} face{'s' * (len(faces) > 1)}"
-    session.say(escape(f"{shown(answer.photo.path)}: {count}, {100 * fpr:g} % false positives"))
+    session.say(
+        escape(
+            f"{shown(answer.photo.path)}: {count}, known where at most {100 * fpr:.2g} % of strangers pass"
+        )
+    )
     rows = [
         (
             str(number),
@@ -384,7 +388,7 @@ def _show(session: Session, answer: IdentifiedPhoto, picture: Path | None, fpr: 
         session.say(f"picture: {escape(shown(picture))}")
 
 
-@command("identify", RECOGNITION, settings={"prepare": ("min_face",)}, default="the run's")
+@command("identify", RECOGNITION, GOING_ON, settings={"prepare": ("min_face",)}, default="the run's")
 def identify(
     shared: Shared,
     options: Layer,

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from pdsn.errors import one_of
+from pdsn.errors import UsageError, one_of
 from stages.command import DATA, command
 from stages.session import Shared
 from stages.tables import print_table
 
+if TYPE_CHECKING:
+    from pdsn.occlusion.occluders import Occluder
+
 Rows = Iterator[tuple[str, str]]
+LATER = "; in no table unless asked for"
 
 
 def _presets() -> Rows:
-    from pdsn.config.layers import load_preset, presets
+    from pdsn.config.layers import preset_help, presets
 
     for name in presets():
-        yield name, f"sets {', '.join(load_preset(name))}"
+        yield name, preset_help(name)
 
 
 def _layouts() -> Rows:
@@ -39,11 +43,39 @@ def _makers() -> Rows:
 
 def _occlusions() -> Rows:
     from pdsn.occlusion.layouts import example_statistics
-    from pdsn.occlusion.occluders import make_occluders
+    from pdsn.occlusion.occluders import PARTS, make_occluders
     from pdsn.occlusion.settings import RegionsConfig
 
     for name, occluder in make_occluders(example_statistics(), RegionsConfig.floor).items():
-        yield name, (type(occluder).__doc__ or "").splitlines()[0]
+        yield name, _what_covers(name, occluder)
+    for name in PARTS:
+        yield (
+            name,
+            f"everything but the face's oval in grey{LATER}"
+            if name == "background"
+            else f"the face's oval in grey{LATER}",
+        )
+    yield "block:LAYOUT/REGION", f"a region of a layout in a random grey{LATER}"
+
+
+def _what_covers(name: str, occluder: Occluder) -> str:
+    from pdsn.occlusion.occluders import Block, Patterned
+    from pdsn.occlusion.worn import Worn
+
+    match occluder:
+        case Block():
+            return "one of LM2's bands in white" if "+" not in name else "three of LM2's bands in white"
+        case Patterned():
+            return "one of LM2's bands in patterns that nothing was trained on"
+        case Worn(split="train"):
+            return (
+                f"a {occluder.kind} in the training's styles"
+                if occluder.kind != "sunglasses"
+                else "sunglasses in the training's styles"
+            )
+        case Worn():
+            return "worn, or held before the face, in styles that nothing was trained on"
+    return (type(occluder).__doc__ or "").splitlines()[0]
 
 
 def _architectures() -> Rows:
@@ -72,16 +104,22 @@ def _matchers() -> Rows:
         yield name, find_plugin(MATCHERS, name, "--matcher").help
 
 
-def _settings() -> Rows:
+def _settings(preset: str | None = None) -> Rows:
+    from pdsn.config.layers import load_preset
     from pdsn.config.setting import declared, possible
     from pdsn.run.settings import Settings, plugin_sections, sections
 
+    values_of = {} if preset is None else load_preset(preset)
     for section, kind in [("", Settings), *sections().items(), *plugin_sections()]:
         for name, one in declared(kind).items():
             values = possible(one)
+            value = f"default {one.default!r}"
+            own = values_of.get(section, {}) if section else values_of
+            if name in own:
+                value = f"{preset}: {own[name]!r}, {value}"
             yield (
                 f"{section}.{name}".lstrip("."),
-                f"{one.metadata['help']}{f' ({values})' if values else ''}; default {one.default!r}",
+                f"{one.metadata['help']}{f' ({values})' if values else ''}; {value}",
             )
 
 
@@ -97,7 +135,9 @@ KINDS: dict[str, Callable[[], Rows]] = {
 }
 
 
-@command("list", DATA)
+@command(
+    "list", DATA, ("preset", "debug"), shared_help={"preset": "Of settings: what this preset makes of them."}
+)
 def list_names(
     shared: Shared,
     kind: Annotated[str, typer.Argument(metavar="KIND", help=f"{', '.join(KINDS)}.")],
@@ -108,8 +148,11 @@ def list_names(
 
     pdsn list presets
 
-    pdsn list settings
+    pdsn list settings --preset pretrained
     """
-    del shared
+    preset = shared.preset
     one_of("KIND", kind, tuple(KINDS))
-    print_table(Console(), ("name", "what it is"), list(KINDS[kind]()), text=["what it is"])
+    if preset is not None and kind != "settings":
+        raise UsageError("--preset goes with `pdsn list settings` alone: leave it out")
+    rows = list(_settings(preset) if kind == "settings" else KINDS[kind]())
+    print_table(Console(), ("name", "what it is"), rows, text=["what it is"])

@@ -26,8 +26,7 @@ def make(session: Session, steps: Sequence[Step]) -> None:
         return
     refuse(session, steps)
     maker = session.for_making()
-    if session.accelerator.is_main_process:
-        _announce(maker, steps)
+    announce(maker, steps, "missing, and made first")
     for step in steps:
         run(maker, step)
     session.take_over(maker)
@@ -42,9 +41,12 @@ def run(session: Session, step: Step) -> None:
         stage.main(session)
 
 
-def _announce(session: Session, steps: Sequence[Step]) -> None:
+def announce(session: Session, steps: Sequence[Step], what: str) -> None:
+    """Say which stages will be done and about how long each takes; nothing in other processes than the main one."""
+    if not steps or not session.accelerator.is_main_process:
+        return
     from pdsn.run.estimate import estimate, spoken
 
     for step, seconds in zip(steps, estimate(session, steps), strict=True):
         names = f" --strategy {' --strategy '.join(step.names)}" if step.names else ""
-        session.say(f"missing, and made first: {step.stage}{names}, {spoken(seconds)}")
+        session.say(f"{what}: {step.stage}{names}, {spoken(seconds)}")

@@ -9,7 +9,7 @@ import typer
 
 from pdsn.errors import UsageError
 from pdsn.run.stages import lacking
-from stages.command import TRAINING, command
+from stages.command import MAKING, TRAINING, command
 from stages.making import make
 from stages.options import Force, Layer
 from stages.session import Session, Shared
@@ -65,7 +65,9 @@ def _percent(best: dict[str, float], *names: str) -> str:
     return next((f"{100 * best[name]:.1f} %" for name in names if name in best), "-")
 
 
-@command("mask-train", TRAINING, settings={"masks": None, "regions": None, "dictionary": ("regions",)})
+@command(
+    "mask-train", TRAINING, MAKING, settings={"masks": None, "regions": None, "dictionary": ("regions",)}
+)
 def mask_train(
     shared: Shared,
     options: Layer,

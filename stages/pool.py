@@ -12,7 +12,7 @@ from rich.console import Console
 
 from pdsn.errors import UsageError
 from pdsn.files import check_writable
-from stages.command import RECOGNITION, command
+from stages.command import ALONE, RECOGNITION, command
 from stages.options import Json
 from stages.session import Shared
 
@@ -54,7 +54,7 @@ def main(runs: Sequence[Path], out: Path, align: str, name: str, *, as_json: boo
         print_json({"format": 1, **table})
 
 
-@command("pool", RECOGNITION)
+@command("pool", RECOGNITION, ALONE)
 def pool(
     shared: Shared,
     runs: Annotated[

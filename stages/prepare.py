@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from pdsn.config.layers import load_preset
+from pdsn.config.layers import load_preset, presets
 from pdsn.data.settings import PrepareConfig
 from pdsn.errors import UsageError
 from pdsn.files import check_writable
@@ -206,7 +206,12 @@ def _kind(reason: str) -> str:
 @command(
     "prepare",
     DATA,
+    ("data", "preset", "config", "device", "debug"),
     settings={"prepare": ("size", "align", "face", "min_photos", "frontal", "min_face", "split_seed")},
+    shared_help={
+        "data": "Where the data set goes: a new folder, outside of the photos.",
+        "preset": f"Whose settings hold: {', '.join(presets())}. Default lfw10.",
+    },
 )
 def prepare_photos(
     shared: Shared,

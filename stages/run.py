@@ -9,11 +9,13 @@ from typing import Annotated
 
 import typer
 
+from pdsn.artefact import MODEL
 from pdsn.errors import PdsnError, UsageError
 from pdsn.run.directory import SYNTHETIC
 from pdsn.run.stages import all_steps
+from pdsn.run.strategies import preferred
 from stages import base_import, base_train, evaluate, making, prepare
-from stages.command import EVERYTHING, command
+from stages.command import BEGINNING, EVERYTHING, command
 from stages.options import AnyStrategies, Force, Layer, whole_paths
 from stages.session import Session, Shared
 
@@ -34,11 +36,15 @@ def main(
     session.strategy(session.head_strategy, "head.strategy")
     (base_import if session.settings.pretrained.arch else base_train).check(session)
     if photos is not None:
+        from pdsn.bases.imported import check_weights
+
         if force:
             from pdsn.data.photos import list_photos
 
             list_photos(photos)  # before the run remembers that it is made anew
             session.begin(rebuilding=True)
+        if session.settings.pretrained.arch and not (session.run.base / MODEL).is_file():
+            check_weights(session.settings.pretrained)  # not after minutes of preparing
         config = prepare.for_architecture(session.settings.prepare, session.settings.pretrained.arch)
         elsewhere = "--run" if shared.data is None else "--run and --data"
         root = session.run.data_set(session.data)
@@ -49,7 +55,9 @@ def main(
     evaluate.check_data(session, session.settings.eval)  # not after hours of training
     if force and photos is None:
         session.begin(rebuilding=True)
-    for step in all_steps(session, names):
+    steps = all_steps(session, names)
+    making.announce(session, [step.left() for step in steps if step.missing], "to do")
+    for step in steps:
         making.run(session, step)
     # The run's own table has every strategy that there is, not only those that this call names.
     names, left_out = evaluate.usable(session)
@@ -66,10 +74,14 @@ def main(
             evaluate.main(session, names, skip_done=True, align="occluded")
     if session.run.rebuilding and session.accelerator.is_main_process:
         session.run.rebuilt()
+    known = session.run.dictionaries()
+    taken = next((name for name in preferred(session.settings.dictionary) if name in known), None)
+    if taken is not None:
+        session.say(f"`pdsn identify` and `pdsn verify` compare new photos under {taken}")
     session.say(f"run: done in {time.perf_counter() - began:.0f} s, everything is in {session.run.root}")
 
 
-@command("run", EVERYTHING, settings={"pretrained": ("arch", "weights")})
+@command("run", EVERYTHING, BEGINNING, settings={"pretrained": ("arch", "weights")})
 def run(
     shared: Shared,
     options: Layer,

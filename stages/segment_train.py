@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stages.command import TRAINING, command
+from stages.command import BEGINNING, TRAINING, command
 from stages.options import Force, Layer
 from stages.session import Session, Shared
 from stages.tables import print_table
@@ -43,7 +43,7 @@ def main(session: Session) -> None:
     )
 
 
-@command("segment-train", TRAINING, settings={"segment": None})
+@command("segment-train", TRAINING, BEGINNING, settings={"segment": None})
 def segment_train(shared: Shared, options: Layer, force: Force = False) -> None:
     """Train the U-Net that finds what is covered.
 

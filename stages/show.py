@@ -11,7 +11,7 @@ from rich.console import Console
 from pdsn.artefact import MODEL, making, read_json
 from pdsn.masks.strategy import heading
 from pdsn.run.directory import RunDir
-from stages.command import EVERYTHING, command
+from stages.command import ALONE, EVERYTHING, command
 from stages.options import Json
 from stages.session import Shared
 from stages.tables import print_json, print_table
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@command("show", EVERYTHING)
+@command("show", EVERYTHING, ALONE)
 def show(
     shared: Shared,
     root: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")] = Path("runs/default"),
@@ -117,9 +117,11 @@ def _figures(path: Path) -> dict[str, tuple[float, float]]:
 
 def _next(run: RunDir, found: dict[str, Any]) -> str:
     """The command to give next."""
-    if not found["dictionaries"]:
-        return making("pdsn build-dictionary --strategy LM2", run.base)
-    return making("pdsn eval" if not found["table"] else "pdsn identify PHOTO", run.base)
+    if found["table"]:
+        return making("pdsn identify PHOTO", run.base)
+    if any(str(entry.get("command", "")).startswith("pdsn run") for entry in run.about.get("history", [])):
+        return making("pdsn run", run.base)
+    return making("pdsn eval" if found["dictionaries"] else "pdsn build-dictionary --strategy LM2", run.base)
 
 
 def _parts(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -133,6 +135,7 @@ def _parts(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "preset", str(found["preset"])
     for part in ("base", "head", "segmenter"):
         yield part, "there" if found[part] else "-"
-    for part in ("masks", "dictionaries", "tables"):
+    for part in ("masks", "dictionaries"):
         yield part, ", ".join(found[part]) or "-"
+    yield "tables", ", ".join([*(["the run's own"] if found["table"] else []), *found["tables"]]) or "-"
     yield "on disk", f"{found['megabytes']} MB"

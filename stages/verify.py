@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from stages.command import RECOGNITION, command
+from stages.command import GOING_ON, RECOGNITION, command
 from stages.identify import (
     NAME_BYTES,
     about_run,
@@ -81,7 +81,7 @@ def main(
     covered = ", ".join(answer.covered) or "nothing"
     session.say(
         f"{verdict}: cosine {answer.cosine:.3f}, threshold {answer.threshold:.3f} "
-        f"({100 * fpr:g} % of {answer.impostors} pairs of different people), covered: {covered}"
+        f"(passed by {100 * fpr:g} % of pairs of different people, {answer.impostors} of them covered alike), covered: {covered}"
     )
     if target is not None:
         session.say(f"picture: {escape(shown(target))}")
@@ -100,7 +100,7 @@ def _target(a: Path, b: Path, asked: Path | None, default: Path) -> Path:
     return target
 
 
-@command("verify", RECOGNITION, settings={"prepare": ("min_face",)}, default="the run's")
+@command("verify", RECOGNITION, GOING_ON, settings={"prepare": ("min_face",)}, default="the run's")
 def verify(
     shared: Shared,
     options: Layer,

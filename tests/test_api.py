@@ -249,6 +249,11 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(trained, tmp_pat
 def test_rates_that_nobody_can_tell(run, team, others, tmp_path):
     people = run.enrol(team)
     photo = save_photo(tmp_path / "p.png", others[0])
+    assert people.default_fpr == people.finest_fpr > 0.01
+    assert (
+        people.identify(photo).faces[0].as_dict()
+        == people.identify(photo, fpr=people.finest_fpr).faces[0].as_dict()
+    )
     with pytest.raises(UsageError, match="--fpr 0.01 is too small to be told by 32 .* at least 0.03"):
         people.identify(photo, fpr=0.01)
     for rate in (0.0, 1.0, -1.0, float("nan")):

@@ -276,6 +276,14 @@ def _weights(architecture: Architecture, config: PretrainedConfig) -> dict[str, 
     return read_weights(Path(config.weights))
 
 
+def check_weights(config: PretrainedConfig) -> None:
+    """Raise PdsnError unless the weights can be read and fit the architecture; a download is not tried."""
+    architecture = find_architecture(config.arch)
+    if config.weights not in architecture.downloads:
+        net = PretrainedNet(architecture)
+        load_weights(net, architecture, read_weights(Path(config.weights)), config.weights)
+
+
 def find_weights(root: Path, config: PretrainedConfig, *, imported: bool = True) -> Path | str:
     """The file of a recogniser's weights, or what identifies those that need none: a download, an older import.
 

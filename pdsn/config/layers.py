@@ -31,6 +31,19 @@ def load_preset(name: str) -> Layer:
     Raises:
         UsageError: there is no preset of that name.
     """
+    return {key: value for key, value in _preset(name).items() if key != "help"}
+
+
+def preset_help(name: str) -> str:
+    """What a preset is, in a line.
+
+    Raises:
+        UsageError: there is no preset of that name.
+    """
+    return str(_preset(name)["help"])
+
+
+def _preset(name: str) -> Layer:
     if name not in presets():
         raise UsageError(f"--preset {name} is unknown: choose from {', '.join(presets())}")
     return tomllib.loads((_folder() / f"{name}.toml").read_text(encoding="utf-8"))

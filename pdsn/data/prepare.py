@@ -367,7 +367,7 @@ def _nobody(photos: Path, listed: Sequence[PhotoFile], reasons: dict[str, str], 
     if max(people.values()) == 1:
         return (
             f"{photos}: each of its {len(people)} people has one photo only, and recognition needs several of "
-            f"each: add photos, at least {config.min_photos} a person (--min-photos lowers this)"
+            f"each: add photos, at least {config.min_photos} a person (min_photos under [prepare] in a --config FILE, or --min-photos of prepare, lowers this)"
         )
     few = "person has only"
     usable = Counter(photo.person for photo in listed if reasons[photo.file].startswith(few))
@@ -378,5 +378,5 @@ def _nobody(photos: Path, listed: Sequence[PhotoFile], reasons: dict[str, str], 
     left_out = "".join(f", {number} {kind}" for kind, number in kinds.most_common())
     return (
         f"{photos}: none of its {len(people)} people has {config.min_photos} usable photos, the most is {most} "
-        f"(of {len(listed)} photos{left_out}): add photos or lower --min-photos"
+        f"(of {len(listed)} photos{left_out}): add photos, or lower min_photos under [prepare] in a --config FILE, or --min-photos of prepare"
     )

@@ -127,7 +127,9 @@ def search_photo(path: Path, config: PrepareConfig, detect: Detect) -> SearchedP
         box = turn_back(face.box, photo.pixels.shape, turn) * np.tile(photo.scale, 2)
         faces.append(FoundFace(box, face.probability, crop, turn))
     if not faces:
-        raise PhotoError(f"{name}: {NO_FACE}")
+        raise PhotoError(
+            f"{name}: {NO_FACE}: it may be too small (try --min-face 20), turned away or largely covered"
+        )
     faces.sort(key=lambda face: float(face.box[0] + face.box[2]))
     return SearchedPhoto(path, photo.pixels, photo.scale, faces)
 

@@ -64,6 +64,8 @@ class RunDir:
             if about.get("format") != FORMAT:
                 raise PdsnError(f"{root / 'run.json'} is of another version of pdsn: choose another --run")
             return cls(root, about)
+        if (root / "dataset.json").is_file():
+            raise UsageError(f"{root} is a prepared data set, no run: give it as --data {quote(str(root))}")
         if root.is_dir() and any(
             path.name not in OWN and not path.name.startswith(".") for path in root.iterdir()
         ):

@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -110,80 +110,84 @@ def fit(
         The figures of the best epoch.
 
     Raises:
-        PdsnError: the loss is no longer finite.
+        PdsnError: the loss is no longer finite, or another command is training in `folder`.
     """
     optimizer = _optimizer(module, schedule)
-    if accelerator.is_main_process:
-        folder.begin()
-    accelerator.wait_for_everyone()
-    state = folder.resume(accelerator.device)
-    start = 0 if state is None else int(state["epoch"])
-    best: dict[str, Any] = {"score": -math.inf} if state is None else state["best"]
-    if state is not None:
-        load_weights(state["weights"])
-        optimizer.load_state_dict(state["optimizer"])
-    mean = RunningMean(schedule.average, None if state is None else state.get("mean"))
-    wrapped, optimizer = accelerator.prepare(module, optimizer)
-    steps = len(batches)
-    total = steps * schedule.epochs
-    main = accelerator.is_main_process
-    if main:
-        folder.trim_metrics(start)
-    with progress_bar(title, total, "steps", done=start * steps, quiet=not main) as advance:
-        for epoch in range(start, schedule.epochs):
-            if schedule.stagnates(epoch, int(best.get("epoch", epoch))):
-                break
-            began = time.perf_counter()
-            seed_everything(seed, epoch, accelerator.process_index)
-            wrapped.train()
-            sums: dict[str, Tensor] = {}
-            for step, batch in enumerate(batches.epoch(epoch)):
-                for group in optimizer.param_groups:
-                    group["lr"] = schedule.rate((epoch * steps + step) / total)
-                with accelerator.autocast():
-                    losses = wrapped(*batch)
-                accelerator.backward(losses["loss"])
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-                mean.add(weights, epoch * steps + step)
-                for name, value in losses.items():
-                    sums[name] = sums.get(name, 0) + value.detach().float()
-                advance()
-            trained = time.perf_counter() - began
-            figures = {name: float(value) / steps for name, value in sums.items()}
-            if not math.isfinite(figures["loss"]):
-                raise PdsnError(
-                    f"{title}: the loss is {figures['loss']} in epoch {epoch + 1}; train anew with a lower --lr"
-                )
-            row = {"epoch": epoch + 1, "lr": schedule.rate((epoch + 1) * steps / total), **figures}
-            if schedule.validates(epoch):
-                wrapped.eval()
-                with mean.in_place(weights, load_weights):
-                    found = _validated(validate, weights, load_weights, accelerator)
-                    if found["score"] > best["score"]:
-                        best = {**found, "epoch": epoch + 1, "weights": _on_cpu(weights())}
-                row |= {f"val_{name}": value for name, value in found.items()}
-            row |= {"seconds": round(time.perf_counter() - began, 2), "seconds_training": round(trained, 2)}
-            if main:
-                folder.add_metrics(row)
-                folder.save_state(
-                    {
-                        "epoch": epoch + 1,
-                        "weights": weights(),
-                        "mean": mean.weights,
-                        "optimizer": optimizer.state_dict(),
-                        "best": best,
-                    }
-                )
-            advance(0, note=_note(row))
-    accelerator.wait_for_everyone()
-    kept = best.pop("weights")
-    load_weights({name: value.to(accelerator.device) for name, value in kept.items()})
-    if main:
-        folder.finish(kept, {name: float(value) for name, value in best.items()})
-    accelerator.wait_for_everyone()
-    accelerator.free_memory()
-    return {name: float(value) for name, value in best.items()}
+    with folder.alone() if accelerator.is_main_process else nullcontext():
+        if accelerator.is_main_process:
+            folder.begin()
+        accelerator.wait_for_everyone()
+        state = folder.resume(accelerator.device)
+        start = 0 if state is None else int(state["epoch"])
+        best: dict[str, Any] = {"score": -math.inf} if state is None else state["best"]
+        if state is not None:
+            load_weights(state["weights"])
+            optimizer.load_state_dict(state["optimizer"])
+        mean = RunningMean(schedule.average, None if state is None else state.get("mean"))
+        wrapped, optimizer = accelerator.prepare(module, optimizer)
+        steps = len(batches)
+        total = steps * schedule.epochs
+        main = accelerator.is_main_process
+        if main:
+            folder.trim_metrics(start)
+        with progress_bar(title, total, "steps", done=start * steps, quiet=not main) as advance:
+            for epoch in range(start, schedule.epochs):
+                if schedule.stagnates(epoch, int(best.get("epoch", epoch))):
+                    break
+                began = time.perf_counter()
+                seed_everything(seed, epoch, accelerator.process_index)
+                wrapped.train()
+                sums: dict[str, Tensor] = {}
+                for step, batch in enumerate(batches.epoch(epoch)):
+                    for group in optimizer.param_groups:
+                        group["lr"] = schedule.rate((epoch * steps + step) / total)
+                    with accelerator.autocast():
+                        losses = wrapped(*batch)
+                    accelerator.backward(losses["loss"])
+                    optimizer.step()
+                    optimizer.zero_grad(set_to_none=True)
+                    mean.add(weights, epoch * steps + step)
+                    for name, value in losses.items():
+                        sums[name] = sums.get(name, 0) + value.detach().float()
+                    advance()
+                trained = time.perf_counter() - began
+                figures = {name: float(value) / steps for name, value in sums.items()}
+                if not math.isfinite(figures["loss"]):
+                    raise PdsnError(
+                        f"{title}: the loss is {figures['loss']} in epoch {epoch + 1}; train anew with a lower --lr"
+                    )
+                row = {"epoch": epoch + 1, "lr": schedule.rate((epoch + 1) * steps / total), **figures}
+                if schedule.validates(epoch):
+                    wrapped.eval()
+                    with mean.in_place(weights, load_weights):
+                        found = _validated(validate, weights, load_weights, accelerator)
+                        if found["score"] > best["score"]:
+                            best = {**found, "epoch": epoch + 1, "weights": _on_cpu(weights())}
+                    row |= {f"val_{name}": value for name, value in found.items()}
+                row |= {
+                    "seconds": round(time.perf_counter() - began, 2),
+                    "seconds_training": round(trained, 2),
+                }
+                if main:
+                    folder.add_metrics(row)
+                    folder.save_state(
+                        {
+                            "epoch": epoch + 1,
+                            "weights": weights(),
+                            "mean": mean.weights,
+                            "optimizer": optimizer.state_dict(),
+                            "best": best,
+                        }
+                    )
+                advance(0, note=_note(row))
+        accelerator.wait_for_everyone()
+        kept = best.pop("weights")
+        load_weights({name: value.to(accelerator.device) for name, value in kept.items()})
+        if main:
+            folder.finish(kept, {name: float(value) for name, value in best.items()})
+        accelerator.wait_for_everyone()
+        accelerator.free_memory()
+        return {name: float(value) for name, value in best.items()}
 
 
 def _validated(

@@ -52,6 +52,28 @@ def test_a_run_with_an_imported_base_gives_the_table(imported: Path) -> None:
     assert described["kind"] == "pretrained" and len(described["weights"]) == 64
 
 
+def test_weights_that_do_not_fit_are_refused_before_photos_are_prepared(
+    weights, finished, tmp_path, refused
+) -> None:
+    photos, root = tmp_path / "photos" / "ann", tmp_path / "run"
+    photos.mkdir(parents=True)
+    words = (
+        "run",
+        "--photos",
+        photos.parent,
+        "--run",
+        root,
+        "--arch",
+        "mobilefacenet",
+        "--weights",
+        weights[1],
+        *CPU,
+    )
+    line = refused(1, *words)
+    assert str(weights[1]) in line and "mobilefacenet" in line
+    assert not root.exists()
+
+
 def test_it_goes_on_without_being_told_again(imported: Path) -> None:
     said = give("eval", "--run", imported, "--occlusion", "eyes", "--occlusion-source", "oracle", *CPU)
     assert said.code == 0, said.err

@@ -222,6 +222,6 @@ def test_a_missing_photo_is_said_first_and_the_others_go_on(copied, tmp_path, mo
     said = give("identify", nobody, tmp_path / "gone.png", *words)
     assert said.code == 1
     assert order[0] == f"{tmp_path / 'gone.png'} cannot be read: no such file"
-    assert "embedded" in order and order[-1] == f"{nobody}: no face found"
+    assert "embedded" in order and order[-1].startswith(f"{nobody}: no face found")
     said = give("identify", tmp_path / "gone.png", "--json", *words)
     assert said.code == 1 and json.loads(said.out)["photos"] == []

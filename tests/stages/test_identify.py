@@ -94,7 +94,9 @@ def test_the_table_shows_the_same(people, photo, tmp_path):
     target = tmp_path / "named.png"
     said = ask("identify", people, photo, "--picture", target)
     assert said.code == 0 and target.is_file()
-    assert "2 faces, 20 % false positives" in said.out and f"picture: {target}" in said.out
+    assert (
+        "2 faces, known where at most 20 % of strangers pass" in said.out and f"picture: {target}" in said.out
+    )
     for face in faces:
         assert f"{face['cosine']:.3f} ({face['threshold']:.3f})" in said.out
 
@@ -116,7 +118,7 @@ def test_bad_photos_among_good_ones_are_reported_and_skipped(people, photo, tmp_
         f"`ffmpeg -i {tmp_path / 'clip.MP4'} -vf fps=1 frame-%04d.png`",
         " cannot be read: no such file",
         " cannot be read: not an image",
-        ": no face found",
+        ": no face found: it may be too small (try --min-face 20), turned away or largely covered",
     ]
 
 
@@ -157,7 +159,9 @@ def test_nothing_but_bad_photos_is_exit_code_1(people, tmp_path):
     said = ask("identify", people, nobody)
     assert (said.code, said.out) == (1, "")
     assert "was trained on drawn people" in said.err
-    assert said.err.splitlines()[-1] == f"pdsn identify: {nobody}: no face found"
+    assert said.err.splitlines()[-1].startswith(
+        f"pdsn identify: {nobody}: no face found: it may be too small"
+    )
     said = ask("identify", people, nobody, "--json")
     assert said.code == 1 and json.loads(said.out)["photos"] == []
 

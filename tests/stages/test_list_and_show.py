@@ -39,6 +39,13 @@ def test_every_name_is_listed_with_a_line_on_it(kind):
     assert set(NAMES[kind]) <= set(listed)
 
 
+def test_the_settings_of_a_preset_stand_beside_the_defaults(refused):
+    listed = " ".join(give("list", "settings", "--preset", "demo").out.replace("│", " ").split())
+    assert "passes over the training photos (1 to 10000); demo: 10, default" in listed
+    assert "--preset nobody is unknown" in refused(2, "list", "settings", "--preset", "nobody")
+    assert "goes with `pdsn list settings` alone" in refused(2, "list", "bases", "--preset", "demo")
+
+
 def test_an_unknown_kind_is_refused(refused):
     assert "KIND presents is unknown: choose from presets, layouts" in refused(2, "list", "presents")
 
@@ -46,7 +53,7 @@ def test_an_unknown_kind_is_refused(refused):
 def test_a_run_is_shown_with_its_figures_and_what_to_run_next(copied):
     said = give("show", copied, columns=80)
     assert said.code == 0
-    assert "matched" in said.out and "Rank-1" in said.out
+    assert "matched" in said.out and "Rank-1" in said.out and "the run's own" in said.out
     assert all(
         len(line) <= 80 for line in said.out.splitlines() if not line.startswith(("next", str(copied)))
     )
@@ -76,6 +83,20 @@ def test_json_says_the_same(copied):
 
 def test_a_folder_that_is_no_run_is_refused(refused, tmp_path):
     assert "holds no run" in refused(1, "show", tmp_path)
+
+
+def test_a_data_set_that_is_taken_for_a_run_is_named_as_one(refused, finished):
+    assert f"is a prepared data set, no run: give it as --data {finished / 'data'}" in refused(
+        2, "show", finished / "data"
+    )
+
+
+def test_what_was_made_by_run_is_gone_on_with_by_run(copied):
+    shutil.rmtree(copied / "eval")
+    about = json.loads((copied / "run.json").read_text())
+    about["history"][0]["command"] = "pdsn run --config tiny.toml"
+    (copied / "run.json").write_text(json.dumps(about))
+    assert json.loads(give("show", copied, "--json").out)["next"] == f"pdsn run --run {copied}"
 
 
 def test_python_m_pdsn_is_the_command():

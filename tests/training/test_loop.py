@@ -18,6 +18,7 @@ from pdsn.bases.opening import load_base
 from pdsn.bases.settings import BaseConfig
 from pdsn.bases.trained import new_base, occluded_faces
 from pdsn.errors import PdsnError, UsageError
+from pdsn.files import sole_use
 from pdsn.runtime import start
 from pdsn.training.augment import Augmentation
 from pdsn.training.loop import RunningMean, Schedule, fit, read_metrics
@@ -368,3 +369,21 @@ def test_several_processes_validate_and_keep_the_main_one_s_network(tmp_path, av
     # It is the main process's own: the statistics of what it saw, which lies about 0 and not about 5.
     assert abs(float(kept["norm.running_mean"].mean())) < 1
     assert main[0]["score"] == pytest.approx(-float(kept["norm.running_mean"].mean()), abs=1e-6)
+
+
+def test_one_command_at_a_time_trains_in_a_folder(dataset, tmp_path):
+    with sole_use(tmp_path), pytest.raises(PdsnError, match="is being trained by another command: wait"):
+        train(dataset, tmp_path, epochs=2)
+    assert not (tmp_path / "metrics.jsonl").exists()
+    assert train(dataset, tmp_path, epochs=2).model.is_file()  # free again
+
+
+def test_a_killed_training_keeps_nobody_out(tmp_path):
+    code = (
+        "import os, sys; from pathlib import Path; from pdsn.files import sole_use\n"
+        f"with sole_use(Path({str(tmp_path)!r})) as sole: print(sole, flush=True); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "True\n"
+    with sole_use(tmp_path) as sole:
+        assert sole

@@ -48,7 +48,7 @@ def _build(
     from pdsn.masks.building import build_dictionary
     from pdsn.masks.dictionary import percentile_of
     from pdsn.masks.settings import MaskConfig
-    from pdsn.report.figures import plot_kept_share
+    from pdsn.report.masks import plot_kept_share
 
     maps = session.pair_maps(model, base)
     landmarks = session.training.landmarks[session.training.rows("train")]

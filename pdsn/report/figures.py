@@ -13,7 +13,6 @@ from pdsn.files import atomic_path
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from pdsn.masks.dictionary import MaskDictionary
     from pdsn.occlusion.layouts import Layout
 
 RIGHT, WRONG = "#1b8a3a", "#c0392b"
@@ -38,42 +37,6 @@ def plot_training(rows: Sequence[dict[str, float]], path: Path, figure: str, lab
     right = axes.twinx()
     right.plot([row["epoch"] for row in seen], [row[figure] for row in seen], "o-", ms=3, color="#d35400")
     right.set_ylabel(label, color="#d35400")
-    _save(canvas, path)
-
-
-def plot_kept_share(dictionary: MaskDictionary, face: np.ndarray, path: Path) -> None:
-    """For each region, the share of the channels that its mask keeps at each cell of the map.
-
-    Args:
-        dictionary: the masks.
-        face: (H, W, 3) uint8 backdrop, on which the region is outlined.
-        path: the PNG to write.
-    """
-    share = dictionary.kept_share().numpy()
-    regions = list(dictionary.layout.regions.items())
-    columns = min(len(regions), 5)
-    rows = -(-len(regions) // columns)
-    canvas = _figure(2.0 * columns + 0.8, 2.7 * rows)
-    grid = canvas.subplots(rows, columns, squeeze=False)
-    height, width = dictionary.layout.size
-    image: Any = None
-    for axes, (region, kept) in zip(grid.flat, zip(regions, share, strict=True), strict=False):
-        name, box = region
-        axes.imshow(face, extent=(0, width, height, 0))
-        image = axes.imshow(
-            kept,
-            extent=(0, width, height, 0),
-            vmin=0,
-            vmax=1,
-            cmap="RdYlGn",
-            alpha=0.6,
-            interpolation="nearest",
-        )
-        axes.add_patch(_outline(box, "white"))
-        axes.set_title(f"{name}\nkeeps {100 * kept.mean():.0f} %", fontsize=8)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    canvas.colorbar(image, ax=grid, label="share of channels kept", shrink=0.8)
     _save(canvas, path)
 
 

@@ -20,6 +20,7 @@ def trained(run: Path) -> dict[str, dict]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "call"),
     [("pdsn.masks.generators.train_generator", 2), ("pdsn.coverage.training.train_segmenter", 1)],

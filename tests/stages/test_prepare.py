@@ -74,6 +74,7 @@ def test_another_data_set_in_its_place_is_refused_but_for_force(photos, tmp_path
     assert FaceDataset.load(out).size == (32, 32)
 
 
+@pytest.mark.slow
 def test_run_prepares_with_the_presets_settings_first(photos, tmp_path, few, refused, monkeypatch):
     photos = Path(shutil.copytree(photos, tmp_path / "photos"))
     config = tmp_path / "small.toml"

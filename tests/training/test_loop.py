@@ -343,6 +343,7 @@ Path(sys.argv[1], f"{rank}.json").write_text(json.dumps([best, weights, asked]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("average", [0.0, 0.5])
 def test_several_processes_validate_and_keep_the_main_one_s_network(tmp_path, average):
     script = tmp_path / "several.py"

@@ -126,8 +126,8 @@ def read_object(path: Path, cure: str) -> dict[str, Any]:
 
 
 def difference(asked: dict[str, Any], found: dict[str, Any]) -> str:
-    """The first setting in which two configurations differ, in words; empty if none does."""
-    for name in sorted(asked.keys() | found.keys()):
+    """The first setting in which two configurations differ, in words; empty if none does. The kind comes first."""
+    for name in sorted(asked.keys() | found.keys(), key=lambda name: (name != "kind", name)):
         if asked.get(name) != found.get(name):
             return f"{name} is {found.get(name)!r} there and {asked.get(name)!r} here"
     return ""

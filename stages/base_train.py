@@ -12,6 +12,12 @@ from stages.command import BEGINNING, TRAINING, command
 from stages.options import Force, Layer
 from stages.session import Session, Shared
 
+OF_ANY_NETWORK = (
+    "embedding", "dropout", "epochs", "batch", "lr", "optimizer", "weight_decay", "augment", "occlude", "masked", "balance",
+    "average", "margin_warmup", "validate_every",
+)  # fmt: skip
+"""The settings under `[base]` that mean something to every base, whatever its network."""
+
 
 def check(session: Session) -> None:
     """Raise UsageError where the base cannot be trained, before any face is drawn or read."""
@@ -42,16 +48,15 @@ def main(session: Session) -> None:
         )
     check_batch("base.batch", session.settings.base.batch, session.accelerator)
     check(session)
-    folder = session.base_folder
+    folder, plugin = session.base_folder, base_plugin(session.settings)
     done = folder.open(force=session.force, replace_other=session.replace)
     if not done:
-        check_trainable(session.settings.base, session.training)
+        check_trainable(plugin, folder, session.settings.base, session.training)
     session.begin()
     if done:
         best = folder.best()
         session.say(f"base: trained already, {folder.model}")
     else:
-        plugin = base_plugin(session.settings)
         assert plugin.train is not None
         best = plugin.train(session, session.settings.of(plugin), folder)
         if session.accelerator.is_main_process:

@@ -11,6 +11,7 @@ import typer
 
 from pdsn import __version__
 from stages import (
+    arcface_train,
     base_import,
     base_train,
     build_dictionary,
@@ -48,6 +49,7 @@ COMMANDS = (
     prepare.prepare_photos,
     listing.list_names,
     base_train.base_train,
+    arcface_train.arcface_train,
     base_import.base_import,
     mask_train.mask_train,
     build_dictionary.build_dictionary,

@@ -102,7 +102,8 @@ def option_of(setting: str, command: str = "") -> str:
     section, _, name = setting.rpartition(".")
     kind = sections().get(section) if section else Settings
     if kind is None:
-        return f"--{section}-{name.replace('_', '-')}"
+        prefix = "" if command == f"{section}-train" else f"{section}-"
+        return f"--{prefix}{name.replace('_', '-')}"
     one = declared(kind).get(name)
     return (one.metadata["option"] if one else "") or f"--{name.replace('_', '-')}"
 

@@ -32,7 +32,7 @@ from pdsn.networks.imported.architecture import Architecture
 from pdsn.networks.imported.net import PretrainedNet
 from pdsn.networks.imported.table import find_architecture
 from pdsn.networks.imported.weights import load_weights, read_weights
-from pdsn.networks.margins import LMCL
+from pdsn.networks.margins import LMCL, MarginLoss
 from pdsn.networks.network import BaseModel
 from pdsn.training.batches import ShuffledBatches
 from pdsn.training.loop import Schedule, fit, seed_everything
@@ -221,7 +221,7 @@ def separation(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 class _ClassLoss(nn.Module):
-    def __init__(self, classifier: LMCL) -> None:
+    def __init__(self, classifier: MarginLoss) -> None:
         super().__init__()
         self.classifier = classifier
 
@@ -230,7 +230,7 @@ class _ClassLoss(nn.Module):
 
 
 def _train_classifier(
-    classifier: LMCL,
+    classifier: MarginLoss,
     train: tuple[Tensor, Tensor],
     val: tuple[Tensor, Tensor],
     folder: TrainingFolder,

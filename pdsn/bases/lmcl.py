@@ -16,6 +16,7 @@ from pdsn.bases import trained
 from pdsn.bases.encoder import Encoder
 from pdsn.bases.settings import BaseConfig
 from pdsn.data.dataset import FaceDataset
+from pdsn.networks.network import BaseModel
 from pdsn.occlusion.mixture import base_mixture
 from pdsn.plugin import Plugin
 from pdsn.training.augment import Augmentation
@@ -49,6 +50,18 @@ def train_base(
         PdsnError: there is no validation photo, too few training photos, or the weights to start from cannot be used.
     """
     model = trained.start(dataset, config, accelerator, seed)
+    return train_classifier(model, dataset, config, folder, accelerator, seed)
+
+
+def train_classifier(
+    model: BaseModel,
+    dataset: FaceDataset,
+    config: BaseConfig,
+    folder: TrainingFolder,
+    accelerator: Accelerator,
+    seed: int,
+) -> dict[str, float]:
+    """Train a base by the loss of its own classifier; arguments and result as for `train_base`."""
     batches = FaceBatches(
         dataset, dataset.rows("train"), config, trained.augmentation_of(config), seed, accelerator
     )

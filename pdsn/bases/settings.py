@@ -65,6 +65,12 @@ class BaseConfig(Section):
     epochs: int = setting(default=32, help="passes over the training photos", low=1, high=10_000)
     batch: int = setting(default=64, help="photos a step, over all processes", low=2, high=65_536)
     lr: float = setting(default=0.1, help="largest learning rate", low=1e-8, high=100)
+    optimizer: str = setting(
+        default="sgd",
+        help="sgd with Nesterov momentum, or adamw, which transformers need",
+        choices=("sgd", "adamw"),
+        before="sgd",
+    )
     weight_decay: float = setting(default=5e-4, help="of matrices and convolutions", low=0, high=1)
     augment: float = setting(
         default=1.0,

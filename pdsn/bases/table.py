@@ -2,5 +2,6 @@
 
 BASES: dict[str, str] = {
     "lmcl": "pdsn.bases.lmcl",
+    "arcface": "pdsn.bases.arcface",
     "siamese": "pdsn.bases.siamese",
 }

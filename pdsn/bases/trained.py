@@ -56,17 +56,27 @@ def trained_folder(
         dataset: the faces it is trained on.
         seed: of weights and batches.
     """
-    settings = {**config.__dict__, "seed": seed, "size": list(dataset.size), "people": len(dataset.people)}
-    if own is not None:
-        settings[plugin.name] = asdict(own)
+    settings = network_settings(config, plugin, own, dataset.size, len(dataset.people)) | {"seed": seed}
     return TrainingFolder(root, settings, {"data set": dataset.sha256}, "pdsn base-train", BaseConfig.BEFORE)
 
 
-def check_trainable(config: BaseConfig, dataset: FaceDataset) -> None:
-    """Raise PdsnError unless there are photos to train and validate on, and weights to start from that fit the trunk."""
+def network_settings(
+    config: BaseConfig, plugin: Plugin, own: Any, size: tuple[int, int], people: int
+) -> dict[str, Any]:
+    """What a base's `Plugin.load` builds its network from, for faces of `size` and so many people."""
+    settings = {**config.__dict__, "size": list(size), "people": people}
+    return settings if own is None else {**settings, plugin.name: asdict(own)}
+
+
+def check_trainable(plugin: Plugin, folder: TrainingFolder, config: BaseConfig, dataset: FaceDataset) -> None:
+    """Raise PdsnError unless there are photos to train and validate on, and the network can be built and begun.
+
+    Weights to start from have to fit the trunk.
+    """
     _check_photos(dataset)
+    model = plugin.load(folder.config)
     if config.init:
-        _initialise(new_base(config, dataset.size, len(dataset.people)), config)
+        _initialise(model, config)
 
 
 def _check_photos(dataset: FaceDataset) -> None:
@@ -78,15 +88,28 @@ def _check_photos(dataset: FaceDataset) -> None:
         )
 
 
-def start(dataset: FaceDataset, config: BaseConfig, accelerator: Accelerator, seed: int) -> BaseModel:
+def start(
+    dataset: FaceDataset,
+    config: BaseConfig,
+    accelerator: Accelerator,
+    seed: int,
+    build: Callable[[], BaseModel] | None = None,
+) -> BaseModel:
     """A base before its training, on the device: random weights that follow from the seed, or those of `init`.
+
+    Args:
+        dataset: the faces.
+        config: network and schedule.
+        accelerator: the device.
+        seed: of the weights.
+        build: makes the base; by default a ResNet as `config` has it.
 
     Raises:
         PdsnError: see `check_trainable`.
     """
     _check_photos(dataset)
     seed_everything(seed)
-    model = new_base(config, dataset.size, len(dataset.people))
+    model = new_base(config, dataset.size, len(dataset.people)) if build is None else build()
     if config.init:
         _initialise(model, config)
     return model.to(accelerator.device).to(memory_format=torch.channels_last)
@@ -124,7 +147,13 @@ def train(
         batches,
         validate,
         schedule=Schedule(
-            config.epochs, config.lr, "sgd", config.weight_decay, 0.2, config.validate_every, config.average
+            config.epochs,
+            config.lr,
+            config.optimizer,
+            config.weight_decay,
+            0.2,
+            config.validate_every,
+            config.average,
         ),
         folder=folder,
         accelerator=accelerator,
@@ -205,7 +234,10 @@ def load_trained(found: dict[str, Any]) -> BaseModel:
 
 def _initialise(model: BaseModel, config: BaseConfig) -> None:
     net = model.net
-    assert isinstance(net, FaceNet)
+    if not isinstance(net, FaceNet):
+        raise SettingError(
+            "base.init", config.init, f"is for ResNets: the base {config.kind} starts at random"
+        )
     if config.init == "imagenet":
         from torchvision.models import get_model_weights
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
 from pdsn.errors import PdsnError
@@ -26,8 +25,8 @@ from pdsn.masks.maps import PairMaps, batches, to_tensor
 from pdsn.masks.matched import RARE, MatchBatches, photo_groups
 from pdsn.masks.settings import HeadConfig
 from pdsn.masks.strategy import MATCHED
-from pdsn.networks.backbone import FaceNet, freeze
-from pdsn.networks.margins import hit_rate
+from pdsn.networks.backbone import freeze
+from pdsn.networks.imported.net import PretrainedNet
 from pdsn.networks.network import BaseModel
 from pdsn.training.loop import Schedule, fit, seed_everything
 
@@ -51,7 +50,7 @@ class HeadUnderMasks(nn.Module):
 
     def __init__(self, model: BaseModel, dictionary: MaskDictionary) -> None:
         super().__init__()
-        assert isinstance(model.net, FaceNet)
+        assert not isinstance(model.net, PretrainedNet)
         self.neck = copy.deepcopy(model.net.neck)
         self.classifier = copy.deepcopy(model.classifier)
         self.register_buffer("masks", dictionary.masks.float(), persistent=False)
@@ -66,10 +65,10 @@ class HeadUnderMasks(nn.Module):
     def answers(self, maps: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Scalars "loss" and "accuracy" of maps (N, C, h, w), masked or not, of the people `labels` (N,)."""
         with torch.autocast(maps.device.type, enabled=False):
-            logits = self.classifier.logits(self.neck(maps), labels)
+            embeddings = self.neck(maps)
         return {
-            "loss": F.cross_entropy(logits, labels),
-            "accuracy": hit_rate(logits, labels, self.classifier.scale, self.classifier.margin),
+            "loss": self.classifier(embeddings, labels),
+            "accuracy": self.classifier.hit_rate(embeddings, labels),
         }
 
     def forward(
@@ -213,7 +212,7 @@ def use_head(folder: TrainingFolder, model: BaseModel) -> str:
     """
     weights = folder.load()
     try:
-        assert isinstance(model.net, FaceNet)
+        assert not isinstance(model.net, PretrainedNet)
         for part, name in ((model.net.neck, "neck."), (model.classifier, "classifier.")):
             part.load_state_dict({k.removeprefix(name): v for k, v in weights.items() if k.startswith(name)})
     except RuntimeError as error:

@@ -63,14 +63,7 @@ class FaceNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         reduction = (16 if stem == "standard" else 8) * last_stride
         self.map_shape = (inputs, -(-size[0] // reduction), -(-size[1] // reduction))
-        channels, rows, columns = self.map_shape
-        self.neck = nn.Sequential(
-            nn.BatchNorm2d(channels),
-            nn.Dropout(dropout),
-            nn.Flatten(),
-            nn.Linear(channels * rows * columns, embedding),
-            nn.BatchNorm1d(embedding),
-        )
+        self.neck = neck(self.map_shape, embedding, dropout)
 
     def features(self, faces: Tensor) -> Tensor:
         """Last convolutional map.
@@ -92,6 +85,24 @@ class FaceNet(nn.Module):
     def forward(self, faces: Tensor) -> Tensor:
         """Embeddings (N, E) of faces, see `features`."""
         return self.head(self.features(faces))
+
+
+def neck(map_shape: tuple[int, int, int], embedding: int, dropout: float) -> nn.Sequential:
+    """BN, dropout, linear, BN: maps (N, C, h, w) to embeddings (N, E), ArcFace's option E and PDSN's head.
+
+    Args:
+        map_shape: (C, h, w).
+        embedding: E.
+        dropout: probability of dropping a feature before the linear layer.
+    """
+    channels, rows, columns = map_shape
+    return nn.Sequential(
+        nn.BatchNorm2d(channels),
+        nn.Dropout(dropout),
+        nn.Flatten(),
+        nn.Linear(channels * rows * columns, embedding),
+        nn.BatchNorm1d(embedding),
+    )
 
 
 def standardised(faces: Tensor) -> Tensor:

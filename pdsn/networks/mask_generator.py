@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.networks.backbone import freeze
-from pdsn.networks.margins import LMCL
+from pdsn.networks.margins import MarginLoss
 from pdsn.networks.network import Network
 
 
@@ -55,7 +55,7 @@ class PairwiseDifferential(nn.Module):
     """
 
     def __init__(
-        self, generator: MaskGenerator, base: Network, classifier: LMCL, weight: float, *, shared: bool
+        self, generator: MaskGenerator, base: Network, classifier: MarginLoss, weight: float, *, shared: bool
     ) -> None:
         super().__init__()
         self.generator = generator

@@ -9,9 +9,11 @@ from torch.nn import functional as F
 
 from pdsn.networks.backbone import FaceNet
 from pdsn.networks.imported.net import PretrainedNet
-from pdsn.networks.margins import LMCL
+from pdsn.networks.ir import IRNet
+from pdsn.networks.margins import MarginLoss
+from pdsn.networks.vit import ViTNet
 
-Network: TypeAlias = FaceNet | PretrainedNet
+Network: TypeAlias = FaceNet | IRNet | ViTNet | PretrainedNet
 """Has `size`, `map_shape`, `embedding`, `features(faces)` -> map and `head(map)` -> embeddings."""
 
 
@@ -23,7 +25,7 @@ class BaseModel(nn.Module):
         classifier: K people by such embeddings.
     """
 
-    def __init__(self, net: Network, classifier: LMCL) -> None:
+    def __init__(self, net: Network, classifier: MarginLoss) -> None:
         super().__init__()
         self.net = net
         self.classifier = classifier

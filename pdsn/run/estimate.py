@@ -120,9 +120,13 @@ class _Timed:
             from pdsn.networks.imported.table import find_architecture
 
             return PretrainedNet(find_architecture(settings.pretrained.arch))
-        from pdsn.bases.trained import new_base
+        from pdsn.bases.opening import base_plugin
+        from pdsn.bases.trained import network_settings
 
-        return new_base(settings.base, self.size, self.people).net
+        plugin = base_plugin(settings)
+        return plugin.load(
+            network_settings(settings.base, plugin, settings.of(plugin), self.size, self.people)
+        ).net
 
     @cached_property
     def face(self) -> float:

@@ -6,6 +6,7 @@ import torch
 from typer.testing import CliRunner
 
 from pdsn.bases.siamese import PairBatches
+from pdsn.bases.table import BASES
 from pdsn.runtime import start
 from pdsn.training.augment import Augmentation
 from stages.cli import app
@@ -105,4 +106,4 @@ def test_its_settings_are_checked(tmp_path, section, line):
 def test_an_unknown_base_is_named(tmp_path):
     done = run(tmp_path, "base-train", "--base", "siamnese", "--run", tmp_path / "run")
     assert done.exit_code == 2
-    assert "--base siamnese is unknown: choose from lmcl, siamese" in done.stderr
+    assert f"--base siamnese is unknown: choose from {', '.join(BASES)}" in done.stderr

@@ -24,6 +24,9 @@ embedding = 16
 epochs = 3
 batch = 16
 validate_every = 1
+[arcface]
+width = 8
+stem_stride = 2
 [masks]
 epochs = 1
 batch = 16

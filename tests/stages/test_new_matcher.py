@@ -16,49 +16,19 @@ from tests.stages.conftest import give, table_of
 
 CPU = ("--device", "cpu", "--precision", "fp32")
 
-FILE = '''
-"""The cosine of two faces in grey, seen from afar."""
-
-from dataclasses import dataclass
-
-from torch.nn import functional as F
-
-from pdsn.matchers.embedding import EmbeddingMatcher
-from pdsn.plugin import Plugin
+PAGE = Path(__file__).parents[2] / "pdsn" / "README.md"
 
 
-@dataclass(frozen=True)
-class GreyConfig:
-    cells: int = 8
-
-
-class Grey(EmbeddingMatcher):
-    masked = False
-
-    def __init__(self, cells, layout, share):
-        super().__init__(layout, share)
-        self.cells = cells
-
-    def look(self, pixels, role):
-        return [pixels.float().mean(1) - 128]
-
-    def embed(self, views, signature):
-        return F.normalize(F.adaptive_avg_pool2d(views[0], self.cells).flatten(1))
-
-
-def load(workspace, folder):
-    settings = workspace.settings
-    return Grey(settings.of(PLUGIN).cells, workspace.layout("LM2"), settings.regions.share)
-
-
-PLUGIN = Plugin("grey", "Grey faces seen from afar.", "", GreyConfig, ("base-train",), None, load)
-'''
+def example() -> str:
+    """The matcher that pdsn/README.md shows."""
+    after = PAGE.read_text(encoding="utf-8").split("## Add a matcher")[1]
+    return after.split("```python\n")[1].split("```")[0]
 
 
 @pytest.fixture
 def grey(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file, and the line in the table."""
-    (tmp_path / "grey_matcher.py").write_text(FILE)
+    (tmp_path / "grey_matcher.py").write_text(example())
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "grey_matcher", raising=False)
     monkeypatch.setitem(MATCHERS, "grey", "grey_matcher")

@@ -238,7 +238,10 @@ class Run:
         return KeptScores(self._workspace.run.cache, made)
 
     def _keep(self, faces: Tensor, on_progress: Callable[[int, int], None] | None = None) -> None:
-        """Keep the maps of faces that every call needs, on disk too: the trunk takes a minute for a gallery."""
+        """Keep the maps of faces that every call needs, on disk too: the trunk takes a minute for a gallery.
+
+        Of a base with two branches these are the maps of galleries.
+        """
         digest = digest_of(repr((self._made(), tuple(faces.shape))), faces)
         path = self._workspace.run.cache / f"views-{digest[:16]}.safetensors"
         try:

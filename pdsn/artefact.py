@@ -68,9 +68,15 @@ def completed(found: dict[str, Any], asked: dict[str, Any], defaults: Mapping[st
     Args:
         found: what was written down then.
         asked: the settings of today; others are not added.
-        defaults: what each later setting is of what was made without it, `BEFORE` of its class.
+        defaults: what each later setting is of what was made without it, `BEFORE` of its class; of a section within
+            the settings by its name.
     """
-    return {**{name: value for name, value in plain(dict(defaults)).items() if name in asked}, **found}
+    known = {name: value for name, value in plain(dict(defaults)).items() if name in asked}
+    whole = {**known, **found}
+    for name, value in known.items():
+        if isinstance(value, dict) and isinstance(found.get(name), dict):
+            whole[name] = completed(found[name], asked[name], value)
+    return whole
 
 
 def versions() -> dict[str, Any]:

@@ -26,6 +26,7 @@ from stages import (
     run,
     segment_train,
     show,
+    siamese_train,
     verify,
 )
 from stages.command import OneLineErrors
@@ -50,6 +51,7 @@ COMMANDS = (
     listing.list_names,
     base_train.base_train,
     arcface_train.arcface_train,
+    siamese_train.siamese_train,
     base_import.base_import,
     mask_train.mask_train,
     build_dictionary.build_dictionary,

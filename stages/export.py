@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pdsn.errors import UsageError
+from pdsn.errors import PdsnError, UsageError
 from pdsn.files import check_writable
 from pdsn.run.stages import lacking
 from stages.command import DEPLOYMENT, command
@@ -53,6 +53,7 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
     """
     from pdsn.deploy.exported import Exported
     from pdsn.masks.strategy import NO_FDM
+    from pdsn.networks.branches import has_branches
     from pdsn.run.strategies import choose_strategy, further_matchers
 
     session.run.check_made()
@@ -66,6 +67,11 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
     wanted = [] if chosen == NO_FDM else [chosen]
     make(session, lacking(session, dictionaries=wanted, segmenter=with_segmenter))
     model, networks = session.tuned
+    if has_branches(model.net):
+        raise PdsnError(
+            f"the base of {session.run.root} has two branches, and an exported program compares with one: "
+            "train it with --variant shared, or another base, in another --run"
+        )
     base = networks["base"]
     return Exported(
         run=session.run,

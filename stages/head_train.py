@@ -22,6 +22,10 @@ def main(session: Session) -> None:
         raise UsageError(
             f"the base of {session.run.root} is imported, {settings.pretrained.arch}: its head stays as it is"
         )
+    if session.settings.base.kind == "siamese":
+        raise UsageError(
+            f"the base of {session.run.root} is siamese: it has no classifier of its own to train its head with"
+        )
     check_batch("head.batch", settings.head.batch, session.accelerator)
     [name] = session.strategy_names([session.head_strategy], "head.strategy")
     make(session, lacking(session, dictionaries=[name]))

@@ -14,9 +14,10 @@ from pdsn.bases import trained
 from pdsn.bases.lmcl import train_classifier
 from pdsn.config.setting import Section, SettingError, section, setting
 from pdsn.networks.attention import ATTENTIONS
+from pdsn.networks.branches import Network
 from pdsn.networks.ir import IR_BLOCKS, IRNet
 from pdsn.networks.margins import ArcFace
-from pdsn.networks.network import BaseModel, Network
+from pdsn.networks.network import BaseModel
 from pdsn.networks.vit import ViTNet
 from pdsn.plugin import Plugin
 

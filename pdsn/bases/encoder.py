@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from pdsn.networks.network import Network
+from pdsn.networks.branches import Network, Role, branch
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
 class Encoder:
-    """A base CNN ready to be asked.
+    """A base CNN ready to be asked; of one with two branches `role` says which.
 
     Args:
         net: the base; moved to the device, set to evaluation mode by each call.
@@ -34,33 +34,37 @@ class Encoder:
         return self.accelerator.device
 
     @torch.inference_mode()
-    def map_batches(self, faces: Tensor) -> Iterator[Tensor]:
+    def map_batches(self, faces: Tensor, role: Role = "gallery") -> Iterator[Tensor]:
         """Maps of (N, 3, H, W) uint8 faces, batch by batch: (B, C, h, w) float32 on the device."""
         self.net.eval()
+        net = branch(self.net, role)
         for part in faces.split(self.batch):
             with self.accelerator.autocast():
-                maps = self.net.features(part.to(self.device))
+                maps = net.features(part.to(self.device))
             yield maps.float().contiguous()
 
-    def maps(self, faces: Tensor, on_batch: Callable[[int], None] | None = None) -> Tensor:
+    def maps(
+        self, faces: Tensor, on_batch: Callable[[int], None] | None = None, role: Role = "gallery"
+    ) -> Tensor:
         """Maps (N, C, h, w) float32 of (N, 3, H, W) uint8 faces, on the device; `on_batch` hears of B more."""
         found = []
-        for part in self.map_batches(faces):
+        for part in self.map_batches(faces, role):
             found.append(part)
             if on_batch is not None:
                 on_batch(len(part))
         return torch.cat(found)
 
     @torch.inference_mode()
-    def embed(self, maps: Tensor, fdm: Tensor | None = None) -> Tensor:
+    def embed(self, maps: Tensor, fdm: Tensor | None = None, role: Role = "gallery") -> Tensor:
         """Embeddings (N, E) float32 of maps (N, C, h, w) under one feature-discarding mask (C, h, w).
 
         The head runs in float32: it is cheap, and its result is what is compared.
         """
         self.net.eval()
+        net = branch(self.net, role)
         parts = maps.split(self.batch * 4)
-        return torch.cat([self.net.head(part if fdm is None else part * fdm) for part in parts])
+        return torch.cat([net.head(part if fdm is None else part * fdm) for part in parts])
 
-    def embed_faces(self, faces: Tensor) -> Tensor:
+    def embed_faces(self, faces: Tensor, role: Role = "gallery") -> Tensor:
         """Embeddings (N, E) float32 of faces, without keeping their maps."""
-        return torch.cat([self.embed(maps) for maps in self.map_batches(faces)])
+        return torch.cat([self.embed(maps, role=role) for maps in self.map_batches(faces, role)])

@@ -1,16 +1,18 @@
-"""The plain siamese base: one network for both photos of a pair, contrastive loss on clean and occluded photos.
+"""The siamese bases: contrastive loss on pairs of a clean and an occluded photo.
 
-After "Standard 1" of the report papers/000 (siamese, shared weights, contrastive loss), which leaves margin and pairs open.
-Here a batch is B photos, and of each person in it another photo under an occlusion: all B x B pairs of a clean and an occluded
-photo count, those of one person and those of two. The mask generators need a classifier: it is made of the training
-people's mean embeddings, as for an imported base.
+After the two standard architectures of the report papers/000: one network for both photos, or a branch for probes and a branch for
+galleries, trained on swapped pairs too. The report leaves margin and pairs open. Here a batch is B photos, and of each person
+in it another photo under an occlusion: all B x B pairs of a clean and an occluded photo count, those of one person and those of
+two. The branches begin with different weights: with the same ones the swapped pairs would give both the same gradient, and they
+would stay one network. The mask generators need a classifier: it is made of the training people's mean embeddings, as for an
+imported base.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,7 +23,9 @@ from pdsn.bases import trained
 from pdsn.bases.encoder import Encoder
 from pdsn.config.setting import Section, section, setting
 from pdsn.data.dataset import FaceDataset
-from pdsn.networks.network import Network
+from pdsn.networks.backbone import FaceNet
+from pdsn.networks.branches import Network, Role, TwoBranches, branch, has_branches
+from pdsn.networks.network import BaseModel
 from pdsn.networks.pair_losses import contrastive_loss
 from pdsn.occlusion.mixture import base_mixture
 from pdsn.plugin import Plugin
@@ -44,10 +48,16 @@ class SiameseConfig(Section):
         low=0.01,
         high=2,
     )
+    variant: str = setting(
+        default="shared",
+        help="shared is one network for both photos, unshared a branch for probes and one for galleries",
+        choices=("shared", "unshared"),
+        before="shared",
+    )
 
 
 class Siamese(nn.Module):
-    """One network, and the contrastive loss of a batch of pairs.
+    """One network or two branches, and the contrastive loss of a batch of pairs.
 
     Args:
         net: the base.
@@ -61,9 +71,19 @@ class Siamese(nn.Module):
 
     def forward(self, clean: Tensor, occluded: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """{"loss": scalar} of clean faces (B, 3, H, W) and as many occluded ones of the same people (B,)."""
-        both = self.net.head(self.net.features(torch.cat([clean, occluded])))
-        a, b = both.chunk(2)
-        return {"loss": contrastive_loss(a, b, labels[:, None] == labels[None], self.margin)}
+        both, same = torch.cat([clean, occluded]), labels[:, None] == labels[None]
+        free, covered = self._embed(both, "gallery").chunk(2)
+        if not has_branches(self.net):
+            return {"loss": contrastive_loss(free, covered, same, self.margin)}
+        # The pairs as they will be compared, and swapped: the gallery's photo is the occluded one.
+        free_probe, covered_probe = self._embed(both, "probe").chunk(2)
+        there = contrastive_loss(free, covered_probe, same, self.margin)
+        swapped = contrastive_loss(covered, free_probe, same, self.margin)
+        return {"loss": (there + swapped) / 2}
+
+    def _embed(self, faces: Tensor, role: Role) -> Tensor:
+        net = branch(self.net, role)
+        return net.head(net.features(faces))
 
 
 @dataclass(frozen=True)
@@ -134,7 +154,7 @@ def train(workspace: Workspace, own: SiameseConfig, folder: TrainingFolder) -> d
     """See `Plugin`; the checkpoint that names clean and occluded validation photos best is kept."""
     settings, dataset, accelerator = workspace.settings, workspace.training, workspace.accelerator
     config, rows = settings.base, workspace.training.rows("train")
-    model = trained.start(dataset, config, accelerator, settings.seed)
+    model = trained.start(dataset, config, accelerator, settings.seed, lambda: load(folder.config))
     encoder = Encoder(model.net, accelerator)
     labels = torch.from_numpy(dataset.labels[rows])
 
@@ -151,12 +171,22 @@ def train(workspace: Workspace, own: SiameseConfig, folder: TrainingFolder) -> d
     return trained.train(module, model, batches, validate, config, folder, accelerator, settings.seed)
 
 
+def load(found: dict[str, Any]) -> BaseModel:
+    """See `Plugin`."""
+    model = trained.load_trained(found)
+    if found["siamese"].get("variant") == "unshared":
+        gallery, probe = model.net, trained.load_trained(found).net
+        assert isinstance(gallery, FaceNet) and isinstance(probe, FaceNet)
+        model.net = TwoBranches(probe, gallery)
+    return model
+
+
 PLUGIN = Plugin(
     name="siamese",
-    help="one network for both photos of a pair, contrastive loss on clean and occluded photos",
-    paper="papers/000, Standard 1; loss: Hadsell, Chopra, LeCun, CVPR 2006",
+    help="contrastive loss on clean and occluded photos; one network, or a branch for probes and one for galleries",
+    paper="papers/000, both standard architectures; loss: Hadsell, Chopra, LeCun, CVPR 2006",
     settings=SiameseConfig,
     needs=(),
     train=train,
-    load=trained.load_trained,
+    load=load,
 )

@@ -23,6 +23,7 @@ from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError
 from pdsn.metrics import nearest_ranks, rank_rate
 from pdsn.networks.backbone import FaceNet, load_trunk
+from pdsn.networks.branches import branch
 from pdsn.networks.margins import LMCL
 from pdsn.networks.network import BaseModel
 from pdsn.occlusion.mixture import base_mixture
@@ -57,7 +58,8 @@ def trained_folder(
         seed: of weights and batches.
     """
     settings = network_settings(config, plugin, own, dataset.size, len(dataset.people)) | {"seed": seed}
-    return TrainingFolder(root, settings, {"data set": dataset.sha256}, "pdsn base-train", BaseConfig.BEFORE)
+    before = BaseConfig.BEFORE if own is None else {**BaseConfig.BEFORE, plugin.name: own.BEFORE}
+    return TrainingFolder(root, settings, {"data set": dataset.sha256}, "pdsn base-train", before)
 
 
 def network_settings(
@@ -192,7 +194,11 @@ def validate(
     people = torch.from_numpy(dataset.labels)
     ranks = [
         nearest_ranks(
-            F.normalize(encoder.embed_faces(probes)), known, people[val], people[train], len(dataset.people)
+            F.normalize(encoder.embed_faces(probes, "probe")),
+            known,
+            people[val],
+            people[train],
+            len(dataset.people),
         )
         for probes in faces.values()
     ]
@@ -233,8 +239,10 @@ def load_trained(found: dict[str, Any]) -> BaseModel:
 
 
 def _initialise(model: BaseModel, config: BaseConfig) -> None:
-    net = model.net
-    if not isinstance(net, FaceNet):
+    nets = [
+        net for net in (branch(model.net, "probe"), branch(model.net, "gallery")) if isinstance(net, FaceNet)
+    ]
+    if not nets:
         raise SettingError(
             "base.init", config.init, f"is for ResNets: the base {config.kind} starts at random"
         )
@@ -254,6 +262,7 @@ def _initialise(model: BaseModel, config: BaseConfig) -> None:
     else:
         weights, _ = load_tensors(Path(config.init), "a safetensors file of a ResNet, with --init FILE")
     try:
-        load_trunk(net, dict(weights))
+        for net in nets:
+            load_trunk(net, dict(weights))
     except ValueError as error:
         raise SettingError("base.init", config.init, f"does not fit this trunk: {error}") from error

@@ -12,7 +12,7 @@ from pdsn.data.dataset import FaceDataset
 from pdsn.data.settings import PrepareConfig
 from pdsn.files import sha256_of
 from pdsn.masks.dictionary import MaskDictionary
-from pdsn.networks.network import Network
+from pdsn.networks.branches import Network
 from pdsn.run.directory import RunDir
 from pdsn.run.settings import Settings
 

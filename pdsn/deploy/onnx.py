@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pdsn.coverage.segmenter import SegmentationNet
 from pdsn.errors import PdsnError
-from pdsn.networks.network import Network
+from pdsn.networks.branches import Network
 
 OPSET = 18
 """The first whose Resize can smooth what it reduces, as the U-Net does with large faces; torch's exporter

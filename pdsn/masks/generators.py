@@ -20,6 +20,7 @@ from pdsn.masks.maps import PairMaps, batches, maps_in_order, to_tensor
 from pdsn.masks.settings import MaskConfig
 from pdsn.masks.strategy import GENERATORS
 from pdsn.metrics import nearest_ranks, rank_rate
+from pdsn.networks.branches import Role
 from pdsn.networks.mask_generator import MaskGenerator, PairwiseDifferential
 from pdsn.networks.network import BaseModel
 from pdsn.occlusion.layouts import Layout
@@ -84,7 +85,7 @@ def train_generator(
         MaskGenerator(clean.shape[1]), model.net, model.classifier, config.weight, shared=config.shared
     ).to(accelerator.device)
     few = evenly(np.arange(len(labels)), MEAN_PAIRS)
-    rank1 = Rank1(maps.encoder, clean, labels, val_occluded, val_labels)
+    rank1 = Rank1(maps.encoder, maps.clean("train", "gallery"), labels, val_occluded, val_labels)
     unmasked = rank1(None)
 
     def pairs(rows: Tensor) -> tuple[Tensor, ...]:
@@ -143,14 +144,14 @@ class Rank1:
     def __call__(self, mask: Tensor | None) -> float:
         """Rank-1, 0 to 1, under a mask (C, h, w), or without one."""
         mask = None if mask is None else mask.to(self.encoder.device)
-        known, asked = (self._embed(maps, mask) for maps in (self.gallery, self.probes))
+        known, asked = self._embed(self.gallery, mask, "gallery"), self._embed(self.probes, mask, "probe")
         count = int(max(self.people.max(), self.labels.max())) + 1
         labels, people = torch.from_numpy(self.labels), torch.from_numpy(self.people)
         return rank_rate(nearest_ranks(asked, known, labels, people, count), 1)
 
-    def _embed(self, maps: np.ndarray, mask: Tensor | None) -> Tensor:
+    def _embed(self, maps: np.ndarray, mask: Tensor | None, role: Role) -> Tensor:
         parts = maps_in_order(maps, self.encoder.device)
-        return F.normalize(torch.cat([self.encoder.embed(part, mask) for part in parts]))
+        return F.normalize(torch.cat([self.encoder.embed(part, mask, role) for part in parts]))
 
 
 @torch.inference_mode()

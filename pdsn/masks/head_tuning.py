@@ -25,9 +25,10 @@ from pdsn.masks.maps import PairMaps, batches, to_tensor
 from pdsn.masks.matched import RARE, MatchBatches, photo_groups
 from pdsn.masks.settings import HeadConfig
 from pdsn.masks.strategy import MATCHED
-from pdsn.networks.backbone import freeze
-from pdsn.networks.imported.net import PretrainedNet
+from pdsn.networks.backbone import FaceNet, freeze
+from pdsn.networks.ir import IRNet
 from pdsn.networks.network import BaseModel
+from pdsn.networks.vit import ViTNet
 from pdsn.training.loop import Schedule, fit, seed_everything
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class HeadUnderMasks(nn.Module):
 
     def __init__(self, model: BaseModel, dictionary: MaskDictionary) -> None:
         super().__init__()
-        assert not isinstance(model.net, PretrainedNet)
+        assert isinstance(model.net, FaceNet | IRNet | ViTNet)
         self.neck = copy.deepcopy(model.net.neck)
         self.classifier = copy.deepcopy(model.classifier)
         self.register_buffer("masks", dictionary.masks.float(), persistent=False)
@@ -212,7 +213,7 @@ def use_head(folder: TrainingFolder, model: BaseModel) -> str:
     """
     weights = folder.load()
     try:
-        assert not isinstance(model.net, PretrainedNet)
+        assert isinstance(model.net, FaceNet | IRNet | ViTNet)
         for part, name in ((model.net.neck, "neck."), (model.classifier, "classifier.")):
             part.load_state_dict({k.removeprefix(name): v for k, v in weights.items() if k.startswith(name)})
     except RuntimeError as error:

@@ -22,6 +22,7 @@ from pdsn.data.dataset import FaceDataset
 from pdsn.errors import PdsnError
 from pdsn.files import remove_strays, write_array, write_text
 from pdsn.masks.settings import MaskConfig
+from pdsn.networks.branches import Role, has_branches
 from pdsn.occlusion import artwork
 from pdsn.occlusion.layouts import Layout
 from pdsn.occlusion.mixture import MATCHING_WEIGHTS, matching_mixture
@@ -59,8 +60,13 @@ class PairMaps:
     intensity: int
     jitter: float = 0.0
 
-    def clean(self, split: str) -> np.ndarray:
-        """(N, C, h, w) float16 of the clean photos of a split, in the order of its rows."""
+    def clean(self, split: str, role: Role = "probe") -> np.ndarray:
+        """(N, C, h, w) float16 of the clean photos of a split, in the order of its rows.
+
+        Of a base with two branches `role` says which; twins are seen as probes.
+        """
+        if role == "gallery" and has_branches(self.encoder.net):
+            return self._maps("clean-gallery", Nothing(), split, {}, role="gallery")
         return self._maps("clean", Nothing(), split, {})
 
     def occluded(self, layout: Layout, region: str, split: str) -> np.ndarray:
@@ -105,6 +111,7 @@ class PairMaps:
         split: str,
         made: dict[str, object],
         regions: Layout | None = None,
+        role: Role = "probe",
     ) -> np.ndarray:
         """Maps of a split's photos under an occluder; with `regions`, how far each is covered beside them."""
         remove_strays(self.folder)
@@ -122,7 +129,7 @@ class PairMaps:
         if not (path.is_file() and about.is_file() and self._agrees(about, wanted)):
             # Several processes may do this at once: each writes the same bytes, atomically.
             about.unlink(missing_ok=True)
-            self._compute(path, f"{name} maps, {split}", occluder, split, name, regions)
+            self._compute(path, f"{name} maps, {split}", occluder, split, name, regions, role)
             write_text(about, json.dumps(wanted) + "\n")
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
@@ -134,7 +141,14 @@ class PairMaps:
             return False
 
     def _compute(
-        self, path: Path, title: str, occluder: Occluder, split: str, name: str, regions: Layout | None
+        self,
+        path: Path,
+        title: str,
+        occluder: Occluder,
+        split: str,
+        name: str,
+        regions: Layout | None,
+        role: Role,
     ) -> None:
         rows = self.dataset.rows(split)
         shape = (len(rows), *self.encoder.net.map_shape)
@@ -149,7 +163,7 @@ class PairMaps:
                     seed=self.seed, name=name, rows=part.tolist(),
                 )  # fmt: skip
                 # Maps of a hardly trained base may pass float16's largest value; infinities would end as NaN.
-                maps = self.encoder.maps(faces).clamp(max=LARGEST).half()
+                maps = self.encoder.maps(faces, role=role).clamp(max=LARGEST).half()
                 if regions is not None:
                     shares.append(regions.coverage(covered).numpy())
                 yield maps.cpu().numpy()

@@ -27,8 +27,9 @@ from pdsn.masks.maps import CHUNK, PairMaps, to_tensor
 from pdsn.masks.settings import HeadConfig, MatchingConfig
 from pdsn.masks.strategy import MATCHED
 from pdsn.networks.backbone import freeze
+from pdsn.networks.branches import Network, branch
 from pdsn.networks.margins import hit_rate, margin_logits
-from pdsn.networks.network import BaseModel, Network
+from pdsn.networks.network import BaseModel
 from pdsn.occlusion.layouts import Layout
 from pdsn.training.batches import check_batch
 from pdsn.training.loop import Schedule, fit, seed_everything
@@ -88,7 +89,8 @@ class MatchedMasks(nn.Module):
         # Half precision would eat the margin, and the head costs next to nothing.
         with torch.autocast(maps.device.type, enabled=False):
             fdm = torch.where(occluded[:, None, None, None], self.theta.sigmoid(), 1.0).prod(0)
-            people, photos = self.base.head(self.people * fdm), self.base.head(maps.float() * fdm)
+            people = branch(self.base, "gallery").head(self.people * fdm)
+            photos = branch(self.base, "probe").head(maps.float() * fdm)
             logits = margin_logits(photos, people, labels, self.scale, self.margin)
         return {
             "loss": F.cross_entropy(logits, labels),
@@ -181,7 +183,7 @@ def train_matched(
     Raises:
         PdsnError: no occlusion covers a region of any photo.
     """
-    clean, drawn = maps.clean("train"), maps.mixed(layout, "train", config.draws)
+    clean, drawn = maps.clean("train", "gallery"), maps.mixed(layout, "train", config.draws)
     val_drawn = maps.mixed(layout, "val", 1)
     people = len(maps.dataset.people)
     kept = evenly(np.arange(people), MOST_PEOPLE)

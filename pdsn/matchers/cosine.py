@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pdsn.matchers.embedding import EmbeddingMatcher, flip_sum
-from pdsn.matchers.matcher import Role, Signature
+from pdsn.matchers.matcher import Signature
 from pdsn.matchers.memory import MapMemory
+from pdsn.networks.branches import Role, has_branches
 from pdsn.occlusion.layouts import OCCLUDED_SHARE, Layout
 from pdsn.plugin import Plugin
 
@@ -40,14 +41,18 @@ class Cosine(EmbeddingMatcher):
 
     def look(self, pixels: Tensor, role: Role) -> list[Tensor]:
         """Maps (N, C, h, w) of the faces and, for the flip-sum, of their mirror images."""
-        del role  # the base has one branch
-        return self.memory.views(pixels)
+        return self.memory.views(pixels, role)
 
-    def embed(self, views: list[Tensor], signature: Signature) -> Tensor:
+    @property
+    def symmetric(self) -> bool:
+        """See `Matcher`: two branches see a face differently on either side."""
+        return super().symmetric and not has_branches(self.memory.encoder.net)
+
+    def embed(self, views: list[Tensor], signature: Signature, role: Role) -> Tensor:
         """See `EmbeddingMatcher`; summed over the views."""
         return F.normalize(
             flip_sum(
-                self.memory.encoder.embed(maps, self.mask(signature, flipped=view == 1))
+                self.memory.encoder.embed(maps, self.mask(signature, flipped=view == 1), role)
                 for view, maps in enumerate(views)
             )
         )

@@ -17,13 +17,13 @@ from torch.nn import functional as F
 from pdsn.matchers.matcher import (
     Faces,
     Prepared,
-    Role,
     Rows,
     Signature,
     by_signature,
     joint_signatures,
     signatures_of,
 )
+from pdsn.networks.branches import Role
 from pdsn.occlusion.layouts import OCCLUDED_SHARE, Box, Layout
 
 EMBEDDINGS_KEPT = 2**29
@@ -60,7 +60,7 @@ class EmbeddingMatcher(ABC):
         """What is seen of faces (N, 3, H, W) uint8: tensors whose first dimension is N."""
 
     @abstractmethod
-    def embed(self, views: list[Tensor], signature: Signature) -> Tensor:
+    def embed(self, views: list[Tensor], signature: Signature, role: Role) -> Tensor:
         """Embeddings (N, E), each of length 1, of what was seen of N faces, as they are compared under a signature."""
 
     @property
@@ -84,7 +84,7 @@ class EmbeddingMatcher(ABC):
 
     def prepare(self, faces: Faces, role: Role) -> Embedded:
         """See `Matcher`."""
-        seen = _Seen(self, self.look(faces.pixels, role), faces.people)
+        seen = _Seen(self, self.look(faces.pixels, role), faces.people, role)
         return Embedded(seen, self.signatures(faces), faces.covered, list(range(len(faces))))
 
     def restored(self, tensors: Mapping[str, Tensor]) -> Embedded:
@@ -214,15 +214,18 @@ class Embedded:
 class _Seen:
     """Faces that were looked at, and their embeddings as a gallery under the last signatures."""
 
-    def __init__(self, matcher: EmbeddingMatcher, views: list[Tensor], people: Tensor | None) -> None:
+    def __init__(
+        self, matcher: EmbeddingMatcher, views: list[Tensor], people: Tensor | None, role: Role
+    ) -> None:
         self.matcher = matcher
         self.views = list(views)
         self.people = people
+        self.role = role
         self.width = matcher.width
         self._kept: OrderedDict[Signature, Tensor] = OrderedDict()
 
     def under(self, signature: Signature, rows: list[int]) -> Tensor:
-        return self.matcher.embed([view[rows] for view in self.views], signature)
+        return self.matcher.embed([view[rows] for view in self.views], signature, self.role)
 
     def against(self, signature: Signature, rows: list[int]) -> Tensor:
         key = signature if self.matcher.masked else ()
@@ -234,7 +237,7 @@ class _Seen:
 
     def _whole(self, key: Signature, signature: Signature) -> Tensor:
         if key not in self._kept:
-            embeddings = self.matcher.embed(self.views, signature)
+            embeddings = self.matcher.embed(self.views, signature, self.role)
             self._kept[key] = self.matcher.compared(embeddings, self.people)
             if len(self._kept) > max(EMBEDDINGS_KEPT // self._kept[key].nbytes, 1):
                 self._kept.popitem(last=False)

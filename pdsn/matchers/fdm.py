@@ -11,6 +11,7 @@ from pdsn.masks.dictionary import MaskDictionary
 from pdsn.matchers.cosine import Cosine
 from pdsn.matchers.matcher import Signature
 from pdsn.matchers.memory import MapMemory
+from pdsn.networks.branches import Role
 from pdsn.occlusion.layouts import OCCLUDED_SHARE, mirrored
 from pdsn.plugin import Plugin
 
@@ -48,11 +49,12 @@ class FDM(Cosine):
         self.width = 2 * memory.encoder.net.embedding if unmasked else None
         self._mirrored = mirrored(dictionary.layout)
 
-    def embed(self, views: list[Tensor], signature: Signature) -> Tensor:
+    def embed(self, views: list[Tensor], signature: Signature, role: Role) -> Tensor:
         """Unit embeddings (N, E) under the FDM of a signature, (N, 2E) with those without it."""
         if not self.unmasked or not any(signature):
-            return super().embed(views, signature)
-        both = super().embed(views, signature), super().embed(views, (False,) * len(signature))
+            return super().embed(views, signature, role)
+        free = (False,) * len(signature)
+        both = super().embed(views, signature, role), super().embed(views, free, role)
         weights = (1 - self.unmasked) ** 0.5, self.unmasked**0.5
         return torch.cat([weight * part for weight, part in zip(weights, both, strict=True)], 1)
 

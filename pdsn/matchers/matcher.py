@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from pdsn.networks.branches import Role
 from pdsn.occlusion.layouts import Box, Layout
 
-Role = Literal["probe", "gallery"]
-"""Which side of a comparison a face is on; a base may have a branch for each."""
 Signature = tuple[bool, ...]
 """Which regions of a layout count as covered; what shares a signature shares an FDM and a threshold."""
 Rows = slice | Sequence[int]

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.networks.backbone import freeze
+from pdsn.networks.branches import Network, branch
 from pdsn.networks.margins import MarginLoss
-from pdsn.networks.network import Network
 
 
 class MaskGenerator(nn.Module):
@@ -81,7 +81,9 @@ class PairwiseDifferential(nn.Module):
             mask = mask.mean(0, keepdim=True)
         clean, occluded = mask * clean, mask * occluded
         difference = (clean.float() - occluded.float()).abs().mean()
-        logits = [self.classifier.logits(self.base.head(maps), labels) for maps in (clean, occluded)]
+        # Both maps are of probes: of a base with two branches, masks are learned from what an occlusion does to a probe.
+        head = branch(self.base, "probe").head
+        logits = [self.classifier.logits(head(maps), labels) for maps in (clean, occluded)]
         classes = (F.cross_entropy(logits[0], labels) + F.cross_entropy(logits[1], labels)) / 2
         return {
             "loss": classes + self.weight * difference,

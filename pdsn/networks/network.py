@@ -1,20 +1,12 @@
-"""The networks that can be a base: both are cut at the last map into `features` and `head`."""
+"""A base as it trains: its network, which is cut at the last map into `features` and `head`, and a classifier."""
 
 from __future__ import annotations
-
-from typing import TypeAlias
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdsn.networks.backbone import FaceNet
-from pdsn.networks.imported.net import PretrainedNet
-from pdsn.networks.ir import IRNet
+from pdsn.networks.branches import Network
 from pdsn.networks.margins import MarginLoss
-from pdsn.networks.vit import ViTNet
-
-Network: TypeAlias = FaceNet | IRNet | ViTNet | PretrainedNet
-"""Has `size`, `map_shape`, `embedding`, `features(faces)` -> map and `head(map)` -> embeddings."""
 
 
 class BaseModel(nn.Module):
@@ -27,7 +19,7 @@ class BaseModel(nn.Module):
 
     def __init__(self, net: Network, classifier: MarginLoss) -> None:
         super().__init__()
-        self.net = net
+        self.net: Network = net
         self.classifier = classifier
 
     def forward(

@@ -18,7 +18,7 @@ from pdsn.run.workspace import Workspace
 if TYPE_CHECKING:
     from torch import nn
 
-    from pdsn.networks.network import Network
+    from pdsn.networks.branches import Network
 
 BATCH = 16
 """Faces that are timed."""

@@ -5,8 +5,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from pdsn.bases.siamese import PairBatches
+from pdsn.bases.encoder import Encoder
+from pdsn.bases.siamese import PairBatches, Siamese
 from pdsn.bases.table import BASES
+from pdsn.matchers.matcher import Faces
+from pdsn.networks.backbone import FaceNet
+from pdsn.networks.branches import TwoBranches, branch
+from pdsn.networks.pair_losses import contrastive_loss
+from pdsn.run.workspace import Workspace
 from pdsn.runtime import start
 from pdsn.training.augment import Augmentation
 from stages.cli import app
@@ -64,11 +70,12 @@ def run(folder, *words):
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
-def test_it_learns_who_is_who(tmp_path):
+@pytest.mark.parametrize("variant", ["shared", "unshared"])
+def test_it_learns_who_is_who(tmp_path, variant):
     make_dataset(tmp_path / "data", people=6, photos=12)
     (tmp_path / "settings.toml").write_text(SETTINGS.format(margin=1.2))
     done = run(
-        tmp_path, "base-train", "--base", "siamese", "--data", tmp_path / "data", "--run", tmp_path / "run",
+        tmp_path, "siamese-train", "--variant", variant, "--data", tmp_path / "data", "--run", tmp_path / "run",
         "--config", tmp_path / "settings.toml", "--device", "cpu",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
@@ -80,11 +87,70 @@ def test_it_learns_who_is_who(tmp_path):
     assert again.exit_code == 0 and "trained already" in again.stdout
 
 
+def test_two_branches_see_swapped_pairs():
+    torch.manual_seed(0)
+    net = TwoBranches(*(FaceNet((32, 32), "resnet18", 8, embedding=8, dropout=0.0) for _ in range(2)))
+    faces = torch.rand(4, 3, 32, 32) * 255
+    net.eval()
+    assert torch.equal(net.features(faces), net.gallery.features(faces))
+    assert not torch.allclose(net.probe(faces), net.gallery(faces), atol=0.01)
+    module = Siamese(net, 1.0).train()
+    clean, occluded, labels = faces, faces.flip(2), torch.tensor([0, 1, 2, 2])
+    loss = module(clean, occluded, labels)["loss"]
+    same, both = labels[:, None] == labels[None], torch.cat([clean, occluded])
+    (free, covered), (asked_free, asked) = net.gallery(both).chunk(2), net.probe(both).chunk(2)
+    wanted = (contrastive_loss(free, asked, same, 1.0) + contrastive_loss(covered, asked_free, same, 1.0)) / 2
+    torch.testing.assert_close(loss, wanted)
+
+
+def test_a_base_of_two_branches_goes_all_the_way_and_each_side_has_its_own(tmp_path):
+    make_dataset(tmp_path / "data", people=6, photos=12)
+    (tmp_path / "settings.toml").write_text(
+        SETTINGS.format(margin=1.2)
+        + 'variant = "unshared"\n[masks]\nepochs = 1\n[matching]\nsteps = 4\ndraws = 1\n'
+        '[eval]\nocclusions = ["eyes"]\nbootstrap = 100\n'
+    )
+    common = ("--run", tmp_path / "run", "--device", "cpu")
+    begun = (*common, "--data", tmp_path / "data", "--config", tmp_path / "settings.toml")
+    assert run(tmp_path, "siamese-train", *begun).exit_code == 0
+    for words in (
+        ("build-dictionary", "--strategy", "LM2", "--strategy", "matched", *begun),
+        ("eval", "--occlusion-source", "oracle", "--strategy", "LM2", *common),
+    ):
+        done = run(tmp_path, *words)
+        assert done.exit_code == 0, done.output
+    assert (tmp_path / "run/cache/clean-gallery-train.npy").is_file(), "the gallery has maps of its own"
+    done = run(
+        tmp_path,
+        "export",
+        "--onnx",
+        tmp_path / "out",
+        "--strategy",
+        "none",
+        "--no-segmenter",
+        "--run",
+        tmp_path / "run",
+    )
+    assert done.exit_code == 1 and "has two branches" in done.stderr
+    workspace = Workspace.open(tmp_path / "run", start("cpu", "fp32"))
+    matcher = workspace.matcher("none")
+    faces = Faces.free(workspace.dataset.tensor(range(5)))
+    probes, gallery = matcher.prepare(faces, "probe"), matcher.prepare(faces, "gallery")
+    model, _ = workspace.base()
+    a, b = (Encoder(branch(model.net, role), workspace.accelerator) for role in ("probe", "gallery"))
+    unit = [
+        torch.nn.functional.normalize(sum(net.embed_faces(x) for x in (faces.pixels, faces.pixels.flip(3))))
+        for net in (a, b)
+    ]
+    torch.testing.assert_close(matcher.compare(probes, gallery), unit[0] @ unit[1].T, rtol=1e-4, atol=1e-5)
+    assert not matcher.symmetric and not torch.allclose(unit[0], unit[1], atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("section", "line"),
     [
         ("margin = 3.0", "[siamese] margin = 3.0 is out of range: from 0.01 to 2"),
-        ("mragin = 1.0", "unknown setting mragin in [siamese]: there are margin"),
+        ("mragin = 1.0", "unknown setting mragin in [siamese]: there are margin, variant"),
     ],
 )
 def test_its_settings_are_checked(tmp_path, section, line):

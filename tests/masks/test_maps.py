@@ -41,7 +41,7 @@ def test_maps_are_those_of_the_photos_with_the_region_covered(maps, bands, datas
 
 def test_maps_are_computed_once(maps, monkeypatch):
     first = np.array(maps.clean("val"))
-    monkeypatch.setattr(Encoder, "maps", lambda *args: pytest.fail("computed again"))
+    monkeypatch.setattr(Encoder, "maps", lambda *args, **more: pytest.fail("computed again"))
     assert np.array_equal(maps.clean("val"), first)
 
 
@@ -56,7 +56,7 @@ def test_maps_made_otherwise_are_made_again(maps, bands, changed, monkeypatch):
     counted = []
     encode = Encoder.maps
     monkeypatch.setattr(
-        Encoder, "maps", lambda self, faces: counted.append(len(faces)) or encode(self, faces)
+        Encoder, "maps", lambda self, faces, **more: counted.append(len(faces)) or encode(self, faces, **more)
     )
     maps.occluded(bands, "eyes", "val")
     assert sum(counted) == len(maps.dataset.rows("val"))
@@ -68,7 +68,7 @@ def test_maps_under_other_artwork_are_made_again(maps, bands, monkeypatch):
     counted = []
     encode = Encoder.maps
     monkeypatch.setattr(
-        Encoder, "maps", lambda self, faces: counted.append(len(faces)) or encode(self, faces)
+        Encoder, "maps", lambda self, faces, **more: counted.append(len(faces)) or encode(self, faces, **more)
     )
     monkeypatch.setattr(artwork, "version", lambda: "redrawn")
     assert np.array_equal(maps.mixed(bands, "val", 1)[0][0], before[0])  # it was not in truth
@@ -83,7 +83,7 @@ def test_maps_made_before_they_said_how_are_taken(maps, bands, monkeypatch):
     about = maps.folder / "LM2-eyes-val.json"
     kept = json.loads(about.read_text())
     about.write_text(json.dumps({n: v for n, v in kept.items() if n not in ("jitter", "pdsn", "method")}))
-    monkeypatch.setattr(Encoder, "maps", lambda *args: pytest.fail("computed again"))
+    monkeypatch.setattr(Encoder, "maps", lambda *args, **more: pytest.fail("computed again"))
     maps.occluded(bands, "eyes", "val")
 
 

@@ -188,7 +188,7 @@ def test_embeddings_of_a_gallery_are_kept_with_it_and_its_rows(encoder, monkeypa
     matcher, embedded = FDM(MapMemory(encoder, mirror=False), masks(encoder)), []
     embed = matcher.embed
     monkeypatch.setattr(
-        matcher, "embed", lambda views, under: embedded.append(len(views[0])) or embed(views, under)
+        matcher, "embed", lambda views, *under: embedded.append(len(views[0])) or embed(views, *under)
     )
     enrolled = matcher.prepare(Faces.free(faces(7, 24)), "gallery")
     probes = matcher.prepare(Faces(faces(2, 25), covered("left", "left")), "probe")

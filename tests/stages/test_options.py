@@ -35,6 +35,7 @@ OFFERED = {
     "base-train": BEGINS,
     "base-import": BEGINS,
     "arcface-train": BEGINS,
+    "siamese-train": BEGINS,
     "mask-train": ALL,
     "build-dictionary": ALL,
     "head-train": ALL,

@@ -28,6 +28,7 @@ from stages import (
     show,
     siamese_train,
     verify,
+    verify_eval,
 )
 from stages.command import OneLineErrors
 
@@ -61,6 +62,7 @@ COMMANDS = (
     pool.pool,
     identify.identify,
     verify.verify,
+    verify_eval.verify_eval,
     export.export,
 )
 """Every command there is."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pdsn.evaluation.settings import EvalConfig
     from pdsn.matchers.matcher import Matcher
     from pdsn.occlusion.layouts import Layout
+    from pdsn.occlusion.occluders import Occluder
     from pdsn.run.settings import Settings
 
 DEFAULT = "LM2"
@@ -55,7 +56,6 @@ def main(
     from pdsn.evaluation.question import name_of
     from pdsn.files import sha256_of
     from pdsn.masks.strategy import NO_FDM
-    from pdsn.occlusion.occluders import find_occluder
 
     asked = session.settings.eval if align is None else replace(session.settings.eval, align=align)
     given = check_names(session, strategies or ())
@@ -66,14 +66,11 @@ def main(
     refuse(session, steps)
     check_data(session, asked)
     make(session, steps)
-    seed, floor = session.settings.seed, session.settings.regions.floor
+    seed = session.settings.seed
     names = _in_order(session, session.run.dictionaries()) if strategies is None else list(strategies)
     for name in names:
         session.strategy(name)
-    occluders = {
-        name: find_occluder(name, session.statistics, floor, asked.split)
-        for name in _rows(session, asked.occlusions)
-    }
+    occluders = find_occluders(session, asked)
     photos = session.original_photos if asked.align == "occluded" else None
     _, networks = session.tuned
     masked = {name: session.fdm(name) for name in names}
@@ -85,8 +82,8 @@ def main(
     every, _ = usable(session)
     if set(names) == set(every):
         names = every  # the same question, whatever the order
-    config = _question(session, session.settings, asked, names)
-    own = _question(session, session.own, replace(session.own.eval, align=asked.align), every)
+    config = question(session, session.settings, asked, names)
+    own = question(session, session.own, replace(session.own.eval, align=asked.align), every)
     other = name_of(config, own)
     inputs = {**networks, "data set": session.dataset.sha256, "protocol": PROTOCOL}
     inputs |= {f"dictionary {name}": sha256_of(session.run.dictionary(name)) for name in names}
@@ -164,7 +161,18 @@ def _rows(session: Session, occlusions: Sequence[str]) -> list[str]:
     return list(wanted)
 
 
-def _question(
+def find_occluders(session: Session, asked: EvalConfig) -> dict[str, Occluder]:
+    """What the probes are covered by, by the rows of the table."""
+    from pdsn.occlusion.occluders import find_occluder
+
+    floor = session.settings.regions.floor
+    return {
+        name: find_occluder(name, session.statistics, floor, asked.split)
+        for name in _rows(session, asked.occlusions)
+    }
+
+
+def question(
     session: Session, settings: Settings, asked: EvalConfig, strategies: Sequence[str]
 ) -> dict[str, Any]:
     """Everything that a table is asked for."""

@@ -27,7 +27,7 @@ def plot_training(rows: Sequence[dict[str, float]], path: Path, figure: str, lab
         figure: name of the validation figure in the rows.
         label: its name on the axis.
     """
-    canvas = _figure(6.4, 3.6)
+    canvas = new_figure(6.4, 3.6)
     axes = canvas.subplots()
     axes.plot([row["epoch"] for row in rows], [row["loss"] for row in rows], color="#34495e")
     axes.set_xlabel("epoch")
@@ -37,7 +37,7 @@ def plot_training(rows: Sequence[dict[str, float]], path: Path, figure: str, lab
     right = axes.twinx()
     right.plot([row["epoch"] for row in seen], [row[figure] for row in seen], "o-", ms=3, color="#d35400")
     right.set_ylabel(label, color="#d35400")
-    _save(canvas, path)
+    save_figure(canvas, path)
 
 
 def plot_table(records: Sequence[dict[str, Any]], path: Path) -> None:
@@ -47,7 +47,7 @@ def plot_table(records: Sequence[dict[str, Any]], path: Path) -> None:
 
     rows = table_rows(list(records))
     names = strategies_of(list(records))
-    canvas = _figure(max(1.3 * len(rows) + 1.5, 5), 3.8)
+    canvas = new_figure(max(1.3 * len(rows) + 1.5, 5), 3.8)
     axes = canvas.subplots()
     width = 0.85 / len(names)
     for place, name in enumerate(names):
@@ -63,12 +63,12 @@ def plot_table(records: Sequence[dict[str, Any]], path: Path) -> None:
     axes.set_ylim(0, 100)
     axes.grid(axis="y", alpha=0.25)
     axes.legend(fontsize=7, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    _save(canvas, path)
+    save_figure(canvas, path)
 
 
 def plot_regions(strategies: Sequence[Layout], face: np.ndarray, landmarks: np.ndarray, path: Path) -> None:
     """The regions of each strategy on a face (H, W, 3), with landmarks (N, 5, 2) of the training photos."""
-    canvas = _figure(2.3 * len(strategies), 3.2)
+    canvas = new_figure(2.3 * len(strategies), 3.2)
     grid = canvas.subplots(1, len(strategies), squeeze=False)
     for axes, strategy in zip(grid.flat, strategies, strict=True):
         axes.imshow(face)
@@ -79,7 +79,7 @@ def plot_regions(strategies: Sequence[Layout], face: np.ndarray, landmarks: np.n
         axes.set_ylim(face.shape[0] - 0.5, -0.5)
         axes.set_title(strategy.name, fontsize=8)
         axes.set_axis_off()
-    _save(canvas, path)
+    save_figure(canvas, path)
 
 
 def _outline(box: Any, colour: str, top: int = 0, left: int = 0) -> Any:
@@ -90,14 +90,16 @@ def _outline(box: Any, colour: str, top: int = 0, left: int = 0) -> Any:
     return Rectangle(corner, box.right - box.left, box.bottom - box.top, fill=False, ec=colour, lw=1.2)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of a size in inches, to be written by `save_figure`."""
     # Figure without pyplot: no global state, no display needed.
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained", dpi=120)
 
 
-def _save(canvas: Figure, path: Path) -> None:
+def save_figure(canvas: Figure, path: Path) -> None:
+    """Write a figure as PNG, atomically."""
     with atomic_path(path) as temporary:
         # Half of a picture's time goes into packing it as small as can be; this is a tenth larger.
         canvas.savefig(temporary, format="png", pil_kwargs={"compress_level": 3})

@@ -196,7 +196,15 @@ def write_report(folder: Path, evaluation: Evaluation, table: Record) -> None:
         text += "\nSegmentation, means over photos.\n\n" + segmentation_markdown(table["segmentation"])
     write_text(draft / "table.md", text)
     write_text(draft / "table.json", json.dumps(table, indent=2) + "\n")
-    # Until the last file is there, nothing may pass for a finished table; and nothing of the old one may stay.
+    replace_by_draft(folder)
+
+
+def replace_by_draft(folder: Path) -> None:
+    """Put what `drafting` put together in the old table's place.
+
+    Until the last file is there, nothing may pass for a finished table; and nothing of the old one may stay.
+    """
+    draft = folder / DRAFT
     for name in ("table.json", "segmentation.csv"):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / "figures", ignore_errors=True)

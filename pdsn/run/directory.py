@@ -14,6 +14,7 @@ runs/<name>/
                             table.json, table.md, probes.csv, segmentation.csv, figures/
                             align-occluded/: the same for photos painted before detection
                             asked/NAME/: the same of what `pdsn eval` was asked for by its options, which NAME tells
+  verify-eval/              the same of pairs of photos: table.json, table.md, figures/, asked/NAME/
   identify/                 pictures of `identify` and `verify`
 ```
 """
@@ -34,7 +35,19 @@ from pdsn.run.settings import before
 
 SYNTHETIC = "synthetic"
 FORMAT = 1
-OWN = ("run.json", "data", "base", "cache", "masks", "dictionary", "head", "segmenter", "eval", "identify")
+OWN = (
+    "run.json",
+    "data",
+    "base",
+    "cache",
+    "masks",
+    "dictionary",
+    "head",
+    "segmenter",
+    "eval",
+    "verify-eval",
+    "identify",
+)
 """What lies in a run directory; a run that was killed at its start may have data before run.json."""
 
 
@@ -178,6 +191,10 @@ class RunDir:
         """Names of the tables beside the run's own, see `table`."""
         found = (path.name for path in (self.eval / "asked").glob("*"))
         return sorted(name for name in found if (self.table(name, align) / "table.json").is_file())
+
+    def verification(self, name: str = "") -> Path:
+        """The folder of `verify-eval`: of the run's own question, or by its name another one's, see `table`."""
+        return self.root / "verify-eval" / (f"asked/{name}" if name else "")
 
     def masks(self, strategy: str, region: str = "") -> Path:
         """The generator of a region, or all that a strategy has learned."""

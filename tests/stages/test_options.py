@@ -41,6 +41,7 @@ OFFERED = {
     "head-train": ALL,
     "segment-train": BEGINS,
     "eval": ALL,
+    "verify-eval": ALL,
     "pool": {"--debug"},
     "show": {"--debug"},
     "list": {"--preset", "--debug"},

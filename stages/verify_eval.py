@@ -17,8 +17,13 @@ from stages.session import Session, Shared
 from stages.tables import print_json, print_table
 
 if TYPE_CHECKING:
-    from pdsn.evaluation.pairs import ScoredPairs
-    from pdsn.matchers.matcher import Matcher
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    from torch import Tensor
+
+    from pdsn.evaluation.pairs import PairScorer, ScoredPairs
+    from pdsn.occlusion.occluders import Occluder
 
 ASKED = ("occlusions", "split", "source", "mirror", "head", "unmasked", "bootstrap", "matchers")
 """The settings of a table that mean something to pairs of photos."""
@@ -36,8 +41,8 @@ def main(session: Session, strategies: Sequence[str] | None) -> dict[str, Any] |
         What is in table.json; None in other processes than the main one.
     """
     from pdsn.artefact import describe
-    from pdsn.evaluation.pairs import KINDS, paired_rows
-    from pdsn.evaluation.probes import aligned_probes
+    from pdsn.calibration.strangers import Strangers
+    from pdsn.evaluation.pairs import KINDS, PairScorer, paired_rows
     from pdsn.evaluation.question import name_of
     from pdsn.evaluation.verification import DISTANCES, figures, intervals, separation
     from pdsn.masks.strategy import NO_FDM
@@ -60,15 +65,9 @@ def main(session: Session, strategies: Sequence[str] | None) -> dict[str, Any] |
     further = {name: session.matcher(name) for name in asked.matchers}
     matchers = {NO_FDM: session.matcher(NO_FDM), **{name: session.fdm(name) for name in names}, **further}
     find_covered = session.segmenter().covered if asked.source == "segmenter" else None
-    found = _scored(
-        session,
-        rows,
-        matchers,
-        occluders,
-        aligned_probes(session.dataset, rows, session.settings.seed),
-        find_covered,
-    )
-    thresholds = _fixed_thresholds(session, matchers, find_covered)
+    scorer = PairScorer(matchers, Strangers.of(session.dataset, session.settings.split))
+    found = _scored(session, scorer, rows, occluders, find_covered)
+    thresholds = _fixed_thresholds(session, scorer, find_covered)
     records = [
         {
             "occlusion": occlusion,
@@ -102,39 +101,37 @@ def main(session: Session, strategies: Sequence[str] | None) -> dict[str, Any] |
 
 def _scored(
     session: Session,
-    rows: Any,
-    matchers: dict[str, Matcher],
-    occluders: Any,
-    make_probes: Any,
-    find_covered: Any,
+    scorer: PairScorer,
+    rows: np.ndarray,
+    occluders: Mapping[str, Occluder],
+    find_covered: Callable[[Tensor], Tensor] | None,
 ) -> dict[tuple[str, str, str], ScoredPairs]:
-    from pdsn.calibration.strangers import Strangers
     from pdsn.evaluation.pairs import verify_pairs
+    from pdsn.evaluation.probes import aligned_probes
     from pdsn.occlusion.occluders import CLEAN
     from pdsn.progress import progress_bar
 
-    strangers = Strangers.of(session.dataset, session.settings.split)
-    total = sum(1 if name == CLEAN else 2 for name in occluders) * len(matchers)
+    total = sum(1 if name == CLEAN else 2 for name in occluders)
     with progress_bar("verify-eval", total, "kinds of pairs") as advance:
         return verify_pairs(
-            session.dataset, rows, matchers, occluders, strangers, make_probes=make_probes, find_covered=find_covered,
-            on_scored=lambda occlusion, kind, name: advance(1, note=f"{occlusion}, {kind}, {name}"),
+            scorer, session.dataset.labels[rows].astype("int64"), occluders,
+            make_probes=aligned_probes(session.dataset, rows, session.settings.seed),
+            find_covered=find_covered,
+            on_scored=lambda occlusion, kind: advance(1, note=f"{occlusion}, {kind}"),
         )  # fmt: skip
 
 
 def _fixed_thresholds(
-    session: Session, matchers: dict[str, Matcher], find_covered: Any
+    session: Session, scorer: PairScorer, find_covered: Callable[[Tensor], Tensor] | None
 ) -> dict[str, float | None]:
     """Of each matcher, the threshold that `FIXED` of the clean validation pairs of two people pass; None if these are few."""
     from pdsn.evaluation.pairs import KINDS, paired_rows
-    from pdsn.evaluation.probes import aligned_probes
     from pdsn.evaluation.verification import threshold_at, told
     from pdsn.occlusion.occluders import CLEAN, Nothing
 
     rows = paired_rows(session.dataset, "val", session.settings.split)
-    make_probes = aligned_probes(session.dataset, rows, session.settings.seed)
-    found = _scored(session, rows, matchers, {CLEAN: Nothing()}, make_probes, find_covered)
-    scores = {name: found[CLEAN, KINDS[0], name].scores for name in matchers}
+    found = _scored(session, scorer, rows, {CLEAN: Nothing()}, find_covered)
+    scores = {name: found[CLEAN, KINDS[0], name].scores for name in scorer.matchers}
     return {
         name: threshold_at(own, FIXED) if told(len(own.impostor), FIXED) else None
         for name, own in scores.items()
@@ -150,16 +147,18 @@ def _show(session: Session, table: dict[str, Any]) -> None:
     names = list(dict.fromkeys(record["strategy"] for record in records))
     by_person = table["config"]["split_by"] == "person"
     whom = "people never seen" if by_person else "the run's people"
+    session.say(f"pairs of {table['photos']} {table['config']['split']} photos of {whom}")
     for kind in dict.fromkeys(record["kind"] for record in records):
         own = {(r["occlusion"], r["strategy"]): r for r in records if r["kind"] == kind}
         for figure, title in (("eer", "EER, %"), ("tar1e-2", "TAR at FAR 1e-2, %")):
+            if all(record[figure] is None for record in own.values()):
+                continue
             rows = [
                 (occlusion, *(percent(own[occlusion, name][figure]) for name in names))
                 for occlusion in dict.fromkeys(occlusion for occlusion, _ in own)
             ]
-            count = f"{table['photos']} {table['config']['split']} photos of {whom}"
             head = ("occlusion", *map(heading, names))
-            print_table(session.console, head, rows, title=f"{kind}: {title}, pairs of {count}")
+            print_table(session.console, head, rows, title=f"{kind}: {title}")
 
 
 @command(

@@ -13,7 +13,8 @@ from pdsn.data.dataset import FaceDataset, evenly
 from pdsn.errors import PdsnError
 from pdsn.evaluation.probes import MakeProbes
 from pdsn.evaluation.verification import PairScores
-from pdsn.matchers.matcher import Faces, Matcher, Signature, boxes_of
+from pdsn.matchers.matcher import Faces, Matcher, Prepared, Signature, boxes_of
+from pdsn.networks.branches import Role
 from pdsn.occlusion.occluders import CLEAN, Nothing, Occluder
 
 KINDS = ("clean-clean", "clean-occluded", "occluded-occluded")
@@ -24,15 +25,17 @@ MOST_PHOTOS = 20
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two photos of each pair.
+    """One of the two photos of each pair, as every matcher compares it.
 
     Attributes:
         faces: N faces with what is covered of them.
         found: (N,) bool, in which a face was found.
+        prepared: by matcher.
     """
 
     faces: Faces
     found: np.ndarray
+    prepared: dict[str, Prepared]
 
 
 @dataclass(frozen=True)
@@ -101,33 +104,54 @@ class PairNormal:
         return self._known[signature]
 
 
-def score_pairs(
-    matcher: Matcher, normal: PairNormal, probes: Side, gallery: Side, people: np.ndarray, *, twice: bool
-) -> ScoredPairs:
-    """Score all pairs of a probe and a gallery photo but those of a photo with itself.
+class PairScorer:
+    """Scores pairs of photos by several matchers that share a base: its trunk sees each lot of faces once.
 
     Args:
-        matcher: scores them, under what is covered in either.
-        normal: of the matcher.
-        probes, gallery: the same N photos on either side, covered or not.
-        people: (N,) int64, whom they show.
-        twice: whether each two photos are paired both ways round, as they differ by what covers them.
+        matchers: by name.
+        strangers: from whom scores are made comparable.
     """
-    scores = matcher.compare(
-        matcher.prepare(probes.faces, "probe"), matcher.prepare(gallery.faces, "gallery")
-    )
-    cosines = scores.numpy().astype(np.float64)
-    signatures, places = matcher.joint(probes.faces, gallery.faces)
-    normals = np.array([normal.of(signature) for signature in signatures])
-    mean, deviation = normals[places.numpy()].transpose(2, 0, 1)
-    unseen = ~(probes.found[:, None] & gallery.found[None])
-    cosines[unseen] = np.nan
-    count = len(people)
-    counted = ~np.eye(count, dtype=bool) if twice else np.triu(np.ones((count, count), bool), 1)
-    same = people[:, None] == people[None]
-    return ScoredPairs(
-        *(_pairs(values, counted, same, people) for values in ((cosines - mean) / deviation, cosines))
-    )
+
+    def __init__(self, matchers: Mapping[str, Matcher], strangers: Strangers) -> None:
+        self.matchers = matchers
+        self._normals = {name: PairNormal(matcher, strangers) for name, matcher in matchers.items()}
+
+    def side(self, faces: Faces, found: np.ndarray, role: Role) -> Side:
+        """Photos on one side of pairs; `found` (N,) says in which a face was found."""
+        return Side(faces, found, {name: own.prepare(faces, role) for name, own in self.matchers.items()})
+
+    def score(
+        self, probes: Side, gallery: Side, people: np.ndarray, *, twice: bool
+    ) -> dict[str, ScoredPairs]:
+        """Score all pairs of a probe and a gallery photo but those of a photo with itself, by matcher.
+
+        Args:
+            probes, gallery: the same N photos on either side, covered or not.
+            people: (N,) int64, whom they show.
+            twice: whether each two photos are paired both ways round, as they differ by what covers them.
+        """
+        joint = {name: own.joint(probes.faces, gallery.faces) for name, own in self.matchers.items()}
+        # Signature by signature, so that the matchers share the maps of its strangers.
+        for signature in sorted(set().union(*(signatures for signatures, _ in joint.values()))):
+            for name, (signatures, _) in joint.items():
+                if signature in signatures:
+                    self._normals[name].of(signature)
+        count = len(people)
+        counted = ~np.eye(count, dtype=bool) if twice else np.triu(np.ones((count, count), bool), 1)
+        same, unseen = people[:, None] == people[None], ~(probes.found[:, None] & gallery.found[None])
+        found = {}
+        for name, matcher in self.matchers.items():
+            scores = matcher.compare(probes.prepared[name], gallery.prepared[name])
+            cosines = scores.numpy().astype(np.float64)
+            cosines[unseen] = np.nan
+            signatures, places = joint[name]
+            normals = np.array([self._normals[name].of(signature) for signature in signatures])
+            mean, deviation = normals[places.numpy()].transpose(2, 0, 1)
+            found[name] = ScoredPairs(
+                _pairs((cosines - mean) / deviation, counted, same, people),
+                _pairs(cosines, counted, same, people),
+            )
+        return found
 
 
 def _pairs(values: np.ndarray, counted: np.ndarray, same: np.ndarray, people: np.ndarray) -> PairScores:
@@ -142,51 +166,43 @@ def _pairs(values: np.ndarray, counted: np.ndarray, same: np.ndarray, people: np
 
 
 def verify_pairs(
-    dataset: FaceDataset,
-    rows: np.ndarray,
-    matchers: Mapping[str, Matcher],
+    scorer: PairScorer,
+    people: np.ndarray,
     occluders: Mapping[str, Occluder],
-    strangers: Strangers,
     *,
     make_probes: MakeProbes,
     find_covered: Callable[[Tensor], Tensor] | None,
-    on_scored: Callable[[str, str, str], None],
+    on_scored: Callable[[str, str], None],
 ) -> dict[tuple[str, str, str], ScoredPairs]:
     """Score the pairs of every kind under every occlusion by every matcher.
 
     Args:
-        dataset: the faces.
-        rows: (N,) the photos, see `paired_rows`.
-        matchers: by name.
+        scorer: the matchers.
+        people: (N,) int64, whom the photos show, see `paired_rows`.
         occluders: by name; "clean" gives the pairs of two clean photos.
-        strangers: from whom scores are made comparable.
-        make_probes: makes the occluded faces of `rows`; draw 0 is one photo's of a pair, draw 1 the other's.
+        make_probes: makes the occluded faces of the photos; draw 0 is one photo's of a pair, draw 1 the other's.
         find_covered: the covered pixels of faces; None takes the exact ones.
-        on_scored: told of each occlusion, kind and matcher when it is done.
+        on_scored: told of each occlusion and kind when it is done.
 
     Returns:
         By occlusion, kind and matcher.
     """
-    people = dataset.labels[rows].astype(np.int64)
-    normals = {name: PairNormal(matcher, strangers) for name, matcher in matchers.items()}
 
-    def side(name: str, occluder: Occluder, draw: int) -> Side:
+    def side(name: str, occluder: Occluder, draw: int, role: Role) -> Side:
         asked = make_probes(name, occluder, draw)
         covered = asked.exact if find_covered is None else find_covered(asked.faces)
-        return Side(Faces(asked.faces, covered), asked.found)
+        return scorer.side(Faces(asked.faces, covered), asked.found, role)
 
-    clean, found = side(CLEAN, Nothing(), 0), {}
+    clean, found = side(CLEAN, Nothing(), 0, "gallery"), {}
     for occlusion, occluder in occluders.items():
         kinds: dict[str, tuple[Side, Side, bool]]
         if occlusion == CLEAN:
-            kinds = {KINDS[0]: (clean, clean, False)}
+            kinds = {KINDS[0]: (side(CLEAN, occluder, 0, "probe"), clean, False)}
         else:
-            first, second = side(occlusion, occluder, 0), side(occlusion, occluder, 1)
-            kinds = {KINDS[1]: (first, clean, True), KINDS[2]: (first, second, True)}
-        for kind, (probes, gallery, twice) in kinds.items():
-            for name, matcher in matchers.items():
-                found[occlusion, kind, name] = score_pairs(
-                    matcher, normals[name], probes, gallery, people, twice=twice
-                )
-                on_scored(occlusion, kind, name)
+            probes, others = side(occlusion, occluder, 0, "probe"), side(occlusion, occluder, 1, "gallery")
+            kinds = {KINDS[1]: (probes, clean, True), KINDS[2]: (probes, others, True)}
+        for kind, (first, second, twice) in kinds.items():
+            for name, scored in scorer.score(first, second, people, twice=twice).items():
+                found[occlusion, kind, name] = scored
+            on_scored(occlusion, kind)
     return found

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.console import Console
 
+from pdsn.errors import UsageError
 from pdsn.run.stages import lacking
 from stages.command import MAKING, RECOGNITION, command
 from stages.evaluate import check_names, find_occluders, question, usable
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from pdsn.evaluation.pair_lists import PairList
     from pdsn.evaluation.pairs import PairScorer, ScoredPairs
     from pdsn.occlusion.occluders import Occluder
 
@@ -34,8 +38,12 @@ FIXED = 0.01
 """FMR among clean validation pairs at which the fixed threshold lies."""
 
 
-def main(session: Session, strategies: Sequence[str] | None) -> dict[str, Any] | None:
+def main(
+    session: Session, strategies: Sequence[str] | None, pairs: Path | None = None, photos: Path | None = None
+) -> dict[str, Any] | None:
     """Score pairs by some strategies (default: all that have a dictionary) beside no FDM, and print the figures.
+
+    The pairs are those of the test photos, painted over, or with `pairs` those of a list, of photos in `photos` as they are.
 
     Returns:
         What is in table.json; None in other processes than the main one.
@@ -45,16 +53,18 @@ def main(session: Session, strategies: Sequence[str] | None) -> dict[str, Any] |
     from pdsn.evaluation.pairs import KINDS, PairScorer, paired_rows
     from pdsn.evaluation.question import name_of
     from pdsn.evaluation.verification import DISTANCES, figures, intervals, separation
+    from pdsn.files import sha256_of
     from pdsn.masks.strategy import NO_FDM
     from pdsn.report.verification import write_verification
 
     # A pair is of two photos: nobody's other photos count.
     asked = replace(session.settings.eval, compare="nearest", align="clean", draws=1)
     given = check_names(session, strategies or ())
+    listed = _read_list(session, pairs, photos)
     wanted = given if strategies is not None else [] if session.run.dictionaries() else [DEFAULT]
     steps = lacking(session, dictionaries=wanted, segmenter=asked.source == "segmenter")
     refuse(session, steps)
-    rows = paired_rows(session.dataset, asked.split, session.settings.split)
+    rows = paired_rows(session.dataset, asked.split if listed is None else "val", session.settings.split)
     make(session, steps)
     every, _ = usable(session)
     names = every if strategies is None else given
@@ -66,8 +76,13 @@ def main(session: Session, strategies: Sequence[str] | None) -> dict[str, Any] |
     matchers = {NO_FDM: session.matcher(NO_FDM), **{name: session.fdm(name) for name in names}, **further}
     find_covered = session.segmenter().covered if asked.source == "segmenter" else None
     scorer = PairScorer(matchers, Strangers.of(session.dataset, session.settings.split))
-    found = _scored(session, scorer, rows, occluders, find_covered)
     thresholds = _fixed_thresholds(session, scorer, find_covered)
+    missed: list[str] = []
+    if listed is None:
+        found = _scored(session, scorer, rows, occluders, find_covered)
+    else:
+        assert photos is not None and find_covered is not None
+        found, missed = _scored_list(session, scorer, listed, photos, find_covered)
     records = [
         {
             "occlusion": occlusion,
@@ -78,6 +93,7 @@ def main(session: Session, strategies: Sequence[str] | None) -> dict[str, Any] |
                 scored.scores, draws=min(asked.bootstrap, RESAMPLES), seed=session.settings.seed
             ),
             "distances": {distance: separation(scored.cosines, distance) for distance in DISTANCES},
+            **_by_folds(listed, scored),
         }
         for (occlusion, kind, name), scored in found.items()
     ]
@@ -86,17 +102,73 @@ def main(session: Session, strategies: Sequence[str] | None) -> dict[str, Any] |
     own = question(
         session, session.own, replace(session.own.eval, compare="nearest", align="clean", draws=1), every
     )
+    if pairs is not None:
+        config |= {"pairs": f"{pairs.stem}-{sha256_of(pairs)[:8]}"}
     folder = session.run.verification(name_of(config, own))
     _, networks = session.tuned
     table = {
-        "photos": len(rows),
+        "photos": len(rows) if listed is None else len(listed.files),
         "records": records,
+        "missed": missed,
         **describe(config, {**networks, "data set": session.dataset.sha256}),
     }
     write_verification(folder, found, table)
     _show(session, table)
     session.say(f"table and plots: {folder}")
     return table
+
+
+def _read_list(session: Session, pairs: Path | None, photos: Path | None) -> PairList | None:
+    """The list of pairs that was asked for, None for the run's test photos."""
+    if pairs is None and photos is None:
+        return None
+    if pairs is None or photos is None:
+        raise UsageError("--pairs FILE and --photos DIR go together: give both, or none")
+    if "occlusions" in session.asked.get("eval", {}):
+        raise UsageError("--occlusion paints on the run's test photos: leave it out with --pairs")
+    if session.settings.eval.source != "segmenter":
+        raise UsageError("--occlusion-source oracle knows what was painted; with --pairs take segmenter")
+    from pdsn.evaluation.pair_lists import read_pairs
+
+    return read_pairs(pairs, photos)
+
+
+def _scored_list(
+    session: Session,
+    scorer: PairScorer,
+    listed: PairList,
+    photos: Path,
+    find_covered: Callable[[Tensor], Tensor],
+) -> tuple[dict[tuple[str, str, str], ScoredPairs], list[str]]:
+    """What the pairs of a list score, and which photos show no face, with the reason."""
+    import numpy as np
+
+    from pdsn.data.crop import crop_settings
+    from pdsn.data.detector import Detector
+    from pdsn.evaluation.pair_lists import read_faces
+    from pdsn.evaluation.pairs import LISTED
+    from pdsn.matchers.matcher import Faces
+    from pdsn.progress import progress_bar
+
+    crop = crop_settings(session.dataset)
+    detect = Detector(crop.min_face, str(session.accelerator.device))
+    with progress_bar("verify-eval", len(listed.files), "photos") as advance:
+        pixels, reasons = read_faces(photos, listed.files, crop, detect, lambda count: advance(count))
+    faces, seen = Faces(pixels, find_covered(pixels)), np.array([not reason for reason in reasons])
+    sides = scorer.side(faces, seen, "probe"), scorer.side(faces, seen, "gallery")
+    scored = scorer.score_listed(*sides, listed.pairs, listed.same, listed.people())
+    missed = [f"{file}: {reason}" for file, reason in zip(listed.files, reasons, strict=True) if reason]
+    return {("photos", LISTED, name): own for name, own in scored.items()}, missed
+
+
+def _by_folds(listed: PairList | None, scored: ScoredPairs) -> dict[str, dict[str, float]]:
+    """Accuracy by the folds of a list, where it has some."""
+    from pdsn.evaluation.verification import folds_accuracy
+
+    if listed is None or listed.folds is None:
+        return {}
+    mean, error = folds_accuracy(scored.scores, listed.folds[listed.same], listed.folds[~listed.same])
+    return {"folds": {"accuracy": mean, "standard_error": error}}
 
 
 def _scored(
@@ -147,7 +219,12 @@ def _show(session: Session, table: dict[str, Any]) -> None:
     names = list(dict.fromkeys(record["strategy"] for record in records))
     by_person = table["config"]["split_by"] == "person"
     whom = "people never seen" if by_person else "the run's people"
-    session.say(f"pairs of {table['photos']} {table['config']['split']} photos of {whom}")
+    listed = "pairs" in table["config"]
+    of = "photos of a list" if listed else f"{table['config']['split']} photos of {whom}"
+    session.say(f"pairs of {table['photos']} {of}")
+    if table["missed"]:
+        first = ", ".join(table["missed"][:3])
+        session.say(f"{len(table['missed'])} photos without a face, whose pairs count as no match: {first}")
     for kind in dict.fromkeys(record["kind"] for record in records):
         own = {(r["occlusion"], r["strategy"]): r for r in records if r["kind"] == kind}
         for figure, title in (("eer", "EER, %"), ("tar1e-2", "TAR at FAR 1e-2, %")):
@@ -157,8 +234,15 @@ def _show(session: Session, table: dict[str, Any]) -> None:
                 (occlusion, *(percent(own[occlusion, name][figure]) for name in names))
                 for occlusion in dict.fromkeys(occlusion for occlusion, _ in own)
             ]
-            head = ("occlusion", *map(heading, names))
+            head = ("photos" if listed else "occlusion", *map(heading, names))
             print_table(session.console, head, rows, title=f"{kind}: {title}")
+
+    for record in records:
+        if "folds" in record:
+            mean, error = (100 * record["folds"][name] for name in ("accuracy", "standard_error"))
+            session.say(
+                f"{heading(record['strategy'])}: accuracy by folds {mean:.2f} % (standard error {error:.2f})"
+            )
 
 
 @command(
@@ -169,7 +253,22 @@ def _show(session: Session, table: dict[str, Any]) -> None:
     default="what the run has",
     shared_help={"seed": "Seed of the occlusions, for this table alone. Default: the run's."},
 )
-def verify_eval(shared: Shared, options: Layer, strategy: AnyStrategies = None, json: Json = False) -> None:
+def verify_eval(
+    shared: Shared,
+    options: Layer,
+    strategy: AnyStrategies = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A list of pairs of photos: `a.jpg b.jpg 1` a line, LFW's pairs.txt, or MFR2's.",
+        ),
+    ] = None,
+    photos: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder that the photos of --pairs lie in.")
+    ] = None,
+    json: Json = False,
+) -> None:
     """Say how well pairs of photos are told to show one person or two: ROC, EER, TAR, distances.
 
     Pairs are of two clean photos, of a clean and an occluded one, and of two occluded ones. Of each person at most 20 photos count.
@@ -179,10 +278,12 @@ def verify_eval(shared: Shared, options: Layer, strategy: AnyStrategies = None, 
     pdsn verify-eval
 
     pdsn verify-eval --occlusion face-mask --occlusion clean --strategy matched --run runs/people-apart
+
+    pdsn verify-eval --pairs pairs.txt --photos lfw --run runs/mine
     """
     session = Session(shared, options, keep=False)
     if json:
         session.console = Console(stderr=True)
-    table = main(session, strategy)
+    table = main(session, strategy, pairs, photos)
     if json and table is not None:
         print_json(table)

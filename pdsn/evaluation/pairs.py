@@ -17,8 +17,10 @@ from pdsn.matchers.matcher import Faces, Matcher, Prepared, Signature, boxes_of
 from pdsn.networks.branches import Role
 from pdsn.occlusion.occluders import CLEAN, Nothing, Occluder
 
-KINDS = ("clean-clean", "clean-occluded", "occluded-occluded")
-"""What the two photos of a pair are. In the second kind the clean photo is the gallery's, the occluded one the probe."""
+LISTED = "listed"
+KINDS = ("clean-clean", "clean-occluded", "occluded-occluded", LISTED)
+"""What the two photos of a pair are. In the second kind the clean photo is the gallery's, the occluded one the probe; in the
+last one they are as a list of pairs has them."""
 MOST_PHOTOS = 20
 """Photos of a person that are paired; of more, as many spread evenly: else one person's pairs are most of all (papers/001)."""
 
@@ -150,6 +152,35 @@ class PairScorer:
             found[name] = ScoredPairs(
                 _pairs((cosines - mean) / deviation, counted, same, people),
                 _pairs(cosines, counted, same, people),
+            )
+        return found
+
+    def score_listed(
+        self, probes: Side, gallery: Side, pairs: np.ndarray, same: np.ndarray, people: np.ndarray
+    ) -> dict[str, ScoredPairs]:
+        """Score pairs of a list row by row, under what is covered in either photo, by matcher.
+
+        Args:
+            probes, gallery: the same F photos on either side.
+            pairs: (N, 2) the places of each pair's photos among them.
+            same: (N,) bool, whether a pair shows one person.
+            people: (F,) int64, whom each photo shows.
+        """
+        first, second = pairs[:, 0].tolist(), pairs[:, 1].tolist()
+        unseen = ~(probes.found[first] & gallery.found[second])
+        found = {}
+        for name, matcher in self.matchers.items():
+            scores = matcher.pairs(probes.prepared[name][first], gallery.prepared[name][second])
+            cosines = scores.numpy().astype(np.float64)
+            cosines[unseen] = np.nan
+            signatures = matcher.signatures(probes.faces[first], gallery.faces[second])
+            mean, deviation = np.array([self._normals[name].of(one) for one in signatures]).T
+            whose = np.stack([people[first], people[second]], 1)
+            found[name] = ScoredPairs(
+                *(
+                    PairScores(values[same], values[~same], whose[same, 0], whose[~same])
+                    for values in ((cosines - mean) / deviation, cosines)
+                )
             )
         return found
 

@@ -60,7 +60,7 @@ def test_every_pair_is_there_once_or_both_ways_round_and_never_a_photo_with_itse
     for name in ("cosine", "fdm"):
         clean = found[CLEAN, KINDS[0], name].scores
         assert len(clean.genuine) == (same - n) // 2 and len(clean.impostor) == (n * n - same) // 2
-        for kind in KINDS[1:]:
+        for kind in KINDS[1:3]:
             both = found["eyes", kind, name].scores
             assert len(both.genuine) == same - n and len(both.impostor) == n * n - same
             assert (both.impostor_people[:, 0] != both.impostor_people[:, 1]).all()

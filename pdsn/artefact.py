@@ -95,12 +95,17 @@ def plain(config: Any) -> Any:
     return json.loads(json.dumps(asdict(config) if is_dataclass(config) else config))  # type: ignore[arg-type]
 
 
+def run_of(path: Path) -> Path | None:
+    """The run directory that a path lies in, None where it lies in none."""
+    return next((folder for folder in path.parents if (folder / "run.json").is_file()), None)
+
+
 def making(command: str, path: Path) -> str:
     """A command as it has to be given to make what lies at `path`: with --run where that is in a run directory.
 
     It can be pasted into a POSIX shell whatever the path.
     """
-    run = next((folder for folder in path.parents if (folder / "run.json").is_file()), None)
+    run = run_of(path)
     return command if run is None or not command.startswith("pdsn ") else f"{command} --run {quote(str(run))}"
 
 

@@ -28,6 +28,7 @@ class Plugin:
             None where there is nothing to train.
         load: of a base, its network without weights, from the settings that lie beside them; of a matcher, called with
             the workspace and the folder of what was trained (None where nothing is), the matcher.
+        check: called with the settings before anything is read or written; raises PdsnError where they cannot be used.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Plugin:
     needs: tuple[str, ...]
     train: Callable[..., dict[str, float]] | None
     load: Callable[..., Any]
+    check: Callable[[Any], None] | None = None
 
 
 def find_plugin(table: Mapping[str, str], name: str, option: str) -> Plugin:

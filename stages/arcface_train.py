@@ -18,7 +18,6 @@ BASE = "arcface"
     BEGINNING,
     settings={"base": base_train.OF_ANY_NETWORK},
     plugins={BASE: BASES[BASE]},
-    own=BASE,
 )
 def arcface_train(shared: Shared, options: Layer, force: Force = False) -> None:
     """Train the base as ArcFace: IR blocks, with SE or CBAM attention or none, or a vision transformer.

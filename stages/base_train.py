@@ -21,14 +21,19 @@ OF_ANY_NETWORK = (
 
 def check(session: Session) -> None:
     """Raise UsageError where the base cannot be trained, before any face is drawn or read."""
+    from pdsn.bases.opening import base_plugin
+
     if session.settings.pretrained.weights:
         raise SettingError(
             "pretrained.weights",
             session.settings.pretrained.weights,
             "goes with a recogniser: give its --arch too",
         )
-    init = session.settings.base.init
     begun = (session.run.base / MODEL).is_file() and not session.force
+    plugin = base_plugin(session.settings)
+    if plugin.check is not None and not begun:
+        plugin.check(session.settings.of(plugin))
+    init = session.settings.base.init
     if init not in ("", "imagenet") and not begun and not Path(init).is_file():
         raise SettingError("base.init", init, "is no file: give a safetensors file, or imagenet")
 
@@ -59,10 +64,13 @@ def main(session: Session) -> None:
     else:
         assert plugin.train is not None
         best = plugin.train(session, session.settings.of(plugin), folder)
-        if session.accelerator.is_main_process:
+        if session.accelerator.is_main_process and folder.metrics.is_file():
             plot_training(
                 read_metrics(folder), folder.root / "training.png", "val_rank1", "validation rank-1"
             )
+    if "gap" in best:
+        distances = ", ".join(f"{name} {best[name]:.3f}" for name in ("genuine", "impostor", "gap"))
+        session.say(f"base: median squared distance of validation pairs: {distances}")
     occluded = f", rank-1 occluded {100 * best['occluded']:.2f} %" if "occluded" in best else ""
     session.say(
         f"base: validation rank-1 {100 * best['rank1']:.2f} %, rank-5 {100 * best['rank5']:.2f} %{occluded} "

@@ -17,7 +17,7 @@ from pdsn.config.layers import presets
 from pdsn.config.setting import SettingError
 from pdsn.errors import PdsnError
 from pdsn.plugin import find_plugin
-from stages.options import Offered, collect, option_of, section_parameters, setting_parameters
+from stages.options import OWN_OPTIONS, Offered, collect, option_of, section_parameters, setting_parameters
 from stages.session import Shared
 
 RUN_PANEL = "Run"
@@ -116,7 +116,6 @@ class Command:
         offered: the settings that are options.
         default: what their help says of the default, see `options.setting_parameters`.
         plugins: a table whose plug-ins' settings are options, too.
-        own: the one of them whose options have no prefix, "" for none.
         shared: the shared options that mean something to it; no other is offered.
         shared_help: help of a shared option where it means something particular here.
     """
@@ -129,7 +128,6 @@ class Command:
     plugins: Mapping[str, str]
     shared: Sequence[str]
     shared_help: Mapping[str, str]
-    own: str
     _typed: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def add_to(self, app: typer.Typer) -> None:
@@ -148,7 +146,7 @@ class Command:
         parameters += setting_parameters(self.offered, self.default)
         parameters += [_shared_parameter(option, self.shared_help.get(option)) for option in self.shared]
         invoke = _with_signature(self._invoke, parameters, self.function.__doc__)
-        kind = _with_plugins(self.plugins, self.own, self._typed) if self.plugins else TyperCommand
+        kind = _with_plugins(self.plugins, self.name, self._typed) if self.plugins else TyperCommand
         app.command(self.name, cls=kind, rich_help_panel=self.panel, no_args_is_help=False)(invoke)
 
     def _invoke(self, **given: Any) -> None:
@@ -184,13 +182,12 @@ def command(
     default: str = "",
     plugins: Mapping[str, str] | None = None,
     shared_help: Mapping[str, str] | None = None,
-    own: str = "",
 ) -> Callable[[Callable[..., None]], Command]:
     """Make a function a `Command`; the arguments are its attributes."""
 
     def make(function: Callable[..., None]) -> Command:
         return Command(
-            name, panel, function, settings or {}, default, plugins or {}, shared, shared_help or {}, own
+            name, panel, function, settings or {}, default, plugins or {}, shared, shared_help or {}
         )
 
     return make
@@ -210,7 +207,7 @@ def _with_signature(
     return invoke
 
 
-def _with_plugins(table: Mapping[str, str], own: str, typed: dict[str, Any]) -> type[TyperCommand]:
+def _with_plugins(table: Mapping[str, str], command: str, typed: dict[str, Any]) -> type[TyperCommand]:
     """A kind of command that has an option for each setting of the plug-ins of a table.
 
     They are looked for when the command is used, not when `pdsn` starts: a plug-in's module imports torch. Typer passes on
@@ -220,11 +217,15 @@ def _with_plugins(table: Mapping[str, str], own: str, typed: dict[str, Any]) -> 
     class WithPlugins(TyperCommand):
         def get_params(self, ctx: Any) -> list[Any]:
             """See `click.Command.get_params`."""
+            unprefixed = OWN_OPTIONS.get(command, ())
+            # A command may have an option of its own for a setting.
+            taken = {one.name for one in super().get_params(ctx)}
             parameters = [
                 one
                 for name in table
                 if (kind := find_plugin(table, name, "").settings) is not None
-                for one in section_parameters(name, kind, prefix="" if name == own else f"{name}-")
+                for one in section_parameters(name, kind, prefix="" if name in unprefixed else f"{name}-")
+                if name not in unprefixed or one.name.partition("__")[2] not in taken
             ]
             app = typer.Typer(add_completion=False)
             app.command()(_with_signature(lambda: None, parameters, None))

@@ -21,6 +21,9 @@ from pdsn.run.settings import Settings, sections
 Offered = Mapping[str, tuple[str, ...] | None]
 """The settings that a command offers, by section; None for all of them."""
 
+OWN_OPTIONS = {"arcface-train": ("arcface",), "siamese-train": ("siamese", "senet")}
+"""Commands, and the bases whose settings are options of theirs without a prefix."""
+
 Force = Annotated[bool, typer.Option("--force", help="Make it anew, whatever is there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON alone on standard output.")]
 AnyStrategies = Annotated[
@@ -102,7 +105,7 @@ def option_of(setting: str, command: str = "") -> str:
     section, _, name = setting.rpartition(".")
     kind = sections().get(section) if section else Settings
     if kind is None:
-        prefix = "" if command == f"{section}-train" else f"{section}-"
+        prefix = "" if section in OWN_OPTIONS.get(command, ()) else f"{section}-"
         return f"--{prefix}{name.replace('_', '-')}"
     one = declared(kind).get(name)
     return (one.metadata["option"] if one else "") or f"--{name.replace('_', '-')}"

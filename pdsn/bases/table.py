@@ -4,4 +4,5 @@ BASES: dict[str, str] = {
     "lmcl": "pdsn.bases.lmcl",
     "arcface": "pdsn.bases.arcface",
     "siamese": "pdsn.bases.siamese",
+    "senet": "pdsn.bases.senet",
 }

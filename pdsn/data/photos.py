@@ -145,6 +145,16 @@ def person_of(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def shows_mask(file: str) -> bool:
+    """Whether a photo's folders say that it shows a masked face: one is called masked, masked_faces, with_mask or so.
+
+    Args:
+        file: path relative to the photo folder, with forward slashes.
+    """
+    words = re.compile(r"(?<![a-z])(masked|with[ _-]?mask)(?![a-z])")
+    return any(words.search(folder.lower()) for folder in file.split("/")[:-1])
+
+
 def made_by_system(name: str) -> bool:
     """Whether a file or folder is none of the user's: hidden, or among `SYSTEM_NAMES`, or a disk check's FOUND.000."""
     lower = name.lower()
@@ -174,7 +184,8 @@ def why_no_photo(path: Path) -> str:
 def list_photos(folder: Path) -> Listing:
     """List the photos of a folder per person.
 
-    Hidden files and folders and those of `SYSTEM_NAMES` are left out. Folders within a person's folder count for that
+    Hidden files and folders and those of `SYSTEM_NAMES` are left out. Two folders of people, of masked and of unmasked
+    photos (see `shows_mask`; RMFRD's layout), are one: whoever has the same name in both is one person. Folders within a person's folder count for that
     person; two folders that are one name, see `person_of`, are one person. Links are followed, each folder once.
 
     Raises:
@@ -195,7 +206,7 @@ def list_photos(folder: Path) -> Listing:
     loose = [entry for entry in entries if entry not in people and not why_no_photo(entry)]
     photos: list[PhotoFile] = []
     others = [(entry.name, "in no person's folder") for entry in loose]
-    for person in people:
+    for person in _people(people):
         for path in _files_under(person):
             file, reason = path.relative_to(folder).as_posix(), why_no_photo(path)
             if reason:
@@ -212,7 +223,7 @@ def list_photos(folder: Path) -> Listing:
         raise PdsnError(
             f"{folder} holds {found}: put the photos of each person in a folder with the person's name"
         )
-    names = [person.name for person in people]
+    names = [person.name for person in _people(people)]
     if all(name.lower() in SPLITS for name in names) and all(photo.file.count("/") > 1 for photo in photos):
         example = folder / photos[0].file.partition("/")[0]
         raise PdsnError(
@@ -221,6 +232,19 @@ def list_photos(folder: Path) -> Listing:
         )
     photos.sort(key=lambda photo: (photo.person, photo.file))
     return Listing(photos, sorted(others), sorted({person_of(name) for name in names}))
+
+
+def _people(folders: Sequence[Path]) -> list[Path]:
+    """The people's folders: those given, or where these are one of masked and one of unmasked photos, those in them."""
+    kinds = [shows_mask(f"{folder.name}/") for folder in folders]
+    if len(folders) != 2 or sorted(kinds) != [False, True]:
+        return list(folders)
+    inside = [
+        sorted(entry for entry in folder.iterdir() if not made_by_system(entry.name)) for folder in folders
+    ]
+    if not all(entries and all(entry.is_dir() for entry in entries) for entries in inside):
+        return list(folders)
+    return [entry for entries in inside for entry in entries]
 
 
 def _files_under(person: Path) -> Iterator[Path]:

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from pdsn.networks.backbone import FaceNet
 from pdsn.networks.imported.net import PretrainedNet
 from pdsn.networks.ir import IRNet
+from pdsn.networks.senet import SENet50
 from pdsn.networks.vit import ViTNet
 
 Role = Literal["probe", "gallery"]
 """Which side of a comparison a face is on."""
-Branch: TypeAlias = FaceNet | IRNet | ViTNet | PretrainedNet
+Branch: TypeAlias = FaceNet | IRNet | ViTNet | SENet50 | PretrainedNet
 """Has `size`, `map_shape`, `embedding`, `features(faces)` -> map and `head(map)` -> embeddings."""
 
 

@@ -33,5 +33,29 @@ def contrastive_loss(a: Tensor, b: Tensor, same: Tensor, margin: float) -> Tenso
     return (_mean(squared, same) + _mean(apart, ~same)) / 2
 
 
+def listed_contrastive_loss(
+    a: Tensor, b: Tensor, same: Tensor, margin: float, *, squared: bool = True
+) -> Tensor:
+    """The mean over pairs of y D^2 + (1 - y) max(0, A - D)^2 (papers/001, chapter 3); y is 1 for a pair of one person.
+
+    001 takes the squared Euclidean distance of the unit embeddings for D and A = 5, so the distance is squared twice, and
+    since D is at most 4, no pair of two people is ever far enough apart. `squared` False takes the distance itself.
+
+    Args:
+        a, b: (N, E) embeddings, of any length.
+        same: (N,) bool, whether a pair shows one person.
+        margin: A.
+        squared: D is the squared distance.
+
+    Returns:
+        The loss, a scalar, at least 0.
+    """
+    with torch.autocast(a.device.type, enabled=False):
+        distance = (F.normalize(a.float()) - F.normalize(b.float())).square().sum(1)
+        if not squared:
+            distance = (distance + 1e-12).sqrt()
+        return torch.where(same, distance, (margin - distance).clamp_min(0)).square().mean()
+
+
 def _mean(values: Tensor, chosen: Tensor) -> Tensor:
     return (values * chosen).sum() / chosen.sum().clamp_min(1)

@@ -44,6 +44,7 @@ class ShuffledBatches:
         batch: rows a step, over all processes.
         seed: of the shuffling.
         accelerator: device and processes.
+        setting: that says how large a batch is, for messages.
     """
 
     count: int
@@ -51,9 +52,10 @@ class ShuffledBatches:
     batch: int
     seed: int
     accelerator: Accelerator
+    setting: str = "masks.batch"
 
     def __post_init__(self) -> None:
-        check_batch("masks.batch", self.batch, self.accelerator, self.count)
+        check_batch(self.setting, self.batch, self.accelerator, self.count)
 
     def __len__(self) -> int:
         return max(self.count // self.batch, 1)

@@ -34,7 +34,8 @@ class Schedule:
     Attributes:
         epochs: passes over the training set.
         lr: largest learning rate, reached after the warm-up.
-        optimizer: "sgd" (Nesterov momentum .9) or "adamw".
+        optimizer: "sgd" (Nesterov momentum .9), "adamw", or "plain": sgd without momentum, whose rate stays where the
+            warm-up took it.
         weight_decay: of matrices and convolutions; biases and norms have none.
         warmup: share of the steps in which the rate rises linearly; after it falls to 0 as a cosine.
         validate_every: epochs between validations, counted back from the last, which is always validated.
@@ -57,7 +58,7 @@ class Schedule:
         """Learning rate when the share `done` (0 to 1) of all steps is done."""
         if done < self.warmup:
             return self.lr * done / self.warmup
-        if self.patience:
+        if self.patience or self.optimizer == "plain":
             return self.lr
         return self.lr * (1 + math.cos(math.pi * (done - self.warmup) / (1 - self.warmup))) / 2
 
@@ -264,6 +265,8 @@ def _optimizer(module: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
     ]
     if schedule.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=schedule.lr)
+    if schedule.optimizer == "plain":
+        return torch.optim.SGD(groups, lr=schedule.lr)
     return torch.optim.SGD(groups, lr=schedule.lr, momentum=0.9, nesterov=True)
 
 

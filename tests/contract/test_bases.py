@@ -27,6 +27,10 @@ validate_every = 1
 [arcface]
 width = 8
 stem_stride = 2
+[senet]
+side = 32
+photos = 2
+pair_epochs = 2
 [masks]
 epochs = 1
 batch = 16

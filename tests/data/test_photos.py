@@ -351,6 +351,40 @@ def test_splits_are_not_people(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "kinds", [("AFDB_face_dataset", "AFDB_masked_face_dataset"), ("with_mask", "without")]
+)
+def test_a_folder_of_masked_and_one_of_unmasked_people_are_one(tmp_path, kinds):
+    for kind, people in zip(kinds, (("ann", "bob"), ("ann", "cid")), strict=True):
+        for person in people:
+            (tmp_path / kind / person).mkdir(parents=True)
+            (tmp_path / kind / person / "1.jpg").write_bytes(b"x")
+    found = list_photos(tmp_path)
+    assert found.people == ["ann", "bob", "cid"]
+    assert [photo.person for photo in found.photos] == ["ann", "ann", "bob", "cid"]
+    masked = [photo.file for photo in found.photos if photos.shows_mask(photo.file)]
+    kind = next(name for name in kinds if name != "AFDB_face_dataset" and name != "without")
+    assert all(file.startswith(kind) for file in masked) and len(masked) == 2
+    # With a third folder they are people, as ever.
+    (tmp_path / "dan").mkdir()
+    assert list_photos(tmp_path).people == sorted([*kinds, "dan"])
+
+
+@pytest.mark.parametrize(
+    ("file", "masked"),
+    [
+        ("masked/ann/1.jpg", True),
+        ("ann/Masked_Faces/1.jpg", True),
+        ("ann/with mask/1.jpg", True),
+        ("ann/unmasked/1.jpg", False),
+        ("ann/without_mask/1.jpg", False),
+        ("ann/masked.jpg", False),
+    ],
+)
+def test_folders_say_whether_a_photo_shows_a_mask(file, masked):
+    assert photos.shows_mask(file) is masked
+
+
+@pytest.mark.parametrize(
     "name",
     [
         "@eaDir",

@@ -7,7 +7,7 @@ import torch
 from pytorch_metric_learning.losses import ContrastiveLoss
 from torch.nn import functional as F
 
-from pdsn.networks.pair_losses import contrastive_loss
+from pdsn.networks.pair_losses import contrastive_loss, listed_contrastive_loss
 
 
 def by_hand(a, b, same, margin):
@@ -53,3 +53,22 @@ def test_a_photo_that_meets_itself_has_a_finite_slope():
     a = torch.randn(2, 4, requires_grad=True)
     contrastive_loss(a, a, torch.zeros(2, 2, dtype=torch.bool), 1.0).backward()
     assert torch.isfinite(a.grad).all()
+
+
+@pytest.mark.parametrize("squared", [True, False])
+def test_listed_pairs_cost_what_the_paper_says(squared):
+    torch.manual_seed(3)
+    a, b, same = torch.randn(6, 5) * 2, torch.randn(6, 5), torch.tensor([1, 0, 1, 0, 0, 1], dtype=torch.bool)
+    margin = 5.0 if squared else 1.2
+    costs = []
+    for one, other, alike in zip(F.normalize(a), F.normalize(b), same, strict=True):
+        distance = math.dist(one.tolist(), other.tolist()) ** (2 if squared else 1)
+        costs.append(distance**2 if alike else max(0.0, margin - distance) ** 2)
+    found = listed_contrastive_loss(a, b, same, margin, squared=squared).item()
+    assert found == pytest.approx(sum(costs) / len(costs), abs=1e-5)
+
+
+def test_with_001s_margin_two_people_are_never_far_enough_apart():
+    a = torch.tensor([[1.0, 0.0]], requires_grad=True)
+    listed_contrastive_loss(a, torch.tensor([[-0.99, 0.1]]), torch.tensor([False]), 5.0).backward()
+    assert a.grad.abs().max() > 0.1

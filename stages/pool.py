@@ -25,7 +25,8 @@ def main(runs: Sequence[Path], out: Path, align: str, name: str, *, as_json: boo
     from pdsn.errors import one_of
     from pdsn.files import write_text
     from pdsn.report.figures import plot_table
-    from pdsn.run.pooling import check_poolable, pool, pooled_markdown, read_table
+    from pdsn.run.pooling import check_poolable, pool, pooled_markdown
+    from pdsn.run.tables import read_table
     from stages.tables import gain_line, print_json, print_open_set, print_rank1
 
     one_of("--align", align, ("clean", "occluded"))

@@ -106,11 +106,15 @@ def main(
         config |= {"pairs": f"{pairs.stem}-{sha256_of(pairs)[:8]}"}
     folder = session.run.verification(name_of(config, own))
     _, networks = session.tuned
+    inputs = {**networks, "data set": session.dataset.sha256}
+    inputs |= {f"dictionary {name}": sha256_of(session.run.dictionary(name)) for name in names}
+    if find_covered is not None:
+        inputs["segmentation"] = session.segmenter_folder.sha256()
     table = {
         "photos": len(rows) if listed is None else len(listed.files),
         "records": records,
         "missed": missed,
-        **describe(config, {**networks, "data set": session.dataset.sha256}),
+        **describe(config, inputs),
     }
     write_verification(folder, found, table)
     _show(session, table)

@@ -32,8 +32,9 @@ from pdsn.masks.settings import HeadConfig, MaskConfig, MatchingConfig
 from pdsn.occlusion.layouts import Box, Layout
 from pdsn.occlusion.settings import RegionsConfig
 from pdsn.run.directory import RunDir
-from pdsn.run.pooling import RunTable, check_poolable
+from pdsn.run.pooling import check_poolable
 from pdsn.run.settings import Settings, before, build
+from pdsn.run.tables import RunTable
 
 BANDS = Layout("LM2", (64, 48), {"eyes": Box(24, 0, 34, 48)}, {})
 

@@ -16,6 +16,8 @@ FARS = {"1e-1": 1e-1, "1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4}
 """False accept rates at which the TAR is told, by what a table calls them."""
 ERRORS = 10
 """Impostor pairs that have to be allowed to pass before a TAR is told: of fewer nobody knows the threshold."""
+MOST_RESAMPLED = 50_000
+"""Impostor pairs that a resample of `resampled_eer` goes through."""
 DISTANCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "cosine": lambda cosine: 1 - cosine,
     "l2": lambda cosine: np.sqrt(np.maximum(2 - 2 * cosine, 0)),
@@ -200,6 +202,29 @@ def intervals(
         for name, values in found.items()
         for low, high in [np.quantile(values, [tail, 1 - tail])]
     }
+
+
+def resampled_eer(scores: PairScores, drawn: np.ndarray) -> np.ndarray:
+    """The equal error rate (R,) in each of R resamples of people, see `intervals`; NaN where one has no pair of a kind.
+
+    Of many impostor pairs `MOST_RESAMPLED` count, spread evenly: the interval is as wide as people differ, which more pairs
+    of the same people do not change.
+
+    Args:
+        scores: of the pairs.
+        drawn: (R, K) int64, how often each of K people was drawn; people are numbered 0 to K - 1 in the pairs.
+    """
+    kept = slice(None, None, max(len(scores.impostor) // MOST_RESAMPLED, 1))
+    fewer = PairScores(
+        scores.genuine, scores.impostor[kept], scores.genuine_people, scores.impostor_people[kept]
+    )
+    curve, found = Curve(fewer), np.full(len(drawn), np.nan)
+    first, second = fewer.impostor_people.T
+    for place, times in enumerate(drawn):
+        genuine, impostor = times[fewer.genuine_people], times[first] * times[second]
+        if genuine.any() and impostor.any():
+            found[place] = equal_error_rate(*curve.rates(genuine, impostor))
+    return found
 
 
 def separation(scores: PairScores, distance: str) -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pdsn.evaluation.pairs import ScoredPairs
+from pdsn.evaluation.scores_file import SCORES, save_scores
 from pdsn.evaluation.verification import DISTANCES, FARS, Curve, PairScores
 from pdsn.files import write_text
 from pdsn.masks.strategy import heading
@@ -76,7 +77,7 @@ def markdown(table: Record) -> str:
 
 
 def write_verification(folder: Path, found: Mapping[Key, ScoredPairs], table: Record) -> None:
-    """Write table.md, table.json and the figures, and put all of it in the old ones' place.
+    """Write table.md, table.json, the scores and the figures, and put all of it in the old ones' place.
 
     Args:
         folder: where they go.
@@ -91,6 +92,7 @@ def write_verification(folder: Path, found: Mapping[Key, ScoredPairs], table: Re
             plot_distances(
                 {key: scored.cosines for key, scored in own.items()}, figures / f"distances-{name}.png"
             )
+        save_scores(figures.parent / SCORES, {key: scored.scores for key, scored in found.items()})
         write_text(figures.parent / "table.md", markdown(table))
         write_text(figures.parent / "table.json", json.dumps(table, indent=2) + "\n")
         replace_by_draft(folder)

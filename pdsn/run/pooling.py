@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pdsn.artefact import making, read_json
+from pdsn.artefact import making
 from pdsn.config.layers import merge
-from pdsn.errors import PdsnError, UsageError
+from pdsn.errors import UsageError
 from pdsn.evaluation.rates import closed_set, hits, mean_gain
 from pdsn.evaluation.settings import EvalConfig
-from pdsn.files import sha256_of
 from pdsn.masks.strategy import NO_FDM, heading
 from pdsn.report.table import Record, markdown, markdown_table
-from pdsn.run.directory import RunDir
 from pdsn.run.settings import before
+from pdsn.run.tables import RunTable
 
 OF_THE_MODEL = (
     "split",
@@ -35,99 +31,6 @@ OF_THE_MODEL = (
 """Settings in which runs must agree for their answers to be draws of one thing."""
 MEANS = ("tpir01", "fpir01", "tpir10", "fpir10")
 """Rates that rest on each run's own threshold: cosines of two bases cannot be compared."""
-RANKS = ("rank", "photo_rank")
-
-Key = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class RunTable:
-    """The table of one run and the ranks behind it.
-
-    Attributes:
-        root: the run directory.
-        about: content of run.json.
-        table: content of table.json.
-        ranks: by occlusion and strategy (D, P), see `rates.hits`.
-        photo_ranks: likewise, see `metrics.photo_rank`.
-        files: (P,) the photo behind each column of `ranks`.
-        people: (P,) the true person of each.
-    """
-
-    root: Path
-    about: dict[str, Any]
-    table: dict[str, Any]
-    ranks: dict[Key, np.ndarray]
-    photo_ranks: dict[Key, np.ndarray]
-    files: list[str]
-    people: np.ndarray
-
-
-def read_table(root: Path, align: str = "clean", name: str = "") -> RunTable:
-    """A table that `pdsn eval` left in a run directory.
-
-    Args:
-        root: the run directory.
-        align: "clean", or "occluded" for the table of photos painted before detection.
-        name: "" for the run's own table, or the name of another one, see `RunDir.table`.
-
-    Raises:
-        PdsnError: there is no run or no table, it is damaged, or the run has changed since.
-    """
-    run = RunDir.open(root)
-    run.check_made()
-    if name and name != Path(name).name:
-        raise UsageError(f"--table {name} is no name of a table: give one that `pdsn eval` printed")
-    folder = run.table(name, align)
-    remake = f"pdsn eval --align {align}{' OPTIONS' if name else ''}"
-    if name and not (folder / "table.json").is_file():
-        known = ", ".join(run.tables(align)) or "no table but its own"
-        raise PdsnError(
-            f"{folder} holds no table (this run has {known}): make it with "
-            f"`{making(remake, folder)}`, where the name tells the options, or choose another --table"
-        )
-    table = read_json(folder / "table.json", remake)
-    _check_current(run, folder / "table.json", table, remake)
-    path = folder / "probes.csv"
-    lines: dict[Key, list[tuple[int, str, str, list[int]]]] = {}
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            for row in csv.DictReader(stream):
-                line = (int(row["draw"]), row["file"], row["person"], [int(row[name]) for name in RANKS])
-                lines.setdefault((row["occlusion"], row["strategy"]), []).append(line)
-        ranks: dict[Key, np.ndarray] = {}
-        photo_ranks: dict[Key, np.ndarray] = {}
-        photos: list[tuple[str, str]] = []
-        for key, found in lines.items():
-            draws = max(draw for draw, *_ in found) + 1
-            ranks[key], photo_ranks[key] = np.array([pair for *_, pair in found]).T.reshape(2, draws, -1)
-            asked = [(file, person) for _, file, person, _ in found]
-            photos = photos or asked[: ranks[key].shape[1]]
-            if asked != photos * draws:
-                raise ValueError(f"{key[0]}, {key[1]} was asked about other photos than the first")
-        if list(ranks) != [(record["occlusion"], record["strategy"]) for record in table["records"]]:
-            raise ValueError("it does not go with table.json")
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise PdsnError(
-            f"{path} cannot be used ({error}): make it again with `{making(remake, path)}`"
-        ) from error
-    people = np.array([person for _, person in photos])
-    return RunTable(root, run.about, table, ranks, photo_ranks, [file for file, _ in photos], people)
-
-
-def _check_current(run: RunDir, path: Path, table: dict[str, Any], remake: str) -> None:
-    """Raise PdsnError if what the table was made from has been made anew since."""
-    trained = {"base": run.base, "head": run.head, "segmentation": run.segmenter}
-    files = {name: folder / "model.safetensors" for name, folder in trained.items()}
-    files |= {f"dictionary {name}": run.dictionary(name) for name in run.dictionaries()}
-    # A head that was trained since would be taken now, unless it was told not to be.
-    head = {"head": ""} if table["config"].get("head") else {}
-    for name, sha256 in {**head, **table["inputs"]}.items():
-        if name in files and files[name].is_file() and sha256_of(files[name]) != sha256:
-            raise PdsnError(
-                f"{path} was made from another {name} than the run has now: "
-                f"make it again with `{making(remake, path)}`"
-            )
 
 
 def check_poolable(tables: Sequence[RunTable]) -> None:

@@ -12,6 +12,7 @@ from pdsn.evaluation.verification import (
     fnmr_at,
     folds_accuracy,
     intervals,
+    resampled_eer,
     separation,
     threshold_at,
     threshold_of_eer,
@@ -160,3 +161,21 @@ def test_each_fold_is_judged_by_the_others():
 def test_pairs_of_one_kind_tell_nothing():
     with pytest.raises(ValueError, match="0 genuine and 2 impostor pairs: both are needed"):
         pairs([], [0.1, 0.2])
+
+
+def test_a_resample_that_draws_everybody_once_is_the_table_s_own_and_twice_counts_as_two():
+    rng = np.random.default_rng(3)
+    people = np.repeat(np.arange(6), 4)
+    impostors = np.array([(a, b) for a in range(6) for b in range(6) if a != b])
+    scores = PairScores(rng.normal(1, 1, 24), rng.normal(0, 1, 30), people, impostors)
+    once = np.ones((1, 6), np.int64)
+    assert resampled_eer(scores, once)[0] == pytest.approx(figures(scores)["eer"])
+    times = np.array([2, 0, 1, 3, 1, 1])
+    repeats = times[impostors[:, 0]] * times[impostors[:, 1]]
+    copied = PairScores(
+        np.repeat(scores.genuine, times[people]), np.repeat(scores.impostor, repeats),
+        np.repeat(people, times[people]), np.repeat(impostors, repeats, axis=0),
+    )  # fmt: skip
+    assert resampled_eer(scores, times[None])[0] == pytest.approx(figures(copied)["eer"])
+    alone = np.array([[6, 0, 0, 0, 0, 0]])
+    assert np.isnan(resampled_eer(scores, alone)).all(), "one person makes no impostor pairs"

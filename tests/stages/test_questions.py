@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pdsn.errors import PdsnError
-from pdsn.run.pooling import read_table
+from pdsn.run.tables import read_table
 from tests.stages.conftest import give, stop_at, table_of
 
 CPU = ("--device", "cpu", "--precision", "fp32")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.console import Console
 
 from pdsn.errors import PdsnError
 from pdsn.run.stages import lacking
+from stages import photographs
 from stages.command import MAKING, RECOGNITION, command
 from stages.making import make, refuse
 from stages.options import AnyStrategies, Json, Layer
@@ -21,9 +23,11 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from pdsn.data.dataset import FaceDataset
     from pdsn.evaluation.answers import Answer
     from pdsn.evaluation.enrolment import Enrolment
     from pdsn.evaluation.evaluation import Evaluation
+    from pdsn.evaluation.photographs import Listed, Photographs
     from pdsn.evaluation.probes import MakeProbes, Probes
     from pdsn.evaluation.settings import EvalConfig
     from pdsn.matchers.matcher import Matcher
@@ -41,12 +45,15 @@ def main(
     *,
     skip_done: bool = False,
     align: str | None = None,
+    gallery: Path | None = None,
+    probes: Sequence[Path] = (),
 ) -> dict[str, Any] | None:
     """Evaluate some strategies (default: all that have a dictionary) beside no FDM, and print the table.
 
     What the run itself asks (its own settings, all strategies) makes the run's own table; anything else goes to
     a folder of its own. With `skip_done`, a table that was made from the same inputs and settings is printed
-    again. `align` takes the place of the setting.
+    again. `align` takes the place of the setting. With `gallery` and `probes`, folders of a folder per person, these
+    photographs are enrolled and asked about as they are.
 
     Returns:
         What is in the table's table.json; None in other processes than the main one.
@@ -61,21 +68,24 @@ def main(
     given = check_names(session, strategies or ())
     if strategies is not None:
         strategies = given
+    listed = photographs.listed(session, gallery, probes)
+    if listed is not None:
+        asked = photographs.of_photographs(asked)
     wanted = strategies if strategies is not None else [] if session.run.dictionaries() else [DEFAULT]
     steps = lacking(session, dictionaries=wanted, segmenter=asked.source == "segmenter")
     refuse(session, steps)
-    check_data(session, asked)
+    if listed is None:
+        check_data(session, asked)
     make(session, steps)
     seed = session.settings.seed
     names = _in_order(session, session.run.dictionaries()) if strategies is None else list(strategies)
     for name in names:
         session.strategy(name)
-    occluders = find_occluders(session, asked)
-    photos = session.original_photos if asked.align == "occluded" else None
+    if listed is None and asked.align == "occluded":
+        _ = session.original_photos
     _, networks = session.tuned
     masked = {name: session.fdm(name) for name in names}
     segmenter = session.segmenter() if asked.source == "segmenter" else None
-    enrolment = _enrolment(session, asked)
     session.begin()
     if not session.accelerator.is_main_process:
         return None
@@ -83,6 +93,11 @@ def main(
     if set(names) == set(every):
         names = every  # the same question, whatever the order
     config = question(session, session.settings, asked, names)
+    if listed is not None:
+        config |= {
+            "occlusions": list(listed.probes),
+            "gallery": f"{gallery_name(listed)}-{listed.fingerprint}",
+        }
     own = question(session, session.own, replace(session.own.eval, align=asked.align), every)
     other = name_of(config, own)
     inputs = {**networks, "data set": session.dataset.sha256, "protocol": PROTOCOL}
@@ -99,26 +114,29 @@ def main(
         matchers = {NO_FDM: session.matcher(NO_FDM), **masked, **further}
         layouts = {name: matcher.dictionary.layout for name, matcher in masked.items()}
         find_covered = None if segmenter is None else segmenter.covered
-        make_probes = _probes(session, enrolment.probes, photos)
+        probed = _painted(session, asked) if listed is None else _photographed(session, listed)
         # The old table and its pictures stay until the new ones are complete.
         with drafting(folder) as figures:
             evaluation = _evaluate(
                 session,
                 matchers,
                 layouts,
-                occluders,
-                enrolment,
-                make_probes,
+                probed,
                 find_covered,
                 asked.draws,
                 figures,
             )
-            bands = [name for name in BANDS if name in occluders]
+            bands = [name for name in BANDS if name in probed.occluders]
             table = {
                 "records": evaluation.records(bootstrap=asked.bootstrap, seed=seed),
                 "segmentation": [] if segmenter is None else evaluation.segmentation,
                 "mean_gain": evaluation.mean_gains(bands, bootstrap=asked.bootstrap, seed=seed),
                 "left_out": evaluation.left_out,
+                **(
+                    {}
+                    if probed.photographs is None
+                    else {"photographs": photographs.described(probed.photographs)}
+                ),
                 **describe(config, inputs),
             }
             _draw(session, layouts, table["records"], figures)
@@ -127,6 +145,47 @@ def main(
     if other:
         session.say(f"asked by options, as {other}: the run's own table, in {session.run.eval}, is as it was")
     return table
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What a table asks about.
+
+    Attributes:
+        dataset: holds the faces of gallery and probes.
+        enrolment: who is enrolled and who is asked about.
+        occluders: by the rows of the table.
+        make_probes: makes the probes of a row.
+        photographs: what was read, where probes are not painted.
+    """
+
+    dataset: FaceDataset
+    enrolment: Enrolment
+    occluders: Mapping[str, Occluder]
+    make_probes: MakeProbes
+    photographs: Photographs | None = None
+
+
+def _painted(session: Session, asked: EvalConfig) -> Probed:
+    """The run's own photos, painted over."""
+    enrolment = _enrolment(session, asked)
+    photos = session.original_photos if asked.align == "occluded" else None
+    make_probes = _probes(session, enrolment.probes, photos)
+    return Probed(session.dataset, enrolment, find_occluders(session, asked), make_probes)
+
+
+def _photographed(session: Session, listed: Listed) -> Probed:
+    """Photographs as they are: each folder of probes is a row."""
+    from pdsn.occlusion.occluders import Nothing
+
+    found = photographs.read(session, listed)
+    rows = {name: Nothing() for name in listed.probes}
+    return Probed(found.dataset, found.enrolment, rows, found.make_probes, found)
+
+
+def gallery_name(listed: Listed) -> str:
+    """The name of the gallery's folder."""
+    return listed.gallery.resolve().name
 
 
 def usable(session: Session) -> tuple[list[str], list[PdsnError]]:
@@ -224,9 +283,7 @@ def _evaluate(
     session: Session,
     matchers: dict[str, Matcher],
     layouts: dict[str, Layout],
-    occluders: dict[str, Any],
-    enrolment: Enrolment,
-    make_probes: MakeProbes,
+    probed: Probed,
     find_covered: Callable[[Tensor], Tensor] | None,
     draws: int,
     figures: Path,
@@ -246,16 +303,16 @@ def _evaluate(
     def picture(answers: Mapping[str, Answer], probes: Probes, covered: Tensor) -> None:
         file = answers[shown].occlusion.replace("/", "-").replace(":", "-")
         plot_probes(
-            session.dataset, answers[shown], answers[NO_FDM], probes.faces, covered, layouts.get(shown),
+            probed.dataset, answers[shown], answers[NO_FDM], probes.faces, covered, layouts.get(shown),
             figures / f"probes-{file}.png",
         )  # fmt: skip
 
     strangers = Strangers.of(session.dataset, session.settings.split)
-    asked = sum(1 if is_fixed(occluder) else draws for occluder in occluders.values())
+    asked = sum(1 if is_fixed(occluder) else draws for occluder in probed.occluders.values())
     with progress_bar("eval", asked * len(matchers) + len(LOOKS), "answers") as advance:
         return evaluate(
-            session.dataset, matchers, occluders, enrolment, strangers,
-            make_probes=make_probes,
+            probed.dataset, matchers, probed.occluders, probed.enrolment, strangers,
+            make_probes=probed.make_probes,
             find_covered=find_covered,
             triggers=session.layout("LM2"),
             share=session.settings.regions.share,
@@ -295,17 +352,21 @@ def _show(session: Session, made: dict[str, Any], folder: Path) -> None:
     painted = ", photo painted before detection" if config["align"] == "occluded" else ""
     drawn = f", mean of {config['draws']} draws" if config["draws"] > 1 else ""
     photos = f"{records[0]['probes']} {config['split']} photos{whom}"
+    if "photographs" in made:
+        photos = f"{sum(made['photographs']['probes'].values())} photographs"
     print_rank1(session.console, records, f"Rank-1, % of {photos}{painted}{drawn}")
     print_open_set(session.console, records)
     if made["segmentation"]:
         _show_segmentation(session, made["segmentation"])
     missed = {record["occlusion"]: record["missed"] for record in records if record["missed"]}
-    if missed:
+    if "photographs" in made:
+        photographs.show(session, made)
+    elif missed:
         shown = ", ".join(f"{name} {count}" for name, count in missed.items())
         session.say(f"no face found any more, counted as errors: {shown}")
     for name, gain in made["mean_gain"].items():
         session.say(gain_line(name, gain))
-    if made["left_out"]:
+    if made["left_out"] and "photographs" not in made:
         why = f"with no more than {config['enrol']} photos" if unseen else "without a gallery photo"
         session.say(f"left out: {made['left_out']} {config['split']} photos of people {why}")
     session.say(f"table, probes and pictures: {folder}")
@@ -331,7 +392,26 @@ def _show_segmentation(session: Session, records: list[dict[str, Any]]) -> None:
     default="what the run has",
     shared_help={"seed": "Seed of the occlusions, for this table alone. Default: the run's."},
 )
-def evaluate(shared: Shared, options: Layer, strategy: AnyStrategies = None, json: Json = False) -> None:
+def evaluate(
+    shared: Shared,
+    options: Layer,
+    strategy: AnyStrategies = None,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Photographs to enrol instead of the run's own: a folder per person."
+        ),
+    ] = None,
+    probes: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Photographs of the same people to recognise as they are: a folder per person. Several times for a row each, "
+            "called as the folder is.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
     """Recognise occluded test photos and print the table, one column per strategy.
 
     Without options it makes the run's own table, in eval/; what options ask for goes to a folder of its own in eval/asked.
@@ -345,10 +425,12 @@ def evaluate(shared: Shared, options: Layer, strategy: AnyStrategies = None, jso
     pdsn eval --align occluded
 
     pdsn eval --run runs/people-apart --enrol 3 --draws 5
+
+    pdsn eval --gallery passports --probes doors/masked --probes doors/unmasked --run runs/mine
     """
     session = Session(shared, options, keep=False)
     if json:
         session.console = Console(stderr=True)
-    table = main(session, strategy)
+    table = main(session, strategy, gallery=gallery, probes=probes or ())
     if json and table is not None:
         print_json({"format": 1, **table})

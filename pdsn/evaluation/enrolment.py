@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,11 +19,17 @@ class Enrolment:
         gallery: (G,) rows of the enrolled photos in the data set, ascending.
         probes: (P,) rows of the photos that are asked about, ascending; everybody among them is enrolled.
         left_out: photos of the split whose person cannot be both enrolled and asked about.
+        by_row: the probes of each row of the table, where they are not the same ones under every occlusion.
     """
 
     gallery: np.ndarray
     probes: np.ndarray
     left_out: int
+    by_row: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def asked(self, row: str) -> np.ndarray:
+        """(P,) rows of the photos that are asked about in a row of the table."""
+        return self.by_row.get(row, self.probes)
 
     @classmethod
     def by_photo(cls, dataset: FaceDataset, split: str) -> Enrolment:

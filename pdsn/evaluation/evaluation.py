@@ -141,7 +141,7 @@ def evaluate(
         occluders: by name.
         enrolment: the gallery and the probes.
         strangers: from whom the thresholds are calibrated.
-        make_probes: makes the occluded faces of `enrolment.probes`.
+        make_probes: makes the occluded faces of the probes, see `Enrolment.asked`.
         find_covered: the covered pixels (P, H, W) bool of faces (P, 3, H, W); None takes the exact ones.
         triggers: regions by which the segmentation's "triggered" is counted.
         share: a region of `triggers` counts as occluded when more than this share of it is covered.
@@ -166,7 +166,10 @@ def evaluate(
         for draw in range(1 if is_fixed(occluder) else draws):
             asked = make_probes(occlusion, occluder, draw)
             covered = asked.exact if find_covered is None else find_covered(asked.faces)
-            pixels.append(_agreement(enrolment.probes, draw, asked, covered, triggers, share))
+            assert covered is not None, "the exact masks of photographs are not known"
+            if asked.exact is not None:
+                rows = enrolment.asked(occlusion)
+                pixels.append(_agreement(rows, draw, asked, asked.exact, covered, triggers, share))
             shown = Faces(asked.faces, covered)
             _calibrate(impostors, shown)
             for strategy in matchers:
@@ -176,8 +179,9 @@ def evaluate(
                 on_answer(answer)
             if draw == 0:
                 on_first_draw({strategy: parts[0] for strategy, parts in answers.items()}, asked, covered)
-        result.found_pixels[occlusion] = join_pixels(pixels)
-        result.segmentation.append(result.found_pixels[occlusion].record(occlusion))
+        if pixels:
+            result.found_pixels[occlusion] = join_pixels(pixels)
+            result.segmentation.append(result.found_pixels[occlusion].record(occlusion))
         result.answers += [join_answers(parts) for parts in answers.values()]
     return result
 
@@ -213,12 +217,13 @@ def _answer(
             if fpr >= impostors.finest_fpr:
                 known[rows] = impostors.threshold(signature, fpr)
     labels = torch.from_numpy(dataset.labels)
-    true, people = labels[enrolment.probes], labels[enrolment.gallery]
+    asked = enrolment.asked(names[0])
+    true, people = labels[asked], labels[enrolment.gallery]
     best = best_per_person(scores, people, len(dataset.people))
     nearest = scores.max(1)
     return Answer(
         *names,
-        enrolment.probes,
+        asked,
         np.full(count, draw),
         np.where(seen, true_rank(best, true).numpy(), len(dataset.people) + 1),
         np.where(seen, photo_rank(scores, people, true).numpy(), len(enrolment.gallery) + 1),
@@ -233,9 +238,14 @@ def _answer(
 
 
 def _agreement(
-    rows: np.ndarray, draw: int, probes: Probes, covered: Tensor, triggers: Layout, share: float
+    rows: np.ndarray,
+    draw: int,
+    probes: Probes,
+    exact: Tensor,
+    covered: Tensor,
+    triggers: Layout,
+    share: float,
 ) -> FoundPixels:
-    exact = probes.exact
     # Photos that the occluder left clean have no foreground to find.
     iou = torch.where(exact.any(2).any(1), foreground_iou(covered, exact), torch.nan)
     return FoundPixels(

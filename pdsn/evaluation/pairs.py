@@ -222,6 +222,7 @@ def verify_pairs(
     def side(name: str, occluder: Occluder, draw: int, role: Role) -> Side:
         asked = make_probes(name, occluder, draw)
         covered = asked.exact if find_covered is None else find_covered(asked.faces)
+        assert covered is not None, "painted probes know what was painted"
         return scorer.side(Faces(asked.faces, covered), asked.found, role)
 
     clean, found = side(CLEAN, Nothing(), 0, "gallery"), {}

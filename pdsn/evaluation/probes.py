@@ -30,12 +30,12 @@ class Probes:
 
     Attributes:
         faces: (P, 3, H, W) uint8; zeros where no face was found any more.
-        exact: (P, H, W) bool, what the occluder covered.
+        exact: (P, H, W) bool, what the occluder covered; None of photographs, of which nobody knows.
         found: (P,) bool, whether the detector still found a face.
     """
 
     faces: Tensor
-    exact: Tensor
+    exact: Tensor | None
     found: np.ndarray
 
 

@@ -1,0 +1,170 @@
+"""Photographs instead of painted probes: folders per person to enrol and to ask about, faces found and aligned as they come."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from pdsn.data.dataset import FaceDataset
+from pdsn.data.faces import Detect
+from pdsn.data.listing import sha256_or_nothing
+from pdsn.data.photos import Listing, list_photos
+from pdsn.data.settings import PrepareConfig
+from pdsn.errors import UsageError
+from pdsn.evaluation.enrolment import Enrolment
+from pdsn.evaluation.pair_lists import read_faces
+from pdsn.evaluation.probes import Probes
+from pdsn.occlusion.occluders import Occluder
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The photos to enrol and to ask about, not yet read.
+
+    Attributes:
+        gallery: the folder of the enrolled.
+        probes: by the name of a row, its folder.
+        listings: of each folder, the gallery's first.
+        unknown: names of people who are asked about and not enrolled: their photos are left out.
+    """
+
+    gallery: Path
+    probes: Mapping[str, Path]
+    listings: Sequence[Listing]
+    unknown: Sequence[str]
+
+    @classmethod
+    def of(cls, gallery: Path, probes: Sequence[Path]) -> Listed:
+        """List the folders.
+
+        Raises:
+            PdsnError: a folder holds no photos in folders per person.
+            UsageError: two rows would have one name, a folder is given twice, or nobody who is asked about is enrolled.
+        """
+        names = [path.resolve().name for path in probes]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(f"--probes: two folders are called {name}, and would be one row: rename one")
+        folders = [gallery.resolve(), *(path.resolve() for path in probes)]
+        for path in folders[1:]:
+            if path == folders[0]:
+                raise UsageError(f"--probes {path} is the --gallery: each photo would find itself")
+        listings = [list_photos(path) for path in folders]
+        enrolled = {photo.person for photo in listings[0].photos}
+        asked = {photo.person for listing in listings[1:] for photo in listing.photos}
+        if not enrolled & asked:
+            raise UsageError(
+                f"--probes: nobody there ({', '.join(sorted(asked)[:3])} …) has a folder of the same name in --gallery "
+                f"{gallery} ({', '.join(sorted(enrolled)[:3])} …)"
+            )
+        if len(enrolled) < 2:
+            raise UsageError(f"--gallery {gallery} holds one person: there is nobody to tell them from")
+        return cls(gallery, dict(zip(names, folders[1:], strict=True)), listings, sorted(asked - enrolled))
+
+    @property
+    def fingerprint(self) -> str:
+        """Eight letters that follow from the names and sizes of all photos."""
+        lines = [f"{photo.file} {photo.bytes}" for listing in self.listings for photo in listing.photos]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
+
+    @property
+    def count(self) -> int:
+        """Photos there are."""
+        return sum(len(listing.photos) for listing in self.listings)
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Faces to enrol and to ask about.
+
+    Attributes:
+        dataset: all faces, those of probes without a face are black; people are those of the gallery.
+        enrolment: who is enrolled, and the probes of each row.
+        found: (N,) bool, in which photos of the data set a face was found.
+        without_face: (file, reason) of each photo without one, the gallery's among them.
+        twins: files of probes that are copies of a gallery photo, which are left out.
+    """
+
+    dataset: FaceDataset
+    enrolment: Enrolment
+    found: np.ndarray
+    without_face: Sequence[tuple[str, str]]
+    twins: Sequence[str]
+
+    def make_probes(self, name: str, occluder: Occluder, draw: int = 0) -> Probes:
+        """The probes of a row as they are, see `probes.MakeProbes`; what covers them nobody has drawn."""
+        del occluder, draw
+        rows = self.enrolment.asked(name)
+        return Probes(self.dataset.tensor(rows), None, self.found[rows])
+
+
+def read_photographs(
+    listed: Listed, crop: PrepareConfig, detect: Detect, on_photos: Callable[[int], None]
+) -> Photographs:
+    """Read the photos, and find and align the face of each as `pdsn prepare` does it.
+
+    A gallery photo without a face is not enrolled. A probe without one counts as an error. Photos of people who are not
+    enrolled, and probes that are copies of a gallery photo, are left out.
+
+    Args:
+        listed: the photos.
+        crop: size, alignment, and which face of several.
+        detect: the detector.
+        on_photos: told of so many more that are done.
+
+    Raises:
+        UsageError: no photo of the gallery shows a face, or no probe is left.
+    """
+    folders = [listed.gallery.resolve(), *listed.probes.values()]
+    people = sorted({photo.person for photo in listed.listings[0].photos})
+    number = {name: index for index, name in enumerate(people)}
+    faces: list[Tensor] = []
+    labels, files, found, whose = [], [], [], []
+    without: list[tuple[str, str]] = []
+    twins: list[str] = []
+    known: set[str] = set()
+    strangers = 0
+    for side, (folder, listing) in enumerate(zip(folders, listed.listings, strict=True)):
+        photos = [photo for photo in listing.photos if photo.person in number]
+        strangers += len(listing.photos) - len(photos)
+        on_photos(len(listing.photos) - len(photos))
+        pixels, reasons = read_faces(folder, [photo.file for photo in photos], crop, detect, on_photos)
+        for photo, face, reason in zip(photos, pixels, reasons, strict=True):
+            name, hashed = f"{folder.name}/{photo.file}", sha256_or_nothing(folder / photo.file)
+            if side and hashed in known:
+                twins.append(name)
+                continue
+            if reason:
+                without.append((name, reason))
+                if not side:
+                    continue
+            if not side:
+                known.add(hashed)
+            faces.append(face)
+            labels.append(number[photo.person])
+            files.append(name)
+            found.append(not reason)
+            whose.append(side)
+    sides = np.array(whose)
+    if not (sides == 0).any():
+        raise UsageError(f"--gallery {listed.gallery} shows no face in any photo: {without[0][1]}")
+    rows = {name: np.flatnonzero(sides == side) for side, name in enumerate(listed.probes, 1)}
+    for name, own in rows.items():
+        if not len(own):
+            raise UsageError(
+                f"--probes {listed.probes[name]} holds no photo of anybody enrolled that is not in the gallery itself"
+            )
+    count = len(files)
+    array = np.stack([face.permute(1, 2, 0).numpy() for face in faces])
+    nothing = np.full(count, "")
+    dataset = FaceDataset(
+        listed.gallery, array, people, np.array(labels, dtype=np.int64), files, nothing, nothing,
+        np.zeros((count, 5, 2), np.float32), listed.fingerprint,
+    )  # fmt: skip
+    enrolment = Enrolment(np.flatnonzero(sides == 0), np.flatnonzero(sides > 0), strangers + len(twins), rows)
+    return Photographs(dataset, enrolment, np.array(found), without, twins)

@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
@@ -278,6 +279,27 @@ class TrainingFolder:
         self.begin()
         save_tensors(self.model, weights, {"best": json.dumps(best)})
         self.state.unlink(missing_ok=True)
+
+    def take_over(self, other: TrainingFolder) -> None:
+        """Copy the finished weights of another folder, with what lies beside them, in place of what is here.
+
+        Raises:
+            PdsnError: there are none, or they were made from other inputs.
+            UsageError: they were trained with other settings.
+        """
+        other.check()
+        differs = difference(self.config, other.found_config())
+        if differs:
+            raise UsageError(f"{other.root} was trained with other settings than these ({differs})")
+        self.begin()
+        for path in (
+            other.metrics,
+            other.described,
+            other.model,
+        ):  # the weights last: they say that it is done
+            if path.is_file():
+                with atomic_path(self.root / path.name) as temporary:
+                    shutil.copyfile(path, temporary)
 
     def check(self) -> None:
         """Raise PdsnError unless there are finished weights that were made from these inputs."""

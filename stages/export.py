@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pdsn.errors import PdsnError, UsageError
+from pdsn.errors import UsageError
 from pdsn.files import check_writable
 from pdsn.run.stages import lacking
 from stages.command import DEPLOYMENT, command
@@ -26,6 +26,7 @@ def main(session: Session, folder: Path, *, strategy: str | None, with_segmenter
 
     from pdsn.deploy.bundle import check_target, write_export
     from pdsn.deploy.onnx import BATCHES, TOLERANCE, require_onnx
+    from pdsn.networks.branches import has_branches
     from pdsn.progress import progress_bar
 
     if not session.accelerator.is_main_process:
@@ -34,7 +35,8 @@ def main(session: Session, folder: Path, *, strategy: str | None, with_segmenter
     check_target(folder)
     check_writable("--onnx", folder)
     exported = parts_of_run(session, strategy, with_segmenter)
-    with progress_bar("export", 3 if with_segmenter else 2, "networks") as advance:
+    count = 2 * (1 + has_branches(exported.net)) + with_segmenter
+    with progress_bar("export", count, "networks") as advance:
         written = write_export(exported, folder, on_part=lambda name: advance(1, note=name))
     rows = [(part.file, f"{part.size / 1e6:.1f}", f"{part.difference:.1e}") for part in written]
     print_table(session.console, ("file", "MB", "largest difference"), rows, title="Checked against torch")
@@ -53,7 +55,6 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
     """
     from pdsn.deploy.exported import Exported
     from pdsn.masks.strategy import NO_FDM
-    from pdsn.networks.branches import has_branches
     from pdsn.run.strategies import choose_strategy, further_matchers
 
     session.run.check_made()
@@ -67,11 +68,6 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
     wanted = [] if chosen == NO_FDM else [chosen]
     make(session, lacking(session, dictionaries=wanted, segmenter=with_segmenter))
     model, networks = session.tuned
-    if has_branches(model.net):
-        raise PdsnError(
-            f"the base of {session.run.root} has two branches, and an exported program compares with one: "
-            "train it with --variant shared, or another base, in another --run"
-        )
     base = networks["base"]
     return Exported(
         run=session.run,

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pdsn.run.directory import RunDir
 from stages.command import BEGINNING, TRAINING, command
 from stages.options import Force, Layer
 from stages.session import Session, Shared
 from stages.tables import print_table
 
 
-def main(session: Session) -> None:
-    """Train the segmentation, or say that it is trained; prints its validation figures."""
+def main(session: Session, source: Path | None = None) -> None:
+    """Train the segmentation, take that of another run, or say that it is there; prints its validation figures."""
+    from pdsn.coverage.segmenter import segmenter_folder
     from pdsn.coverage.training import train_segmenter
     from pdsn.report.figures import plot_training
     from pdsn.training.batches import check_batch
@@ -18,6 +25,18 @@ def main(session: Session) -> None:
     check_batch("segment.batch", session.settings.segment.batch, session.accelerator)
     folder = session.segmenter_folder
     done = folder.open(force=session.force, replace_other=session.replace)
+    if source is not None and not done:
+        run = RunDir.open(source)
+        run.check_made()
+        other = segmenter_folder(
+            run.segmenter, session.settings.segment, session.training, session.settings.seed
+        )
+        other.check()
+        session.begin()
+        if session.accelerator.is_main_process:
+            folder.take_over(other)
+        session.accelerator.wait_for_everyone()
+        done = True
     triggers = session.layout("LM2")
     session.begin()
     if done:
@@ -44,7 +63,19 @@ def main(session: Session) -> None:
 
 
 @command("segment-train", TRAINING, BEGINNING, settings={"segment": None})
-def segment_train(shared: Shared, options: Layer, force: Force = False) -> None:
+def segment_train(
+    shared: Shared,
+    options: Layer,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="Take the U-Net of another run with the same data set, split, seed and settings, instead of training one.",
+        ),
+    ] = None,
+    force: Force = False,
+) -> None:
     """Train the U-Net that finds what is covered.
 
     [bold]Examples[/bold]
@@ -52,5 +83,7 @@ def segment_train(shared: Shared, options: Layer, force: Force = False) -> None:
     pdsn segment-train
 
     pdsn segment-train --data data/lfw --run runs/lfw --steps 4000 --height 128
+
+    pdsn segment-train --from runs/lfw --data data/lfw --run runs/another-base
     """
-    main(Session(shared, options, force=force))
+    main(Session(shared, options, force=force), source)

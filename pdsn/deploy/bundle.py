@@ -4,6 +4,7 @@
 DIR/
   trunk.onnx       faces (N, 3, H, W) float32, 0 to 255, RGB -> maps (N, C, h, w)
   head.onnx        maps (N, C, h, w) -> embeddings (N, E), not normalised
+  probe-trunk.onnx, probe-head.onnx   the same for probes, where the base has two branches
   segmenter.onnx   faces (N, 3, H, W) -> logits (N, H, W), above 0 where covered; not with --no-segmenter
   dictionary.npz   binary (R, C, h, w) bool, mean (R, C, h, w) float32, boxes (R, 4) int64; not for no FDM
   pdsn.json        how they go together, and the sha256 of each
@@ -33,6 +34,7 @@ from pdsn.deploy.exported import Exported
 from pdsn.deploy.onnx import (
     BATCHES,
     OPSET,
+    PROBE,
     TOLERANCE,
     largest_difference,
     parts_of,
@@ -46,13 +48,16 @@ from pdsn.occlusion.layouts import mirrored
 
 KIND, FORMAT = "pdsn export", 1
 ABOUT, CARD, MASKS = "pdsn.json", "MODEL_CARD.md", "dictionary.npz"
-FILES = ("trunk.onnx", "head.onnx", "segmenter.onnx", MASKS, CARD, ABOUT)
+FILES = (
+    "trunk.onnx", "head.onnx", f"{PROBE}trunk.onnx", f"{PROBE}head.onnx", "segmenter.onnx", MASKS, CARD, ABOUT,
+)  # fmt: skip
 """Every file that an export can have; an older export's that the new one lacks are removed."""
 COMBINE = (
     "A region is occluded when more than `share` of the pixels in its box are covered (logits above 0). The FDM "
     "is the product of the occluded regions' masks (of binary ones, their AND), 1 where there is none; the "
     "array `masks` of dictionary.npz has them. It multiplies the maps of the probe and of every gallery face "
-    "before the head. With `mirror`, the embedding of the mirror image, under the masks of the set of regions "
+    "before the head. Where there are probe-trunk.onnx and probe-head.onnx, probes pass these, galleries trunk.onnx and "
+    "head.onnx. With `mirror`, the embedding of the mirror image, under the masks of the set of regions "
     "that `mirrored` names (null: none), is added. Compare by cosine: where `compare` is nearest, with each photo; where it is mean, "
     "with the normalised sum of each person's embeddings; where it is both, by the mean of the two cosines. Of an occluded "
     "probe, `unmasked` is the weight of the comparison without FDM, the rest that of the one under it: put the unit "
@@ -118,12 +123,12 @@ def write_export(
     dataset, masks = exported.dataset, exported.dictionary
     faces = example_faces(dataset)
     parts = parts_of(exported.net, exported.segmenter, dataset.size)
-    trunk = parts[0].network
+    trunks = {part.name.removesuffix("trunk"): part.network for part in parts if part.name.endswith("trunk")}
     with _staged(target) as folder:
         written = []
         for part in parts:
             path = write_part(part, folder)
-            inputs = trunk(faces).detach() if part.takes == "maps" else faces
+            inputs = trunks[part.name.removesuffix("head")](faces).detach() if part.takes == "maps" else faces
             difference = largest_difference(part, path, inputs)
             if not difference <= TOLERANCE:  # also refuses NaN
                 raise PdsnError(

@@ -14,7 +14,9 @@ from pdsn.artefact import read_json
 from pdsn.bases.imported import is_imported
 from pdsn.deploy.example import example
 from pdsn.deploy.exported import Exported
+from pdsn.deploy.onnx import PROBE
 from pdsn.masks.strategy import NO_FDM, heading
+from pdsn.networks.branches import has_branches
 from pdsn.report.table import Record, markdown_table, strategies_of, table_rows
 from pdsn.run.directory import SYNTHETIC
 
@@ -77,6 +79,11 @@ def _files(exported: Exported, about: Mapping[str, Any]) -> list[str]:
         ("trunk.onnx", f"`faces` {face} float32, 0 to 255, RGB", f"`maps` {maps}; normalisation is inside"),
         ("head.onnx", f"`maps` {maps}", f"`embeddings` (N, {about['embedding']}), not normalised"),
     ]
+    if has_branches(exported.net):
+        rows = [
+            *((file, takes, f"{gives}; of galleries") for file, takes, gives in rows),
+            *((f"{PROBE}{file}", takes, f"{gives}; of probes") for file, takes, gives in rows),
+        ]
     if exported.segmenter is not None:
         rows.append(
             ("segmenter.onnx", f"`faces` {face}", f"`logits` (N, {height}, {width}), above 0 where covered")
@@ -360,7 +367,7 @@ def _use(exported: Exported, about: Mapping[str, Any]) -> list[str]:
         "```python",
         example(
             masks=exported.dictionary is not None, segmenter=exported.segmenter is not None, mirror=about["mirror"],
-            unmasked=about["unmasked"] > 0,
+            unmasked=about["unmasked"] > 0, branches=has_branches(exported.net),
         ),
         "```",
     ]  # fmt: skip
@@ -381,11 +388,20 @@ def _percent(record: Record | None, rate: str, interval: str, sign: str = "") ->
 
 def _named(config: Mapping[str, Any]) -> str:
     """Settings in a line; of a file only its name, so that no folder of this machine gets out."""
-    shown = {
-        name: Path(value).name if name in ("init", "arch") and isinstance(value, str) else value
-        for name, value in config.items()
-    }
+    shown = _without_folders(config)
     return ", ".join(f"{name} {json.dumps(value)}" for name, value in shown.items())
+
+
+def _without_folders(config: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            found[name] = _without_folders(value)
+        elif name in ("init", "arch", "weights") and isinstance(value, str):
+            found[name] = Path(value).name
+        else:
+            found[name] = value
+    return found
 
 
 def _and(config: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ def occluded({argument}):
 '''
 _EMBED = '''
 
-def embed(faces{regions}):
+def embed(faces{regions}{networks}):
     """Embeddings (N, E) of length 1 of faces (N, 3, H, W){without}."""
     total = np.float32(0)
     for flipped in {views}:
@@ -48,18 +48,22 @@ _COSINES = '''
 
 def cosines(probe, gallery{covered}):
     """Cosines (G,) of a probe (3, H, W) to gallery faces (G, 3, H, W)."""
-{regions}    return embed(gallery{asked}) @ embed(probe[None]{asked})[0]
+{regions}    return embed(gallery{asked}{enrolled}) @ embed(probe[None]{asked}{shown})[0]
 '''
 _BOTH = '''
 
 def cosines(probe, gallery{covered}):
     """Cosines (G,) of a probe (3, H, W) to gallery faces (G, 3, H, W), under the FDM and without it, weighted."""
-{regions}    under, without = (embed(gallery, hidden) @ embed(probe[None], hidden)[0] for hidden in (regions, []))
+{regions}    under, without = (
+        embed(gallery, hidden{enrolled}) @ embed(probe[None], hidden{shown})[0] for hidden in (regions, [])
+    )
     return (1 - about["unmasked"]) * under + about["unmasked"] * without
 '''
 
 
-def example(*, masks: bool, segmenter: bool, mirror: bool, unmasked: bool = False) -> str:
+def example(
+    *, masks: bool, segmenter: bool, mirror: bool, unmasked: bool = False, branches: bool = False
+) -> str:
     """The program for an export.
 
     It defines `cosines(probe, gallery)`, or `cosines(probe, gallery, covered)` where the export has masks but
@@ -70,17 +74,24 @@ def example(*, masks: bool, segmenter: bool, mirror: bool, unmasked: bool = Fals
         segmenter: the export has the U-Net.
         mirror: embeddings of mirror images are added.
         unmasked: the comparison without masks counts beside the one under them.
+        branches: probes have networks of their own.
     """
     finds = masks and segmenter
-    names = ("trunk", "head", "segmenter") if finds else ("trunk", "head")
+    names = [
+        "trunk",
+        "head",
+        *(("probe-trunk", "probe-head") if branches else ()),
+        *(("segmenter",) if finds else ()),
+    ]
     files = ", ".join(f'"{name}"' for name in names)
     text = _OPEN[1:] + (_MASKS[1:] if masks else "")
-    text += _NETWORKS[1:].format(names=", ".join(names), files=files)
+    text += _NETWORKS[1:].format(names=", ".join(names).replace("-", "_"), files=files)
     if masks:
         argument, covered = ("face", _COVERED[1:]) if segmenter else ("covered", "")
         text += _OCCLUDED.format(argument=argument, covered=covered)
     text += _EMBED.format(
         regions=", regions" if masks else "",
+        networks=", trunk, head" if branches else "",
         without=" without these regions' features" if masks else "",
         views="(False, True)" if mirror else "(False,)",
         fdm=_FDM[1:] if masks else "",
@@ -89,5 +100,7 @@ def example(*, masks: bool, segmenter: bool, mirror: bool, unmasked: bool = Fals
         covered=", covered" if masks and not segmenter else "",
         regions=f"    regions = occluded({'probe' if segmenter else 'covered'})\n" if masks else "",
         asked=", regions" if masks else "",
+        enrolled=", trunk, head" if branches else "",
+        shown=", probe_trunk, probe_head" if branches else "",
     )
     return text.rstrip("\n")

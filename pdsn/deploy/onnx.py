@@ -13,13 +13,15 @@ from torch import Tensor, nn
 
 from pdsn.coverage.segmenter import SegmentationNet
 from pdsn.errors import PdsnError
-from pdsn.networks.branches import Network
+from pdsn.networks.branches import Network, branch, has_branches
 
 OPSET = 18
 """The first whose Resize can smooth what it reduces, as the U-Net does with large faces; torch's exporter
 writes it without a conversion, and onnxruntime reads it from 1.14 on."""
 TOLERANCE = 1e-3
 """Largest difference to torch that is taken for rounding, in standard deviations of the network's output."""
+PROBE = "probe-"
+"""Before the names of the networks that see probes, where these have a branch of their own."""
 BATCHES = (1, 3)
 """Batch sizes at which every file is checked; the export itself sees 2."""
 
@@ -70,14 +72,18 @@ def parts_of(net: Network, segmenter: SegmentationNet | None, size: tuple[int, i
         size: height and width of a face in pixels.
 
     Returns:
-        "trunk" (faces -> maps), "head" (maps -> embeddings) and "segmenter" (faces -> logits).
+        "trunk" (faces -> maps), "head" (maps -> embeddings) and "segmenter" (faces -> logits); of a base with two branches
+        trunk and head are the gallery's, and "probe-trunk" and "probe-head" come after them.
     """
-    base = _fresh(net)
     faces = (3, *size)
-    parts = [
-        Part("trunk", _Method(base, "features"), faces, "faces", "maps"),
-        Part("head", _Method(base, "head"), tuple(net.map_shape), "maps", "embeddings"),
-    ]
+    branches = {"": branch(net, "gallery"), **({PROBE: branch(net, "probe")} if has_branches(net) else {})}
+    parts = []
+    for prefix, one in branches.items():
+        base = _fresh(one)
+        parts += [
+            Part(f"{prefix}trunk", _Method(base, "features"), faces, "faces", "maps"),
+            Part(f"{prefix}head", _Method(base, "head"), tuple(one.map_shape), "maps", "embeddings"),
+        ]
     if segmenter is not None:
         parts.append(Part("segmenter", _fresh(segmenter), faces, "faces", "logits"))
     return parts

@@ -1,5 +1,7 @@
 """The siamese base: its pairs, its settings, and that it learns who is who."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -104,7 +106,7 @@ def test_two_branches_see_swapped_pairs():
     torch.testing.assert_close(loss, wanted)
 
 
-def test_a_base_of_two_branches_goes_all_the_way_and_each_side_has_its_own(tmp_path):
+def test_a_base_of_two_branches_goes_all_the_way_and_each_side_has_its_own(tmp_path, monkeypatch):
     make_dataset(tmp_path / "data", people=6, photos=12)
     (tmp_path / "settings.toml").write_text(
         SETTINGS.format(margin=1.2)
@@ -122,17 +124,12 @@ def test_a_base_of_two_branches_goes_all_the_way_and_each_side_has_its_own(tmp_p
         assert done.exit_code == 0, done.output
     assert (tmp_path / "run/cache/clean-gallery-train.npy").is_file(), "the gallery has maps of its own"
     done = run(
-        tmp_path,
-        "export",
-        "--onnx",
-        tmp_path / "out",
-        "--strategy",
-        "none",
-        "--no-segmenter",
-        "--run",
-        tmp_path / "run",
-    )
-    assert done.exit_code == 1 and "has two branches" in done.stderr
+        tmp_path, "export", "--onnx", tmp_path / "out", "--strategy", "matched", "--no-segmenter", "--run", tmp_path / "run",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert {path.name for path in (tmp_path / "out").glob("*.onnx")} == {
+        "trunk.onnx", "head.onnx", "probe-trunk.onnx", "probe-head.onnx",
+    }  # fmt: skip
     workspace = Workspace.open(tmp_path / "run", start("cpu", "fp32"))
     matcher = workspace.matcher("none")
     faces = Faces.free(workspace.dataset.tensor(range(5)))
@@ -145,6 +142,21 @@ def test_a_base_of_two_branches_goes_all_the_way_and_each_side_has_its_own(tmp_p
     ]
     torch.testing.assert_close(matcher.compare(probes, gallery), unit[0] @ unit[1].T, rtol=1e-4, atol=1e-5)
     assert not matcher.symmetric and not torch.allclose(unit[0], unit[1], atol=1e-3)
+    # The program in the card compares as the run does, each side with its own networks.
+    code = re.search(r"```python\n(.*?)```", (tmp_path / "out/MODEL_CARD.md").read_text(), re.DOTALL).group(1)
+    monkeypatch.chdir(tmp_path / "out")
+    names: dict = {}
+    exec(code, names)
+    covered = torch.zeros(5, *workspace.dataset.size, dtype=torch.bool)
+    covered[:, 20:44] = True
+    fdm = workspace.fdm("matched")
+    asked, known = fdm.prepare(Faces(faces.pixels, covered), "probe"), fdm.prepare(faces, "gallery")
+    wanted = fdm.compare(asked, known).numpy()
+    values = faces.pixels.numpy().astype(np.float32)
+    found = np.stack(
+        [names["cosines"](face, values, one.numpy()) for face, one in zip(values, covered, strict=True)]
+    )
+    assert np.abs(found - wanted).max() < 1e-4
 
 
 @pytest.mark.parametrize(

@@ -100,4 +100,5 @@ def siamese_train(
 def _with(options: Layer, layers: list[int], start: str) -> Layer:
     """The options with the number of layers, if one was given, and what the network starts from, "" for as they say."""
     own: Layer = {"trainable_layers": layers[0]} if layers else {}
-    return merge(options, {"senet": {**own, **({"weights": start} if start else {})}})
+    own |= {"weights": start} if start else {}
+    return merge(options, {"senet": own} if own else {})

@@ -6,7 +6,9 @@ from pdsn.run.settings import Settings, build, load_file
 
 
 def test_every_preset_is_valid_and_those_of_the_readme_are_there():
-    assert set(presets()) == {"demo", "johnston", "lfw10", "lfw10-clean", "lfw10-gpu", "pretrained"}
+    assert set(presets()) == {
+        "baselines", "demo", "johnston", "lfw10", "lfw10-clean", "lfw10-gpu", "pretrained",
+    }  # fmt: skip
     for name in presets():
         assert isinstance(build(load_preset(name)), Settings)
 
@@ -62,7 +64,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_an_unknown_preset_lists_those_that_exist():
     with pytest.raises(
-        UsageError, match="choose from demo, johnston, lfw10, lfw10-clean, lfw10-gpu, pretrained"
+        UsageError, match="choose from baselines, demo, johnston, lfw10, lfw10-clean, lfw10-gpu, pretrained"
     ):
         load_preset("best")
 

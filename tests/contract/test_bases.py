@@ -136,6 +136,19 @@ def test_it_is_frozen_while_masks_are_learned(made, tmp_path):
     assert session.dictionary("LM2", session.base_folder.sha256()).binary.any()
 
 
+@pytest.mark.slow
+def test_it_can_be_written_as_onnx_and_answers_there_as_here(made, tmp_path):
+    from pdsn.deploy.onnx import TOLERANCE, largest_difference, parts_of, write_part
+
+    folder, kind = made
+    session = session_of(folder, kind, f"run-{kind}")
+    model, _ = session.base()
+    faces = session.dataset.tensor(range(3)).float()
+    trunk, head = parts_of(model.net, None, session.dataset.size)
+    for part, inputs in ((trunk, faces), (head, trunk.network(faces).detach())):
+        assert largest_difference(part, write_part(part, tmp_path), inputs) <= TOLERANCE
+
+
 @pytest.mark.parametrize("kind", BASES)
 def test_a_training_that_was_killed_ends_with_the_same_weights(prepared, kind, monkeypatch):
     import pdsn.training.loop as loop

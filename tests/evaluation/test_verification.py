@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import roc_curve
 
 from pdsn.evaluation.verification import (
@@ -161,6 +162,27 @@ def test_each_fold_is_judged_by_the_others():
 def test_pairs_of_one_kind_tell_nothing():
     with pytest.raises(ValueError, match="0 genuine and 2 impostor pairs: both are needed"):
         pairs([], [0.1, 0.2])
+
+
+def test_the_figures_are_those_of_torchmetrics(scores):
+    from torchmetrics.functional.classification import binary_accuracy, binary_eer, binary_roc
+
+    every = torch.from_numpy(np.concatenate([scores.genuine, scores.impostor]))
+    same = torch.arange(len(every)) < len(scores.genuine)
+    # It wants probabilities, and takes no others: the order is what counts.
+    ordered = torch.unique(every, return_inverse=True)[1].double() / (len(every) + 1)
+    theirs, ours = binary_roc(ordered, same.int()), whole(scores)
+    known = {round(float(far), 9): float(tar) for far, tar in zip(theirs[0], theirs[1], strict=True)}
+    for fmr, fnmr in zip(*ours, strict=True):
+        assert known.get(round(float(fmr), 9), 1 - fnmr) >= 1 - fnmr - 1e-6
+    # Its equal error rate is the mean of both rates where they are nearest, ours the point where they meet.
+    gap = np.abs(ours[0] - ours[1]).min()
+    assert figures(scores)["eer"] == pytest.approx(float(binary_eer(ordered, same.int())), abs=gap)
+    threshold = threshold_at(scores, 0.01)
+    found = figures(scores, threshold=threshold)
+    passed = (every >= threshold).int()
+    parts = [float(binary_accuracy(passed[same == kind], same[same == kind].int())) for kind in (True, False)]
+    assert found["fixed_accuracy"] == pytest.approx(np.mean(parts))
 
 
 def test_a_resample_that_draws_everybody_once_is_the_table_s_own_and_twice_counts_as_two():

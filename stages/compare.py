@@ -13,7 +13,7 @@ from rich.console import Console
 from pdsn.errors import UsageError, one_of
 from pdsn.files import check_writable
 from stages.command import RECOGNITION, command
-from stages.options import AnyStrategies, Json
+from stages.options import Json
 from stages.session import Shared
 
 if TYPE_CHECKING:
@@ -201,7 +201,15 @@ def compare(
             help="Where the comparison goes: a new folder, or an earlier one's, which is replaced.",
         ),
     ] = Path("runs/compared"),
-    strategy: AnyStrategies = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--strategy",
+            metavar="NAME",
+            help="Columns of the runs' tables, none for no FDM; several times for several. Without it no FDM and what each run "
+            "takes itself.",
+        ),
+    ] = None,
     align: Annotated[
         str, typer.Option(help="Which of a run's tables: clean, or occluded (see eval).")
     ] = "clean",

@@ -22,7 +22,7 @@ def snapshot(root):
         (["base-train", "--lr", "nan"], "--lr nan is out of range"),
         (["base-train", "--arch", "vgg"], "--arch vgg is unknown: choose from resnet18, resnet34"),
         (["base-train", "--seed", "-1"], "--seed -1 is out of range"),
-        (["base-train", "--preset", "best"], "--preset best is unknown: choose from demo"),
+        (["base-train", "--preset", "best"], "--preset best is unknown: choose from baselines"),
         (["base-train", "--device", "tpu"], "--device tpu is unknown: choose from auto, cpu, cuda, mps"),
         (["base-train", "--precision", "fp8"], "--precision fp8 is unknown"),
         (

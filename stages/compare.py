@@ -89,7 +89,7 @@ def main(
             for one, ranks, pair in zip(systems, identification(tables, systems), scores, strict=True)
         ],
         "groups": groups_of(shared_occlusions(tables)),
-        "layers": _layers(workspaces, verified),
+        "layers": layers_of(workspaces, verified),
         "probes": len(tables[0].files),
         "seed": tables[0].table["config"]["seed"],
         "runs": [str(run) for run in runs],
@@ -138,7 +138,7 @@ def _differing(runs: Sequence[Path], configs: Sequence[dict[str, Any]]) -> list[
     ]
 
 
-def _layers(workspaces: Sequence[Workspace], verified: Sequence[RunVerification]) -> list[dict[str, Any]]:
+def layers_of(workspaces: Sequence[Workspace], verified: Sequence[RunVerification]) -> list[dict[str, Any]]:
     """The medians of SENet50s by the layers that were trained, where there are several."""
     from pdsn.masks.strategy import NO_FDM
 
@@ -152,13 +152,9 @@ def _layers(workspaces: Sequence[Workspace], verified: Sequence[RunVerification]
             for record in own.table["records"]
             if (record["kind"], record["strategy"]) == ("clean-occluded", NO_FDM)
         ]
-        medians = {
-            side: sum(one[key] for one in distances) / len(distances)
-            for side, key in (("impostor", "imedian"), ("genuine", "gmedian"))
-            if distances
-        }
-        if medians:
-            rows.append({"layers": config["senet"]["trainable_layers"], **medians})
+        if distances:
+            mean = {name: sum(one[name] for one in distances) / len(distances) for name in distances[0]}
+            rows.append({"layers": config["senet"]["trainable_layers"], **mean})
     return sorted(rows, key=lambda row: row["layers"]) if len(rows) > 1 else []
 
 

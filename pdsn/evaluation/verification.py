@@ -16,6 +16,8 @@ FARS = {"1e-1": 1e-1, "1e-2": 1e-2, "1e-3": 1e-3, "1e-4": 1e-4}
 """False accept rates at which the TAR is told, by what a table calls them."""
 ERRORS = 10
 """Impostor pairs that have to be allowed to pass before a TAR is told: of fewer nobody knows the threshold."""
+QUANTILES = (5, 25, 75, 95)
+"""Percentiles of distances that are told beside the median."""
 MOST_RESAMPLED = 50_000
 """Impostor pairs that a resample of `resampled_eer` goes through."""
 DISTANCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -235,8 +237,8 @@ def separation(scores: PairScores, distance: str) -> dict[str, float]:
         distance: a key of `DISTANCES`.
 
     Returns:
-        Mean, median and standard deviation of either kind ("gmean", "gmedian", "gstd", "imean", "imedian", "istd"), "gap",
-        the median of impostors less that of genuine pairs, and "fdr", Fisher's discriminant ratio
+        Mean, median and standard deviation of either kind ("gmean", "gmedian", "gstd", "imean", "imedian", "istd"), what 5, 25,
+        75 and 95 % of it lie below ("gq5" to "gq95", "iq5" to "iq95"), "gap", the median of impostors less that of genuine pairs, and "fdr", Fisher's discriminant ratio
         (gmean - imean)^2 / (gstd^2 + istd^2).
     """
     genuine, impostor = (
@@ -248,6 +250,7 @@ def separation(scores: PairScores, distance: str) -> dict[str, float]:
             f"{letter}mean": float(values.mean()),
             f"{letter}median": float(np.median(values)),
             f"{letter}std": float(values.std()),
+            **{f"{letter}q{percent}": float(np.percentile(values, percent)) for percent in QUANTILES},
         }
     spread = found["gstd"] ** 2 + found["istd"] ** 2
     return {

@@ -112,7 +112,7 @@ def markdown(table: Record) -> str:
 
 def _layers_row(row: Record) -> list[str]:
     theirs = TABLE_5_1[row["layers"]]
-    ours = (row["impostor"], row["genuine"])
+    ours = (row["imedian"], row["gmedian"])
     return [
         str(row["layers"]),
         *(f"{value:.3f}" for pair in (ours, theirs) for value in (*pair, pair[0] - pair[1])),
@@ -150,20 +150,40 @@ def _dots(
 
 
 def plot_layers(rows: Sequence[Record], path: Path) -> None:
-    """Medians and their gap against the layers that were trained (papers/001, figures 5.4 and 5.5)."""
-    canvas = new_figure(9, 3.4)
+    """Distances against the layers that were trained, and the gap of their medians (papers/001, figures 5.3 and 5.5).
+
+    Args:
+        rows: of each number of layers the figures of `verification.separation`, squared distances.
+        path: the PNG to write.
+    """
+    canvas = new_figure(9, 3.6)
     left, right = canvas.subplots(1, 2)
     layers = [row["layers"] for row in rows]
-    for name, colour in (("genuine", "#1b8a3a"), ("impostor", "#c0392b")):
-        left.plot(layers, [row[name] for row in rows], "o-", color=colour, label=name)
-    left.set_ylabel("median squared distance")
+    for letter, name, colour, side in (("g", "genuine", "#1b8a3a", -1.5), ("i", "impostor", "#c0392b", 1.5)):
+        boxes = [
+            {
+                "med": row[f"{letter}median"], "q1": row[f"{letter}q25"], "q3": row[f"{letter}q75"],
+                "whislo": row[f"{letter}q5"], "whishi": row[f"{letter}q95"], "label": str(row["layers"]),
+            }
+            for row in rows
+        ]  # fmt: skip
+        drawn = left.bxp(
+            boxes,
+            positions=[number + side for number in layers],
+            widths=2.4,
+            showfliers=False,
+            patch_artist=True,
+        )
+        for box in drawn["boxes"]:
+            box.set_facecolor(colour)
+            box.set_alpha(0.6)
+        left.plot([], [], "s", color=colour, alpha=0.6, label=name)
+    left.set_xticks(layers, [str(number) for number in layers])
+    left.set_ylabel("squared distance")
     left.legend(fontsize=8)
-    right.plot(
-        layers, [row["impostor"] - row["genuine"] for row in rows], "o-", color="#34495e", label="this run"
-    )
-    right.plot(
-        list(TABLE_5_1), [a - b for a, b in TABLE_5_1.values()], "s--", color="#7f8c8d", label="001, RMFRD"
-    )
+    right.plot(layers, [row["gap"] for row in rows], "o-", color="#34495e", label="these runs")
+    theirs = [impostor - genuine for impostor, genuine in TABLE_5_1.values()]
+    right.plot(list(TABLE_5_1), theirs, "s--", color="#7f8c8d", label="001, RMFRD")
     right.set_ylabel("gap of the medians")
     right.legend(fontsize=8)
     for axes in (left, right):

@@ -6,14 +6,17 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pdsn.evaluation.scores_file import SCORES, load_scores, save_scores
-from pdsn.evaluation.verification import PairScores
+from pdsn.evaluation.verification import PairScores, separation
 from pdsn.files import sha256_of
+from pdsn.report.comparison import markdown, plot_layers
+from stages import compare
 from tests.stages.conftest import give
 
 CPU = ("--device", "cpu", "--precision", "fp32")
@@ -180,3 +183,42 @@ def test_ways_to_recognise_that_differ_are_said(verified, tmp_path):
     second = change(verified, tmp_path / "second", "config", compare="both")
     said = give("compare", verified, second, "--out", tmp_path / "out", *CPU)
     assert said.code == 0 and "compare differs: " in said.out and f"both in {second}" in said.out
+
+
+def of_layers(layers: int, shift: float) -> tuple[SimpleNamespace, SimpleNamespace]:
+    """A workspace of a SENet50 whose last layers were trained, and what verification said of it."""
+    config = {"kind": "senet", "senet": {"trainable_layers": layers}} if layers >= 0 else {"kind": "lmcl"}
+    rng = np.random.default_rng(0)
+    genuine, impostor = rng.normal(0.5 + shift, 0.1, 200), rng.normal(0.3, 0.1, 900)
+    pairs = PairScores(genuine, impostor, np.zeros(200, int), np.zeros((900, 2), int))
+    records = [
+        {
+            "kind": "clean-occluded",
+            "strategy": "none",
+            "distances": {"squared-l2": separation(pairs, "squared-l2")},
+        },
+        {
+            "kind": "clean-clean",
+            "strategy": "none",
+            "distances": {"squared-l2": separation(pairs, "squared-l2")},
+        },
+    ]
+    folder = SimpleNamespace(found_config=lambda: config)
+    return SimpleNamespace(base_folder=folder), SimpleNamespace(table={"records": records})
+
+
+def test_senets_stand_by_the_layers_that_were_trained_beside_the_papers(verified, tmp_path):
+    workspaces, verified_runs = zip(
+        *(of_layers(*one) for one in ((70, 0.2), (0, 0.0), (-1, 0.0))), strict=True
+    )
+    rows = compare.layers_of(workspaces, verified_runs)
+    assert [row["layers"] for row in rows] == [0, 70] and rows[0]["gap"] < rows[1]["gap"]
+    assert compare.layers_of(workspaces[:1], verified_runs[:1]) == [], "one alone is no curve"
+    again = shutil.copytree(verified, tmp_path / "again")
+    assert give("compare", verified, again, "--out", tmp_path / "out", "--strategy", "none", *CPU).code == 0
+    table = json.loads((tmp_path / "out/table.json").read_text())
+    text = markdown({**table, "layers": rows})
+    gap = f"{rows[1]['imedian']:.3f} | {rows[1]['gmedian']:.3f} | {rows[1]['gap']:.3f}"
+    assert f"| 70 | {gap} | 1.988 | 1.545 | 0.443 |" in text
+    plot_layers(rows, tmp_path / "layers.png")
+    assert np.asarray(Image.open(tmp_path / "layers.png").convert("L")).std() > 5

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,6 +49,13 @@ class SiameseConfig(Section):
         low=0.01,
         high=2,
     )
+    impostors: str = setting(
+        default="near",
+        help="pairs of two people over which the loss is averaged: all of a batch, or those nearer than the margin, which alone "
+        "cost anything",
+        choices=("near", "all"),
+        before="all",
+    )
     variant: str = setting(
         default="shared",
         help="shared is one network for both photos, unshared a branch for probes and one for galleries",
@@ -62,23 +70,24 @@ class Siamese(nn.Module):
     Args:
         net: the base.
         margin: of the loss.
+        near: see `pair_losses.contrastive_loss`.
     """
 
-    def __init__(self, net: Network, margin: float) -> None:
+    def __init__(self, net: Network, margin: float, *, near: bool = False) -> None:
         super().__init__()
         self.net = net
-        self.margin = margin
+        self.loss = partial(contrastive_loss, margin=margin, near=near)
 
     def forward(self, clean: Tensor, occluded: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """{"loss": scalar} of clean faces (B, 3, H, W) and as many occluded ones of the same people (B,)."""
         both, same = torch.cat([clean, occluded]), labels[:, None] == labels[None]
         free, covered = self._embed(both, "gallery").chunk(2)
         if not has_branches(self.net):
-            return {"loss": contrastive_loss(free, covered, same, self.margin)}
+            return {"loss": self.loss(free, covered, same)}
         # The pairs as they will be compared, and swapped: the gallery's photo is the occluded one.
         free_probe, covered_probe = self._embed(both, "probe").chunk(2)
-        there = contrastive_loss(free, covered_probe, same, self.margin)
-        swapped = contrastive_loss(covered, free_probe, same, self.margin)
+        there = self.loss(free, covered_probe, same)
+        swapped = self.loss(covered, free_probe, same)
         return {"loss": (there + swapped) / 2}
 
     def _embed(self, faces: Tensor, role: Role) -> Tensor:
@@ -167,7 +176,7 @@ def train(workspace: Workspace, own: SiameseConfig, folder: TrainingFolder) -> d
     batches = PairBatches(
         dataset, rows, config.batch, trained.augmentation_of(config), settings.seed, accelerator
     )
-    module = Siamese(model.net, own.margin)
+    module = Siamese(model.net, own.margin, near=own.impostors == "near")
     return trained.train(module, model, batches, validate, config, folder, accelerator, settings.seed)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def contrastive_loss(a: Tensor, b: Tensor, same: Tensor, margin: float) -> Tensor:
+def contrastive_loss(a: Tensor, b: Tensor, same: Tensor, margin: float, *, near: bool = False) -> Tensor:
     """Contrastive loss over all pairs of two sets of faces (Hadsell, Chopra, LeCun, CVPR 2006, equation 4).
 
     With D the Euclidean distance of the unit embeddings, a pair of one person costs D^2 / 2, a pair of two people
@@ -19,6 +19,8 @@ def contrastive_loss(a: Tensor, b: Tensor, same: Tensor, margin: float) -> Tenso
         b: (M, E) embeddings, of any length.
         same: (N, M) bool, whether both show one person; there is a pair of each kind, or its mean counts as 0.
         margin: distance from which two people are far enough apart, above 0 and at most 2.
+        near: the mean of two people's pairs is of those nearer than the margin. The others cost nothing, and the more
+            there are the less the near ones weigh in the mean of all.
 
     Returns:
         The loss, a scalar, at least 0.
@@ -30,7 +32,8 @@ def contrastive_loss(a: Tensor, b: Tensor, same: Tensor, margin: float) -> Tenso
         # The root has no slope at 0, where one photo meets itself.
         distance = (squared + 1e-12).sqrt()
         apart = (margin - distance).clamp_min(0).square()
-    return (_mean(squared, same) + _mean(apart, ~same)) / 2
+    different = ~same & (distance < margin) if near else ~same
+    return (_mean(squared, same) + _mean(apart, different)) / 2
 
 
 def listed_contrastive_loss(

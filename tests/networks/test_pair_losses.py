@@ -28,6 +28,18 @@ def test_every_pair_costs_what_the_equation_says(margin):
     assert contrastive_loss(a, b, same, margin).item() == pytest.approx(by_hand(a, b, same, margin), abs=1e-5)
 
 
+def test_of_two_people_only_near_pairs_are_averaged():
+    torch.manual_seed(4)
+    a, b = torch.randn(6, 5), torch.randn(7, 5)
+    same = torch.tensor([0, 1, 2, 0, 1, 2])[:, None] == torch.tensor([0, 1, 1, 2, 3, 4, 5])[None]
+    whole = contrastive_loss(a, b, same, 1.2).item()
+    found = contrastive_loss(a, b, same, 1.2, near=True).item()
+    distance = torch.cdist(F.normalize(a), F.normalize(b))
+    near = distance[~same & (distance < 1.2)]
+    wanted = (distance[same].square().mean() + (1.2 - near).square().mean()) / 2
+    assert found == pytest.approx(wanted.item(), abs=1e-5) and found > whole
+
+
 def test_pytorch_metric_learning_says_the_same_of_distances():
     """Its loss takes the distance as it is, not squared: with one pair of each kind the squares can be undone."""
     torch.manual_seed(1)

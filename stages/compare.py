@@ -67,7 +67,8 @@ def main(
     systems = systems_of(tables, [preferred(own.settings.dictionary) for own in workspaces], strategies)
     verified, missing = _verified(runs, pairs)
     source = tables[0].table["config"]["source"] == "segmenter"
-    with progress_bar("compare", len(systems) + len(runs), "rows") as advance:
+    count = len(runs) + (len(systems) if verified else 0)
+    with progress_bar("compare", count, "rows") as advance:
         scores: list[dict[str, Any]] = [{} for _ in systems]
         if verified:
             scores = verification(verified, systems, on_scored=lambda row: advance(1, note=f"pairs, {row}"))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 ASKED = ("occlusions", "split", "source", "mirror", "head", "unmasked", "bootstrap", "matchers")
 """The settings of a table that mean something to pairs of photos."""
 DEFAULT = "LM2"
-RESAMPLES = 500
+RESAMPLES = 200
 """Behind each interval, at most: a resample goes through all pairs."""
 FIXED = 0.01
 """FMR among clean validation pairs at which the fixed threshold lies."""

@@ -212,6 +212,11 @@ class TrainingFolder:
         self._anew = True
         return False
 
+    @property
+    def anew(self) -> bool:
+        """Whether `begin` has yet to make room, because what is here is to be replaced or there is nothing."""
+        return self._anew
+
     def begin(self) -> None:
         """Make room for what `open` said is to be made anew; called once nothing stands in its way."""
         if not self._anew:
@@ -284,9 +289,18 @@ class TrainingFolder:
         """Copy the finished weights of another folder, with what lies beside them, in place of what is here.
 
         Raises:
-            PdsnError: there are none, or they were made from other inputs.
-            UsageError: they were trained with other settings.
+            PdsnError: there are none.
+            UsageError: they were made from other inputs or with other settings, or it is this very folder.
         """
+        if other.root.resolve() == self.root.resolve():
+            raise UsageError(f"{other.root} is what is to be made: give another run")
+        if other.model.is_file():
+            found = read_json(other.described, f"{other.command} --force").get("inputs", {})
+            stale = difference(self.inputs, found).partition(" is ")[0]
+            if stale:
+                raise UsageError(
+                    f"{other.root} was made from another {stale} than this run: give a run with the same"
+                )
         other.check()
         differs = difference(self.config, other.found_config())
         if differs:
@@ -300,6 +314,11 @@ class TrainingFolder:
             if path.is_file():
                 with atomic_path(self.root / path.name) as temporary:
                     shutil.copyfile(path, temporary)
+                if path == other.described:
+                    about = read_json(self.described, f"{self.command} --force")
+                    write_text(
+                        self.described, json.dumps({**about, "taken_from": str(other.root)}, indent=2) + "\n"
+                    )
 
     def check(self) -> None:
         """Raise PdsnError unless there are finished weights that were made from these inputs."""

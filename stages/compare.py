@@ -12,6 +12,7 @@ from rich.console import Console
 
 from pdsn.errors import UsageError, one_of
 from pdsn.files import check_writable
+from pdsn.run.directory import RunDir
 from stages.command import RECOGNITION, command
 from stages.options import Json
 from stages.session import Shared
@@ -60,11 +61,13 @@ def main(
     if out.exists() and (not out.is_dir() or any(path.name not in OURS for path in out.iterdir())):
         raise UsageError(f"--out {out} holds something else: give a new folder")
     check_writable("--out", out)
-    tables = [read_table(run, align, name) for run in runs]
+    # A run that was made with what others were asked by options has the same table as its own.
+    tables = [read_table(run, align, name if name in RunDir.open(run).tables(align) else "") for run in runs]
     check_comparable(tables)
     accelerator = start(shared.device, shared.precision)
     workspaces = [Workspace.open(run, accelerator) for run in runs]
-    systems = systems_of(tables, [preferred(own.settings.dictionary) for own in workspaces], strategies)
+    asked = None if strategies is None else [str(workspaces[0].shortest(one)) for one in strategies]
+    systems = systems_of(tables, [preferred(own.settings.dictionary) for own in workspaces], asked)
     verified, missing = _verified(runs, pairs)
     source = tables[0].table["config"]["source"] == "segmenter"
     count = len(runs) + (len(systems) if verified else 0)
@@ -96,9 +99,8 @@ def main(
         "runs": [str(run) for run in runs],
         "device": str(accelerator.device),
     }
-    (out / "table.json").unlink(
-        missing_ok=True
-    )  # until the last file is there, the others may not be its own
+    for file in reversed(OURS):  # until the last file is there, the others may not be its own
+        (out / file).unlink(missing_ok=True)
     plot_comparison(table, out / "table.png")
     if table["layers"]:
         plot_layers(table["layers"], out / "layers.png")
@@ -113,7 +115,10 @@ def _verified(runs: Sequence[Path], name: str) -> tuple[list[RunVerification], l
     from pdsn.run.comparison import check_same_question
     from pdsn.run.tables import read_verification
 
-    found = [read_verification(run, name) for run in runs]
+    found = [
+        read_verification(run, name if (RunDir.open(run).verification(name) / "table.json").is_file() else "")
+        for run in runs
+    ]
     lacking = [run for run, own in zip(runs, found, strict=True) if own is None]
     if lacking:
         words = "pdsn verify-eval OPTIONS" if name else "pdsn verify-eval"

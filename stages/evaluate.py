@@ -126,7 +126,8 @@ def main(
                 asked.draws,
                 figures,
             )
-            bands = [name for name in BANDS if name in probed.occluders]
+            # Photographs have other photos in each row, whatever their folders are called: no mean of these.
+            bands = [name for name in BANDS if name in probed.occluders and probed.photographs is None]
             table = {
                 "records": evaluation.records(bootstrap=asked.bootstrap, seed=seed),
                 "segmentation": [] if segmenter is None else evaluation.segmentation,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pdsn.errors import UsageError
 from pdsn.run.directory import RunDir
 from stages.command import BEGINNING, TRAINING, command
 from stages.options import Force, Layer
@@ -25,15 +26,18 @@ def main(session: Session, source: Path | None = None) -> None:
     check_batch("segment.batch", session.settings.segment.batch, session.accelerator)
     folder = session.segmenter_folder
     done = folder.open(force=session.force, replace_other=session.replace)
-    if source is not None and not done:
+    taken = source is not None
+    if source is not None:
         run = RunDir.open(source)
         run.check_made()
         other = segmenter_folder(
             run.segmenter, session.settings.segment, session.training, session.settings.seed
         )
-        other.check()
-        session.begin()
-        if session.accelerator.is_main_process:
+        if done and folder.sha256() != other.sha256():
+            raise UsageError(
+                f"--from {source}: {folder.root} holds another U-Net already: add --force to replace it"
+            )
+        if not done and session.accelerator.is_main_process:
             folder.take_over(other)
         session.accelerator.wait_for_everyone()
         done = True
@@ -41,7 +45,8 @@ def main(session: Session, source: Path | None = None) -> None:
     session.begin()
     if done:
         best = folder.best()
-        session.say(f"segmentation: trained already, {folder.model}")
+        how = f"taken from {source}" if taken else f"trained already, {folder.model}"
+        session.say(f"segmentation: {how}")
     else:
         best = train_segmenter(
             session.training, session.settings.segment, folder, session.accelerator,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pdsn.artefact import MODEL
 from pdsn.bases.table import BASES
 from pdsn.config.layers import merge
 from pdsn.errors import UsageError, one_of
@@ -20,6 +21,8 @@ BACKBONES = {"resnet": "siamese", "senet50": "senet"}
 """What --backbone may be, and the base that each is."""
 NETWORK = ("arch", "width", "stem", "last_stride", "init")
 """Settings of `[base]` that SENet50 has not, beside those below."""
+START = "start"
+"""Where in the folder of a SENet50 base the network lies that it started from."""
 UNUSED = ("occlude", "masked", "balance", "margin_warmup")
 """Settings of `[base]` that mean nothing here: half of the photos are occluded, and there is no softmax."""
 
@@ -84,17 +87,23 @@ def siamese_train(
     if layers and base != "senet":
         raise UsageError("--trainable-layers is for --backbone senet50: leave it out")
     options = merge({"base": {"kind": base}}, options)
-    start = ""
     if len(layers) < 2:
-        base_train.main(Session(shared, _with(options, layers, start), force=force))
+        base_train.main(Session(shared, _with(options, layers, ""), force=force))
         return
+    runs = {count: shared.run.with_name(f"{shared.run.name}-{count}") for count in layers}
     # The first one trains most: what its frozen layers give is in front of those of the others, too.
-    for count in layers:
-        run = shared.run.with_name(f"{shared.run.name}-{count}")
-        session = Session(replace(shared, run=run, origins=[]), _with(options, [count], start), force=force)
-        session.say(f"{count} layers: {run}")
+    first = next(iter(runs.values()))
+    sessions: list[Session] = []
+    for count, run in runs.items():
+        begun = str((first / "base" / START / MODEL).resolve()) if sessions else ""
+        own = Session(replace(shared, run=run), _with(options, [count], begun), force=force)
+        sessions.append(own)
+    for own in sessions:
+        if (own.run.base / "config.json").is_file():
+            own.base_folder.open(force=force)  # refused before the first one is trained, not hours later
+    for count, session in zip(layers, sessions, strict=True):
+        session.say(f"{count} layers: {session.run.root}")
         base_train.main(session)
-        start = start or str(session.run.base.resolve() / "start" / "model.safetensors")
 
 
 def _with(options: Layer, layers: list[int], start: str) -> Layer:

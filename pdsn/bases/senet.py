@@ -7,7 +7,10 @@ in front of the first layer that trains are kept.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pdsn import __version__
 from pdsn.artefact import TrainingFolder, read_json, run_of
 from pdsn.bases import trained
 from pdsn.bases.encoder import Encoder
@@ -30,6 +34,7 @@ from pdsn.networks.margins import LMCL
 from pdsn.networks.network import BaseModel
 from pdsn.networks.pair_losses import listed_contrastive_loss
 from pdsn.networks.senet import COLOURS, LAST_LAYERS, SENet50
+from pdsn.occlusion import artwork
 from pdsn.occlusion.worn import KINDS
 from pdsn.plugin import Plugin
 from pdsn.progress import progress_bar
@@ -153,6 +158,10 @@ def train(workspace: Workspace, own: SenetConfig, folder: TrainingFolder) -> dic
             f"{dataset.root}: the training photos make no pairs of a masked and an unmasked photo: prepare more photos a "
             "person, or of several people"
         )
+    if folder.anew and accelerator.is_main_process:
+        shutil.rmtree(folder.root / START, ignore_errors=True)
+        folder.begin()  # a training that is stopped before its first epoch goes on with what it started from
+    accelerator.wait_for_everyone()
     start = _started(workspace, own, folder)
     model = load(folder.config)
     model.load_state_dict(start.load())
@@ -160,7 +169,7 @@ def train(workspace: Workspace, own: SenetConfig, folder: TrainingFolder) -> dic
     net = model.net
     assert isinstance(net, SENet50)
     block = net.train_last(own.trainable_layers)
-    maps = {split: _frozen_maps(workspace, net, block, start, pairs[split], own) for split in pairs}
+    maps = {split: _frozen_maps(workspace, net, block, pairs[split], own) for split in pairs}
     encoder, module = Encoder(net, accelerator), MaskedPairs(net, block, own)
     labels = torch.from_numpy(dataset.labels[dataset.rows("train")])
 
@@ -215,13 +224,17 @@ def _started(workspace: Workspace, own: SenetConfig, folder: TrainingFolder) -> 
     assert isinstance(model.net, SENet50)
     model.net.load(read_weights(weights), str(weights))
     if accelerator.is_main_process:
+        start.begin()
+        trained_there = weights.parent / start.metrics.name
+        if trained_there.is_file():  # of another run: what it took counts for this one, too
+            shutil.copyfile(trained_there, start.metrics)
         start.finish({name: value.cpu() for name, value in model.state_dict().items()}, {})
     accelerator.wait_for_everyone()
     return start
 
 
 def _frozen_maps(
-    workspace: Workspace, net: SENet50, block: int, start: TrainingFolder, pairs: MaskPairs, own: SenetConfig
+    workspace: Workspace, net: SENet50, block: int, pairs: MaskPairs, own: SenetConfig
 ) -> np.ndarray:
     """Maps (N, C, h, w) float16 of the faces of pairs in front of a block, kept on disk.
 
@@ -229,9 +242,10 @@ def _frozen_maps(
     what is before that.
     """
     run = run_of(Path(own.weights)) if own.weights else None
-    cache = workspace.run.cache if run is None else run / workspace.run.cache.name
+    shared = run is not None and os.access(run, os.W_OK)
+    cache = run / workspace.run.cache.name if run is not None and shared else workspace.run.cache
     wanted = {
-        "start": start.sha256(), "data set": workspace.training.sha256, "worn": own.worn, "seed": workspace.settings.seed,
+        "start": _fingerprint(net), "pdsn": __version__, "artwork": artwork.version(), "data set": workspace.training.sha256, "worn": own.worn, "seed": workspace.settings.seed,
         "photos": own.photos, "precision": workspace.accelerator.mixed_precision, "side": own.side, "colours": own.colours,
     }  # fmt: skip
 
@@ -277,6 +291,14 @@ def _frozen_maps(
         write_array(path, np.float16, (len(pairs), *shape), parts(advance))
     write_text(path.with_suffix(".json"), json.dumps(wanted) + "\n")
     return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _fingerprint(net: SENet50) -> str:
+    """What tells a network's weights from others: runs that start from the same ones have it in common."""
+    digest = hashlib.sha256()
+    for name, value in sorted(net.state_dict().items()):
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _medians(

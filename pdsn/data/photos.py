@@ -9,6 +9,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -151,8 +152,14 @@ def shows_mask(file: str) -> bool:
     Args:
         file: path relative to the photo folder, with forward slashes.
     """
-    words = re.compile(r"(?<![a-z])(masked|with[ _-]?mask)(?![a-z])")
-    return any(words.search(folder.lower()) for folder in file.split("/")[:-1])
+    for folder in file.split("/")[:-1]:
+        words = ["", *re.findall(r"[a-z]+", folder.lower())]
+        for before, word in pairwise(words):
+            if word in ("masked", "withmask") and before not in ("un", "non", "not", "no"):
+                return True
+            if (before, word) == ("with", "mask"):
+                return True
+    return False
 
 
 def made_by_system(name: str) -> bool:
@@ -239,12 +246,13 @@ def _people(folders: Sequence[Path]) -> list[Path]:
     kinds = [shows_mask(f"{folder.name}/") for folder in folders]
     if len(folders) != 2 or sorted(kinds) != [False, True]:
         return list(folders)
-    inside = [
-        sorted(entry for entry in folder.iterdir() if not made_by_system(entry.name)) for folder in folders
-    ]
-    if not all(entries and all(entry.is_dir() for entry in entries) for entries in inside):
+    entries = [entry for folder in folders for entry in folder.iterdir() if not made_by_system(entry.name)]
+    people = sorted(entry for entry in entries if entry.is_dir())
+    if {person.parent for person in people} != set(folders):
         return list(folders)
-    return [entry for entries in inside for entry in entries]
+    if any(not entry.is_dir() and not why_no_photo(entry) for entry in entries):
+        return list(folders)
+    return people
 
 
 def _files_under(person: Path) -> Iterator[Path]:

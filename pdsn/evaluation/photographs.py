@@ -103,12 +103,23 @@ class Photographs:
         return Probes(self.dataset.tensor(rows), None, self.found[rows])
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """A photo that is enrolled or asked about: side 0 is the gallery, others are the rows of probes."""
+
+    file: str
+    person: str
+    side: int
+    face: Tensor
+    found: bool
+
+
 def read_photographs(
     listed: Listed, crop: PrepareConfig, detect: Detect, on_photos: Callable[[int], None]
 ) -> Photographs:
     """Read the photos, and find and align the face of each as `pdsn prepare` does it.
 
-    A gallery photo without a face is not enrolled. A probe without one counts as an error. Photos of people who are not
+    A gallery photo without a face is not enrolled, and nobody of whom there is no other. A probe without one counts as an error. Photos of people who are not
     enrolled, and probes that are copies of a gallery photo, are left out.
 
     Args:
@@ -118,19 +129,17 @@ def read_photographs(
         on_photos: told of so many more that are done.
 
     Raises:
-        UsageError: no photo of the gallery shows a face, or no probe is left.
+        UsageError: the gallery shows faces of fewer than two people, or no probe is left.
     """
     folders = [listed.gallery.resolve(), *listed.probes.values()]
-    people = sorted({photo.person for photo in listed.listings[0].photos})
-    number = {name: index for index, name in enumerate(people)}
-    faces: list[Tensor] = []
-    labels, files, found, whose = [], [], [], []
+    people = {photo.person for photo in listed.listings[0].photos}
+    shown: list[_Shown] = []
     without: list[tuple[str, str]] = []
     twins: list[str] = []
     known: set[str] = set()
     strangers = 0
     for side, (folder, listing) in enumerate(zip(folders, listed.listings, strict=True)):
-        photos = [photo for photo in listing.photos if photo.person in number]
+        photos = [photo for photo in listing.photos if photo.person in people]
         strangers += len(listing.photos) - len(photos)
         on_photos(len(listing.photos) - len(photos))
         pixels, reasons = read_faces(folder, [photo.file for photo in photos], crop, detect, on_photos)
@@ -141,30 +150,31 @@ def read_photographs(
                 continue
             if reason:
                 without.append((name, reason))
-                if not side:
-                    continue
-            if not side:
+            if not side and not reason:
                 known.add(hashed)
-            faces.append(face)
-            labels.append(number[photo.person])
-            files.append(name)
-            found.append(not reason)
-            whose.append(side)
-    sides = np.array(whose)
-    if not (sides == 0).any():
-        raise UsageError(f"--gallery {listed.gallery} shows no face in any photo: {without[0][1]}")
+            if side or not reason:
+                shown.append(_Shown(name, photo.person, side, face, not reason))
+        if not side:  # who shows no face in any photo is not enrolled
+            people = {one.person for one in shown}
+            if not people:
+                raise UsageError(f"--gallery {listed.gallery} shows no face in any photo: {without[0][1]}")
+            if len(people) < 2:
+                raise UsageError(
+                    f"--gallery {listed.gallery} shows faces of one person alone: there is nobody to tell them from"
+                )
+    number = {name: index for index, name in enumerate(sorted(people))}
+    sides = np.array([one.side for one in shown])
     rows = {name: np.flatnonzero(sides == side) for side, name in enumerate(listed.probes, 1)}
     for name, own in rows.items():
         if not len(own):
             raise UsageError(
                 f"--probes {listed.probes[name]} holds no photo of anybody enrolled that is not in the gallery itself"
             )
-    count = len(files)
-    array = np.stack([face.permute(1, 2, 0).numpy() for face in faces])
-    nothing = np.full(count, "")
+    array = np.stack([one.face.permute(1, 2, 0).numpy() for one in shown])
+    labels, nothing = np.array([number[one.person] for one in shown], dtype=np.int64), np.full(len(shown), "")
     dataset = FaceDataset(
-        listed.gallery, array, people, np.array(labels, dtype=np.int64), files, nothing, nothing,
-        np.zeros((count, 5, 2), np.float32), listed.fingerprint,
+        listed.gallery, array, list(number), labels, [one.file for one in shown], nothing, nothing,
+        np.zeros((len(shown), 5, 2), np.float32), listed.fingerprint,
     )  # fmt: skip
     enrolment = Enrolment(np.flatnonzero(sides == 0), np.flatnonzero(sides > 0), strangers + len(twins), rows)
-    return Photographs(dataset, enrolment, np.array(found), without, twins)
+    return Photographs(dataset, enrolment, np.array([one.found for one in shown]), without, twins)

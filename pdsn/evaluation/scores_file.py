@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from pdsn.artefact import load_tensors, save_tensors
+from pdsn.artefact import making, save_tensors
 from pdsn.errors import PdsnError
 from pdsn.evaluation.verification import PairScores
 
@@ -34,24 +35,56 @@ def save_scores(path: Path, scores: Mapping[Key, PairScores]) -> None:
     save_tensors(path, tensors, {})
 
 
-def load_scores(path: Path, remake: str) -> dict[Key, PairScores]:
-    """Read what `save_scores` wrote.
+class StoredScores(Mapping[Key, PairScores]):
+    """The scores in a file that `save_scores` wrote, each read when it is asked for: all of LFW's take half a gigabyte.
+
+    Args:
+        path: the file.
+        remake: the command that makes it again, for messages.
 
     Raises:
-        PdsnError: it is missing or damaged; the message says that `remake` makes it again.
+        PdsnError: it is missing or damaged; so does asking for scores.
     """
-    tensors, _ = load_tensors(path, remake)
-    try:
-        people = {
-            name: value.numpy().astype(np.int64) for name, value in tensors.items() if name.count("\t") == 1
-        }
-        keys = dict.fromkeys(tuple(name.split("\t")[:3]) for name in tensors if name.count("\t") == 3)
-        return {
-            (occlusion, kind, strategy): PairScores(
-                *(tensors[f"{occlusion}\t{kind}\t{strategy}\t{side}"].double().numpy() for side in SIDES),
-                *(people[f"{kind}\t{side}"] for side in SIDES),
-            )
-            for occlusion, kind, strategy in keys
-        }
-    except (KeyError, ValueError) as error:
-        raise PdsnError(f"{path} is damaged ({error}): make it again with `{remake}`") from error
+
+    def __init__(self, path: Path, remake: str) -> None:
+        self.path, self.remake = path, making(remake, path)
+        if not path.is_file():
+            raise PdsnError(f"{path} is missing: make it with `{self.remake}`")
+        names = self._read(lambda stream: list(stream.keys()))
+        self._keys = list(
+            dict.fromkeys(tuple(name.split("\t")[:3]) for name in names if name.count("\t") == 3)
+        )
+
+    def __getitem__(self, key: Key) -> PairScores:
+        occlusion, kind, strategy = key
+
+        def take(stream: Any) -> list[np.ndarray]:
+            scores = [
+                stream.get_tensor(f"{occlusion}\t{kind}\t{strategy}\t{side}").double().numpy()
+                for side in SIDES
+            ]
+            return [
+                *scores,
+                *(stream.get_tensor(f"{kind}\t{side}").numpy().astype(np.int64) for side in SIDES),
+            ]
+
+        if key not in self._keys:
+            raise KeyError(key)
+        return PairScores(*self._read(take))
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def _read(self, take: Callable[[Any], Any]) -> Any:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(self.path, framework="pt") as stream:
+                return take(stream)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise PdsnError(
+                f"{self.path} is damaged ({error}): make it again with `{self.remake}`"
+            ) from error

@@ -14,6 +14,7 @@ from pdsn.evaluation.rates import DIFFERENCES, RATES, hits
 from pdsn.evaluation.settings import EvalConfig
 from pdsn.evaluation.verification import PairScores, resampled_eer
 from pdsn.masks.strategy import NO_FDM
+from pdsn.matchers.table import MATCHERS
 from pdsn.metrics import bootstrap_interval
 from pdsn.occlusion.occluders import BANDS, CLEAN
 from pdsn.occlusion.worn import KINDS
@@ -75,7 +76,8 @@ def check_same_question(
         if ours.get(name) != theirs.get(name):
             raise UsageError(
                 f"{name} is {theirs.get(name)!r} in {other.root} and {ours.get(name)!r} in {first.root}, so their "
-                f"probes differ: ask both the same with `pdsn {stage}`, and give the name that it prints with --table"
+                f"probes differ: ask both the same with `pdsn {stage}`, and give the name of the folder that it prints with "
+                f"{'--table' if stage == 'eval' else '--verify-table'}"
             )
 
 
@@ -108,10 +110,14 @@ def systems_of(
         own = [NO_FDM, *[name for name in best if name in known][:1]] if asked is None else list(asked)
         for name in dict.fromkeys(own):
             if name not in known:
-                remake = making(f"pdsn eval --strategy {name}", table.root / "eval")
+                first, then = (
+                    making(command, table.root / "eval")
+                    for command in (f"pdsn build-dictionary --strategy {name}", "pdsn eval")
+                )
+                cure = f"make its dictionary with `{first}` and the table with `{then}`, or leave it out"
                 raise PdsnError(
-                    f"{table.root} has no column {name} (its table has {', '.join(known)}): make one with `{remake}`, or "
-                    "leave it out"
+                    f"{table.root} has no column {name} (its table has {', '.join(known)}): "
+                    f"{'leave it out' if name in MATCHERS else cure}"
                 )
             found.append(System(place, labels[place], name))
     return found
@@ -202,7 +208,9 @@ def verification(
                 continue
             scores = [_numbered(table.scores[name, kind, system.strategy]) for name in occlusions]
             if drawn is None:
-                count = 1 + max(int(one.impostor_people.max()) for one in scores)
+                count = 1 + max(
+                    int(max(one.genuine_people.max(), one.impostor_people.max())) for one in scores
+                )
                 rng = np.random.default_rng(seed)
                 drawn = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
             resampled = np.mean([resampled_eer(one, drawn) for one in scores], axis=0)

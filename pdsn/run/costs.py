@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from pdsn.artefact import MODEL
-from pdsn.bases.encoder import Encoder
+from pdsn.coverage.segmenter import Segmenter
 from pdsn.masks.strategy import NO_FDM
+from pdsn.matchers.matcher import Faces, Matcher
 from pdsn.matchers.table import MATCHERS
 from pdsn.run.workspace import Workspace
 
@@ -35,32 +36,25 @@ def costs(
 
     Returns:
         For each strategy "minutes", what all trainings took on the machines they ran on (0 for a base that was imported);
-        "parameters"; and "milliseconds" a face, timed here and now in batches of `FACES`: embedding, and with an FDM the
-        U-Net.
+        "parameters"; and "milliseconds" a face, timed here and now in batches of `FACES`: a probe's embedding as it is compared
+        (its mirror image's, too, where that counts), and with an FDM the U-Net.
     """
     run = workspace.run
-    model, _ = workspace.base()
+    weights = parameters(run.base / MODEL, "net.")
+    _, networks = workspace.tuned
+    minutes = _minutes(run.base) + (_minutes(run.head) if "head" in networks else 0)
     faces = workspace.dataset.tensor(workspace.dataset.rows("train")[:FACES])
-    encoder = Encoder(model.net, workspace.accelerator, batch=FACES)
-    minutes, weights = _minutes(run.base), parameters(run.base / MODEL, "net.")
-    embedding = _milliseconds(lambda: encoder.embed_faces(faces), len(faces), workspace)
-    finding = 0.0
-    found: dict[str, dict[str, float | None]] = {
-        NO_FDM: {"minutes": minutes, "parameters": weights, "milliseconds": embedding}
-    }
-    masked = [name for name in strategies if name not in found and name not in MATCHERS]
-    if segmenter and masked:
-        net = workspace.segmenter()
-        finding = _milliseconds(lambda: net.covered(faces), len(faces), workspace)
-    for name in masked:
-        own = sum(_minutes(folder) for folder in workspace.mask_folders(name))
+    net = workspace.segmenter() if segmenter and any(name != NO_FDM for name in strategies) else None
+    found: dict[str, dict[str, float | None]] = {}
+    for name in strategies:
+        finding = None if name == NO_FDM else net
+        learned = [] if name == NO_FDM or name in MATCHERS else workspace.mask_folders(name)
         found[name] = {
-            "minutes": minutes + own + (_minutes(run.segmenter) if segmenter else 0),
-            "parameters": weights + (parameters(run.segmenter / MODEL) if segmenter else 0),
-            "milliseconds": embedding + finding,
+            "minutes": minutes + sum(map(_minutes, learned)) + (_minutes(run.segmenter) if finding else 0),
+            "parameters": weights + (parameters(run.segmenter / MODEL) if finding else 0),
+            "milliseconds": _milliseconds(workspace, workspace.matcher(name), finding, faces),
         }
-    unknown: dict[str, float | None] = {"minutes": None, "parameters": None, "milliseconds": None}
-    return {name: found.get(name, unknown) for name in strategies}
+    return found
 
 
 def parameters(path: Path, prefix: str = "") -> int:
@@ -80,12 +74,17 @@ def _minutes(folder: Path) -> float:
     return seconds / 60
 
 
-def _milliseconds(work: Callable[[], object], faces: int, workspace: Workspace) -> float:
+def _milliseconds(
+    workspace: Workspace, matcher: Matcher, segmenter: Segmenter | None, faces: Tensor
+) -> float:
+    """What a face takes until it can be compared: what covers it, and what is kept of it as a probe."""
     times = []
     for _ in range(1 + REPEATS):
+        seen = faces.clone()  # the maps of the very same faces are remembered
         began = time.perf_counter()
-        work()
+        known = Faces.free(seen) if segmenter is None else Faces(seen, segmenter.covered(seen))
+        matcher.prepare(known, "probe").kept()
         if workspace.accelerator.device.type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - began)
-    return 1000 * min(times[1:]) / faces
+    return 1000 * min(times[1:]) / len(faces)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from pdsn.artefact import making, read_json
 from pdsn.errors import PdsnError, UsageError
-from pdsn.evaluation.scores_file import SCORES, load_scores
+from pdsn.evaluation.scores_file import SCORES, StoredScores
 from pdsn.evaluation.verification import PairScores
 from pdsn.files import sha256_of
 from pdsn.run.directory import RunDir
@@ -69,6 +70,10 @@ def read_table(root: Path, align: str = "clean", name: str = "") -> RunTable:
         )
     table = read_json(folder / "table.json", remake)
     check_current(run, folder / "table.json", table, remake)
+    if len(table.get("photographs", {}).get("probes", ())) > 1:
+        raise UsageError(
+            f"{folder} is of photographs, other ones in each row: ask about one --probes at a time to set tables side by side"
+        )
     path = folder / "probes.csv"
     lines: dict[Key, list[tuple[int, str, str, list[int]]]] = {}
     try:
@@ -123,7 +128,7 @@ class RunVerification:
 
     root: Path
     table: dict[str, Any]
-    scores: dict[tuple[str, str, str], PairScores]
+    scores: Mapping[tuple[str, str, str], PairScores]
 
 
 def read_verification(root: Path, name: str = "") -> RunVerification | None:
@@ -143,4 +148,4 @@ def read_verification(root: Path, name: str = "") -> RunVerification | None:
     remake = f"pdsn verify-eval{' OPTIONS' if name else ''}"
     table = read_json(folder / "table.json", remake)
     check_current(run, folder / "table.json", table, remake)
-    return RunVerification(root, table, load_scores(folder / SCORES, remake))
+    return RunVerification(root, table, StoredScores(folder / SCORES, remake))

@@ -1,5 +1,7 @@
 """The SENet50 base: 001's pairs, what trains and what does not, and several numbers of layers in one call."""
 
+import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -137,6 +139,38 @@ def test_several_numbers_of_layers_make_a_run_each(trained):
         assert moved == {f"net.{name}" for name, value in net.named_parameters() if value.requires_grad}
 
 
+def test_runs_share_what_the_frozen_layers_give(trained):
+    folder, _ = trained
+    cache = folder / "run-70/cache"
+    kept = {path.name: json.loads(path.read_text()) for path in cache.glob("senet-*.json")}
+    assert len(kept) == 6 and len({known["start"] for known in kept.values()}) == 1
+    assert not (folder / "run-10/cache").exists() and not (folder / "run-0/cache").exists()
+    counted = [(folder / f"run-{count}/base/start/metrics.jsonl").read_text() for count in (70, 10, 0)]
+    assert counted[0] == counted[1] == counted[2], "what the start took counts for each"
+
+
+def test_force_makes_the_start_anew_too(trained, tmp_path):
+    folder, _ = trained
+    run_ = shutil.copytree(folder / "run-10", tmp_path / "run")
+    model = run_ / "base/start/model.safetensors"
+    words = (
+        "siamese-train",
+        "--backbone",
+        "senet50",
+        "--trainable-layers",
+        10,
+        "--run",
+        run_,
+        "--device",
+        "cpu",
+    )
+    model.write_bytes(b"damaged")
+    assert run(*words).exit_code == 0, "nothing is left to do"
+    done = run(*words, "--force")
+    assert done.exit_code == 0, done.output
+    assert set(load_file(model)) == set(load_file(folder / "run-10/base/start/model.safetensors"))
+
+
 def test_one_call_of_its_own_gives_the_same_weights_as_one_of_several(trained):
     folder, _ = trained
     done = run(
@@ -168,6 +202,10 @@ def test_one_call_of_its_own_gives_the_same_weights_as_one_of_several(trained):
             "--trainable-layers 15 must be one of 0, 10, 20, 30, 40, 50, 60, 70",
         ),
         (
+            ["--backbone", "senet50", "--trainable-layers", "70", "--trainable-layers", "15"],
+            "--trainable-layers 15 must be one of",
+        ),
+        (
             ["--backbone", "senet50", "--weights", "no.safetensors"],
             "--weights no.safetensors is no file: give a safetensors file, or leave it out",
         ),
@@ -176,7 +214,7 @@ def test_one_call_of_its_own_gives_the_same_weights_as_one_of_several(trained):
 def test_what_cannot_be_is_refused_before_anything_is_made(tmp_path, words, line):
     done = run("siamese-train", *words, "--run", tmp_path / "run")
     assert done.exit_code == 2 and line in done.stderr
-    assert not (tmp_path / "run").exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_weights_that_are_none_of_its_own_are_refused_by_name(trained, tmp_path):

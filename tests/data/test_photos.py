@@ -364,6 +364,8 @@ def test_a_folder_of_masked_and_one_of_unmasked_people_are_one(tmp_path, kinds):
     masked = [photo.file for photo in found.photos if photos.shows_mask(photo.file)]
     kind = next(name for name in kinds if name != "AFDB_face_dataset" and name != "without")
     assert all(file.startswith(kind) for file in masked) and len(masked) == 2
+    (tmp_path / kind / "readme.txt").write_text("what it is")
+    assert list_photos(tmp_path).people == ["ann", "bob", "cid"]
     # With a third folder they are people, as ever.
     (tmp_path / "dan").mkdir()
     assert list_photos(tmp_path).people == sorted([*kinds, "dan"])
@@ -377,6 +379,8 @@ def test_a_folder_of_masked_and_one_of_unmasked_people_are_one(tmp_path, kinds):
         ("ann/with mask/1.jpg", True),
         ("ann/unmasked/1.jpg", False),
         ("ann/without_mask/1.jpg", False),
+        ("non_masked/ann/1.jpg", False),
+        ("un-masked/ann/1.jpg", False),
         ("ann/masked.jpg", False),
     ],
 )

@@ -74,6 +74,14 @@ def test_a_probe_without_a_face_stays_as_an_error_and_a_gallery_photo_without_on
     assert not found.make_probes("masked", None).faces[1].any()
 
 
+def test_whoever_shows_no_face_in_the_gallery_is_not_enrolled_and_not_asked_about(folders):
+    save_photo(folders / "known/Eve/1.png")
+    save_photo(folders / "masked/Eve/1.png", face(9, 1))
+    _, found = read(folders, "masked")
+    assert found.dataset.people == ["Ann", "Bob", "Cid"] and len(found.enrolment.asked("masked")) == 2
+    assert found.enrolment.left_out == 2, "Dan and Eve"
+
+
 def test_copies_of_a_gallery_photo_are_left_out(folders):
     (folders / "masked/Ann/copy.png").write_bytes((folders / "known/Ann/1.png").read_bytes())
     _, found = read(folders, "masked")

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pdsn.evaluation.scores_file import SCORES, load_scores, save_scores
+from pdsn.evaluation.scores_file import SCORES, StoredScores, save_scores
 from pdsn.evaluation.verification import PairScores, separation
 from pdsn.files import sha256_of
 from pdsn.report.comparison import markdown, plot_layers
+from pdsn.run.comparison import System, verification
+from pdsn.run.tables import RunVerification
 from stages import compare
 from tests.stages.conftest import give
 
@@ -95,7 +97,7 @@ def test_verification_stands_beside_it_with_paired_intervals(verified, tmp_path)
     second = tmp_path / "second"
     shutil.copytree(verified, second)
     path = second / "verify-eval" / SCORES
-    scores = load_scores(path, "")
+    scores = dict(StoredScores(path, ""))
     save_scores(path, {
         key: PairScores(own.genuine - 99, own.impostor, own.genuine_people, own.impostor_people)
         for key, own in scores.items()
@@ -172,7 +174,7 @@ def test_one_run_and_a_strategy_that_is_not_there_are_refused(verified, tmp_path
     assert "name at least two runs" in refused(2, "compare", verified, "--out", tmp_path / "out", *CPU)
     again = shutil.copytree(verified, tmp_path / "again")
     said = refused(1, "compare", verified, again, "--strategy", "LM1", "--out", tmp_path / "out", *CPU)
-    assert "has no column LM1" in said and "pdsn eval --strategy LM1 --run" in said
+    assert "has no column LM1" in said and "pdsn build-dictionary --strategy LM1 --run" in said
     (tmp_path / "full").mkdir()
     (tmp_path / "full/mine.txt").write_text("x")
     said = refused(2, "compare", verified, again, "--out", tmp_path / "full", *CPU)
@@ -222,3 +224,20 @@ def test_senets_stand_by_the_layers_that_were_trained_beside_the_papers(verified
     assert f"| 70 | {gap} | 1.988 | 1.545 | 0.443 |" in text
     plot_layers(rows, tmp_path / "layers.png")
     assert np.asarray(Image.open(tmp_path / "layers.png").convert("L")).std() > 5
+
+
+def test_people_of_genuine_pairs_alone_are_resampled_too():
+    scores = {("photos", "listed", "none"): PairScores(
+        np.array([0.9, 0.8, 0.7]), np.array([0.1, 0.3]), np.array([0, 1, 5]), np.array([[0, 1], [1, 0]])
+    )}  # fmt: skip
+    record = {
+        "occlusion": "photos", "kind": "listed", "strategy": "none", "eer": 0.0, "tar1e-2": None,
+        "distances": {"squared-l2": {"gap": 0.5}},
+    }  # fmt: skip
+    table = RunVerification(Path("a"), {"records": [record]}, scores)
+    (found,) = verification([table], [System(0, "a", "none")])
+    assert (
+        found["listed"]["eer"] == 0
+        and found["listed"]["ci95"] == [0, 0]
+        and found["listed"]["tar1e-2"] is None
+    )

@@ -53,6 +53,19 @@ def test_photographs_are_recognised_as_they_are(folders):
     assert again.code == 0 and len(list((run / "eval/asked").glob("*gallery=known-*"))) == 1
 
 
+def test_rows_may_be_called_as_bands_are_and_are_no_mean_of_these(folders, refused):
+    run, folder = folders
+    for old, new in (("plain", "eyes"), ("covered", "mouth")):
+        (folder / old).rename(folder / new)
+    words = ("--gallery", folder / "known", "--probes", folder / "eyes", "--probes", folder / "mouth")
+    said = give("eval", "--run", run, *words, "--strategy", "LM2", *CPU)
+    assert said.code == 0, said.err
+    assert "points over no FDM, mean of" not in said.out
+    (path,) = (run / "eval/asked").glob("*gallery=known-*")
+    line = refused(2, "compare", run, run, "--table", path.name, "--device", "cpu")
+    assert "is of photographs, other ones in each row" in line
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

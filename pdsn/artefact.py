@@ -193,7 +193,7 @@ class TrainingFolder:
         """
         if self.described.is_file() and not force:
             found = read_json(self.described, f"{self.command} --force")
-            stale = difference(self.inputs, found.get("inputs", {})).partition(" is ")[0]
+            stale = self._other_input(found)
             if stale and not (replace_stale or replace_other):
                 raise UsageError(
                     f"{self.root} was made from another {stale}: "
@@ -294,31 +294,26 @@ class TrainingFolder:
         """
         if other.root.resolve() == self.root.resolve():
             raise UsageError(f"{other.root} is what is to be made: give another run")
-        if other.model.is_file():
-            found = read_json(other.described, f"{other.command} --force").get("inputs", {})
-            stale = difference(self.inputs, found).partition(" is ")[0]
-            if stale:
-                raise UsageError(
-                    f"{other.root} was made from another {stale} than this run: give a run with the same"
-                )
+        found = read_json(other.described, f"{other.command} --force") if other.model.is_file() else {}
+        stale = self._other_input(found) if found else ""
+        if stale:
+            raise UsageError(
+                f"{other.root} was made from another {stale} than this run: give a run with the same"
+            )
         other.check()
         differs = difference(self.config, other.found_config())
         if differs:
             raise UsageError(f"{other.root} was trained with other settings than these ({differs})")
         self.begin()
-        for path in (
-            other.metrics,
-            other.described,
-            other.model,
-        ):  # the weights last: they say that it is done
+        write_text(self.described, json.dumps({**found, "taken_from": str(other.root)}, indent=2) + "\n")
+        for path in (other.metrics, other.model):  # the weights last: they say that it is done
             if path.is_file():
                 with atomic_path(self.root / path.name) as temporary:
                     shutil.copyfile(path, temporary)
-                if path == other.described:
-                    about = read_json(self.described, f"{self.command} --force")
-                    write_text(
-                        self.described, json.dumps({**about, "taken_from": str(other.root)}, indent=2) + "\n"
-                    )
+
+    def _other_input(self, found: dict[str, Any]) -> str:
+        """The first input, by name, that what was `described` was made from another one of; empty if none is."""
+        return difference(self.inputs, found.get("inputs", {})).partition(" is ")[0]
 
     def check(self) -> None:
         """Raise PdsnError unless there are finished weights that were made from these inputs."""

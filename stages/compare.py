@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from pdsn.errors import UsageError, one_of
-from pdsn.files import check_writable
+from pdsn.errors import one_of
 from pdsn.run.directory import RunDir
 from stages.command import RECOGNITION, command
-from stages.options import Json
+from stages.options import Json, TableAlign, TableName
 from stages.session import Shared
+from stages.tables import check_out
 
 if TYPE_CHECKING:
     from pdsn.run.tables import RunVerification
@@ -58,9 +58,7 @@ def main(
     from pdsn.runtime import start
 
     one_of("--align", align, ("clean", "occluded"))
-    if out.exists() and (not out.is_dir() or any(path.name not in OURS for path in out.iterdir())):
-        raise UsageError(f"--out {out} holds something else: give a new folder")
-    check_writable("--out", out)
+    check_out(out, OURS)
     # A run that was made with what others were asked by options has the same table as its own.
     tables = [read_table(run, align, name if name in RunDir.open(run).tables(align) else "") for run in runs]
     check_comparable(tables)
@@ -115,10 +113,7 @@ def _verified(runs: Sequence[Path], name: str) -> tuple[list[RunVerification], l
     from pdsn.run.comparison import check_same_question
     from pdsn.run.tables import read_verification
 
-    found = [
-        read_verification(run, name if (RunDir.open(run).verification(name) / "table.json").is_file() else "")
-        for run in runs
-    ]
+    found = [read_verification(run, name) or read_verification(run) for run in runs]
     lacking = [run for run, own in zip(runs, found, strict=True) if own is None]
     if lacking:
         words = "pdsn verify-eval OPTIONS" if name else "pdsn verify-eval"
@@ -212,16 +207,8 @@ def compare(
             "takes itself.",
         ),
     ] = None,
-    align: Annotated[
-        str, typer.Option(help="Which of a run's tables: clean, or occluded (see eval).")
-    ] = "clean",
-    table: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Tables that eval was asked for by options, by the name of their folder in eval/asked. Default: the runs' own.",
-        ),
-    ] = "",
+    align: TableAlign = "clean",
+    table: TableName = "",
     verify_table: Annotated[str, typer.Option(metavar="NAME", help="The same of verify-eval.")] = "",
     json: Json = False,
 ) -> None:

@@ -61,7 +61,6 @@ def main(
     from pdsn.artefact import describe, done_from
     from pdsn.evaluation.evaluation import PROTOCOL
     from pdsn.evaluation.question import name_of
-    from pdsn.files import sha256_of
     from pdsn.masks.strategy import NO_FDM
 
     asked = session.settings.eval if align is None else replace(session.settings.eval, align=align)
@@ -81,9 +80,7 @@ def main(
     names = _in_order(session, session.run.dictionaries()) if strategies is None else list(strategies)
     for name in names:
         session.strategy(name)
-    if listed is None and asked.align == "occluded":
-        _ = session.original_photos
-    _, networks = session.tuned
+    _ = session.tuned
     masked = {name: session.fdm(name) for name in names}
     segmenter = session.segmenter() if asked.source == "segmenter" else None
     session.begin()
@@ -96,14 +93,11 @@ def main(
     if listed is not None:
         config |= {
             "occlusions": list(listed.probes),
-            "gallery": f"{gallery_name(listed)}-{listed.fingerprint}",
+            "gallery": f"{listed.gallery.resolve().name}-{listed.fingerprint}",
         }
     own = question(session, session.own, replace(session.own.eval, align=asked.align), every)
     other = name_of(config, own)
-    inputs = {**networks, "data set": session.dataset.sha256, "protocol": PROTOCOL}
-    inputs |= {f"dictionary {name}": sha256_of(session.run.dictionary(name)) for name in names}
-    if segmenter is not None:
-        inputs["segmentation"] = session.segmenter_folder.sha256()
+    inputs = {**made_from(session, names, segmenter=segmenter is not None), "protocol": PROTOCOL}
     folder = session.run.table(other, asked.align)
     table = done_from(folder / "table.json", config, inputs, asked.BEFORE) if skip_done else None
     if table is None:
@@ -184,11 +178,6 @@ def _photographed(session: Session, listed: Listed) -> Probed:
     return Probed(found.dataset, found.enrolment, rows, found.make_probes, found)
 
 
-def gallery_name(listed: Listed) -> str:
-    """The name of the gallery's folder."""
-    return listed.gallery.resolve().name
-
-
 def usable(session: Session) -> tuple[list[str], list[PdsnError]]:
     """The strategies whose dictionary belongs to the run's base and regions, and why others' cannot be used."""
     base = session.base_folder.sha256()
@@ -202,6 +191,15 @@ def usable(session: Session) -> tuple[list[str], list[PdsnError]]:
         else:
             found.append(name)
     return found, errors
+
+
+def made_from(session: Session, names: Sequence[str], *, segmenter: bool) -> dict[str, str]:
+    """The sha256 of what a table of some strategies is made from, by name."""
+    from pdsn.files import sha256_of
+
+    inputs = {**session.tuned[1], "data set": session.dataset.sha256}
+    inputs |= {f"dictionary {name}": sha256_of(session.run.dictionary(name)) for name in names}
+    return inputs | ({"segmentation": session.segmenter_folder.sha256()} if segmenter else {})
 
 
 def _in_order(session: Session, names: Sequence[str]) -> list[str]:
@@ -325,14 +323,11 @@ def _evaluate(
 
 
 def _probes(session: Session, rows: np.ndarray, photos: Path | None) -> MakeProbes:
-    from pdsn.data.crop import crop_settings
-    from pdsn.data.detector import Detector
     from pdsn.evaluation.probes import PhotoProbes, aligned_probes
 
     if photos is None:
         return aligned_probes(session.dataset, rows, session.settings.seed)
-    made = crop_settings(session.dataset)
-    detect = Detector(made.min_face, str(session.accelerator.device))
+    made, detect = session.finding_faces()
     return PhotoProbes(session.dataset, rows, session.settings.seed, photos, detect, made)
 
 

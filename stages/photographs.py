@@ -54,13 +54,10 @@ def of_photographs(asked: EvalConfig) -> EvalConfig:
 
 def read(session: Session, photos: Listed) -> Photographs:
     """Read the photos and find their faces, with a progress bar."""
-    from pdsn.data.crop import crop_settings
-    from pdsn.data.detector import Detector
     from pdsn.evaluation.photographs import read_photographs
     from pdsn.progress import progress_bar
 
-    crop = crop_settings(session.dataset)
-    detect = Detector(crop.min_face, str(session.accelerator.device))
+    crop, detect = session.finding_faces()
     with progress_bar("eval", photos.count, "photos") as advance:
         return read_photographs(photos, crop, detect, lambda count: advance(count))
 

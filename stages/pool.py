@@ -10,11 +10,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pdsn.errors import UsageError
-from pdsn.files import check_writable
 from stages.command import ALONE, RECOGNITION, command
-from stages.options import Json
+from stages.options import Json, TableAlign, TableName
 from stages.session import Shared
+from stages.tables import check_out
 
 OURS = ("table.json", "table.md", "table.png")
 """What this stage leaves in its folder."""
@@ -30,9 +29,7 @@ def main(runs: Sequence[Path], out: Path, align: str, name: str, *, as_json: boo
     from stages.tables import gain_line, print_json, print_open_set, print_rank1
 
     one_of("--align", align, ("clean", "occluded"))
-    if out.exists() and (not out.is_dir() or any(path.name not in OURS for path in out.iterdir())):
-        raise UsageError(f"--out {out} holds something else: give a new folder")
-    check_writable("--out", out)
+    check_out(out, OURS)
     tables = [read_table(run, align, name) for run in runs]
     check_poolable(tables)
     table = pool(tables)
@@ -69,16 +66,8 @@ def pool(
             help="Where the pooled table goes: a new folder, or an earlier one's, which is replaced.",
         ),
     ] = Path("runs/pooled"),
-    align: Annotated[
-        str, typer.Option(help="Which of a run's tables: clean, or occluded (see eval).")
-    ] = "clean",
-    table: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Tables that eval was asked for by options, by the name of their folder in eval/asked. Default: the runs' own.",
-        ),
-    ] = "",
+    align: TableAlign = "clean",
+    table: TableName = "",
     json: Json = False,
 ) -> None:
     """Make one table of several training seeds: means, intervals clustered by person, each run's rank-1.

@@ -26,7 +26,6 @@ def main(session: Session, source: Path | None = None) -> None:
     check_batch("segment.batch", session.settings.segment.batch, session.accelerator)
     folder = session.segmenter_folder
     done = folder.open(force=session.force, replace_other=session.replace)
-    taken = source is not None
     if source is not None:
         run = RunDir.open(source)
         run.check_made()
@@ -45,7 +44,7 @@ def main(session: Session, source: Path | None = None) -> None:
     session.begin()
     if done:
         best = folder.best()
-        how = f"taken from {source}" if taken else f"trained already, {folder.model}"
+        how = f"trained already, {folder.model}" if source is None else f"taken from {source}"
         session.say(f"segmentation: {how}")
     else:
         best = train_segmenter(

@@ -21,8 +21,6 @@ BACKBONES = {"resnet": "siamese", "senet50": "senet"}
 """What --backbone may be, and the base that each is."""
 NETWORK = ("arch", "width", "stem", "last_stride", "init")
 """Settings of `[base]` that SENet50 has not, beside those below."""
-START = "start"
-"""Where in the folder of a SENet50 base the network lies that it started from."""
 UNUSED = ("occlude", "masked", "balance", "margin_warmup")
 """Settings of `[base]` that mean nothing here: half of the photos are occluded, and there is no softmax."""
 
@@ -80,6 +78,8 @@ def siamese_train(
 
     pdsn siamese-train --backbone senet50 --trainable-layers 10 --trainable-layers 70 --data data/lfw --run runs/senet
     """
+    from pdsn.bases.senet import START
+
     one_of("--backbone", backbone, tuple(BACKBONES))
     base = BACKBONES[backbone]
     check_options(base, options)

@@ -5,12 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from pdsn.errors import UsageError
+from pdsn.files import check_writable
+
+
+def check_out(out: Path, ours: Sequence[str]) -> None:
+    """Raise UsageError unless --out is a new folder, or holds what a stage leaves there and nothing else."""
+    if out.exists() and (not out.is_dir() or any(path.name not in ours for path in out.iterdir())):
+        raise UsageError(f"--out {out} holds something else: give a new folder")
+    check_writable("--out", out)
 
 
 def print_table(
@@ -139,10 +150,9 @@ def print_open_set(console: Console, records: Sequence[dict[str, Any]]) -> None:
 
 def _gain(record: Mapping[str, Any] | None) -> str:
     """The gain over no FDM with its interval, in points; empty where there is none."""
-    if record is None or "gain" not in record:
-        return ""
-    low, high = record["gain_ci95"]
-    return f"{100 * record['gain']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+    from pdsn.report.table import points
+
+    return "" if record is None or "gain" not in record else points(record["gain"], record["gain_ci95"])
 
 
 def gain_line(strategy: str, gain: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from rich.console import Console
 from pdsn.errors import UsageError
 from pdsn.run.stages import lacking
 from stages.command import MAKING, RECOGNITION, command
-from stages.evaluate import check_names, find_occluders, question, usable
+from stages.evaluate import check_names, find_occluders, made_from, question, usable
 from stages.making import make, refuse
 from stages.options import AnyStrategies, Json, Layer
 from stages.session import Session, Shared
@@ -105,11 +105,7 @@ def main(
     if pairs is not None:
         config |= {"pairs": f"{pairs.stem}-{sha256_of(pairs)[:8]}"}
     folder = session.run.verification(name_of(config, own))
-    _, networks = session.tuned
-    inputs = {**networks, "data set": session.dataset.sha256}
-    inputs |= {f"dictionary {name}": sha256_of(session.run.dictionary(name)) for name in names}
-    if find_covered is not None:
-        inputs["segmentation"] = session.segmenter_folder.sha256()
+    inputs = made_from(session, names, segmenter=find_covered is not None)
     table = {
         "photos": len(rows) if listed is None else len(listed.files),
         "records": records,
@@ -147,15 +143,12 @@ def _scored_list(
     """What the pairs of a list score, and which photos show no face, with the reason."""
     import numpy as np
 
-    from pdsn.data.crop import crop_settings
-    from pdsn.data.detector import Detector
     from pdsn.evaluation.pair_lists import read_faces
     from pdsn.evaluation.pairs import LISTED
     from pdsn.matchers.matcher import Faces
     from pdsn.progress import progress_bar
 
-    crop = crop_settings(session.dataset)
-    detect = Detector(crop.min_face, str(session.accelerator.device))
+    crop, detect = session.finding_faces()
     with progress_bar("verify-eval", len(listed.files), "photos") as advance:
         pixels, reasons = read_faces(photos, listed.files, crop, detect, lambda count: advance(count))
     faces, seen = Faces(pixels, find_covered(pixels)), np.array([not reason for reason in reasons])

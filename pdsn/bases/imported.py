@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from pdsn.artefact import TrainingFolder, making
 from pdsn.bases.encoder import Encoder
 from pdsn.bases.settings import BaseConfig, PretrainedConfig
-from pdsn.bases.trained import class_means
+from pdsn.bases.trained import class_means, finish_untrained
 from pdsn.config.layers import Layer
 from pdsn.config.setting import SettingError
 from pdsn.data.crop import crop_settings
@@ -188,9 +188,7 @@ def import_base(
         _train_classifier(
             model.classifier, (embeddings, labels), (asked, people[val]), folder, accelerator, seed
         )
-    if accelerator.is_main_process:
-        folder.finish({name: value.cpu() for name, value in model.state_dict().items()}, found)
-    accelerator.wait_for_everyone()
+    finish_untrained(model, folder, found, accelerator)
     return found
 
 

@@ -8,10 +8,10 @@ in front of the first layer that trains are kept.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +21,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn import __version__
-from pdsn.artefact import TrainingFolder, read_json, run_of
+from pdsn.artefact import TrainingFolder, run_of
 from pdsn.bases import trained
 from pdsn.bases.encoder import Encoder
 from pdsn.bases.lmcl import train_classifier
+from pdsn.bases.map_files import finished_maps, forget_maps, kept_maps, to_disk, to_tensor
 from pdsn.bases.mask_pairs import MaskPairs, mask_pairs
 from pdsn.config.setting import Section, SettingError, section, setting
 from pdsn.errors import PdsnError
-from pdsn.files import sha256_of, write_array, write_text
+from pdsn.files import sha256_of, write_array
 from pdsn.networks.imported.weights import read_weights
 from pdsn.networks.margins import LMCL
 from pdsn.networks.network import BaseModel
@@ -37,7 +38,7 @@ from pdsn.networks.senet import COLOURS, LAST_LAYERS, SENet50
 from pdsn.occlusion import artwork
 from pdsn.occlusion.worn import KINDS
 from pdsn.plugin import Plugin
-from pdsn.progress import progress_bar
+from pdsn.progress import Advance, progress_bar
 from pdsn.training.batches import ShuffledBatches
 from pdsn.training.loop import Schedule, fit
 
@@ -169,29 +170,23 @@ def train(workspace: Workspace, own: SenetConfig, folder: TrainingFolder) -> dic
     net = model.net
     assert isinstance(net, SENet50)
     block = net.train_last(own.trainable_layers)
-    maps = {split: _frozen_maps(workspace, net, block, pairs[split], own) for split in pairs}
+    frozen = _FrozenMaps.of(workspace, net, block, own)
+    maps = {split: frozen.of_pairs(pairs[split]) for split in pairs}
     encoder, module = Encoder(net, accelerator), MaskedPairs(net, block, own)
-    labels = torch.from_numpy(dataset.labels[dataset.rows("train")])
 
     def validate() -> dict[str, float]:
-        gallery = trained.gallery_embeddings(encoder, dataset)
-        model.classifier.weight.data.copy_(trained.class_means(gallery.cpu(), labels, len(dataset.people)))
-        found = trained.validate(encoder, dataset, occluded=True, gallery=gallery)
+        found = trained.validate_by_means(model, encoder, dataset)
         return {**found, **_medians(module, maps["val"], pairs["val"], accelerator.device)}
 
     if not own.trainable_layers:
         with torch.inference_mode():
             found = {**validate(), "epoch": 0.0}
-        if accelerator.is_main_process:
-            folder.finish({name: value.cpu() for name, value in model.state_dict().items()}, found)
-        accelerator.wait_for_everyone()
+        trained.finish_untrained(model, folder, found, accelerator)
         return found
 
     def take(rows: Tensor) -> tuple[Tensor, ...]:
         sides = pairs["train"].pairs[rows.numpy()]
-        masked, unmasked = (
-            torch.from_numpy(np.array(maps["train"][sides[:, side]])).float() for side in (0, 1)
-        )
+        masked, unmasked = (to_tensor(maps["train"][sides[:, side]], torch.device("cpu")) for side in (0, 1))
         return masked, unmasked, torch.from_numpy(pairs["train"].same[rows.numpy()])
 
     count = len(pairs["train"].pairs)
@@ -228,69 +223,88 @@ def _started(workspace: Workspace, own: SenetConfig, folder: TrainingFolder) -> 
         trained_there = weights.parent / start.metrics.name
         if trained_there.is_file():  # of another run: what it took counts for this one, too
             shutil.copyfile(trained_there, start.metrics)
-        start.finish({name: value.cpu() for name, value in model.state_dict().items()}, {})
-    accelerator.wait_for_everyone()
+    trained.finish_untrained(model, start, {}, accelerator)
     return start
 
 
-def _frozen_maps(
-    workspace: Workspace, net: SENet50, block: int, pairs: MaskPairs, own: SenetConfig
-) -> np.ndarray:
-    """Maps (N, C, h, w) float16 of the faces of pairs in front of a block, kept on disk.
+@dataclass(frozen=True)
+class _FrozenMaps:
+    """Maps of the faces of pairs in front of a block, kept on disk.
 
-    Runs that start from the same weights share them: they are kept where these lie. Maps in front of an earlier block save
-    what is before that.
+    Runs that start from the same weights share them: they are kept where these lie.
+
+    Attributes:
+        workspace: the run.
+        net: the network, as it starts.
+        block: number of the block.
+        own: the settings.
+        cache: where they are kept.
+        wanted: what they depend on beside block and split.
     """
-    run = run_of(Path(own.weights)) if own.weights else None
-    shared = run is not None and os.access(run, os.W_OK)
-    cache = run / workspace.run.cache.name if run is not None and shared else workspace.run.cache
-    wanted = {
-        "start": _fingerprint(net), "pdsn": __version__, "artwork": artwork.version(), "data set": workspace.training.sha256, "worn": own.worn, "seed": workspace.settings.seed,
-        "photos": own.photos, "precision": workspace.accelerator.mixed_precision, "side": own.side, "colours": own.colours,
-    }  # fmt: skip
 
-    def kept(number: int) -> np.ndarray | None:
-        path = cache / f"senet-{number}-{pairs.split}.npy"
-        try:
-            same = read_json(path.with_suffix(".json"), "") == wanted
-            return np.load(path, mmap_mode="r", allow_pickle=False) if same else None
-        except (PdsnError, OSError, ValueError):
-            return None
+    workspace: Workspace
+    net: SENet50
+    block: int
+    own: SenetConfig
+    cache: Path
+    wanted: dict[str, Any]
 
-    found = kept(block)
-    if found is not None:
-        return found
-    net.eval()
-    first, earlier = next(
-        ((number, maps) for number in range(block - 1, -1, -1) if (maps := kept(number)) is not None),
-        (0, None),
-    )
-    path = cache / f"senet-{block}-{pairs.split}.npy"
-    path.with_suffix(".json").unlink(missing_ok=True)
+    @classmethod
+    def of(cls, workspace: Workspace, net: SENet50, block: int, own: SenetConfig) -> _FrozenMaps:
+        """Those of a run."""
+        run = run_of(Path(own.weights)) if own.weights else None
+        shared = run is not None and os.access(run, os.W_OK)
+        cache = run / workspace.run.cache.name if run is not None and shared else workspace.run.cache
+        wanted = {
+            "start": _fingerprint(net),
+            "pdsn": __version__,
+            "artwork": artwork.version(),
+            "data set": workspace.training.sha256,
+            "worn": own.worn,
+            "seed": workspace.settings.seed,
+            "photos": own.photos,
+            "precision": workspace.accelerator.mixed_precision,
+            "side": own.side,
+            "colours": own.colours,
+        }
+        return cls(workspace, net, block, own, cache, wanted)
+
+    def of_pairs(self, pairs: MaskPairs) -> np.ndarray:
+        """(N, C, h, w) float16 of the faces of pairs, by their numbers; maps in front of an earlier block save what is before that."""
+        found = self._kept(self.block, pairs.split)
+        if found is not None:
+            return found
+        path = self._path(self.block, pairs.split)
+        forget_maps(path)
+        device, quiet = self.workspace.accelerator.device, not self.workspace.accelerator.is_main_process
+        self.net.eval()
+        with torch.inference_mode():
+            shape = self.net.before(torch.zeros(1, 3, *self.net.size, device=device), self.block).shape[1:]
+        with progress_bar(f"frozen layers, {pairs.split}", len(pairs), "faces", quiet=quiet) as advance:
+            write_array(path, np.float16, (len(pairs), *shape), self._parts(pairs, advance))
+        return finished_maps(path, self.wanted)
 
     @torch.inference_mode()
-    def parts(advance: Any) -> Iterator[np.ndarray]:
+    def _parts(self, pairs: MaskPairs, advance: Advance) -> Iterator[np.ndarray]:
+        device = self.workspace.accelerator.device
+        earlier = ((number, self._kept(number, pairs.split)) for number in range(self.block - 1, -1, -1))
+        first, source = next(((number, maps) for number, maps in earlier if maps is not None), (0, None))
         for begin in range(0, len(pairs), FACES):
             chosen = np.arange(begin, min(begin + FACES, len(pairs)))
-            with workspace.accelerator.autocast():
-                if earlier is None:
-                    faces = pairs.faces(chosen, own.worn, workspace.settings.seed)
-                    maps = net.before(faces.to(workspace.accelerator.device), block)
+            with self.workspace.accelerator.autocast():
+                if source is None:
+                    faces = pairs.faces(chosen, self.own.worn, self.workspace.settings.seed)
+                    maps = self.net.before(faces.to(device), self.block)
                 else:
-                    source = (
-                        torch.from_numpy(np.array(earlier[chosen])).float().to(workspace.accelerator.device)
-                    )
-                    maps = net.through(source, first, block)
-            yield maps.clamp(max=float(np.finfo(np.float16).max)).half().cpu().numpy()
+                    maps = self.net.through(to_tensor(source[chosen], device), first, self.block)
+            yield to_disk(maps)
             advance(len(chosen))
 
-    with torch.inference_mode():
-        shape = net.before(torch.zeros(1, 3, *net.size, device=workspace.accelerator.device), block).shape[1:]
-    quiet = not workspace.accelerator.is_main_process
-    with progress_bar(f"frozen layers, {pairs.split}", len(pairs), "faces", quiet=quiet) as advance:
-        write_array(path, np.float16, (len(pairs), *shape), parts(advance))
-    write_text(path.with_suffix(".json"), json.dumps(wanted) + "\n")
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    def _path(self, block: int, split: str) -> Path:
+        return self.cache / f"senet-{block}-{split}.npy"
+
+    def _kept(self, block: int, split: str) -> np.ndarray | None:
+        return kept_maps(self._path(block, split), self.wanted, {})
 
 
 def _fingerprint(net: SENet50) -> str:
@@ -308,8 +322,7 @@ def _medians(
     if not pairs.same.any() or pairs.same.all():
         return {}
     parts = [
-        module.embed(torch.from_numpy(np.array(maps[first : first + FACES])).float().to(device))
-        for first in range(0, len(maps), FACES)
+        module.embed(to_tensor(maps[first : first + FACES], device)) for first in range(0, len(maps), FACES)
     ]
     unit = F.normalize(torch.cat(parts)).cpu()
     a, b = (unit[torch.from_numpy(pairs.pairs[:, side])] for side in (0, 1))

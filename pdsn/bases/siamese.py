@@ -165,19 +165,14 @@ def train(workspace: Workspace, own: SiameseConfig, folder: TrainingFolder) -> d
     config, rows = settings.base, workspace.training.rows("train")
     model = trained.start(dataset, config, accelerator, settings.seed, lambda: load(folder.config))
     encoder = Encoder(model.net, accelerator)
-    labels = torch.from_numpy(dataset.labels[rows])
-
-    def validate() -> dict[str, float]:
-        gallery = trained.gallery_embeddings(encoder, dataset)
-        means = trained.class_means(gallery.cpu(), labels, len(dataset.people))
-        model.classifier.weight.data.copy_(means)
-        return trained.validate(encoder, dataset, occluded=True, gallery=gallery)
-
     batches = PairBatches(
         dataset, rows, config.batch, trained.augmentation_of(config), settings.seed, accelerator
     )
     module = Siamese(model.net, own.margin, near=own.impostors == "near")
-    return trained.train(module, model, batches, validate, config, folder, accelerator, settings.seed)
+    return trained.train(
+        module, model, batches, lambda: trained.validate_by_means(model, encoder, dataset),
+        config, folder, accelerator, settings.seed,
+    )  # fmt: skip
 
 
 def load(found: dict[str, Any]) -> BaseModel:

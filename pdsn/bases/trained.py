@@ -207,6 +207,29 @@ def validate(
     return {**found, "rank5": rank5, "score": sum(found.values()) / len(found) + 1e-3 * rank5}
 
 
+def validate_by_means(model: BaseModel, encoder: Encoder, dataset: FaceDataset) -> dict[str, float]:
+    """`validate` of a base that learns pairs, clean and occluded; its classifier becomes the people's mean embeddings.
+
+    Args:
+        model: whose classifier it is.
+        encoder: its network.
+        dataset: the faces.
+    """
+    gallery = gallery_embeddings(encoder, dataset)
+    labels = torch.from_numpy(dataset.labels[dataset.rows("train")])
+    model.classifier.weight.data.copy_(class_means(gallery.cpu(), labels, len(dataset.people)))
+    return validate(encoder, dataset, occluded=True, gallery=gallery)
+
+
+def finish_untrained(
+    model: BaseModel, folder: TrainingFolder, figures: dict[str, float], accelerator: Accelerator
+) -> None:
+    """Leave a base that no epoch trained in its folder, from the main process, with what is known of it."""
+    if accelerator.is_main_process:
+        folder.finish({name: value.cpu() for name, value in model.state_dict().items()}, figures)
+    accelerator.wait_for_everyone()
+
+
 def occluded_faces(dataset: FaceDataset, rows: np.ndarray) -> Tensor:
     """Photos (P, 3, H, W) under the occlusions that the base learns from, the same in every run."""
     faces, mixture = dataset.tensor(rows), base_mixture()

@@ -192,8 +192,9 @@ def list_photos(folder: Path) -> Listing:
     """List the photos of a folder per person.
 
     Hidden files and folders and those of `SYSTEM_NAMES` are left out. Two folders of people, of masked and of unmasked
-    photos (see `shows_mask`; RMFRD's layout), are one: whoever has the same name in both is one person. Folders within a person's folder count for that
-    person; two folders that are one name, see `person_of`, are one person. Links are followed, each folder once.
+    photos (see `shows_mask`; RMFRD's layout), are one: whoever has the same name in both is one person. Folders within a
+    person's folder count for that person; two folders that are one name, see `person_of`, are one person. Links are followed,
+    each folder once.
 
     Raises:
         PdsnError: the folder is missing, is a file, cannot be listed, has no sub-folder with photos, or holds splits
@@ -213,7 +214,8 @@ def list_photos(folder: Path) -> Listing:
     loose = [entry for entry in entries if entry not in people and not why_no_photo(entry)]
     photos: list[PhotoFile] = []
     others = [(entry.name, "in no person's folder") for entry in loose]
-    for person in _people(people):
+    folders = _people(people)
+    for person in folders:
         for path in _files_under(person):
             file, reason = path.relative_to(folder).as_posix(), why_no_photo(path)
             if reason:
@@ -230,7 +232,7 @@ def list_photos(folder: Path) -> Listing:
         raise PdsnError(
             f"{folder} holds {found}: put the photos of each person in a folder with the person's name"
         )
-    names = [person.name for person in _people(people)]
+    names = [person.name for person in folders]
     if all(name.lower() in SPLITS for name in names) and all(photo.file.count("/") > 1 for photo in photos):
         example = folder / photos[0].file.partition("/")[0]
         raise PdsnError(

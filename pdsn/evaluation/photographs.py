@@ -119,8 +119,8 @@ def read_photographs(
 ) -> Photographs:
     """Read the photos, and find and align the face of each as `pdsn prepare` does it.
 
-    A gallery photo without a face is not enrolled, and nobody of whom there is no other. A probe without one counts as an error. Photos of people who are not
-    enrolled, and probes that are copies of a gallery photo, are left out.
+    A gallery photo without a face is not enrolled, and nobody of whom there is no other. A probe without one counts as an
+    error. Photos of people who are not enrolled, and probes that are copies of a gallery photo, are left out.
 
     Args:
         listed: the photos.

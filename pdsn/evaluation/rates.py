@@ -19,6 +19,12 @@ def hits(ranks: np.ndarray, k: int) -> np.ndarray:
     return (ranks <= k).mean(0)
 
 
+def mean_told(rates: Sequence[float | None]) -> float | None:
+    """The mean of rates; None where one of them could not be told."""
+    known = [rate for rate in rates if rate is not None]
+    return float(np.mean(known)) if len(known) == len(rates) else None
+
+
 RATES = (0, 1)
 DIFFERENCES = (-1, 1)
 

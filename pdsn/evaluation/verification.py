@@ -214,7 +214,7 @@ def resampled_eer(scores: PairScores, drawn: np.ndarray) -> np.ndarray:
 
     Args:
         scores: of the pairs.
-        drawn: (R, K) int64, how often each of K people was drawn; people are numbered 0 to K - 1 in the pairs.
+        drawn: (R, K) int64, how often each of K people was drawn; the pairs name people by numbers below K.
     """
     kept = slice(None, None, max(len(scores.impostor) // MOST_RESAMPLED, 1))
     fewer = PairScores(
@@ -238,8 +238,8 @@ def separation(scores: PairScores, distance: str) -> dict[str, float]:
 
     Returns:
         Mean, median and standard deviation of either kind ("gmean", "gmedian", "gstd", "imean", "imedian", "istd"), what 5, 25,
-        75 and 95 % of it lie below ("gq5" to "gq95", "iq5" to "iq95"), "gap", the median of impostors less that of genuine pairs, and "fdr", Fisher's discriminant ratio
-        (gmean - imean)^2 / (gstd^2 + istd^2).
+        75 and 95 % of it lie below ("gq5" to "gq95", "iq5" to "iq95"), "gap", the median of impostors less that of genuine pairs,
+        and "fdr", Fisher's discriminant ratio (gmean - imean)^2 / (gstd^2 + istd^2).
     """
     genuine, impostor = (
         DISTANCES[distance](part[~np.isnan(part)]) for part in (scores.genuine, scores.impostor)

@@ -13,10 +13,11 @@ from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
 from pdsn.bases.encoder import Encoder
+from pdsn.bases.map_files import to_tensor
 from pdsn.data.dataset import evenly
 from pdsn.masks.dictionary import binarise, mean_mask, percentile_of
 from pdsn.masks.maker import Ingredients, Maker, by_region
-from pdsn.masks.maps import PairMaps, batches, maps_in_order, to_tensor
+from pdsn.masks.maps import PairMaps, batches, maps_in_order
 from pdsn.masks.settings import MaskConfig
 from pdsn.masks.strategy import GENERATORS
 from pdsn.metrics import nearest_ranks, rank_rate

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from pdsn.artefact import TrainingFolder
+from pdsn.bases.map_files import to_tensor
 from pdsn.errors import PdsnError
 from pdsn.files import sha256_of
 from pdsn.masks.dictionary import MaskDictionary
-from pdsn.masks.maps import PairMaps, batches, to_tensor
+from pdsn.masks.maps import PairMaps, batches
 from pdsn.masks.matched import RARE, MatchBatches, photo_groups
 from pdsn.masks.settings import HeadConfig
 from pdsn.masks.strategy import MATCHED

@@ -1,12 +1,10 @@
 """Feature maps of clean photos and of their occluded twins, computed once and kept on disk.
 
-The trunk is frozen while masks are learned, so each photo passes it once for each region. Maps are
-kept as float16: rounding them costs 5e-4 of a value, far less than the occlusion changes it.
+The trunk is frozen while masks are learned, so each photo passes it once for each region.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +14,10 @@ import torch
 from torch import Tensor
 
 from pdsn import __version__
-from pdsn.artefact import completed, read_json
 from pdsn.bases.encoder import Encoder
+from pdsn.bases.map_files import finished_maps, forget_maps, kept_maps, to_disk, to_tensor
 from pdsn.data.dataset import FaceDataset
-from pdsn.errors import PdsnError
-from pdsn.files import remove_strays, write_array, write_text
+from pdsn.files import remove_strays, write_array
 from pdsn.masks.settings import MaskConfig
 from pdsn.networks.branches import Role, has_branches
 from pdsn.occlusion import artwork
@@ -35,7 +32,6 @@ METHOD = 1
 """Raised by hand whenever painting or encoding changes what comes out: maps on disk are then made again."""
 BEFORE = {**MaskConfig.BEFORE, "pdsn": "0.1.0", "method": 1}
 """What older maps that do not say it were made with, see `artefact.completed`."""
-LARGEST = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
@@ -116,7 +112,6 @@ class PairMaps:
         """Maps of a split's photos under an occluder; with `regions`, how far each is covered beside them."""
         remove_strays(self.folder)
         path = self.folder / f"{name}-{split}.npy"
-        about = path.with_suffix(".json")
         precision = self.encoder.accelerator.mixed_precision
         wanted = {
             **made,
@@ -126,19 +121,13 @@ class PairMaps:
             "pdsn": __version__,
             "method": METHOD,
         }
-        if not (path.is_file() and about.is_file() and self._agrees(about, wanted)):
+        found = kept_maps(path, wanted, BEFORE)
+        if found is None:
             # Several processes may do this at once: each writes the same bytes, atomically.
-            about.unlink(missing_ok=True)
+            forget_maps(path)
             self._compute(path, f"{name} maps, {split}", occluder, split, name, regions, role)
-            write_text(about, json.dumps(wanted) + "\n")
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-
-    @staticmethod
-    def _agrees(about: Path, wanted: dict[str, object]) -> bool:
-        try:
-            return completed(read_json(about, "pdsn mask-train"), wanted, BEFORE) == wanted
-        except PdsnError:
-            return False
+            found = finished_maps(path, wanted)
+        return found
 
     def _compute(
         self,
@@ -162,11 +151,10 @@ class PairMaps:
                     occluder, self.dataset.tensor(part), self.dataset.landmarks[part],
                     seed=self.seed, name=name, rows=part.tolist(),
                 )  # fmt: skip
-                # Maps of a hardly trained base may pass float16's largest value; infinities would end as NaN.
-                maps = self.encoder.maps(faces, role=role).clamp(max=LARGEST).half()
+                maps = to_disk(self.encoder.maps(faces, role=role))
                 if regions is not None:
                     shares.append(regions.coverage(covered).numpy())
-                yield maps.cpu().numpy()
+                yield maps
                 advance(len(part))
 
         with progress_bar(title, len(rows), "photos", quiet=quiet) as advance:
@@ -187,8 +175,3 @@ def maps_in_order(maps: np.ndarray, device: torch.device, size: int = 256) -> It
     """Maps (N, C, h, w) in order, (B, C, h, w) float32 on the device."""
     for first in range(0, len(maps), size):
         yield to_tensor(maps[first : first + size], device)
-
-
-def to_tensor(maps: np.ndarray, device: torch.device) -> Tensor:
-    """Maps off the disk as a float32 tensor on the device."""
-    return torch.from_numpy(np.array(maps)).to(device).float()

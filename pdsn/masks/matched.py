@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
+from pdsn.bases.map_files import to_tensor
 from pdsn.data.dataset import evenly
 from pdsn.errors import PdsnError
 from pdsn.masks.maker import ALL, Ingredients, Maker, Masks
-from pdsn.masks.maps import CHUNK, PairMaps, to_tensor
+from pdsn.masks.maps import CHUNK, PairMaps
 from pdsn.masks.settings import HeadConfig, MatchingConfig
 from pdsn.masks.strategy import MATCHED
 from pdsn.networks.backbone import freeze

@@ -62,7 +62,7 @@ class SENet50(nn.Module):
 
     def features(self, faces: Tensor) -> Tensor:
         """Last map (N, 2048, h, w) of faces (N, 3, H, W) uint8, or float in 0 to 255; not negative."""
-        return self.behind(self.before(faces, len(BLOCKS)), len(BLOCKS))
+        return self.before(faces, len(BLOCKS))
 
     def head(self, maps: Tensor) -> Tensor:
         """Embeddings (N, 2048) of maps (N, 2048, h, w), masked or not: their mean over all places; not normalised."""

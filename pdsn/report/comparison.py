@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from pdsn.masks.strategy import heading
-from pdsn.report.figures import new_figure, save_figure
-from pdsn.report.table import markdown_table
+from pdsn.report.figures import RIGHT, WRONG, new_figure, save_figure
+from pdsn.report.table import markdown_table, points
 
 Record = dict[str, Any]
 TABLE_5_1 = {
@@ -18,11 +18,6 @@ TABLE_5_1 = {
     60: (1.989, 1.608), 70: (1.988, 1.545),
 }  # fmt: skip
 """papers/001, table 5.1: median squared distance of impostor and of genuine pairs of RMFRD, by layers trained from VGGFace2."""
-
-
-def points(value: float, interval: Sequence[float]) -> str:
-    """A difference in points with its interval."""
-    return f"{100 * value:+.1f} ({100 * interval[0]:+.1f} to {100 * interval[1]:+.1f})"
 
 
 def rate(told: Mapping[str, Any] | None, name: str = "rate") -> str:
@@ -159,7 +154,7 @@ def plot_layers(rows: Sequence[Record], path: Path) -> None:
     canvas = new_figure(9, 3.6)
     left, right = canvas.subplots(1, 2)
     layers = [row["layers"] for row in rows]
-    for letter, name, colour, side in (("g", "genuine", "#1b8a3a", -1.5), ("i", "impostor", "#c0392b", 1.5)):
+    for letter, name, colour, side in (("g", "genuine", RIGHT, -1.5), ("i", "impostor", WRONG, 1.5)):
         boxes = [
             {
                 "med": row[f"{letter}median"], "q1": row[f"{letter}q25"], "q3": row[f"{letter}q75"],

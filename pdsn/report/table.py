@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,12 @@ def _figures(r: Record) -> list[str]:
     rates = (f"{100 * r[name]:.2f}" for name in names)
     whose = [r["occlusion"], heading(r["strategy"]), str(r["probes"])]
     return [*whose, f"{100 * r['rank1']:.2f}", f"{low} to {high}", *rates, gain]
+
+
+def points(difference: float, interval: Sequence[float]) -> str:
+    """A difference of rates in points, with its interval."""
+    low, high = interval
+    return f"{100 * difference:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
 def open_set(record: Record | None, asked: str) -> str:

@@ -10,16 +10,14 @@ from typing import Any
 import numpy as np
 
 from pdsn.evaluation.pairs import ScoredPairs
-from pdsn.evaluation.scores_file import SCORES, save_scores
+from pdsn.evaluation.scores_file import SCORES, Key, save_scores
 from pdsn.evaluation.verification import DISTANCES, FARS, Curve, PairScores
 from pdsn.files import write_text
 from pdsn.masks.strategy import heading
-from pdsn.report.figures import new_figure, save_figure
+from pdsn.report.figures import RIGHT, WRONG, new_figure, save_figure
 from pdsn.report.table import drafting, markdown_table, replace_by_draft
 
 Record = dict[str, Any]
-Key = tuple[str, str, str]
-"""Occlusion, kind of pair, strategy."""
 MOST_DRAWN = 2000
 """Distances of a kind that a box plot is drawn from; of more, as many spread evenly."""
 
@@ -126,7 +124,7 @@ def plot_distances(cosines: Mapping[Key, PairScores], path: Path) -> None:
     axes = canvas.subplots()
     values, names, colours = [], [], []
     for (_, kind, strategy), pairs in cosines.items():
-        for cosine, colour in ((pairs.genuine, "#1b8a3a"), (pairs.impostor, "#c0392b")):
+        for cosine, colour in ((pairs.genuine, RIGHT), (pairs.impostor, WRONG)):
             known = cosine[~np.isnan(cosine)]
             values.append(DISTANCES["l2"](known[:: max(len(known) // MOST_DRAWN, 1)]))
             colours.append(colour)

@@ -10,7 +10,8 @@ import numpy as np
 
 from pdsn.artefact import making
 from pdsn.errors import PdsnError, UsageError
-from pdsn.evaluation.rates import DIFFERENCES, RATES, hits
+from pdsn.evaluation.pairs import KINDS as PAIR_KINDS
+from pdsn.evaluation.rates import DIFFERENCES, RATES, hits, mean_told
 from pdsn.evaluation.settings import EvalConfig
 from pdsn.evaluation.verification import PairScores, resampled_eer
 from pdsn.masks.strategy import NO_FDM
@@ -18,7 +19,7 @@ from pdsn.matchers.table import MATCHERS
 from pdsn.metrics import bootstrap_interval
 from pdsn.occlusion.occluders import BANDS, CLEAN
 from pdsn.occlusion.worn import KINDS
-from pdsn.run.tables import RunTable, RunVerification
+from pdsn.run.tables import RunTable, RunVerification, check_same_photos, check_several
 
 GROUPS = {"clean": (CLEAN,), "bands": BANDS, "worn": KINDS}
 """Occlusions that are told as one mean, by what a table calls them."""
@@ -30,7 +31,6 @@ FREE = ("compare", "unmasked", "mirror", "head", "share")
 """Settings that belong to how a run recognises: where they differ it is said."""
 RESAMPLES = 200
 """Of people, behind the intervals of equal error rates."""
-PAIRS = ("clean-clean", "clean-occluded", "occluded-occluded", "listed")
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,10 @@ class System:
 def check_comparable(tables: Sequence[RunTable]) -> None:
     """Raise UsageError unless the tables are of the same photos, under the same occlusions, drawn alike."""
     first = tables[0]
-    if len({table.root.resolve() for table in tables}) < len(tables):
-        raise UsageError(f"{', '.join(str(table.root) for table in tables)}: name each run once")
-    if len(tables) < 2:
-        raise UsageError(f"{first.root}: name at least two runs")
+    check_several(tables)
     for other in tables[1:]:
         check_same_question(first, other, "eval")
-        if other.files != first.files:
-            raise UsageError(f"{other.root} was asked about other photos than {first.root}")
+        check_same_photos(first, other)
         if not shared_occlusions([first, other]):
             raise UsageError(f"{other.root} and {first.root} have no occlusion in common")
 
@@ -141,14 +137,14 @@ def identification(
         system has no difference.
     """
     occlusions = shared_occlusions(tables)
-    people = tables[0].people
+    people, groups = tables[0].people, groups_of(occlusions)
     firsts: dict[str, np.ndarray] = {}
     found = []
     for system in systems:
         ranks = tables[system.run].ranks
         by_occlusion = {name: hits(ranks[name, system.strategy], 1) for name in occlusions}
         rank1 = {}
-        for group, members in groups_of(occlusions).items():
+        for group, members in groups.items():
             own = np.mean([by_occlusion[name] for name in members], axis=0)
             told = {
                 "rate": float(own.mean()),
@@ -202,25 +198,21 @@ def verification(
     for system in systems:
         table, told = tables[system.run], {}
         records = {(r["occlusion"], r["kind"], r["strategy"]): r for r in table.table["records"]}
-        for kind in (kind for kind in PAIRS if any(own == kind for _, own in shared)):
+        for kind in (kind for kind in PAIR_KINDS if any(own == kind for _, own in shared)):
             occlusions = [occlusion for occlusion, own in shared if own == kind]
             if any((name, kind, system.strategy) not in records for name in occlusions):
                 continue
-            scores = [_numbered(table.scores[name, kind, system.strategy]) for name in occlusions]
+            scores = [table.scores[name, kind, system.strategy] for name in occlusions]
             if drawn is None:
-                count = 1 + max(
-                    int(max(one.genuine_people.max(), one.impostor_people.max())) for one in scores
-                )
-                rng = np.random.default_rng(seed)
-                drawn = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+                drawn = _drawn_people(scores, seed)
             resampled = np.mean([resampled_eer(one, drawn) for one in scores], axis=0)
             own = [records[name, kind, system.strategy] for name in occlusions]
             eer = float(np.mean([record["eer"] for record in own]))
             told[kind] = {
                 "eer": eer,
                 "ci95": _interval(resampled),
-                "tar1e-2": _mean([record["tar1e-2"] for record in own]),
-                "gap": _mean([record["distances"]["squared-l2"]["gap"] for record in own]),
+                "tar1e-2": mean_told([record["tar1e-2"] for record in own]),
+                "gap": mean_told([record["distances"]["squared-l2"]["gap"] for record in own]),
             }
             if kind in firsts:
                 told[kind] |= {
@@ -233,19 +225,16 @@ def verification(
     return found
 
 
-def _numbered(scores: PairScores) -> PairScores:
-    """The pairs with their people numbered from 0."""
-    _, numbers = np.unique(
-        np.concatenate([scores.genuine_people, scores.impostor_people.ravel()]), return_inverse=True
+def _drawn_people(scores: Sequence[PairScores], seed: int) -> np.ndarray:
+    """How often (R, K) each person is drawn in each resample: 0 for numbers that are nobody's in any pair."""
+    people = np.unique(
+        np.concatenate([part.ravel() for one in scores for part in (one.genuine_people, one.impostor_people)])
     )
-    count = len(scores.genuine)
-    return PairScores(scores.genuine, scores.impostor, numbers[:count], numbers[count:].reshape(-1, 2))
+    drawn = np.zeros((RESAMPLES, int(people[-1]) + 1), dtype=np.int64)
+    chances = np.full(len(people), 1 / len(people))
+    drawn[:, people] = np.random.default_rng(seed).multinomial(len(people), chances, size=RESAMPLES)
+    return drawn
 
 
 def _interval(values: np.ndarray) -> list[float]:
     return [float(end) for end in np.nanquantile(values, [0.025, 0.975])]
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if len(known) == len(values) else None

@@ -10,12 +10,12 @@ import numpy as np
 from pdsn.artefact import making
 from pdsn.config.layers import merge
 from pdsn.errors import UsageError
-from pdsn.evaluation.rates import closed_set, hits, mean_gain
+from pdsn.evaluation.rates import closed_set, hits, mean_gain, mean_told
 from pdsn.evaluation.settings import EvalConfig
 from pdsn.masks.strategy import NO_FDM, heading
 from pdsn.report.table import Record, markdown, markdown_table
 from pdsn.run.settings import before
-from pdsn.run.tables import RunTable
+from pdsn.run.tables import RunTable, check_same_photos, check_several, roots_of
 
 OF_THE_MODEL = (
     "split",
@@ -36,10 +36,7 @@ MEANS = ("tpir01", "fpir01", "tpir10", "fpir10")
 def check_poolable(tables: Sequence[RunTable]) -> None:
     """Raise UsageError unless the runs differ in nothing but their training seed."""
     first = tables[0]
-    if len({table.root.resolve() for table in tables}) < len(tables):
-        raise UsageError(f"{_names(tables)}: name each run once")
-    if len(tables) < 2:
-        raise UsageError(f"{first.root}: name at least two runs")
+    check_several(tables)
     for other in tables[1:]:
         for ours, theirs in ((_model(first), _model(other)), (_asked(first), _asked(other))):
             for name in sorted(ours.keys() | theirs.keys()):
@@ -50,12 +47,11 @@ def check_poolable(tables: Sequence[RunTable]) -> None:
                     )
         if first.table["inputs"]["data set"] != other.table["inputs"]["data set"]:
             raise UsageError(f"{other.root} is of other photos than {first.root}")
-        if other.files != first.files:
-            raise UsageError(f"{other.root} was asked about other photos than {first.root}")
+        check_same_photos(first, other)
     seeds = [table.table["config"]["seed"] for table in tables]
     if len(set(seeds)) < len(seeds):
         raise UsageError(
-            f"{_names(tables)} have the seeds {', '.join(map(str, seeds))}: give runs of different --seed"
+            f"{roots_of(tables)} have the seeds {', '.join(map(str, seeds))}: give runs of different --seed"
         )
     _check_trained_apart(tables)
 
@@ -105,7 +101,7 @@ def pool(tables: Sequence[RunTable], *, bootstrap: int = 2000) -> dict[str, Any]
                 joined[key], photos[key], people, joined[plain_key] if compared else None,
                 bootstrap=bootstrap, seed=0,
             ),
-            **{name: _mean([found[name] for found in own]) for name in MEANS},
+            **{name: mean_told([found[name] for found in own]) for name in MEANS},
             "rank1_by_run": [found["rank1"] for found in own],
         }  # fmt: skip
         if compared:
@@ -151,12 +147,6 @@ def pooled_markdown(table: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _mean(rates: list[float | None]) -> float | None:
-    """The mean of rates; None where one of them could not be told."""
-    known = [rate for rate in rates if rate is not None]
-    return float(np.mean(known)) if len(known) == len(rates) else None
-
-
 def _model(table: RunTable) -> dict[str, Any]:
     """What the run was made with, setting by setting."""
     in_use = table.about.get("in_use", {})
@@ -173,7 +163,3 @@ def _asked(table: RunTable) -> dict[str, Any]:
     """What its table was made with."""
     config = {**EvalConfig.BEFORE, **table.table["config"]}
     return {name: value for name, value in config.items() if name not in ("seed", "bootstrap")}
-
-
-def _names(tables: Sequence[RunTable]) -> str:
-    return ", ".join(str(table.root) for table in tables)

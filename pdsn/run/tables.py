@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def read_table(root: Path, align: str = "clean", name: str = "") -> RunTable:
             f"`{making(remake, folder)}`, where the name tells the options, or choose another --table"
         )
     table = read_json(folder / "table.json", remake)
-    check_current(run, folder / "table.json", table, remake)
+    _check_current(run, folder / "table.json", table, remake)
     if len(table.get("photographs", {}).get("probes", ())) > 1:
         raise UsageError(
             f"{folder} is of photographs, other ones in each row: ask about one --probes at a time to set tables side by side"
@@ -101,7 +101,7 @@ def read_table(root: Path, align: str = "clean", name: str = "") -> RunTable:
     return RunTable(root, run.about, table, ranks, photo_ranks, [file for file, _ in photos], people)
 
 
-def check_current(run: RunDir, path: Path, table: dict[str, Any], remake: str) -> None:
+def _check_current(run: RunDir, path: Path, table: dict[str, Any], remake: str) -> None:
     """Raise PdsnError if what the table was made from has been made anew since."""
     trained = {"base": run.base, "head": run.head, "segmentation": run.segmenter}
     files = {name: folder / "model.safetensors" for name, folder in trained.items()}
@@ -114,6 +114,25 @@ def check_current(run: RunDir, path: Path, table: dict[str, Any], remake: str) -
                 f"{path} was made from another {name} than the run has now: "
                 f"make it again with `{making(remake, path)}`"
             )
+
+
+def check_several(tables: Sequence[RunTable]) -> None:
+    """Raise UsageError unless these are at least two runs, each named once."""
+    if len({table.root.resolve() for table in tables}) < len(tables):
+        raise UsageError(f"{roots_of(tables)}: name each run once")
+    if len(tables) < 2:
+        raise UsageError(f"{tables[0].root}: name at least two runs")
+
+
+def check_same_photos(first: RunTable, other: RunTable) -> None:
+    """Raise UsageError unless two runs were asked about the same photos."""
+    if other.files != first.files:
+        raise UsageError(f"{other.root} was asked about other photos than {first.root}")
+
+
+def roots_of(tables: Sequence[RunTable]) -> str:
+    """The runs' directories in words."""
+    return ", ".join(str(table.root) for table in tables)
 
 
 @dataclass(frozen=True)
@@ -147,5 +166,5 @@ def read_verification(root: Path, name: str = "") -> RunVerification | None:
         return None
     remake = f"pdsn verify-eval{' OPTIONS' if name else ''}"
     table = read_json(folder / "table.json", remake)
-    check_current(run, folder / "table.json", table, remake)
+    _check_current(run, folder / "table.json", table, remake)
     return RunVerification(root, table, StoredScores(folder / SCORES, remake))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pdsn.artefact import TrainingFolder
     from pdsn.coverage.segmenter import Segmenter
     from pdsn.data.dataset import FaceDataset
+    from pdsn.data.detector import Detector
+    from pdsn.data.settings import PrepareConfig
     from pdsn.masks.dictionary import MaskDictionary
     from pdsn.masks.maker import Maker
     from pdsn.masks.maps import PairMaps
@@ -77,6 +79,14 @@ class Workspace:
         from pdsn.data.originals import original_photos
 
         return original_photos(self.dataset)
+
+    def finding_faces(self) -> tuple[PrepareConfig, Detector]:
+        """How new photos are cropped, and the detector that finds their faces: both as for the run's data set."""
+        from pdsn.data.crop import crop_settings
+        from pdsn.data.detector import Detector
+
+        crop = crop_settings(self.dataset)
+        return crop, Detector(crop.min_face, str(self.accelerator.device))
 
     @cached_property
     def training(self) -> FaceDataset:

@@ -156,7 +156,7 @@ class Command:
         )
         try:
             layer = collect(given)
-            if self.offered:
+            if self.offered or self.plugins:
                 given["options"] = layer
             self.function(shared, **given)
         except (typer.Exit, typer.Abort):
@@ -230,7 +230,7 @@ def _with_plugins(table: Mapping[str, str], command: str, typed: dict[str, Any])
             app = typer.Typer(add_completion=False)
             app.command()(_with_signature(lambda: None, parameters, None))
             further = [one for one in typer.main.get_command(app).params if one.name != "help"]
-            return [*super().get_params(ctx), *further]
+            return [*super().get_params(ctx), *_each_once(further)]
 
         def invoke(self, ctx: Any) -> Any:
             """See `click.Command.invoke`."""
@@ -240,6 +240,21 @@ def _with_plugins(table: Mapping[str, str], command: str, typed: dict[str, Any])
             return super().invoke(ctx)
 
     return WithPlugins
+
+
+def _each_once(options: Sequence[Any]) -> list[Any]:
+    """Options without those that an earlier one is called like; it says what the default of the other is, where that differs.
+
+    Where a command trains one of several plug-ins, what they have in common is typed alike for all of them.
+    """
+    kept: dict[str, Any] = {}
+    for option in options:
+        first = kept.setdefault(option.opts[0], option)
+        default, other = (one.help.rpartition("Default: ")[2].rstrip(".") for one in (first, option))
+        if default != other:
+            plugin = str(option.name).partition("__")[0].replace("_", "-")
+            first.help = f"{first.help.rstrip('.')}, of {plugin} {other}."
+    return list(kept.values())
 
 
 def _shared_parameter(option: str, other_help: str | None) -> inspect.Parameter:

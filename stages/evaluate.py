@@ -71,7 +71,9 @@ def main(
     if listed is not None:
         asked = photographs.of_photographs(asked)
     wanted = strategies if strategies is not None else [] if session.run.dictionaries() else [DEFAULT]
-    steps = lacking(session, dictionaries=wanted, segmenter=asked.source == "segmenter")
+    steps = lacking(
+        session, dictionaries=wanted, matchers=asked.matchers, segmenter=asked.source == "segmenter"
+    )
     refuse(session, steps)
     if listed is None:
         check_data(session, asked)
@@ -97,7 +99,9 @@ def main(
         }
     own = question(session, session.own, replace(session.own.eval, align=asked.align), every)
     other = name_of(config, own)
-    inputs = {**made_from(session, names, segmenter=segmenter is not None), "protocol": PROTOCOL}
+    inputs = {
+        **made_from(session, names, asked.matchers, segmenter=segmenter is not None), "protocol": PROTOCOL,
+    }  # fmt: skip
     folder = session.run.table(other, asked.align)
     table = done_from(folder / "table.json", config, inputs, asked.BEFORE) if skip_done else None
     if table is None:
@@ -193,12 +197,18 @@ def usable(session: Session) -> tuple[list[str], list[PdsnError]]:
     return found, errors
 
 
-def made_from(session: Session, names: Sequence[str], *, segmenter: bool) -> dict[str, str]:
-    """The sha256 of what a table of some strategies is made from, by name."""
+def made_from(
+    session: Session, names: Sequence[str], matchers: Sequence[str] = (), *, segmenter: bool
+) -> dict[str, str]:
+    """The sha256 of what a table of some strategies and further matchers is made from, by name."""
     from pdsn.files import sha256_of
+    from pdsn.matchers.table import COMMANDS
 
     inputs = {**session.tuned[1], "data set": session.dataset.sha256}
     inputs |= {f"dictionary {name}": sha256_of(session.run.dictionary(name)) for name in names}
+    inputs |= {
+        f"matcher {name}": session.matcher_folder(name).sha256() for name in matchers if name in COMMANDS
+    }
     return inputs | ({"segmentation": session.segmenter_folder.sha256()} if segmenter else {})
 
 

@@ -255,7 +255,7 @@ def check_parts(session: Session, strategy: str | None, source: str | None) -> l
     plain = chosen == NO_FDM
     covered = (source or ("none" if plain else SOURCES[0])) == SOURCES[0]
     wanted = [] if plain or chosen in MATCHERS else [chosen]
-    steps = lacking(session, dictionaries=wanted, segmenter=covered)
+    steps = lacking(session, dictionaries=wanted, matchers=[chosen], segmenter=covered)
     refuse(session, steps)
     return steps
 

@@ -48,5 +48,4 @@ def announce(session: Session, steps: Sequence[Step], what: str) -> None:
     from pdsn.run.estimate import estimate, spoken
 
     for step, seconds in zip(steps, estimate(session, steps), strict=True):
-        names = f" --strategy {' --strategy '.join(step.names)}" if step.names else ""
-        session.say(f"{what}: {step.stage}{names}, {spoken(seconds)}")
+        session.say(f"{what}: {step.words}, {spoken(seconds)}")

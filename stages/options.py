@@ -21,8 +21,16 @@ from pdsn.run.settings import Settings, sections
 Offered = Mapping[str, tuple[str, ...] | None]
 """The settings that a command offers, by section; None for all of them."""
 
-OWN_OPTIONS = {"arcface-train": ("arcface",), "siamese-train": ("siamese", "senet")}
-"""Commands, and the bases whose settings are options of theirs without a prefix."""
+OWN_OPTIONS = {
+    "arcface-train": ("arcface",),
+    "siamese-train": ("siamese", "senet"),
+    "parts-train": ("parts", "parts-cnn"),
+    "zeroing-train": ("zeroing", "zeroing-softmax"),
+    "xcos-train": ("xcos",),
+    "unmask-train": ("unmask",),
+    "cross-encoder-train": ("cross-encoder",),
+}
+"""Commands, and the bases or matchers whose settings are options of theirs without a prefix."""
 
 Force = Annotated[bool, typer.Option("--force", help="Make it anew, whatever is there.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON alone on standard output.")]
@@ -89,7 +97,10 @@ def section_parameters(
             option = typer.Option(*declaration, help=text, metavar=one.metadata["metavar"] or None)
             annotation = Annotated[_type(hints[field]) | None, option]  # type: ignore[valid-type]
             yield inspect.Parameter(
-                f"{name}__{field}", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation
+                f"{name.replace('-', '_')}__{field}",
+                inspect.Parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=annotation,
             )
 
 
@@ -101,6 +112,7 @@ def collect(given: dict[str, Any]) -> Layer:
         section, _, field = name.partition("__")
         if value is None:
             continue
+        section = section if section in sections() else section.replace("_", "-")
         hint = typing.get_type_hints(sections()[section])[field] if section in sections() else type(value)
         if hint == tuple[int, int]:
             value = _pair(option_of(f"{section}.{field}"), value)

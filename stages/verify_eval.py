@@ -62,7 +62,9 @@ def main(
     given = check_names(session, strategies or ())
     listed = _read_list(session, pairs, photos)
     wanted = given if strategies is not None else [] if session.run.dictionaries() else [DEFAULT]
-    steps = lacking(session, dictionaries=wanted, segmenter=asked.source == "segmenter")
+    steps = lacking(
+        session, dictionaries=wanted, matchers=asked.matchers, segmenter=asked.source == "segmenter"
+    )
     refuse(session, steps)
     rows = paired_rows(session.dataset, asked.split if listed is None else "val", session.settings.split)
     make(session, steps)
@@ -105,7 +107,7 @@ def main(
     if pairs is not None:
         config |= {"pairs": f"{pairs.stem}-{sha256_of(pairs)[:8]}"}
     folder = session.run.verification(name_of(config, own))
-    inputs = made_from(session, names, segmenter=find_covered is not None)
+    inputs = made_from(session, names, asked.matchers, segmenter=find_covered is not None)
     table = {
         "photos": len(rows) if listed is None else len(listed.files),
         "records": records,

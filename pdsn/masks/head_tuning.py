@@ -157,8 +157,8 @@ def train_head(
     clean, drawn = maps.clean("train"), maps.mixed(layout, "train", config.draws)
     val_clean, val_drawn = maps.clean("val"), maps.mixed(layout, "val", 1)
     labels, val_labels = (maps.dataset.labels[maps.dataset.rows(split)] for split in ("train", "val"))
-    groups = photo_groups([covered for _, covered in drawn], labels, share, RARE)
-    val_groups = photo_groups([covered for _, covered in val_drawn], val_labels, share, 1)
+    groups = photo_groups([twins.shares(layout) for twins in drawn], labels, share, RARE)
+    val_groups = photo_groups([twins.shares(layout) for twins in val_drawn], val_labels, share, 1)
     if not groups or not val_groups:
         raise PdsnError(
             f"no region of {layout.name} is ever covered by more than {share:g}: "
@@ -180,7 +180,7 @@ def train_head(
         for occluded, photos in val_groups:
             rows = photos[:, 1]
             fdm = module.fdm(torch.from_numpy(occluded).to(accelerator.device))
-            shown = to_tensor(val_drawn[0][0][rows], accelerator.device)
+            shown = to_tensor(val_drawn[0].maps[rows], accelerator.device)
             found = module.answers(shown * fdm, torch.from_numpy(val_labels[rows]).to(accelerator.device))
             sums["occluded"] += float(found["accuracy"]) * len(rows) / total
             sums["loss"] += float(found["loss"]) * len(rows) / total / 2
@@ -193,7 +193,7 @@ def train_head(
     return fit(
         module,
         HeadBatches(
-            MatchBatches([part for part, _ in drawn], groups, labels, config, seed, accelerator), clean
+            MatchBatches([twins.maps for twins in drawn], groups, labels, config, seed, accelerator), clean
         ),
         validate,
         schedule=Schedule(config.validations, config.lr, "adamw", config.weight_decay, warmup=0.05),

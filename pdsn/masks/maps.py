@@ -35,6 +35,35 @@ BEFORE = {**MaskConfig.BEFORE, "pdsn": "0.1.0", "method": 1}
 
 
 @dataclass(frozen=True)
+class Twins:
+    """Occluded twins of the photos of a split, in the order of its rows.
+
+    Attributes:
+        maps: (N, C, h, w) float16.
+        packed: (N, ceil(H W / 8)) uint8, a bit for each pixel of a face: whether it is covered.
+        size: H, W.
+    """
+
+    maps: np.ndarray
+    packed: np.ndarray
+    size: tuple[int, int]
+
+    def covered(self, rows: np.ndarray | slice = slice(None)) -> Tensor:
+        """What is covered of some of the faces (n, H, W) bool."""
+        height, width = self.size
+        bits = np.unpackbits(self.packed[rows], axis=1, count=height * width)
+        return torch.from_numpy(bits.reshape(-1, height, width)).bool()
+
+    def shares(self, layout: Layout) -> np.ndarray:
+        """The share (N, R) float32 of each region of a layout that is covered."""
+        parts = [
+            layout.coverage(self.covered(slice(first, first + CHUNK)))
+            for first in range(0, len(self.packed), CHUNK)
+        ]
+        return torch.cat(parts).numpy()
+
+
+@dataclass(frozen=True)
 class PairMaps:
     """The maps of a data set under one base.
 
@@ -72,17 +101,13 @@ class PairMaps:
         made = {"box": list(box), "intensity": self.intensity, "jitter": self.jitter, "seed": self.seed}
         return self._maps(f"{layout.name}-{region}", block, split, made)
 
-    def mixed(self, layout: Layout, split: str, draws: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    def mixed(self, layout: Layout, split: str, draws: int) -> list[Twins]:
         """Twins under a mixture of blocks about the regions and of what people wear, `draws` times each photo.
 
         Args:
             layout: the regions.
             split: "train" or "val": photos, and the styles of what they wear.
-            draws: how often.
-
-        Returns:
-            For each draw the maps (N, C, h, w) float16, in the order of the split's rows, and the share
-            (N, R) float32 of each region that is covered.
+            draws: how often; the twins of each draw.
         """
         mixture = matching_mixture(list(layout.regions.values()), split)
         found = []
@@ -96,8 +121,9 @@ class PairMaps:
                 "draw": draw,
             }
             name = f"{layout.name}-mixed{draw}"
-            maps = self._maps(name, mixture, split, made, layout)
-            found.append((maps, np.load(self.folder / f"{name}-{split}-covered.npy", allow_pickle=False)))
+            maps = self._maps(name, mixture, split, made, pixels=True)
+            packed = np.load(_pixels(self.folder / f"{name}-{split}.npy"), allow_pickle=False)
+            found.append(Twins(maps, packed, self.dataset.size))
         return found
 
     def _maps(
@@ -106,10 +132,11 @@ class PairMaps:
         occluder: Occluder,
         split: str,
         made: dict[str, object],
-        regions: Layout | None = None,
         role: Role = "probe",
+        *,
+        pixels: bool = False,
     ) -> np.ndarray:
-        """Maps of a split's photos under an occluder; with `regions`, how far each is covered beside them."""
+        """Maps of a split's photos under an occluder; with `pixels`, a file beside them says which are covered."""
         remove_strays(self.folder)
         path = self.folder / f"{name}-{split}.npy"
         precision = self.encoder.accelerator.mixed_precision
@@ -122,10 +149,12 @@ class PairMaps:
             "method": METHOD,
         }
         found = kept_maps(path, wanted, BEFORE)
+        if pixels and not _pixels(path).is_file():
+            found = None
         if found is None:
             # Several processes may do this at once: each writes the same bytes, atomically.
             forget_maps(path)
-            self._compute(path, f"{name} maps, {split}", occluder, split, name, regions, role)
+            self._compute(path, f"{name} maps, {split}", occluder, split, name, role, pixels=pixels)
             found = finished_maps(path, wanted)
         return found
 
@@ -136,13 +165,14 @@ class PairMaps:
         occluder: Occluder,
         split: str,
         name: str,
-        regions: Layout | None,
         role: Role,
+        *,
+        pixels: bool,
     ) -> None:
         rows = self.dataset.rows(split)
         shape = (len(rows), *self.encoder.net.map_shape)
         quiet = not self.encoder.accelerator.is_main_process
-        shares: list[np.ndarray] = []
+        packed: list[np.ndarray] = []
 
         def parts(advance: Advance) -> Iterator[np.ndarray]:
             for first in range(0, len(rows), CHUNK):
@@ -152,16 +182,21 @@ class PairMaps:
                     seed=self.seed, name=name, rows=part.tolist(),
                 )  # fmt: skip
                 maps = to_disk(self.encoder.maps(faces, role=role))
-                if regions is not None:
-                    shares.append(regions.coverage(covered).numpy())
+                if pixels:
+                    packed.append(np.packbits(covered.flatten(1).numpy(), axis=1))
                 yield maps
                 advance(len(part))
 
         with progress_bar(title, len(rows), "photos", quiet=quiet) as advance:
             write_array(path, np.float16, shape, parts(advance))
-        if regions is not None:
-            beside = path.with_name(f"{path.stem}-covered.npy")
-            write_array(beside, np.float32, (len(rows), len(regions.regions)), shares)
+        if pixels:
+            height, width = self.dataset.size
+            write_array(_pixels(path), np.uint8, (len(rows), -(-height * width // 8)), packed)
+
+
+def _pixels(path: Path) -> Path:
+    """The file beside an array of maps that says which pixels are covered."""
+    return path.with_name(f"{path.stem}-covered-pixels.npy")
 
 
 def batches(

@@ -193,8 +193,8 @@ def train_matched(
     labels, val_labels = (
         renumbered[maps.dataset.labels[maps.dataset.rows(split)]] for split in ("train", "val")
     )
-    groups = photo_groups([covered for _, covered in drawn], labels, share, RARE)
-    val_groups = photo_groups([covered for _, covered in val_drawn], val_labels, share, 1)
+    groups = photo_groups([twins.shares(layout) for twins in drawn], labels, share, RARE)
+    val_groups = photo_groups([twins.shares(layout) for twins in val_drawn], val_labels, share, 1)
     if not groups or not val_groups:
         raise PdsnError(
             f"no region of {layout.name} is ever covered by more than {share:g}: "
@@ -212,7 +212,7 @@ def train_matched(
         for occluded, photos in val_groups:
             rows = photos[:, 1]
             answers = module(
-                to_tensor(val_drawn[0][0][rows], accelerator.device),
+                to_tensor(val_drawn[0].maps[rows], accelerator.device),
                 torch.from_numpy(val_labels[rows]).to(accelerator.device),
                 torch.from_numpy(occluded).to(accelerator.device),
             )
@@ -222,7 +222,7 @@ def train_matched(
 
     return fit(
         module,
-        MatchBatches([part for part, _ in drawn], groups, labels, config, seed, accelerator),
+        MatchBatches([twins.maps for twins in drawn], groups, labels, config, seed, accelerator),
         validate,
         schedule=Schedule(config.validations, config.lr, "adamw", weight_decay=0.0, warmup=0.05),
         folder=folder,

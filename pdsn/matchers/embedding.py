@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from pdsn.matchers.matcher import (
     Faces,
+    LayoutMatcher,
     Prepared,
     Rows,
     Signature,
@@ -24,7 +25,7 @@ from pdsn.matchers.matcher import (
     signatures_of,
 )
 from pdsn.networks.branches import Role
-from pdsn.occlusion.layouts import OCCLUDED_SHARE, Box, Layout
+from pdsn.occlusion.layouts import OCCLUDED_SHARE, Layout
 
 EMBEDDINGS_KEPT = 2**29
 """Bytes of gallery embeddings, under one FDM after the other, that stay in memory: 2959 photos take 6 MB each."""
@@ -32,7 +33,7 @@ BLOCK = 2**22
 """Pairs of faces, both covered, that are compared at a time."""
 
 
-class EmbeddingMatcher(ABC):
+class EmbeddingMatcher(LayoutMatcher, ABC):
     """Compares faces by the cosine of their embeddings; see `matcher.Matcher`.
 
     Args:
@@ -45,14 +46,15 @@ class EmbeddingMatcher(ABC):
 
     masked = True
     """Whether embeddings depend on the signature: else those of a gallery are the same under all of them."""
+    alone = False
+    """Whether a face's embedding depends on what is covered of itself alone, not on what it is compared with."""
     width: int | None = None
     """Numbers that a face is kept by, where it is not as many under every signature: fewer end in zeros."""
 
     def __init__(
         self, layout: Layout | None, share: float = OCCLUDED_SHARE, compare: str = "nearest"
     ) -> None:
-        self.layout = layout
-        self.share = share
+        super().__init__(layout, share)
         self.comparison = compare
 
     @abstractmethod
@@ -64,28 +66,15 @@ class EmbeddingMatcher(ABC):
         """Embeddings (N, E), each of length 1, of what was seen of N faces, as they are compared under a signature."""
 
     @property
-    def regions(self) -> Mapping[str, Box]:
-        """See `Matcher`; empty without a layout."""
-        return {} if self.layout is None else self.layout.regions
-
-    @property
     def symmetric(self) -> bool:
         """See `Matcher`: a mean is of the gallery's photos alone."""
         return self.comparison == "nearest"
 
-    def signatures(self, a: Faces, b: Faces | None = None) -> list[Signature]:
-        """See `Matcher`."""
-        covered = a.covered if b is None else a.covered | b.covered
-        return signatures_of(covered, self.layout, self.share)
-
-    def joint(self, a: Faces, b: Faces) -> tuple[list[Signature], Tensor]:
-        """See `Matcher`."""
-        return joint_signatures(a.covered, b.covered, self.layout, self.share)
-
     def prepare(self, faces: Faces, role: Role) -> Embedded:
         """See `Matcher`."""
-        seen = _Seen(self, self.look(faces.pixels, role), faces.people, role)
-        return Embedded(seen, self.signatures(faces), faces.covered, list(range(len(faces))))
+        signatures = self.signatures(faces)
+        seen = _Seen(self, self.look(faces.pixels, role), faces.people, role, signatures)
+        return Embedded(seen, signatures, faces.covered, list(range(len(faces))))
 
     def restored(self, tensors: Mapping[str, Tensor]) -> Embedded:
         """See `Matcher`."""
@@ -97,6 +86,8 @@ class EmbeddingMatcher(ABC):
         """See `Matcher`: cosines, or means of two, -1 to 1."""
         ours, theirs = _own(probes), _own(gallery)
         result = torch.empty((len(ours), len(theirs)))
+        if self.alone:
+            return _cosines(ours.by_themselves(), theirs.against_alone()) if len(ours) else result
         if not self.masked or theirs.is_free:
             for signature, rows in by_signature(ours.signatures).items():
                 result[rows] = _cosines(ours.under(signature, rows), theirs.against(signature))
@@ -112,6 +103,9 @@ class EmbeddingMatcher(ABC):
         ours, theirs = _own(a), _own(b)
         if len(ours) != len(theirs):
             raise ValueError(f"{len(ours)} faces and {len(theirs)} are no pairs")
+        if self.alone:
+            others = theirs.against_alone()
+            return (_fitting(ours.by_themselves(), others) * others).sum(1).cpu()
         signatures = ours.signatures
         if self.masked and not theirs.is_free:
             signatures = signatures_of(ours.coverage() | theirs.coverage(), self.layout, self.share)
@@ -191,6 +185,24 @@ class Embedded:
         """Embeddings (n, E) of some of the faces under a signature."""
         return self.known.under(signature, [self.rows[row] for row in rows])
 
+    def by_themselves(self) -> Tensor:
+        """Embeddings (N, E), each face's under its own signature."""
+        parts = [
+            (rows, self.under(signature, rows)) for signature, rows in by_signature(self.signatures).items()
+        ]
+        width = self.known.width or max((part.shape[1] for _, part in parts), default=0)
+        device = parts[0][1].device if parts else None
+        embeddings = torch.zeros((len(self), width), device=device)
+        for rows, part in parts:
+            embeddings[rows, : part.shape[1]] = part
+        return embeddings
+
+    def against_alone(self) -> Tensor:
+        """What (N, E) a probe is multiplied with, where nothing counts but what each face is covered by itself."""
+        if isinstance(self.known, _Stored):
+            raise ValueError("restored faces are probes: prepare a gallery anew")
+        return self.known.against_alone(self.rows)
+
     def against(self, signature: Signature, rows: Sequence[int] | None = None) -> Tensor:
         """What (n, E) a probe under a signature is multiplied with, for some of the faces or all."""
         if isinstance(self.known, _Stored):
@@ -200,29 +212,29 @@ class Embedded:
 
     def kept(self) -> dict[str, Tensor]:
         """See `Prepared`: the signatures (N, R) bool and the embeddings (N, E) under them."""
-        parts = {
-            signature: (rows, self.under(signature, rows).cpu())
-            for signature, rows in by_signature(self.signatures).items()
-        }
-        width = self.known.width or max((part.shape[1] for _, part in parts.values()), default=0)
-        embeddings = torch.zeros((len(self), width))
-        for rows, part in parts.values():
-            embeddings[rows, : part.shape[1]] = part
-        return {"signatures": torch.tensor(self.signatures, dtype=torch.bool), "embeddings": embeddings}
+        signatures = torch.tensor(self.signatures, dtype=torch.bool)
+        return {"signatures": signatures, "embeddings": self.by_themselves().cpu()}
 
 
 class _Seen:
     """Faces that were looked at, and their embeddings as a gallery under the last signatures."""
 
     def __init__(
-        self, matcher: EmbeddingMatcher, views: list[Tensor], people: Tensor | None, role: Role
+        self,
+        matcher: EmbeddingMatcher,
+        views: list[Tensor],
+        people: Tensor | None,
+        role: Role,
+        signatures: list[Signature],
     ) -> None:
         self.matcher = matcher
+        self.signatures = signatures
         self.views = list(views)
         self.people = people
         self.role = role
         self.width = matcher.width
         self._kept: OrderedDict[Signature, Tensor] = OrderedDict()
+        self._alone: Tensor | None = None
 
     def under(self, signature: Signature, rows: list[int]) -> Tensor:
         return self.matcher.embed([view[rows] for view in self.views], signature, self.role)
@@ -234,6 +246,12 @@ class _Seen:
             return self.under(signature, rows)  # a few faces need not all the others
         whole = self._whole(key, signature)
         return whole if rows == list(range(len(whole))) else whole[rows]
+
+    def against_alone(self, rows: list[int]) -> Tensor:
+        if self._alone is None:
+            faces = Embedded(self, self.signatures, None, list(range(len(self.signatures))))
+            self._alone = self.matcher.compared(faces.by_themselves(), self.people)
+        return self._alone if rows == list(range(len(self._alone))) else self._alone[rows]
 
     def _whole(self, key: Signature, signature: Signature) -> Tensor:
         if key not in self._kept:

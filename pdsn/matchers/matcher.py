@@ -146,6 +146,33 @@ class Matcher(Protocol):
         ...
 
 
+class LayoutMatcher:
+    """What matchers share that tell faces apart by the regions of a layout that are covered; see `Matcher`.
+
+    Args:
+        layout: the regions; None tells none apart.
+        share: a region counts as covered when more than this share of it is.
+    """
+
+    def __init__(self, layout: Layout | None, share: float) -> None:
+        self.layout = layout
+        self.share = share
+
+    @property
+    def regions(self) -> Mapping[str, Box]:
+        """See `Matcher`; empty without a layout."""
+        return {} if self.layout is None else self.layout.regions
+
+    def signatures(self, a: Faces, b: Faces | None = None) -> list[Signature]:
+        """See `Matcher`."""
+        covered = a.covered if b is None else a.covered | b.covered
+        return signatures_of(covered, self.layout, self.share)
+
+    def joint(self, a: Faces, b: Faces) -> tuple[list[Signature], Tensor]:
+        """See `Matcher`."""
+        return joint_signatures(a.covered, b.covered, self.layout, self.share)
+
+
 def names_of(signature: Signature, regions: Mapping[str, Box]) -> list[str]:
     """Names of the regions that a signature counts as covered."""
     return [name for name, bit in zip(regions, signature, strict=True) if bit]

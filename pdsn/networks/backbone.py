@@ -28,6 +28,7 @@ class FaceNet(nn.Module):
         last_stride: of the last stage; 1 instead of ResNet's 2 doubles the map's rows and columns.
         embedding: E, length of an embedding.
         dropout: probability of dropping a feature before the linear layer.
+        faces: how many it sees at once, as so many times three channels.
     """
 
     layer1: nn.Sequential
@@ -44,12 +45,13 @@ class FaceNet(nn.Module):
         last_stride: int = 2,
         embedding: int = 512,
         dropout: float = 0.4,
+        faces: int = 1,
     ) -> None:
         super().__init__()
         self.size = size
         self.embedding = embedding
         kernel = 7 if stem == "standard" else 3
-        self.conv1 = nn.Conv2d(3, width, kernel, stride=2, padding=kernel // 2, bias=False)
+        self.conv1 = nn.Conv2d(3 * faces, width, kernel, stride=2, padding=kernel // 2, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "standard" else nn.Identity()
@@ -106,9 +108,10 @@ def neck(map_shape: tuple[int, int, int], embedding: int, dropout: float) -> nn.
 
 
 def standardised(faces: Tensor) -> Tensor:
-    """Faces (N, 3, H, W) uint8, or float in 0 to 255, less ImageNet's mean and over its deviation: float32."""
-    mean = torch.tensor(MEAN, device=faces.device).mul_(255).view(1, 3, 1, 1)
-    std = torch.tensor(STD, device=faces.device).mul_(255).view(1, 3, 1, 1)
+    """Faces (N, 3, H, W) uint8, or float in 0 to 255, or several with their channels one after the other, less ImageNet's mean and over its deviation: float32."""
+    count = faces.shape[1] // 3
+    mean = torch.tensor(MEAN * count, device=faces.device).mul_(255).view(1, -1, 1, 1)
+    std = torch.tensor(STD * count, device=faces.device).mul_(255).view(1, -1, 1, 1)
     return (faces.float() - mean) / std
 
 

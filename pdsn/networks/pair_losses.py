@@ -62,3 +62,67 @@ def listed_contrastive_loss(
 
 def _mean(values: Tensor, chosen: Tensor) -> Tensor:
     return (values * chosen).sum() / chosen.sum().clamp_min(1)
+
+
+def triplet_loss(anchors: Tensor, positives: Tensor, negatives: Tensor, margin: float) -> Tensor:
+    """The mean over triplets of max(0, d(a, p) + m - d(a, n)) (Schroff, Kalenichenko, Philbin, CVPR 2015, equation 3).
+
+    d is the squared Euclidean distance of the unit embeddings, 0 to 4.
+
+    Args:
+        anchors: (N, E) embeddings, of any length.
+        positives: (N, E) of the anchors' people.
+        negatives: (N, E) of other people.
+        margin: m.
+
+    Returns:
+        The loss, a scalar, at least 0.
+    """
+    genuine, impostor, _ = _triplet_distances(anchors, positives, negatives)
+    return (genuine + margin - impostor).clamp_min(0).mean()
+
+
+def self_restrained_triplet_loss(
+    anchors: Tensor, positives: Tensor, negatives: Tensor, margin: float
+) -> Tensor:
+    """The self-restrained triplet loss (Boutros, Damer, Kirchbuchner, Kuijper, Pattern Recognition 124, 2022, section 3.2).
+
+    Once the anchors of a batch are, in the mean, as far from the negatives as the positives are, pushing the negatives away
+    further gains nothing: from then on the mean of d(p, n) takes the place of d(a, n), and only the positives pull.
+
+    Args:
+        anchors, positives, negatives, margin: see `triplet_loss`.
+
+    Returns:
+        The loss, a scalar, at least 0.
+    """
+    genuine, impostor, between = _triplet_distances(anchors, positives, negatives)
+    far = between.mean() if impostor.mean() >= between.mean() else impostor
+    return (genuine + margin - far).clamp_min(0).mean()
+
+
+def _triplet_distances(a: Tensor, p: Tensor, n: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Squared distances (N,) of a and p, of a and n, and of p and n."""
+    with torch.autocast(a.device.type, enabled=False):
+        a, p, n = (F.normalize(one.float()) for one in (a, p, n))
+        return tuple((one - other).square().sum(1) for one, other in ((a, p), (a, n), (p, n)))  # type: ignore[return-value]
+
+
+def margin_in_batch(scores: Tensor, labels: Tensor, scale: float, margin: float) -> Tensor:
+    """The large margin cosine loss (Wang et al., CVPR 2018, equation 4) whose classes are the photos of a batch.
+
+    Probe i has to score higher with the gallery's photo i, which shows the same person, than with those of everybody else,
+    by the margin. Further photos of one's own person do not count.
+
+    Args:
+        scores: (N, N) of each probe with each gallery photo, -1 to 1.
+        labels: (N,) int64, whom probe and photo i show.
+        scale, margin: s and m.
+
+    Returns:
+        The loss, a scalar.
+    """
+    own = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    again = (labels[:, None] == labels[None]) & ~own
+    logits = (scale * (scores.float() - margin * own)).masked_fill(again, float("-inf"))
+    return F.cross_entropy(logits, torch.arange(len(labels), device=labels.device))

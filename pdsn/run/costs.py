@@ -13,7 +13,7 @@ from pdsn.artefact import MODEL
 from pdsn.coverage.segmenter import Segmenter
 from pdsn.masks.strategy import NO_FDM
 from pdsn.matchers.matcher import Faces, Matcher
-from pdsn.matchers.table import MATCHERS
+from pdsn.matchers.table import COMMANDS, MATCHERS
 from pdsn.run.workspace import Workspace
 
 FACES = 32
@@ -48,13 +48,22 @@ def costs(
     found: dict[str, dict[str, float | None]] = {}
     for name in strategies:
         finding = None if name == NO_FDM else net
-        learned = [] if name == NO_FDM or name in MATCHERS else workspace.mask_folders(name)
+        learned = _learned(workspace, name)
         found[name] = {
             "minutes": minutes + sum(map(_minutes, learned)) + (_minutes(run.segmenter) if finding else 0),
-            "parameters": weights + (parameters(run.segmenter / MODEL) if finding else 0),
+            "parameters": weights
+            + sum(parameters(path / MODEL) for path in learned if name in COMMANDS)
+            + (parameters(run.segmenter / MODEL) if finding else 0),
             "milliseconds": _milliseconds(workspace, workspace.matcher(name), finding, faces),
         }
     return found
+
+
+def _learned(workspace: Workspace, name: str) -> list[Path]:
+    """The folders of what a strategy, or a matcher, has learned beside the base."""
+    if name in COMMANDS:
+        return [workspace.run.matcher(name)]
+    return [] if name == NO_FDM or name in MATCHERS else workspace.mask_folders(name)
 
 
 def parameters(path: Path, prefix: str = "") -> int:

@@ -8,6 +8,7 @@ runs/<name>/
   cache/                    feature maps of the frozen base, scores of strangers; safe to delete
   masks/LM2/<region>/       a mask generator each, see pdsn.artefact
   dictionary/LM2.safetensors, LM2.json, LM2.png
+  matchers/xcos/            a matcher that is trained, by its name
   head/                     the base's head, trained on under FDMs; every recogniser of the run takes it if it is there
   segmenter/                the U-Net that finds what is covered, see pdsn.artefact
   eval/                     the run's own table, by its own settings, of every strategy that has a dictionary:
@@ -43,6 +44,7 @@ OWN = (
     "masks",
     "dictionary",
     "head",
+    "matchers",
     "segmenter",
     "eval",
     "verify-eval",
@@ -166,6 +168,10 @@ class RunDir:
     def head(self) -> Path:
         """The head that was trained on under FDMs."""
         return self.root / "head"
+
+    def matcher(self, name: str) -> Path:
+        """A matcher that is trained."""
+        return self.root / "matchers" / name
 
     @property
     def segmenter(self) -> Path:

@@ -81,6 +81,8 @@ class _Timed:
                 return (self.generator + 0.1 * self.face) * 5 * self.train * len(step.names)
             case "segment-train":
                 return self._segmenter()
+            case "matcher-train":
+                return sum(self._matcher(name) for name in step.names)
             case _:
                 return self._head_tuning()
 
@@ -106,6 +108,15 @@ class _Timed:
         config = self.workspace.settings.segment
         one = self._forward(SegmentationNet(config.encoder, config.height), "forward")
         return one * (BACKWARD * config.batch * config.steps + config.validations * OCCLUSIONS * self.val)
+
+    def _matcher(self, name: str) -> float:
+        """The maps, which several share, and as much again: behind them the networks are small."""
+        from pdsn.matchers.table import MATCHERS
+        from pdsn.plugin import find_plugin
+
+        config = self.workspace.settings.of(find_plugin(MATCHERS, name, "--matcher"))
+        maps = self.face * (self.train * (1 + config.draws) + 2 * self.val)
+        return 2 * (maps + self.head * BACKWARD * config.steps * config.batch)
 
     def _head_tuning(self) -> float:
         config = self.workspace.settings.head

@@ -8,7 +8,11 @@ from pathlib import Path
 
 from pdsn.artefact import MODEL, making
 from pdsn.errors import PdsnError
+from pdsn.matchers.table import COMMANDS
 from pdsn.run.workspace import Workspace
+
+MATCHER_STAGE = "matcher-train"
+"""Stands for the commands that train a matcher each."""
 
 
 @dataclass(frozen=True)
@@ -16,8 +20,8 @@ class Step:
     """A stage with what it is asked to make.
 
     Attributes:
-        stage: its command.
-        makes: the files that are there once it is done, by strategy, or by "" for a stage that knows none.
+        stage: its command, or `MATCHERS` for the commands that train a matcher each.
+        makes: the files that are there once it is done, by strategy or matcher, or by "" for a stage that knows none.
     """
 
     stage: str
@@ -25,7 +29,7 @@ class Step:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The strategies."""
+        """The strategies, or matchers."""
         return tuple(name for name in self.makes if name)
 
     @property
@@ -41,8 +45,17 @@ class Step:
     def refusal(self) -> PdsnError:
         """What to say where it may not be made: the first file that is missing, and the command that makes it."""
         name, path = self.missing[0]
-        command = f"pdsn {self.stage} --strategy {name}" if name else f"pdsn {self.stage}"
-        return PdsnError(f"{path} is missing: make it with `{making(command, path)}`")
+        return PdsnError(f"{path} is missing: make it with `{making(f'pdsn {self._words([name])}', path)}`")
+
+    @property
+    def words(self) -> str:
+        """What makes it, as it is typed after `pdsn`."""
+        return self._words(self.names)
+
+    def _words(self, names: Sequence[str]) -> str:
+        if self.stage == MATCHER_STAGE:
+            return ", ".join(COMMANDS[name] for name in names)
+        return " --strategy ".join([self.stage, *filter(None, names)])
 
 
 def base_step(workspace: Workspace) -> Step:
@@ -73,6 +86,12 @@ def head_step(workspace: Workspace) -> Step:
     return Step("head-train", {"": (workspace.run.head / MODEL,)})
 
 
+def matchers_step(workspace: Workspace, names: Sequence[str]) -> Step:
+    """The matchers that are trained, of some matchers."""
+    learned = [name for name in dict.fromkeys(names) if name in COMMANDS]
+    return Step(MATCHER_STAGE, {name: (workspace.run.matcher(name) / MODEL,) for name in learned})
+
+
 def all_steps(workspace: Workspace, names: Sequence[str]) -> list[Step]:
     """Everything that `pdsn run` makes before its table, in order.
 
@@ -84,6 +103,7 @@ def all_steps(workspace: Workspace, names: Sequence[str]) -> list[Step]:
     steps = [base_step(workspace), masks_step(workspace, names), dictionary_step(workspace, names)]
     if settings.head.strategy in names and not settings.pretrained.arch:
         steps.append(head_step(workspace))
+    steps.append(matchers_step(workspace, settings.eval.matchers))
     if settings.eval.source == "segmenter":
         steps.append(segmenter_step(workspace))
     return [step for step in steps if step.makes]
@@ -94,6 +114,7 @@ def lacking(
     *,
     dictionaries: Sequence[str] = (),
     masks: Sequence[str] = (),
+    matchers: Sequence[str] = (),
     segmenter: bool = False,
 ) -> list[Step]:
     """What has to be made before a command can go on, in order; the base is always needed.
@@ -102,10 +123,12 @@ def lacking(
         workspace: the run.
         dictionaries: strategies whose dictionary is needed; where one is missing its masks are needed too.
         masks: strategies whose trained masks are needed.
+        matchers: those that are needed, by name; some of them learn.
         segmenter: whether the U-Net is needed.
     """
     absent = dictionary_step(workspace, dictionaries).left()
     steps = [base_step(workspace), masks_step(workspace, [*masks, *absent.names]).left(), absent]
+    steps.append(matchers_step(workspace, matchers).left())
     if segmenter:
         steps.append(segmenter_step(workspace))
     return [step for step in steps if step.missing]

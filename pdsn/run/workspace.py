@@ -12,7 +12,7 @@ from pdsn.config.setting import SettingError
 from pdsn.errors import UsageError, unknown
 from pdsn.files import check_writable
 from pdsn.masks.strategy import GENERATORS, MATCHED, NO_FDM, Strategy
-from pdsn.matchers.table import MATCHERS
+from pdsn.matchers.table import COMMANDS, MATCHERS
 from pdsn.run.directory import SYNTHETIC, RunDir
 from pdsn.run.settings import Settings, build
 
@@ -268,9 +268,21 @@ class Workspace:
 
         name = "cosine" if name == NO_FDM else name
         if name in MATCHERS:
-            matcher: Matcher = find_plugin(MATCHERS, name, "--matcher").load(self, None)
+            plugin = find_plugin(MATCHERS, name, "--matcher")
+            matcher: Matcher = plugin.load(self, None if plugin.train is None else self.matcher_folder(name))
             return matcher
         return self.fdm(name)
+
+    def matcher_folder(self, name: str) -> TrainingFolder:
+        """The folder of a matcher that is trained, whether it is yet or not."""
+        from pdsn.artefact import TrainingFolder, plain
+        from pdsn.plugin import find_plugin
+
+        own = self.settings.of(find_plugin(MATCHERS, name, "--matcher"))
+        learned = {key: value for key, value in plain(own).items() if key not in own.ASKED}
+        config = {**learned, "seed": self.settings.seed}
+        inputs = {**self.tuned[1], "data set": self.training.sha256}
+        return TrainingFolder(self.run.matcher(name), config, inputs, f"pdsn {COMMANDS[name]}", own.BEFORE)
 
     def fdm(self, strategy: str) -> FDM:
         """The matcher that leaves out what is covered, by the dictionary of a strategy."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from pdsn.deploy.exported import Exported
 from pdsn.deploy.onnx import Part, parts_of
 from pdsn.files import write_text
 from pdsn.masks.dictionary import MaskDictionary
+from pdsn.matchers.table import COMMANDS, MATCHERS
 from stages.export import parts_of_run
 from stages.session import Session, Shared
 from tests.conftest import make_dataset
@@ -67,6 +69,12 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     MaskDictionary(strategy, mean, mean > 0.3, base).save(path)
     made = describe({"percentile": 30.0, "seed": 0, "regions": {}}, {"base": base})
     write_text(path.with_suffix(".json"), json.dumps({"strategy": STRATEGY, "kept": 0.7, **made}))
+    for name in COMMANDS:
+        module = import_module(MATCHERS[name])
+        net = module.build(session, session.settings.of(module.PLUGIN))
+        matcher = session.matcher_folder(name)
+        matcher.open()
+        matcher.finish(net.state_dict(), {"rank1": 0.25, "occluded": 0.25, "epoch": 0})
     session.begin()
     return folder / "run"
 

@@ -9,6 +9,8 @@ from pdsn.masks.maps import PairMaps, batches
 from pdsn.networks.backbone import FaceNet
 from pdsn.occlusion import artwork
 from pdsn.occlusion.layouts import LandmarkStatistics, make_layout
+from pdsn.occlusion.mixture import matching_mixture
+from pdsn.occlusion.occluders import occlude
 from pdsn.runtime import start
 
 
@@ -71,11 +73,28 @@ def test_maps_under_other_artwork_are_made_again(maps, bands, monkeypatch):
         Encoder, "maps", lambda self, faces, **more: counted.append(len(faces)) or encode(self, faces, **more)
     )
     monkeypatch.setattr(artwork, "version", lambda: "redrawn")
-    assert np.array_equal(maps.mixed(bands, "val", 1)[0][0], before[0])  # it was not in truth
+    assert np.array_equal(maps.mixed(bands, "val", 1)[0].maps, before.maps)  # it was not in truth
     maps.clean("val")
     assert sum(counted) == 2 * len(maps.dataset.rows("val")), "the mixture's, and the clean photos'"
     maps.mixed(bands, "val", 1), maps.clean("val")
     assert sum(counted) == 2 * len(maps.dataset.rows("val"))
+
+
+def test_twins_say_which_pixels_are_covered(maps, bands):
+    twins = maps.mixed(bands, "val", 1)[0]
+    rows = maps.dataset.rows("val")
+    mixture = matching_mixture(list(bands.regions.values()), "val")
+    _, covered = occlude(
+        mixture, maps.dataset.tensor(rows), maps.dataset.landmarks[rows],
+        seed=maps.seed, name="LM2-mixed0", rows=rows.tolist(),
+    )  # fmt: skip
+    assert covered.any() and torch.equal(twins.covered(), covered)
+    assert torch.equal(twins.covered(np.array([2, 0])), covered[[2, 0]])
+    assert np.array_equal(twins.shares(bands), bands.coverage(covered).numpy())
+    # An older cache has no such file: the maps are made again with it.
+    [beside] = maps.folder.glob("*-covered-pixels.npy")
+    beside.unlink()
+    assert torch.equal(maps.mixed(bands, "val", 1)[0].covered(), covered)
 
 
 def test_maps_made_before_they_said_how_are_taken(maps, bands, monkeypatch):

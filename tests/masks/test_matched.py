@@ -120,11 +120,12 @@ def test_a_share_that_nothing_reaches_is_one_line(tmp_path: Path, prepared) -> N
 
 def test_mixed_twins_differ_by_draw_and_are_kept(prepared) -> None:
     _, _, maps, layout = prepared
-    (first, covered), (second, _) = maps.mixed(layout, "train", 2)
-    assert first.shape == second.shape and not np.array_equal(first, second)
-    assert covered.shape == (len(first), 5) and covered.max() > 0.5
-    again = maps.mixed(layout, "train", 1)
-    assert np.array_equal(again[0][0], first) and np.array_equal(again[0][1], covered)
+    first, second = maps.mixed(layout, "train", 2)
+    assert first.maps.shape == second.maps.shape and not np.array_equal(first.maps, second.maps)
+    shares = first.shares(layout)
+    assert shares.shape == (len(first.maps), 5) and shares.max() > 0.5
+    [again] = maps.mixed(layout, "train", 1)
+    assert np.array_equal(again.maps, first.maps) and np.array_equal(again.packed, first.packed)
 
 
 def test_mean_maps_leave_out_whom_they_are_told_to() -> None:

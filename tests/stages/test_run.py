@@ -48,7 +48,7 @@ def test_the_exact_listing(finished):
             f"masks/LM2/{band}/{name}" for name in ("config.json", "model.safetensors", "metrics.jsonl")
         }
     expected |= {f"masks/matched/{name}" for name in ("config.json", "model.safetensors", "metrics.jsonl")}
-    expected |= {f"cache/LM2-mixed0-{split}-covered.npy" for split in ("train", "val")}
+    expected |= {f"cache/LM2-mixed0-{split}-covered-pixels.npy" for split in ("train", "val")}
     for name in ["clean", "LM2-mixed0", *(f"LM2-{band}" for band in bands)]:
         expected |= {f"cache/{name}-{split}.{kind}" for split in ("train", "val") for kind in ("npy", "json")}
     for name in LAYOUTS[1:]:

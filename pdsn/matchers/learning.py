@@ -1,0 +1,345 @@
+"""What matchers that are trained have in common: their settings, their folder, the maps they learn from, how they are judged.
+
+All of them learn on the frozen base: from the maps of the training photos, and from those of their twins under what
+people wear and blocks over LM2's bands, the same that the matched masks are learned from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pdsn.artefact import TrainingFolder
+from pdsn.config.setting import Section, setting
+from pdsn.data.dataset import FaceDataset
+from pdsn.masks.maps import Twins
+from pdsn.occlusion.mixture import matching_mixture
+from pdsn.occlusion.occluders import Occluder
+from pdsn.training.batches import ahead, check_batch
+from pdsn.training.loop import Schedule, fit, seed_everything
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from pdsn.run.workspace import Workspace
+
+LAYOUT = "LM2"
+"""The layout whose bands the twins are covered about, and that tells which faces share a threshold."""
+FREE = 0.2
+"""Share of a batch's probes that nothing covers: faces that are free have to go on being recognised."""
+PROBES = 128
+"""Probes that are judged at a time."""
+
+
+@dataclass(frozen=True)
+class LearningConfig(Section):
+    """How long and how fast a matcher learns.
+
+    Attributes:
+        ASKED: settings that say how it is asked, not what it learns: they may change later.
+    """
+
+    ASKED: ClassVar[tuple[str, ...]] = ()
+
+    steps: int = setting(
+        default=600, help="of training, whatever the number of photos", low=1, high=10_000_000
+    )
+    batch: int = setting(default=64, help="people's photos a step, over all processes", low=2, high=65_536)
+    lr: float = setting(default=1e-3, help="largest learning rate", low=1e-8, high=100)
+    weight_decay: float = setting(default=5e-4, help="of matrices and convolutions", low=0, high=1)
+    draws: int = setting(default=2, help="occluded twins of each training photo", low=1, high=1000)
+    validations: int = setting(
+        default=4, help="how often it is validated on the way; the best one is kept", low=1, high=1000
+    )
+
+
+class Learner(Protocol):
+    """A network that says how alike faces are, from their maps under the frozen base or from the faces themselves."""
+
+    def scores(self, probes: Tensor, covered: Tensor, gallery: Tensor) -> Tensor:
+        """How alike (P, G) each probe is to each gallery face; called without gradients.
+
+        Args:
+            probes: maps (P, C, h, w), or faces (P, 3, H, W) in 0 to 255.
+            covered: (P, H, W) bool, what is covered of the probes.
+            gallery: the same of faces of which nothing is covered.
+        """
+        ...
+
+
+class Photos(Protocol):
+    """The photos of a split, as a matcher's network sees them.
+
+    Attributes:
+        labels: (N,) int64, who is on each.
+        draws: how many occluded twins each photo has.
+    """
+
+    labels: np.ndarray
+    draws: int
+
+    def probes(self, rows: np.ndarray, draws: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Some photos, and what is covered of them (n, H, W) bool; a twin of a draw, -1 for the photo itself."""
+        ...
+
+    def gallery(self, rows: np.ndarray) -> Tensor:
+        """Some photos as they are seen in a gallery."""
+        ...
+
+
+@dataclass(frozen=True)
+class MapPhotos:
+    """Maps of a split's photos and of their occluded twins, see `Photos`.
+
+    Attributes:
+        free: (N, C, h, w) float16 of the photos as probes.
+        enrolled: the same as they are seen in a gallery.
+        twins: of each draw.
+        labels: (N,) int64, who is on each.
+    """
+
+    free: np.ndarray
+    enrolled: np.ndarray
+    twins: list[Twins]
+    labels: np.ndarray
+
+    @property
+    def draws(self) -> int:
+        """See `Photos`."""
+        return len(self.twins)
+
+    def probes(self, rows: np.ndarray, draws: np.ndarray) -> tuple[Tensor, Tensor]:
+        """See `Photos`."""
+        chosen = list(zip(rows, draws, strict=True))
+        shown = [self.free[row] if draw < 0 else self.twins[draw].maps[row] for row, draw in chosen]
+        covered = torch.zeros((len(rows), *self.twins[0].size), dtype=torch.bool)
+        for place, (row, draw) in enumerate(chosen):
+            if draw >= 0:
+                covered[place] = self.twins[draw].covered(slice(row, row + 1))[0]
+        return torch.from_numpy(np.stack(shown)).float(), covered
+
+    def gallery(self, rows: np.ndarray) -> Tensor:
+        """See `Photos`."""
+        return torch.from_numpy(self.enrolled[rows]).float()
+
+
+@dataclass(frozen=True)
+class FacePhotos:
+    """A split's photos themselves, painted over when they are asked for, see `Photos`.
+
+    Attributes:
+        dataset: the faces.
+        rows: those of the split.
+        occluder: what covers the twins.
+        labels: (N,) int64, who is on each.
+        draws: how many twins each photo has.
+        seed: of the painting.
+    """
+
+    dataset: FaceDataset
+    rows: np.ndarray
+    occluder: Occluder
+    labels: np.ndarray
+    draws: int
+    seed: int
+
+    def probes(self, rows: np.ndarray, draws: np.ndarray) -> tuple[Tensor, Tensor]:
+        """See `Photos`."""
+        photos = self.rows[rows]
+        faces = self.dataset.tensor(photos)
+        covered = torch.zeros((len(faces), *faces.shape[2:]), dtype=torch.bool)
+        for place, (photo, draw) in enumerate(zip(photos, draws, strict=True)):
+            if draw >= 0:
+                rng = np.random.default_rng((self.seed, int(draw), int(photo)))
+                points = torch.from_numpy(self.dataset.landmarks[photo])
+                faces[place], covered[place] = self.occluder(faces[place], points, rng)
+        return faces.float(), covered
+
+    def gallery(self, rows: np.ndarray) -> Tensor:
+        """See `Photos`."""
+        return self.dataset.tensor(self.rows[rows]).float()
+
+
+def map_photos(workspace: Workspace, draws: int) -> tuple[Photos, Photos]:
+    """The maps that a matcher learns from and is judged by, made where they are not in the run's cache."""
+    model, _ = workspace.tuned
+    maps, layout = workspace.pair_maps(model, workspace.base_folder.sha256()), workspace.layout(LAYOUT)
+    return tuple(  # type: ignore[return-value]
+        MapPhotos(
+            maps.clean(split),
+            maps.clean(split, "gallery"),
+            maps.mixed(layout, split, count),
+            _labels(maps.dataset, split),
+        )
+        for split, count in (("train", draws), ("val", 1))
+    )
+
+
+def face_photos(workspace: Workspace, draws: int) -> tuple[Photos, Photos]:
+    """The faces that a matcher learns from and is judged by, where it does not build on the base's maps."""
+    dataset, boxes = workspace.training, list(workspace.layout(LAYOUT).regions.values())
+    return tuple(  # type: ignore[return-value]
+        FacePhotos(
+            dataset,
+            dataset.rows(split),
+            matching_mixture(boxes, split),
+            _labels(dataset, split),
+            count,
+            workspace.settings.seed,
+        )
+        for split, count in (("train", draws), ("val", 1))
+    )
+
+
+def _labels(dataset: FaceDataset, split: str) -> np.ndarray:
+    return dataset.labels[dataset.rows(split)].astype(np.int64)
+
+
+@dataclass(frozen=True)
+class TwinBatches:
+    """Photos of which most are covered, and of each one's person another photo that is free; see `batches.Batches`.
+
+    A batch is: the probes (B, …), what is covered of them (B, H, W) bool, as many gallery photos, and whom both show
+    (B,) int64. An epoch lasts from one validation to the next.
+
+    Attributes:
+        photos: those to learn from.
+        config: steps, batch, validations.
+        section: of the settings, for messages.
+        seed: of the choice.
+        accelerator: device and processes.
+    """
+
+    photos: Photos
+    config: LearningConfig
+    section: str
+    seed: int
+    accelerator: Accelerator
+
+    def __post_init__(self) -> None:
+        check_batch(f"{self.section}.batch", self.config.batch, self.accelerator)
+
+    def __len__(self) -> int:
+        return -(-self.config.steps // self.config.validations)
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
+        """See the class."""
+        photos, device = self.photos, self.accelerator.device
+        own = {person: np.flatnonzero(photos.labels == person) for person in np.unique(photos.labels)}
+        mine = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
+
+        def make(step: int) -> tuple[Tensor, ...]:
+            rng = np.random.default_rng((self.seed, step))
+            rows = rng.permutation(len(photos.labels))[: self.config.batch]
+            others = np.array([_another(own[photos.labels[row]], row, rng) for row in rows])
+            draws = rng.integers(photos.draws, size=len(rows))
+            draws[rng.random(len(rows)) < FREE] = -1
+            rows, others, draws = rows[mine], others[mine], draws[mine]
+            return *photos.probes(rows, draws), photos.gallery(others), torch.from_numpy(photos.labels[rows])
+
+        for batch in ahead(make, range(number * len(self), (number + 1) * len(self))):
+            yield tuple(part.to(device) for part in batch)
+
+
+def _another(photos: np.ndarray, row: int, rng: np.random.Generator) -> int:
+    """A photo of somebody, not this one unless there is no other."""
+    others = photos[photos != row]
+    return int(rng.choice(others)) if len(others) else int(row)
+
+
+def judge(learner: Learner, train: Photos, val: Photos, device: torch.device) -> dict[str, float]:
+    """How a matcher names validation photos by one training photo of each person.
+
+    Args:
+        learner: the matcher's network.
+        train: the first photo of each of its people is the gallery.
+        val: the probes: its photos, and the first twin of each.
+        device: where the network is.
+
+    Returns:
+        "rank1" of the free ones, "occluded" of the others (0 to 1), and their mean, "score".
+    """
+    people, first = np.unique(train.labels, return_index=True)
+    gallery = train.gallery(first).to(device)
+    known = torch.from_numpy(people)
+    found = {}
+    for name, draw in (("rank1", -1), ("occluded", 0)):
+        hits = 0
+        for start in range(0, len(val.labels), PROBES):
+            rows = np.arange(start, min(start + PROBES, len(val.labels)))
+            probes, covered = val.probes(rows, np.full(len(rows), draw))
+            scores = learner.scores(probes.to(device), covered.to(device), gallery).cpu()
+            hits += int((known[scores.argmax(1)] == torch.from_numpy(val.labels[rows])).sum())
+        found[name] = hits / max(len(val.labels), 1)
+    return {**found, "score": sum(found.values()) / 2}
+
+
+def learn(
+    workspace: Workspace,
+    own: LearningConfig,
+    folder: TrainingFolder,
+    build: Callable[[], nn.Module],
+    photos: tuple[Photos, Photos],
+) -> dict[str, float]:
+    """Train a matcher's network, and keep the weights that name validation photos best.
+
+    Args:
+        workspace: the run.
+        own: the matcher's settings.
+        folder: where the weights go.
+        build: gives a `Learner` with random weights, whose forward gives the losses of a batch of `TwinBatches`.
+        photos: of the training and of the validation split.
+
+    Returns:
+        See `judge`; "epoch" is that of the kept weights.
+    """
+    accelerator, seed = workspace.accelerator, workspace.settings.seed
+    train, val = photos
+    seed_everything(seed)
+    module = build().to(accelerator.device)
+    return fit(
+        module,
+        TwinBatches(train, own, own.NAME, seed, accelerator),
+        lambda: judge(module, train, val, accelerator.device),  # type: ignore[arg-type]
+        schedule=Schedule(own.validations, own.lr, "adamw", own.weight_decay, warmup=0.05),
+        folder=folder,
+        accelerator=accelerator,
+        seed=seed,
+        title=folder.command.removeprefix("pdsn "),
+        weights=module.state_dict,
+        load_weights=module.load_state_dict,
+    )
+
+
+Own = TypeVar("Own", bound=LearningConfig)
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def loaded(
+    workspace: Workspace, own: Own, folder: TrainingFolder, build: Callable[[Workspace, Own], Net]
+) -> Net:
+    """A matcher's network with its finished weights, on the device, ready to be asked.
+
+    Args:
+        workspace: the run.
+        own: the settings in force: of what it was trained with those beside the weights count.
+        folder: of the weights.
+        build: the network, with random weights.
+
+    Raises:
+        PdsnError: there are none, they are damaged, or they were made from another base or data set.
+    """
+    weights = folder.load()
+    found = folder.found_config()
+    then = {one.name: found[one.name] for one in fields(own) if one.name in found}
+    try:
+        module = build(workspace, replace(own, **then))
+        module.load_state_dict(weights)
+    except (RuntimeError, KeyError) as error:
+        raise folder.misfit(error) from error
+    return module.to(workspace.accelerator.device).eval()

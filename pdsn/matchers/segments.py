@@ -1,0 +1,182 @@
+"""Zeroed segments, papers/000, idea 3: a softmax over the people who are known, from a map of which covered segments are 0.
+
+The map is flattened row by row, all channels of a cell together, and cut into ten segments of equal length, so that a
+segment is a strip of the face. It answers a closed set alone: whom it was not trained on it cannot name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdsn.artefact import TrainingFolder
+from pdsn.config.setting import section, setting
+from pdsn.errors import UsageError
+from pdsn.matchers.cells import pixels_of, widened
+from pdsn.matchers.embedding import EmbeddingMatcher
+from pdsn.matchers.learning import LAYOUT, LearningConfig, learn, loaded, map_photos
+from pdsn.matchers.matcher import Signature
+from pdsn.matchers.memory import MapMemory
+from pdsn.networks.branches import Role
+from pdsn.occlusion.layouts import Layout
+from pdsn.plugin import Plugin
+
+if TYPE_CHECKING:
+    from pdsn.run.workspace import Workspace
+
+
+@section("zeroing-softmax")
+class SegmentsConfig(LearningConfig):
+    """Settings of zeroed segments, with the softmax head."""
+
+    segments: int = setting(
+        default=10, help="segments of equal length that a flattened map is cut into", low=1, high=1024
+    )
+
+
+class Segments(nn.Module):
+    """A softmax classifier on flattened maps, see `learning.Learner`.
+
+    Args:
+        map_shape: (C, h, w).
+        people: K.
+        layout: regions; segments that lie for the most part in those that count as covered are zeroed.
+        share: a region counts as covered when more than this share of it is.
+        segments: how many.
+    """
+
+    def __init__(
+        self, map_shape: tuple[int, int, int], people: int, layout: Layout, share: float, segments: int
+    ) -> None:
+        super().__init__()
+        channels, rows, columns = map_shape
+        self.layout, self.share = layout, share
+        self.shape, self.segments = map_shape, min(segments, channels * rows * columns)
+        self.layer = nn.Linear(channels * rows * columns, people)
+
+    def probabilities(self, maps: Tensor, covered: Tensor | None = None) -> Tensor:
+        """Probability (N, K) of each person, from maps (N, C, h, w) and covered pixels (N, H, W) bool."""
+        return self.logits(maps, covered).softmax(1)
+
+    def logits(self, maps: Tensor, covered: Tensor | None = None) -> Tensor:
+        """The logarithms of the same, up to a constant of each row."""
+        flat = maps.permute(0, 2, 3, 1).flatten(1)
+        if covered is not None:
+            flat = flat * ~self.zeroed(covered)
+        return self.layer(flat)
+
+    def zeroed(self, covered: Tensor) -> Tensor:
+        """Which numbers (N, h w C) bool of flattened maps are in segments of which more than half is covered."""
+        channels, rows, columns = self.shape
+        cells = F.adaptive_avg_pool2d(covered[:, None].float(), (rows, columns)).flatten(1)
+        shares = cells.repeat_interleave(channels, 1)
+        length = shares.shape[1]
+        place = torch.arange(length, device=covered.device) * self.segments // length
+        sums = shares.new_zeros((len(shares), self.segments)).index_add_(1, place, shares)
+        counts = torch.bincount(place, minlength=self.segments)
+        return (sums / counts > 0.5)[:, place]
+
+    def forward(self, probes: Tensor, covered: Tensor, gallery: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """{"loss": scalar} of a batch of `learning.TwinBatches`: cross-entropy of probes and gallery photos."""
+        hidden = widened(covered, self.layout, self.share)
+        answers = torch.cat([self.logits(probes, hidden), self.logits(gallery)])
+        return {"loss": F.cross_entropy(answers, labels.repeat(2))}
+
+    def scores(self, probes: Tensor, covered: Tensor, gallery: Tensor) -> Tensor:
+        """See `learning.Learner`: the probability of the person that each gallery photo is taken for."""
+        people = self.logits(gallery).argmax(1)
+        return self.probabilities(probes, widened(covered, self.layout, self.share))[:, people]
+
+
+class SegmentsMatcher(EmbeddingMatcher):
+    """The probability that a probe shows the person of a gallery photo; which photo it is makes no difference.
+
+    Args:
+        memory: the base and its maps.
+        model: the trained classifier.
+    """
+
+    alone = True
+    symmetric = False
+
+    def __init__(self, memory: MapMemory, model: Segments) -> None:
+        super().__init__(model.layout, model.share)
+        self.memory = memory
+        self.model = model
+
+    def look(self, pixels: Tensor, role: Role) -> list[Tensor]:
+        """Maps (N, C, h, w) of the faces and of their mirror images, as probes."""
+        return self.memory.views(pixels, role)
+
+    @torch.inference_mode()
+    def embed(self, views: list[Tensor], signature: Signature, role: Role) -> Tensor:
+        """Probabilities (N, K), the mean over the views."""
+        del role
+        assert self.layout is not None
+        covered = pixels_of(signature, self.layout)[None].to(views[0].device) if any(signature) else None
+        parts = [
+            self.model.probabilities(maps, covered if covered is None or view == 0 else covered.flip(2))
+            for view, maps in enumerate(views)
+        ]
+        return torch.stack(parts).mean(0)
+
+    def compared(self, photos: Tensor, people: Tensor | None) -> Tensor:
+        """One row (K,) for each gallery photo: 1 for its person, 0 for the others.
+
+        Raises:
+            UsageError: nobody knows whom the photos show.
+        """
+        if people is None:
+            raise UsageError(CLOSED)
+        return F.one_hot(people.long(), photos.shape[1]).to(photos)
+
+
+CLOSED = (
+    "zeroing-softmax names the people it was trained on alone, in a table of a run that is split by photo: "
+    "take another matcher, such as zeroing"
+)
+
+
+def build(workspace: Workspace, own: SegmentsConfig) -> Segments:
+    """The classifier, with random weights."""
+    shape = workspace.memory.encoder.net.map_shape
+    people, share = len(workspace.training.people), workspace.settings.regions.share
+    return Segments(shape, people, workspace.layout(LAYOUT), share, own.segments)
+
+
+def check_closed(workspace: Workspace) -> None:
+    """Raise UsageError where the people who are asked about are not those who are trained on."""
+    if workspace.settings.split != "photo":
+        raise UsageError(CLOSED)
+
+
+def train(workspace: Workspace, own: SegmentsConfig, folder: TrainingFolder) -> dict[str, float]:
+    """See `Plugin`."""
+    check_closed(workspace)
+    photos = map_photos(workspace, own.draws)
+    return learn(workspace, own, folder, lambda: build(workspace, own), photos)
+
+
+def load(workspace: Workspace, folder: TrainingFolder) -> SegmentsMatcher:
+    """The matcher of a run.
+
+    Raises:
+        UsageError: the run is split by person.
+    """
+    check_closed(workspace)
+    model = loaded(workspace, workspace.settings.of(PLUGIN), folder, build)
+    return SegmentsMatcher(workspace.memory, model)
+
+
+PLUGIN = Plugin(
+    name="zeroing-softmax",
+    help="zeroed segments: a softmax over the people it was trained on, from a map whose covered segments are 0; closed set",
+    paper="papers/000, idea 3",
+    settings=SegmentsConfig,
+    needs=("base-train",),
+    train=train,
+    load=load,
+)

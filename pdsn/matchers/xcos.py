@@ -1,0 +1,264 @@
+"""xCos: a cosine that says where it comes from, papers/003.
+
+The score is the sum over the cells of the map of attention times local cosine, exactly; `explained` gives both maps.
+Trained on the frozen base by a margin loss within the batch, and by the base's own cosine of the two photos without
+an occlusion: the paper has the margin loss of a classifier, since there the base is trained along, and no occlusions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pdsn.artefact import TrainingFolder
+from pdsn.bases.encoder import Encoder
+from pdsn.config.setting import section, setting
+from pdsn.matchers.cells import covered_cells
+from pdsn.matchers.learning import LAYOUT, LearningConfig, learn, loaded, map_photos
+from pdsn.matchers.matcher import Faces, LayoutMatcher, Prepared, Rows, Signature
+from pdsn.matchers.memory import MapMemory
+from pdsn.networks.branches import Role
+from pdsn.networks.pair_losses import margin_in_batch
+from pdsn.networks.xcos import XCosNet, local_cosines
+from pdsn.occlusion.layouts import Layout
+from pdsn.plugin import Plugin
+
+if TYPE_CHECKING:
+    from pdsn.run.workspace import Workspace
+
+BLOCK = 2**13
+"""Pairs of faces that are compared at a time."""
+
+
+@section("xcos")
+class XCosConfig(LearningConfig):
+    """Settings of xCos."""
+
+    width: int = setting(default=32, help="channels of the reduced map", low=2, high=1024)
+    scale: float = setting(default=30.0, help="s of the margin loss", low=1, high=1000)
+    margin: float = setting(default=0.35, help="m of the margin loss, in cosine", low=0, high=1)
+    teacher: float = setting(
+        default=1.0, help="weight of the squared difference from the base's own cosine", low=0, high=1000
+    )
+    covered: str = setting(
+        default="left-out",
+        help="left-out keeps cells that are covered in either photo out of the attention, seen leaves it to the attention, as "
+        "the paper does",
+        choices=("left-out", "seen"),
+    )
+
+
+class XCos(nn.Module):
+    """xCos as it learns, see `learning.Learner`.
+
+    Args:
+        encoder: the frozen base, whose cosine is the teacher.
+        own: settings.
+    """
+
+    def __init__(self, encoder: Encoder, own: XCosConfig) -> None:
+        super().__init__()
+        self.encoder, self.own = encoder, own
+        self.net = XCosNet(encoder.net.map_shape[0], own.width)
+
+    def forward(self, probes: Tensor, covered: Tensor, gallery: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Losses of a batch of `learning.TwinBatches`: "loss" is "margin" and, weighted, "teacher"."""
+        scores = self._matrix(probes, covered, gallery)
+        margin = margin_in_batch(scores, labels, self.own.scale, self.own.margin)
+        ours = F.normalize(self.encoder.embed(probes, role="probe").clone())
+        theirs = F.normalize(self.encoder.embed(gallery, role="gallery").clone())
+        # What an occlusion has done to the base's cosine is not to be learned: free probes teach alone.
+        free = ~covered.flatten(1).any(1)
+        apart = (scores - ours @ theirs.T).square()[free]
+        teacher = apart.mean() if len(apart) else scores.new_zeros(())
+        return {"loss": margin + self.own.teacher * teacher, "margin": margin, "teacher": teacher}
+
+    def scores(self, probes: Tensor, covered: Tensor, gallery: Tensor) -> Tensor:
+        """See `learning.Learner`."""
+        return self._matrix(probes, covered, gallery)
+
+    def _matrix(self, probes: Tensor, covered: Tensor, gallery: Tensor) -> Tensor:
+        """Scores (P, G), each half of a face computed once."""
+        with torch.autocast(probes.device.type, enabled=False):
+            ours, theirs = self.net.cells(probes, second=False), self.net.cells(gallery, second=True)
+            halves = (ours[1][:, None] + theirs[1][None]).flatten(0, 1)
+            local = torch.einsum("plc,glc->pgl", ours[0], theirs[0])
+            left_out = None
+            if self.own.covered == "left-out":
+                hidden = covered_cells(covered, (probes.shape[2], probes.shape[3]))
+                left_out = hidden[:, None].expand(-1, len(gallery), -1, -1).flatten(0, 1)
+            attention = self.net.attention(halves, left_out).view(len(probes), len(gallery), -1)
+            return (attention * local).sum(2)
+
+
+@dataclass(frozen=True)
+class Looked:
+    """Faces as xCos compares them; see `matcher.Prepared`.
+
+    Attributes:
+        signatures: of each face.
+        cells: (N, L, width) unit vectors.
+        halves: (N, width / 2, h, w) as the first face of a pair.
+        seconds: the same as the second one; of restored probes None.
+        covered: (N, h, w) bool, cells that are covered.
+    """
+
+    signatures: list[Signature]
+    cells: Tensor
+    halves: Tensor
+    covered: Tensor
+    seconds: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.signatures)
+
+    def __getitem__(self, rows: Rows) -> Looked:
+        """See `Prepared`."""
+        chosen = list(range(len(self)))[rows] if isinstance(rows, slice) else list(rows)
+        return Looked(
+            [self.signatures[row] for row in chosen],
+            self.cells[chosen],
+            self.halves[chosen],
+            self.covered[chosen],
+            None if self.seconds is None else self.seconds[chosen],
+        )
+
+    def kept(self) -> dict[str, Tensor]:
+        """See `Prepared`."""
+        return {
+            "signatures": torch.tensor(self.signatures, dtype=torch.bool),
+            "cells": self.cells.cpu(),
+            "halves": self.halves.cpu(),
+            "covered": self.covered.cpu(),
+        }
+
+
+class XCosMatcher(LayoutMatcher):
+    """The explainable cosine of two faces, see `matcher.Matcher`; of a photo itself, without its mirror image.
+
+    Args:
+        memory: the base and its maps.
+        model: the trained network.
+        layout, share: which faces share a threshold.
+    """
+
+    symmetric = False
+
+    def __init__(self, memory: MapMemory, model: XCos, layout: Layout, share: float) -> None:
+        super().__init__(layout, share)
+        self.memory, self.model = memory, model
+
+    @torch.inference_mode()
+    def prepare(self, faces: Faces, role: Role) -> Looked:
+        """See `Matcher`."""
+        maps = self.memory.views(faces.pixels, role)[0]
+        shape = (maps.shape[2], maps.shape[3])
+        parts = [
+            (*self.model.net.cells(part, second=False), self.model.net.cells(part, second=True)[1])
+            for part in maps.split(self.memory.encoder.batch)
+        ]
+        width = self.model.own.width
+        cells, halves, seconds = (
+            (torch.cat(some) for some in zip(*parts, strict=True))
+            if parts
+            else (
+                maps.new_zeros(0, shape[0] * shape[1], width),
+                *(2 * [maps.new_zeros(0, width // 2, *shape)]),
+            )
+        )
+        covered = covered_cells(faces.covered.to(maps.device), shape)
+        return Looked(self.signatures(faces), cells, halves, covered, seconds)
+
+    def restored(self, tensors: Mapping[str, Tensor]) -> Looked:
+        """See `Matcher`."""
+        device = self.memory.encoder.device
+        signatures = [tuple(row) for row in tensors["signatures"].tolist()]
+        cells, halves, covered = (tensors[name].to(device) for name in ("cells", "halves", "covered"))
+        return Looked(signatures, cells, halves, covered)
+
+    def compare(self, probes: Prepared, gallery: Prepared) -> Tensor:
+        """See `Matcher`: -1 to 1."""
+        ours, theirs = _own(probes), _own(gallery)
+        result = torch.empty((len(ours), len(theirs)))
+        step = max(BLOCK // max(len(ours), 1), 1)
+        for first in range(0, len(theirs), step):
+            part = theirs[first : first + step]
+            rows, columns = torch.meshgrid(torch.arange(len(ours)), torch.arange(len(part)), indexing="ij")
+            found = self._pairs(ours, part, rows.flatten(), columns.flatten())
+            result[:, first : first + step] = found.view(len(ours), len(part))
+        return result
+
+    def pairs(self, a: Prepared, b: Prepared) -> Tensor:
+        """See `Matcher`."""
+        ours, theirs = _own(a), _own(b)
+        if len(ours) != len(theirs):
+            raise ValueError(f"{len(ours)} faces and {len(theirs)} are no pairs")
+        rows = torch.arange(len(ours))
+        parts = [self._pairs(ours, theirs, part, part) for part in rows.split(BLOCK)]
+        return torch.cat(parts) if parts else torch.empty(0)
+
+    def explained(self, a: Prepared, b: Prepared) -> tuple[Tensor, Tensor]:
+        """The two maps of pairs of faces: attention (N, h, w), which adds up to 1, and local cosine (N, h, w).
+
+        The sum of their product is what `pairs` gives.
+        """
+        ours, theirs = _own(a), _own(b)
+        rows = torch.arange(len(ours))
+        attention, local = self._maps(ours, theirs, rows, rows)
+        shape = ours.covered.shape
+        return attention.view(shape).cpu(), local.view(shape).cpu()
+
+    def _pairs(self, ours: Looked, theirs: Looked, rows: Tensor, columns: Tensor) -> Tensor:
+        attention, local = self._maps(ours, theirs, rows, columns)
+        return (attention * local).sum(1).cpu()
+
+    @torch.inference_mode()
+    def _maps(self, ours: Looked, theirs: Looked, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        if theirs.seconds is None:
+            raise ValueError("restored faces are probes: prepare a gallery anew")
+        left_out = None
+        if self.model.own.covered == "left-out":
+            left_out = ours.covered[rows] | theirs.covered[columns]
+        attention = self.model.net.attention(ours.halves[rows] + theirs.seconds[columns], left_out)
+        return attention, local_cosines(ours.cells[rows], theirs.cells[columns])
+
+
+def _own(prepared: Prepared) -> Looked:
+    if not isinstance(prepared, Looked):
+        raise TypeError(f"{type(prepared).__name__} was prepared by a matcher of another kind")
+    return prepared
+
+
+def build(workspace: Workspace, own: XCosConfig) -> XCos:
+    """The network, with random weights."""
+    return XCos(workspace.memory.encoder, own)
+
+
+def train(workspace: Workspace, own: XCosConfig, folder: TrainingFolder) -> dict[str, float]:
+    """See `Plugin`."""
+    photos = map_photos(workspace, own.draws)
+    return learn(workspace, own, folder, lambda: build(workspace, own), photos)
+
+
+def load(workspace: Workspace, folder: TrainingFolder) -> XCosMatcher:
+    """The matcher of a run."""
+    settings = workspace.settings
+    model = loaded(workspace, settings.of(PLUGIN), folder, build)
+    return XCosMatcher(workspace.memory, model, workspace.layout(LAYOUT), settings.regions.share)
+
+
+PLUGIN = Plugin(
+    name="xcos",
+    help="explainable cosine: the sum of attention times cosine over the cells of the map",
+    paper="Y.-S. Lin, Z.-Y. Liu, Y.-A. Chen, Y.-S. Wang, Y.-L. Chang, W. H. Hsu: xCos: An Explainable Cosine Metric for Face "
+    "Verification Task, 2020; papers/003",
+    settings=XCosConfig,
+    needs=("base-train",),
+    train=train,
+    load=load,
+)

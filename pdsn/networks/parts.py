@@ -1,0 +1,67 @@
+"""How alike two faces are by their parts, and how much each part counts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class PartWeights(nn.Module):
+    """The learned weights of R parts: positive, and adding up to 1.
+
+    Args:
+        parts: R.
+    """
+
+    def __init__(self, parts: int) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.zeros(parts))
+
+    def forward(self) -> Tensor:
+        """The weights (R,)."""
+        return self.logits.softmax(0)
+
+    def factors(self, free: Tensor) -> Tensor:
+        """What the unit vectors (N, R, C) of parts are multiplied with (N, R), so that an inner product of two faces is the
+        weighted mean of the cosines of their parts that are free.
+
+        Args:
+            free: (N, R) bool, which parts count; where none does the factors are 0.
+        """
+        kept = self() * free
+        return (kept / kept.sum(1, keepdim=True).clamp_min(1e-12)).sqrt()
+
+
+def pooling(boxes: Tensor, size: tuple[int, int], cells: tuple[int, int]) -> Tensor:
+    """The share (R, h w) of each cell of a map in the mean over each part; each row adds up to 1.
+
+    Args:
+        boxes: (R, 4) top, bottom, left, right of each part, in pixels.
+        size: (H, W) of a face.
+        cells: (h, w) of its map; a cell lies under the pixels that it has the same place as.
+    """
+    rows = _overlap(boxes[:, :2].float(), size[0], cells[0])
+    columns = _overlap(boxes[:, 2:].float(), size[1], cells[1])
+    area = torch.einsum("rh,rw->rhw", rows, columns).flatten(1)
+    return area / area.sum(1, keepdim=True)
+
+
+def _overlap(ends: Tensor, length: int, cells: int) -> Tensor:
+    """How much (R, cells) of each cell lies between two ends (R, 2)."""
+    edges = torch.linspace(0, length, cells + 1)
+    low = torch.maximum(ends[:, :1], edges[None, :-1])
+    return (torch.minimum(ends[:, 1:], edges[None, 1:]) - low).clamp_min(0)
+
+
+def part_vectors(maps: Tensor, pool: Tensor, centre: Tensor) -> Tensor:
+    """Unit vectors (N, R, C) of the parts of maps (N, C, h, w): their means, less those of the training photos.
+
+    Args:
+        maps: of the faces.
+        pool: (R, h w), see `pooling`.
+        centre: (R, C), the mean over the training photos. Features behind a ReLU are not negative: without it all faces
+            would look alike.
+    """
+    means = torch.einsum("nck,rk->nrc", maps.flatten(2).float(), pool)
+    return F.normalize(means - centre, dim=2)

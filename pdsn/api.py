@@ -35,7 +35,9 @@ from pdsn.data.faces import Detect
 from pdsn.errors import PdsnError, UsageError, one_of
 from pdsn.files import sha256_of
 from pdsn.masks.strategy import NO_FDM
+from pdsn.matchers.fused import SIGN, parts_of
 from pdsn.matchers.matcher import Matcher
+from pdsn.matchers.table import COMMANDS
 from pdsn.networks.imported.architecture import Architecture
 from pdsn.people.gallery import Gallery, digest_of, own_gallery, read_gallery
 from pdsn.people.identification import IdentifiedFace, Identifier
@@ -176,12 +178,12 @@ class Run:
         """
         return search_photo(Path(photo), self._crop, self._detect)
 
-    def draw(self, answer: Verification, path: str | Path) -> None:
-        """Write the picture of a verification as PNG."""
+    def draw(self, answer: Verification, path: str | Path, *, maps: bool = False) -> None:
+        """Write the picture of a verification as PNG; with `maps`, those that the score comes from, too, of xcos."""
         from pdsn.people.annotate import draw_verification
         from pdsn.pictures import save_picture
 
-        save_picture(draw_verification(answer), Path(path))
+        save_picture(draw_verification(answer, maps=maps), Path(path))
 
     @cached_property
     def _detect(self) -> Detect:
@@ -233,9 +235,16 @@ class Run:
             asked.eval.unmasked,
             self._workspace.training.sha256,
         )
-        if self.strategy in further_matchers():
-            made += (self.strategy, plain(asked.plugins.get(self.strategy)))
+        if any(part in further_matchers() for part in parts_of(self.strategy)) or SIGN in self.strategy:
+            made += (self.strategy, plain(asked.plugins), *self._learned())
         return KeptScores(self._workspace.run.cache, made)
+
+    def _learned(self) -> list[str]:
+        """The sha256 of everything that a matcher beside the cosine and PDSN may build on: matchers and dictionaries."""
+        run = self._workspace.run
+        paths = [run.matcher(name) / MODEL for name in COMMANDS]
+        paths += [run.dictionary(name) for name in run.dictionaries()]
+        return [sha256_of(path) for path in paths if path.is_file()]
 
     def _keep(self, faces: Tensor, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Keep the maps of faces that every call needs, on disk too: the trunk takes a minute for a gallery.

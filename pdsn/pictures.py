@@ -36,6 +36,23 @@ def face_picture(face: np.ndarray, height: int, tinted: np.ndarray | None = None
     return Image.fromarray(shown.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
 
 
+def heat_picture(face: np.ndarray, cells: np.ndarray, height: int) -> Image.Image:
+    """An aligned face in grey under the colours of the cells of a map, dark blue for 0 to yellow for 1.
+
+    Args:
+        face: (H, W, 3) uint8.
+        cells: (h, w), 0 to 1; what lies outside is taken for the nearer end.
+        height: rows of the picture; the columns follow.
+    """
+    from matplotlib import colormaps
+
+    size = (max(1, round(face.shape[1] * height / face.shape[0])), height)
+    grey = np.asarray(Image.fromarray(face).convert("L").resize(size, Image.Resampling.BICUBIC))
+    colours = Image.fromarray((255 * colormaps["viridis"](cells.clip(0, 1))[..., :3]).astype(np.uint8))
+    tint = np.asarray(colours.resize(size, Image.Resampling.NEAREST))
+    return Image.fromarray((0.5 * grey[..., None] + 0.5 * tint).astype(np.uint8))
+
+
 def write(
     pen: ImageDraw, at: tuple[float, float], text: str, colour: Colour, size: int, width: float
 ) -> None:

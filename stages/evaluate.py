@@ -62,6 +62,7 @@ def main(
     from pdsn.evaluation.evaluation import PROTOCOL
     from pdsn.evaluation.question import name_of
     from pdsn.masks.strategy import NO_FDM
+    from pdsn.run.strategies import refuse_closed
 
     asked = session.settings.eval if align is None else replace(session.settings.eval, align=align)
     given = check_names(session, strategies or ())
@@ -69,10 +70,11 @@ def main(
         strategies = given
     listed = photographs.listed(session, gallery, probes)
     if listed is not None:
+        refuse_closed(asked.columns)
         asked = photographs.of_photographs(asked)
     wanted = strategies if strategies is not None else [] if session.run.dictionaries() else [DEFAULT]
     steps = lacking(
-        session, dictionaries=wanted, matchers=asked.matchers, segmenter=asked.source == "segmenter"
+        session, dictionaries=wanted, matchers=asked.columns, segmenter=asked.source == "segmenter"
     )
     refuse(session, steps)
     if listed is None:
@@ -100,7 +102,7 @@ def main(
     own = question(session, session.own, replace(session.own.eval, align=asked.align), every)
     other = name_of(config, own)
     inputs = {
-        **made_from(session, names, asked.matchers, segmenter=segmenter is not None), "protocol": PROTOCOL,
+        **made_from(session, names, asked.columns, segmenter=segmenter is not None), "protocol": PROTOCOL,
     }  # fmt: skip
     folder = session.run.table(other, asked.align)
     table = done_from(folder / "table.json", config, inputs, asked.BEFORE) if skip_done else None
@@ -108,7 +110,7 @@ def main(
         from pdsn.occlusion.occluders import BANDS
         from pdsn.report.table import drafting, write_report
 
-        further = {name: session.matcher(name) for name in asked.matchers}
+        further = {name: session.matcher(name) for name in asked.columns}
         matchers = {NO_FDM: session.matcher(NO_FDM), **masked, **further}
         layouts = {name: matcher.dictionary.layout for name, matcher in masked.items()}
         find_covered = None if segmenter is None else segmenter.covered
@@ -202,13 +204,15 @@ def made_from(
 ) -> dict[str, str]:
     """The sha256 of what a table of some strategies and further matchers is made from, by name."""
     from pdsn.files import sha256_of
-    from pdsn.matchers.table import COMMANDS
+    from pdsn.masks.strategy import NO_FDM
+    from pdsn.matchers.fused import parts_of
+    from pdsn.matchers.table import COMMANDS, MATCHERS
 
     inputs = {**session.tuned[1], "data set": session.dataset.sha256}
-    inputs |= {f"dictionary {name}": sha256_of(session.run.dictionary(name)) for name in names}
-    inputs |= {
-        f"matcher {name}": session.matcher_folder(name).sha256() for name in matchers if name in COMMANDS
-    }
+    parts = [part for name in matchers for part in parts_of(name)]
+    strategies = [*names, *(part for part in parts if part not in (*MATCHERS, NO_FDM))]
+    inputs |= {f"dictionary {name}": sha256_of(session.run.dictionary(name)) for name in strategies}
+    inputs |= {f"matcher {name}": session.matcher_folder(name).sha256() for name in parts if name in COMMANDS}
     return inputs | ({"segmentation": session.segmenter_folder.sha256()} if segmenter else {})
 
 
@@ -245,11 +249,18 @@ def question(
 ) -> dict[str, Any]:
     """Everything that a table is asked for."""
     from pdsn.artefact import plain
+    from pdsn.matchers.fused import parts_of
 
-    chosen = {name: settings.plugins[name] for name in asked.matchers if name in settings.plugins}
+    chosen = {
+        part: settings.plugins[part]
+        for name in asked.columns
+        for part in parts_of(name)
+        if part in settings.plugins
+    }
     return {
         **plain(asked),
         "matchers": list(dict.fromkeys(asked.matchers)),
+        "fuse": [session.shortest(name) for name in dict.fromkeys(asked.fuse)],
         **({"matcher_settings": plain({name: plain(own) for name, own in chosen.items()})} if chosen else {}),
         "split_by": settings.split,
         "occlusions": _rows(session, asked.occlusions),
@@ -264,9 +275,13 @@ def check_names(session: Session, strategies: Sequence[str]) -> list[str]:
     """The shortest names of strategies, but for no FDM; UsageError where one or an occlusion is unknown. Needs no data."""
     from pdsn.masks.strategy import NO_FDM
     from pdsn.occlusion.occluders import check_occlusions
-    from pdsn.run.strategies import check_columns
+    from pdsn.run.strategies import check_columns, refuse_closed
 
-    check_columns(session.settings.eval.matchers)
+    check_columns(session.settings.eval.matchers, session.settings.eval.fuse)
+    for name in session.settings.eval.fuse:
+        session.shortest(name)
+    if session.settings.split == "person":
+        refuse_closed(session.settings.eval.columns)
     names = session.strategy_names([name for name in strategies if name != NO_FDM])
     check_occlusions(session.settings.eval.occlusions)
     return names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -9,13 +10,16 @@ import typer
 
 from pdsn.config.setting import Section, declared
 from pdsn.errors import UsageError, one_of
+from pdsn.files import write_text
 from pdsn.matchers.table import MATCHERS
 from pdsn.plugin import find_plugin
 from pdsn.run.stages import lacking
+from pdsn.run.strategies import refuse_closed
 from stages.command import MAKING, TRAINING, command
 from stages.making import make
 from stages.options import Force, Layer, option_of
 from stages.session import Session, Shared
+from stages.tables import print_table
 
 PARTS = {"maps": "parts", "cnn": "parts-cnn"}
 HEADS = {"embedding": "zeroing", "softmax": "zeroing-softmax"}
@@ -27,6 +31,8 @@ def main(session: Session, names: Sequence[str]) -> None:
     from pdsn.training.batches import check_batch
     from pdsn.training.loop import read_metrics
 
+    if session.settings.split == "person":
+        refuse_closed(names)
     plugins = {name: find_plugin(MATCHERS, name, "--matcher") for name in names}
     for name, plugin in plugins.items():
         own = session.settings.of(plugin)
@@ -56,6 +62,26 @@ def main(session: Session, names: Sequence[str]) -> None:
             f"{name}: names {100 * best['rank1']:.2f} % of the clean validation photos and {100 * best['occluded']:.2f} % of the "
             f"occluded ones by one photo of each person -> {folder.model}"
         )
+        if name in PARTS.values():
+            _show_weights(session, name)
+
+
+def _show_weights(session: Session, name: str) -> None:
+    """Print what each part counts, and leave it beside the matcher, as a picture and as JSON."""
+    from pdsn.matchers.parts import PartsMatcher
+    from pdsn.report.figures import plot_weights
+
+    if not session.accelerator.is_main_process:
+        return
+    matcher = session.matcher(name)
+    assert isinstance(matcher, PartsMatcher) and matcher.layout is not None
+    weights = dict(zip(matcher.regions, matcher.weights, strict=True))
+    folder = session.run.matcher(name)
+    write_text(folder / "weights.json", json.dumps(weights, indent=2) + "\n")
+    plot_weights(matcher.layout, matcher.weights, session.example_face(), folder / "weights.png")
+    rows = [(part, f"{100 * weight:.1f} %") for part, weight in weights.items()]
+    print_table(session.console, ("part", "weight"), rows, title=f"What each part counts, {name}")
+    session.say(f"weights: {folder / 'weights.json'}, weights.png")
 
 
 def _of(chosen: str, others: Sequence[str], options: Layer, command: str, choice: str) -> Layer:

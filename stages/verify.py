@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from pdsn.errors import UsageError
 from stages.command import GOING_ON, RECOGNITION, command
 from stages.identify import (
     NAME_BYTES,
@@ -42,6 +43,7 @@ def main(
     min_face: int | None,
     picture: Path | None,
     pictures: bool,
+    maps: bool,
     as_json: bool,
 ) -> None:
     """Compare the largest face of each photo and print the verdict."""
@@ -64,10 +66,14 @@ def main(
     make(session, steps)
     run = open_run(session, strategy, source, min_face)
     answer = run.verify(a, b, fpr=fpr)
+    if maps and answer.maps is None:
+        raise UsageError(
+            f"--maps: {run.strategy} does not say where its score comes from; give --strategy xcos"
+        )
     for compared, count in zip(answer.photos, answer.faces, strict=True):
         if count > 1:
             complain("verify", f"{shown(compared.path)} shows {count} faces: the largest is compared")
-    target = draw("verify", partial(run.draw, answer), target)
+    target = draw("verify", partial(run.draw, answer, maps=maps), target)
     if as_json:
         print_json(
             {
@@ -111,6 +117,14 @@ def verify(
     fpr: Rate = None,
     picture: Picture = None,
     draw: Pictures = True,
+    maps: Annotated[
+        bool,
+        typer.Option(
+            "--maps",
+            help="Show in the picture where the score comes from, with --strategy xcos: how much each part of the face counts, and "
+            "how alike the two faces are there. The JSON has both in any case.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Say whether two photos show the same person; of several faces the largest is compared.
@@ -123,5 +137,5 @@ def verify(
     """
     main(
         Session(shared, options, keep=False), a, b, strategy=strategy, source=occlusion_source, fpr=fpr,
-        min_face=options.get("prepare", {}).get("min_face"), picture=picture, pictures=draw, as_json=json,
+        min_face=options.get("prepare", {}).get("min_face"), picture=picture, pictures=draw, maps=maps, as_json=json,
     )  # fmt: skip

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pdsn.evaluation.pairs import PairScorer, ScoredPairs
     from pdsn.occlusion.occluders import Occluder
 
-ASKED = ("occlusions", "split", "source", "mirror", "head", "unmasked", "bootstrap", "matchers")
+ASKED = ("occlusions", "split", "source", "mirror", "head", "unmasked", "bootstrap", "matchers", "fuse")
 """The settings of a table that mean something to pairs of photos."""
 DEFAULT = "LM2"
 RESAMPLES = 200
@@ -56,14 +56,16 @@ def main(
     from pdsn.files import sha256_of
     from pdsn.masks.strategy import NO_FDM
     from pdsn.report.verification import write_verification
+    from pdsn.run.strategies import refuse_closed
 
     # A pair is of two photos: nobody's other photos count.
     asked = replace(session.settings.eval, compare="nearest", align="clean", draws=1)
     given = check_names(session, strategies or ())
+    refuse_closed(asked.columns)
     listed = _read_list(session, pairs, photos)
     wanted = given if strategies is not None else [] if session.run.dictionaries() else [DEFAULT]
     steps = lacking(
-        session, dictionaries=wanted, matchers=asked.matchers, segmenter=asked.source == "segmenter"
+        session, dictionaries=wanted, matchers=asked.columns, segmenter=asked.source == "segmenter"
     )
     refuse(session, steps)
     rows = paired_rows(session.dataset, asked.split if listed is None else "val", session.settings.split)
@@ -74,7 +76,7 @@ def main(
     session.begin()
     if not session.accelerator.is_main_process:
         return None
-    further = {name: session.matcher(name) for name in asked.matchers}
+    further = {name: session.matcher(name) for name in asked.columns}
     matchers = {NO_FDM: session.matcher(NO_FDM), **{name: session.fdm(name) for name in names}, **further}
     find_covered = session.segmenter().covered if asked.source == "segmenter" else None
     scorer = PairScorer(matchers, Strangers.of(session.dataset, session.settings.split))
@@ -107,7 +109,7 @@ def main(
     if pairs is not None:
         config |= {"pairs": f"{pairs.stem}-{sha256_of(pairs)[:8]}"}
     folder = session.run.verification(name_of(config, own))
-    inputs = made_from(session, names, asked.matchers, segmenter=find_covered is not None)
+    inputs = made_from(session, names, asked.columns, segmenter=find_covered is not None)
     table = {
         "photos": len(rows) if listed is None else len(listed.files),
         "records": records,

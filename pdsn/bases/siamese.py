@@ -44,10 +44,11 @@ class SiameseConfig(Section):
     """Settings of the siamese base beside those of `[base]`."""
 
     margin: float = setting(
-        default=1.0,
+        default=1.4,
         help="distance of unit embeddings from which two people are far enough apart",
         low=0.01,
         high=2,
+        before=1.0,
     )
     impostors: str = setting(
         default="near",

@@ -71,6 +71,18 @@ class EvalConfig(Section):
         metavar="NAME",
     )
 
+    fuse: tuple[str, ...] = setting(
+        default=(),
+        help="columns of two matchers or strategies each, A+B: the mean of their scores, calibrated on validation photos",
+        before=[],
+        metavar="A+B",
+    )
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns beside no FDM and the strategies: matchers, and pairs of them."""
+        return tuple(dict.fromkeys((*self.matchers, *self.fuse)))
+
     def check(self) -> None:
         """See `Section`."""
         if not self.occlusions:

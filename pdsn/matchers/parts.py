@@ -109,6 +109,12 @@ class PartsMatcher(EmbeddingMatcher):
         self.memory, self.model = memory, model
 
     @property
+    def weights(self) -> list[float]:
+        """What each part counts, in the order of `regions`; together 1."""
+        with torch.inference_mode():
+            return [round(float(weight), 6) for weight in self.model.weights()]
+
+    @property
     def symmetric(self) -> bool:
         """See `Matcher`."""
         return super().symmetric and not has_branches(self.memory.encoder.net)

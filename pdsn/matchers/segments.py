@@ -14,7 +14,6 @@ from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
 from pdsn.config.setting import section, setting
-from pdsn.errors import UsageError
 from pdsn.matchers.cells import pixels_of, widened
 from pdsn.matchers.embedding import EmbeddingMatcher
 from pdsn.matchers.learning import LAYOUT, LearningConfig, learn, loaded, map_photos
@@ -127,17 +126,13 @@ class SegmentsMatcher(EmbeddingMatcher):
         """One row (K,) for each gallery photo: 1 for its person, 0 for the others.
 
         Raises:
-            UsageError: nobody knows whom the photos show.
+            ValueError: nobody knows whom the photos show.
         """
         if people is None:
-            raise UsageError(CLOSED)
+            raise ValueError(
+                "a gallery whose people nobody knows: this matcher names the people it was trained on alone"
+            )
         return F.one_hot(people.long(), photos.shape[1]).to(photos)
-
-
-CLOSED = (
-    "zeroing-softmax names the people it was trained on alone, in a table of a run that is split by photo: "
-    "take another matcher, such as zeroing"
-)
 
 
 def build(workspace: Workspace, own: SegmentsConfig) -> Segments:
@@ -147,26 +142,14 @@ def build(workspace: Workspace, own: SegmentsConfig) -> Segments:
     return Segments(shape, people, workspace.layout(LAYOUT), share, own.segments)
 
 
-def check_closed(workspace: Workspace) -> None:
-    """Raise UsageError where the people who are asked about are not those who are trained on."""
-    if workspace.settings.split != "photo":
-        raise UsageError(CLOSED)
-
-
 def train(workspace: Workspace, own: SegmentsConfig, folder: TrainingFolder) -> dict[str, float]:
     """See `Plugin`."""
-    check_closed(workspace)
     photos = map_photos(workspace, own.draws)
     return learn(workspace, own, folder, lambda: build(workspace, own), photos)
 
 
 def load(workspace: Workspace, folder: TrainingFolder) -> SegmentsMatcher:
-    """The matcher of a run.
-
-    Raises:
-        UsageError: the run is split by person.
-    """
-    check_closed(workspace)
+    """The matcher of a run."""
     model = loaded(workspace, workspace.settings.of(PLUGIN), folder, build)
     return SegmentsMatcher(workspace.memory, model)
 

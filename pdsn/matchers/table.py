@@ -22,3 +22,6 @@ COMMANDS: dict[str, str] = {
     "cross-encoder": "cross-encoder-train",
 }
 """The command that trains a matcher, for those that learn."""
+
+CLOSED = ("zeroing-softmax",)
+"""Matchers that can name the people they were trained on alone."""

@@ -11,7 +11,7 @@ from pdsn.people.gallery import Gallery, readable
 from pdsn.people.identification import NEAREST, IdentifiedFace
 from pdsn.people.photo import SearchedPhoto
 from pdsn.people.verification import Verification
-from pdsn.pictures import FAINT, INK, PAPER, RIGHT, WRONG, face_picture, fitted, write
+from pdsn.pictures import FAINT, INK, PAPER, RIGHT, WRONG, face_picture, fitted, heat_picture, write
 
 WIDEST, NARROWEST, TALLEST = 1400, 560, 1100
 """Pixels: bounds of the photo in the picture; a small one is enlarged."""
@@ -47,8 +47,14 @@ def draw_identification(
     return _sheet(picture, cards, note)
 
 
-def draw_verification(answer: Verification) -> Image.Image:
-    """Both faces side by side, what is covered tinted, with the verdict below."""
+def draw_verification(answer: Verification, *, maps: bool = False) -> Image.Image:
+    """Both faces side by side, what is covered tinted, with the verdict below.
+
+    Args:
+        answer: what was found.
+        maps: beside them the two maps that the score comes from, where the matcher has any: how much each cell counts, and
+            how alike the two faces are in it.
+    """
     parts = [
         face_picture(photo.faces[0].crop, 2 * FACE_HEIGHT, covered)
         for photo, covered in zip(answer.photos, answer.covered_pixels, strict=True)
@@ -62,10 +68,16 @@ def draw_verification(answer: Verification) -> Image.Image:
         (_covered(answer.covered), FAINT),
     ]
     names = [readable(photo.path.name) for photo in answer.photos]
-    width = max(sum(part.width for part in parts) + 3 * MARGIN, 420)
+    if maps and answer.maps is not None:
+        attention, local = answer.maps
+        face = answer.photos[0].faces[0].crop
+        parts.append(heat_picture(face, attention / max(attention.max(), 1e-12), 2 * FACE_HEIGHT))
+        parts.append(heat_picture(face, local, 2 * FACE_HEIGHT))
+        names += [f"counts, most {100 * attention.max():.0f} %", "cosine, 0 to 1"]
+    width = max(sum(part.width for part in parts) + (len(parts) + 1) * MARGIN, 420)
     picture = Image.new("RGB", (width, parts[0].height + 5 * 22 + 2 * MARGIN), PAPER)
     pen = ImageDraw.Draw(picture)
-    left = (width - sum(part.width for part in parts) - MARGIN) // 2
+    left = (width - sum(part.width for part in parts) - (len(parts) - 1) * MARGIN) // 2
     for part, name in zip(parts, names, strict=True):
         picture.paste(part, (left, MARGIN))
         write(pen, (left, part.height + MARGIN + 4), name, FAINT, 12, part.width)

@@ -20,7 +20,8 @@ from pdsn.calibration.strangers import (
 )
 from pdsn.data.dataset import evenly
 from pdsn.errors import PdsnError
-from pdsn.matchers.matcher import Faces, Matcher, Signature, boxes_of, names_of
+from pdsn.matchers.matcher import Faces, Matcher, Prepared, Signature, boxes_of, names_of
+from pdsn.matchers.xcos import XCosMatcher
 from pdsn.people.gallery import readable
 from pdsn.people.photo import Cover, SearchedPhoto
 
@@ -39,6 +40,8 @@ class Verification:
             unlike cosines, scores of pairs that are covered differently can be compared.
         threshold: the cosine above which two photos count as the same person's.
         impostors: number of pairs of different people behind the threshold.
+        maps: of a matcher that says where its score comes from, attention and local cosine (h, w) of the cells of the map;
+            the sum of their products is `cosine`.
     """
 
     photos: tuple[SearchedPhoto, SearchedPhoto]
@@ -49,6 +52,7 @@ class Verification:
     score: float
     threshold: float
     impostors: int
+    maps: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def same(self) -> bool:
@@ -64,6 +68,7 @@ class Verification:
             "threshold": round(self.threshold, 6),
             "impostors": self.impostors,
             "covered": self.covered,
+            **self._maps(),
             "photos": [
                 {
                     "photo": readable(str(photo.path)),
@@ -74,6 +79,20 @@ class Verification:
                 for photo, count, covered in zip(self.photos, self.faces, self.covered_pixels, strict=True)
             ],
         }
+
+    def _maps(self) -> dict[str, object]:
+        if self.maps is None:
+            return {}
+        attention, local = (np.round(one.astype(float), 6).tolist() for one in self.maps)
+        return {"maps": {"attention": attention, "cosine": local}}
+
+
+def explained(matcher: Matcher, probe: Prepared, enrolled: Prepared) -> tuple[np.ndarray, np.ndarray] | None:
+    """Attention and local cosine (h, w) of a pair, of a matcher that has them; else None."""
+    if not isinstance(matcher, XCosMatcher):
+        return None
+    attention, local = matcher.explained(probe, enrolled)
+    return attention[0].numpy(), local[0].numpy()
 
 
 class Verifier:
@@ -143,6 +162,7 @@ class Verifier:
             (cosine - mean) / deviation,
             threshold_at(impostors, fpr),
             len(impostors),
+            explained(self.matcher, probe, enrolled),
         )
 
     def _impostor_scores(self, first: Faces, second: Faces, joint: Signature) -> np.ndarray:

@@ -82,6 +82,34 @@ def plot_regions(strategies: Sequence[Layout], face: np.ndarray, landmarks: np.n
     save_figure(canvas, path)
 
 
+def plot_weights(layout: Layout, weights: Sequence[float], face: np.ndarray, path: Path) -> None:
+    """What each region of a layout counts, 0 to 1, as tints on a face (H, W, 3)."""
+    from matplotlib import colormaps
+    from matplotlib.colors import Normalize
+
+    canvas = new_figure(3.6, 3.6)
+    axes = canvas.subplots()
+    axes.imshow(face)
+    norm = Normalize(0, max(weights))
+    colours = colormaps["viridis"]
+    for box, weight in zip(layout.regions.values(), weights, strict=True):
+        axes.add_patch(_outline(box, "white"))
+        tint = _outline(box, "none")
+        tint.set(fill=True, facecolor=colours(norm(weight)), alpha=0.45)
+        axes.add_patch(tint)
+        middle = (box.left + box.right - 1) / 2, (box.top + box.bottom - 1) / 2
+        axes.text(*middle, f"{100 * weight:.0f} %", ha="center", va="center", fontsize=8, color="white")
+    axes.set_axis_off()
+    canvas.colorbar(_scale(norm, colours), ax=axes, label="weight of the part")
+    save_figure(canvas, path)
+
+
+def _scale(norm: Any, colours: Any) -> Any:
+    from matplotlib.cm import ScalarMappable
+
+    return ScalarMappable(norm, colours)
+
+
 def _outline(box: Any, colour: str, top: int = 0, left: int = 0) -> Any:
     """A region's outline on a face whose first pixel is drawn at row `top` and column `left`."""
     from matplotlib.patches import Rectangle

@@ -12,6 +12,7 @@ from torch import Tensor
 from pdsn.artefact import MODEL
 from pdsn.coverage.segmenter import Segmenter
 from pdsn.masks.strategy import NO_FDM
+from pdsn.matchers.fused import parts_of
 from pdsn.matchers.matcher import Faces, Matcher
 from pdsn.matchers.table import COMMANDS, MATCHERS
 from pdsn.run.workspace import Workspace
@@ -52,7 +53,9 @@ def costs(
         found[name] = {
             "minutes": minutes + sum(map(_minutes, learned)) + (_minutes(run.segmenter) if finding else 0),
             "parameters": weights
-            + sum(parameters(path / MODEL) for path in learned if name in COMMANDS)
+            + sum(
+                parameters(workspace.run.matcher(part) / MODEL) for part in parts_of(name) if part in COMMANDS
+            )
             + (parameters(run.segmenter / MODEL) if finding else 0),
             "milliseconds": _milliseconds(workspace, workspace.matcher(name), finding, faces),
         }
@@ -61,6 +64,8 @@ def costs(
 
 def _learned(workspace: Workspace, name: str) -> list[Path]:
     """The folders of what a strategy, or a matcher, has learned beside the base."""
+    if len(parts := parts_of(name)) > 1:
+        return [folder for part in parts for folder in _learned(workspace, part)]
     if name in COMMANDS:
         return [workspace.run.matcher(name)]
     return [] if name == NO_FDM or name in MATCHERS else workspace.mask_folders(name)

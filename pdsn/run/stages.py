@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pdsn.artefact import MODEL, making
 from pdsn.errors import PdsnError
-from pdsn.matchers.table import COMMANDS
+from pdsn.masks.strategy import NO_FDM
+from pdsn.matchers.fused import parts_of
+from pdsn.matchers.table import COMMANDS, MATCHERS
 from pdsn.run.workspace import Workspace
 
 MATCHER_STAGE = "matcher-train"
@@ -71,7 +73,7 @@ def masks_step(workspace: Workspace, names: Sequence[str]) -> Step:
     return Step("mask-train", {name: tuple(f / MODEL for f in found) for name, found in folders.items()})
 
 
-def dictionary_step(workspace: Workspace, names: Sequence[str]) -> Step:
+def dictionary_step(workspace: Workspace, names: Iterable[str]) -> Step:
     """The dictionaries of strategies."""
     return Step("build-dictionary", {name: (workspace.run.dictionary(name),) for name in names})
 
@@ -88,7 +90,8 @@ def head_step(workspace: Workspace) -> Step:
 
 def matchers_step(workspace: Workspace, names: Sequence[str]) -> Step:
     """The matchers that are trained, of some matchers."""
-    learned = [name for name in dict.fromkeys(names) if name in COMMANDS]
+    parts = dict.fromkeys(part for name in names for part in parts_of(name))
+    learned = [name for name in parts if name in COMMANDS]
     return Step(MATCHER_STAGE, {name: (workspace.run.matcher(name) / MODEL,) for name in learned})
 
 
@@ -103,7 +106,7 @@ def all_steps(workspace: Workspace, names: Sequence[str]) -> list[Step]:
     steps = [base_step(workspace), masks_step(workspace, names), dictionary_step(workspace, names)]
     if settings.head.strategy in names and not settings.pretrained.arch:
         steps.append(head_step(workspace))
-    steps.append(matchers_step(workspace, settings.eval.matchers))
+    steps.append(matchers_step(workspace, settings.eval.columns))
     if settings.eval.source == "segmenter":
         steps.append(segmenter_step(workspace))
     return [step for step in steps if step.makes]
@@ -123,10 +126,11 @@ def lacking(
         workspace: the run.
         dictionaries: strategies whose dictionary is needed; where one is missing its masks are needed too.
         masks: strategies whose trained masks are needed.
-        matchers: those that are needed, by name; some of them learn.
+        matchers: those that are needed, by name, or two of them or of the strategies, A+B.
         segmenter: whether the U-Net is needed.
     """
-    absent = dictionary_step(workspace, dictionaries).left()
+    strategies = [part for name in matchers for part in parts_of(name) if part not in (*MATCHERS, NO_FDM)]
+    absent = dictionary_step(workspace, dict.fromkeys([*dictionaries, *strategies])).left()
     steps = [base_step(workspace), masks_step(workspace, [*masks, *absent.names]).left(), absent]
     steps.append(matchers_step(workspace, matchers).left())
     if segmenter:

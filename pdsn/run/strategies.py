@@ -9,7 +9,8 @@ from pdsn.config.setting import SettingError
 from pdsn.errors import PdsnError, UsageError, unknown
 from pdsn.masks.settings import DictionaryConfig
 from pdsn.masks.strategy import MATCHED, NO_FDM
-from pdsn.matchers.table import MATCHERS
+from pdsn.matchers.fused import parts_of
+from pdsn.matchers.table import CLOSED, MATCHERS
 from pdsn.run.directory import RunDir
 
 
@@ -32,7 +33,12 @@ def choose_strategy(
     known = run.dictionaries()
     if asked in MATCHERS:
         asked = {"cosine": NO_FDM, "fdm": None}.get(asked, asked)
+    if asked is not None and len(parts := parts_of(asked)) > 1:
+        for part in parts:
+            choose_strategy(run, part, config, missing=missing)
+        return asked
     if asked in further_matchers():
+        refuse_closed([asked])
         return asked
     if missing and (asked is not None or not known):
         return asked or preferred(config)[0]
@@ -61,9 +67,27 @@ def further_matchers() -> list[str]:
     return [name for name in MATCHERS if name not in ("cosine", "fdm")]
 
 
-def check_columns(matchers: Sequence[str]) -> None:
-    """Raise SettingError unless these can be columns of a table beside no FDM and the strategies."""
+def refuse_closed(names: Sequence[str]) -> None:
+    """Raise UsageError where one of some matchers, or of A+B, can only name the people it was trained on."""
+    for name in (part for one in names for part in parts_of(one)):
+        if name in CLOSED:
+            raise UsageError(
+                f"{name} answers a closed set alone: it names the people it was trained on, in the table (pdsn eval) of a run "
+                "that is split by photo; take another matcher, such as zeroing"
+            )
+
+
+def check_columns(matchers: Sequence[str], fused: Sequence[str] = ()) -> None:
+    """Raise SettingError unless these can be columns of a table beside no FDM and the strategies.
+
+    Args:
+        matchers: by name.
+        fused: two matchers or strategies each, A+B.
+    """
     known = further_matchers()
+    for name in fused:
+        if len(parts_of(name)) != 2:
+            raise SettingError("eval.fuse", name, "is one matcher: give two, A+B, or --matcher for one")
     for name in matchers:
         if name in MATCHERS and name not in known:
             raise SettingError("eval.matchers", name, "is in every table already: leave it out")

@@ -12,6 +12,7 @@ from pdsn.config.setting import SettingError
 from pdsn.errors import UsageError, unknown
 from pdsn.files import check_writable
 from pdsn.masks.strategy import GENERATORS, MATCHED, NO_FDM, Strategy
+from pdsn.matchers.fused import SIGN, parts_of
 from pdsn.matchers.table import COMMANDS, MATCHERS
 from pdsn.run.directory import SYNTHETIC, RunDir
 from pdsn.run.settings import Settings, build
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pdsn.masks.maker import Maker
     from pdsn.masks.maps import PairMaps
     from pdsn.matchers.fdm import FDM
+    from pdsn.matchers.fused import Fused
     from pdsn.matchers.matcher import Matcher
     from pdsn.matchers.memory import MapMemory
     from pdsn.networks.network import BaseModel
@@ -168,6 +170,8 @@ class Workspace:
         """The shortest name of a strategy; none, a matcher's name and None stay as they are."""
         if name is None or name == NO_FDM or name in MATCHERS:
             return name
+        if SIGN in name:
+            return SIGN.join(str(self.shortest(part)) for part in parts_of(name))
         return self.strategy_names([name])[0]
 
     def maker(self, name: str) -> Maker:
@@ -258,7 +262,8 @@ class Workspace:
         return MapMemory(Encoder(model.net, self.accelerator), mirror=self.settings.eval.mirror)
 
     def matcher(self, name: str) -> Matcher:
-        """A matcher by name: "none" for the cosine without an FDM, a strategy that has a dictionary, or one of the table.
+        """A matcher by name: "none" for the cosine without an FDM, a strategy that has a dictionary, one of the table, or two
+        of these, A+B.
 
         Raises:
             UsageError: there is none of that name.
@@ -266,12 +271,40 @@ class Workspace:
         """
         from pdsn.plugin import find_plugin
 
+        if SIGN in name:
+            return self.fused(name)
         name = "cosine" if name == NO_FDM else name
         if name in MATCHERS:
             plugin = find_plugin(MATCHERS, name, "--matcher")
             matcher: Matcher = plugin.load(self, None if plugin.train is None else self.matcher_folder(name))
             return matcher
         return self.fdm(name)
+
+    def fused(self, name: str) -> Fused:
+        """Two matchers at once, A+B, calibrated on the validation photos.
+
+        Raises:
+            UsageError: the name is no such one, or there is no matcher of one of the two names.
+            PdsnError: what one needs is missing, or there are no validation photos.
+        """
+        from pdsn.calibration.odds import fit_odds
+        from pdsn.evaluation.enrolment import Enrolment
+        from pdsn.matchers.fused import Fused
+        from pdsn.occlusion.mixture import matching_mixture
+
+        first, second = (self.matcher(part) for part in parts_of(name))
+        settings, data = self.settings, self.dataset
+        asked = (
+            Enrolment.by_photo(data, "val")
+            if settings.split == "photo"
+            else Enrolment.by_person(data, "val", settings.eval.enrol)
+        )
+        occluder = matching_mixture(list(self.layout("LM2").regions.values()), "val")
+        odds = tuple(
+            fit_odds(one, data, asked.gallery, asked.probes, occluder, settings.seed)
+            for one in (first, second)
+        )
+        return Fused(first, second, (odds[0], odds[1]))
 
     def matcher_folder(self, name: str) -> TrainingFolder:
         """The folder of a matcher that is trained, whether it is yet or not."""

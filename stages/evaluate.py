@@ -70,11 +70,11 @@ def main(
         strategies = given
     listed = photographs.listed(session, gallery, probes)
     if listed is not None:
-        refuse_closed(asked.columns)
+        refuse_closed(session.columns)
         asked = photographs.of_photographs(asked)
     wanted = strategies if strategies is not None else [] if session.run.dictionaries() else [DEFAULT]
     steps = lacking(
-        session, dictionaries=wanted, matchers=asked.columns, segmenter=asked.source == "segmenter"
+        session, dictionaries=wanted, matchers=session.columns, segmenter=asked.source == "segmenter"
     )
     refuse(session, steps)
     if listed is None:
@@ -102,7 +102,7 @@ def main(
     own = question(session, session.own, replace(session.own.eval, align=asked.align), every)
     other = name_of(config, own)
     inputs = {
-        **made_from(session, names, asked.columns, segmenter=segmenter is not None), "protocol": PROTOCOL,
+        **made_from(session, names, session.columns, segmenter=segmenter is not None), "protocol": PROTOCOL,
     }  # fmt: skip
     folder = session.run.table(other, asked.align)
     table = done_from(folder / "table.json", config, inputs, asked.BEFORE) if skip_done else None
@@ -110,7 +110,7 @@ def main(
         from pdsn.occlusion.occluders import BANDS
         from pdsn.report.table import drafting, write_report
 
-        further = {name: session.matcher(name) for name in asked.columns}
+        further = {name: session.matcher(name) for name in session.columns}
         matchers = {NO_FDM: session.matcher(NO_FDM), **masked, **further}
         layouts = {name: matcher.dictionary.layout for name, matcher in masked.items()}
         find_covered = None if segmenter is None else segmenter.covered
@@ -253,7 +253,7 @@ def question(
 
     chosen = {
         part: settings.plugins[part]
-        for name in asked.columns
+        for name in (*asked.matchers, *asked.fuse)
         for part in parts_of(name)
         if part in settings.plugins
     }
@@ -278,10 +278,9 @@ def check_names(session: Session, strategies: Sequence[str]) -> list[str]:
     from pdsn.run.strategies import check_columns, refuse_closed
 
     check_columns(session.settings.eval.matchers, session.settings.eval.fuse)
-    for name in session.settings.eval.fuse:
-        session.shortest(name)
+    columns = session.columns
     if session.settings.split == "person":
-        refuse_closed(session.settings.eval.columns)
+        refuse_closed(columns)
     names = session.strategy_names([name for name in strategies if name != NO_FDM])
     check_occlusions(session.settings.eval.occlusions)
     return names

@@ -61,11 +61,11 @@ def main(
     # A pair is of two photos: nobody's other photos count.
     asked = replace(session.settings.eval, compare="nearest", align="clean", draws=1)
     given = check_names(session, strategies or ())
-    refuse_closed(asked.columns)
+    refuse_closed(session.columns)
     listed = _read_list(session, pairs, photos)
     wanted = given if strategies is not None else [] if session.run.dictionaries() else [DEFAULT]
     steps = lacking(
-        session, dictionaries=wanted, matchers=asked.columns, segmenter=asked.source == "segmenter"
+        session, dictionaries=wanted, matchers=session.columns, segmenter=asked.source == "segmenter"
     )
     refuse(session, steps)
     rows = paired_rows(session.dataset, asked.split if listed is None else "val", session.settings.split)
@@ -76,7 +76,7 @@ def main(
     session.begin()
     if not session.accelerator.is_main_process:
         return None
-    further = {name: session.matcher(name) for name in asked.columns}
+    further = {name: session.matcher(name) for name in session.columns}
     matchers = {NO_FDM: session.matcher(NO_FDM), **{name: session.fdm(name) for name in names}, **further}
     find_covered = session.segmenter().covered if asked.source == "segmenter" else None
     scorer = PairScorer(matchers, Strangers.of(session.dataset, session.settings.split))
@@ -109,7 +109,7 @@ def main(
     if pairs is not None:
         config |= {"pairs": f"{pairs.stem}-{sha256_of(pairs)[:8]}"}
     folder = session.run.verification(name_of(config, own))
-    inputs = made_from(session, names, asked.columns, segmenter=find_covered is not None)
+    inputs = made_from(session, names, session.columns, segmenter=find_covered is not None)
     table = {
         "photos": len(rows) if listed is None else len(listed.files),
         "records": records,

@@ -78,11 +78,6 @@ class EvalConfig(Section):
         metavar="A+B",
     )
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns beside no FDM and the strategies: matchers, and pairs of them."""
-        return tuple(dict.fromkeys((*self.matchers, *self.fuse)))
-
     def check(self) -> None:
         """See `Section`."""
         if not self.occlusions:

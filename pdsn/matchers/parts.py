@@ -11,6 +11,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -65,8 +66,8 @@ class PartNet(nn.Module):
     def scores(self, probes: Tensor, covered: Tensor, gallery: Tensor) -> Tensor:
         """See `learning.Learner`."""
         free = ~self.layout.occluded(covered, self.share)
-        # The parts of a gallery are all free: those of the probe decide. Squared factors are the weights themselves.
-        weights = self.weights.factors(free).square()
+        # The parts of a gallery are all free: those of the probe decide.
+        weights = self.weights.among(free)
         ours, theirs = self.vectors(probes), self.vectors(gallery)
         return torch.einsum("pr,prc,grc->pg", weights, ours, theirs)
 
@@ -166,7 +167,7 @@ def centre_of(photos: MapPhotos, pool: Tensor) -> Tensor:
     """The mean (R, C) of each part over photos that nothing covers."""
     total = torch.zeros(photos.enrolled.shape[1:])
     for first in range(0, len(photos.enrolled), 256):
-        total += torch.from_numpy(photos.enrolled[first : first + 256]).float().sum(0)
+        total += photos.gallery(np.arange(first, min(first + 256, len(photos.enrolled)))).sum(0)
     return pool @ (total / len(photos.enrolled)).flatten(1).T
 
 

@@ -22,15 +22,16 @@ class PartWeights(nn.Module):
         """The weights (R,)."""
         return self.logits.softmax(0)
 
+    def among(self, free: Tensor) -> Tensor:
+        """The weights (N, R) of the parts that are free (N, R) bool, adding up to 1; where none is they are 0."""
+        kept = self() * free
+        return kept / kept.sum(1, keepdim=True).clamp_min(1e-12)
+
     def factors(self, free: Tensor) -> Tensor:
         """What the unit vectors (N, R, C) of parts are multiplied with (N, R), so that an inner product of two faces is the
-        weighted mean of the cosines of their parts that are free.
-
-        Args:
-            free: (N, R) bool, which parts count; where none does the factors are 0.
+        weighted mean of the cosines of their parts that are free, see `among`. Not to be learned by: a root has no slope at 0.
         """
-        kept = self() * free
-        return (kept / kept.sum(1, keepdim=True).clamp_min(1e-12)).sqrt()
+        return self.among(free).sqrt()
 
 
 def pooling(boxes: Tensor, size: tuple[int, int], cells: tuple[int, int]) -> Tensor:

@@ -106,7 +106,7 @@ def all_steps(workspace: Workspace, names: Sequence[str]) -> list[Step]:
     steps = [base_step(workspace), masks_step(workspace, names), dictionary_step(workspace, names)]
     if settings.head.strategy in names and not settings.pretrained.arch:
         steps.append(head_step(workspace))
-    steps.append(matchers_step(workspace, settings.eval.columns))
+    steps.append(matchers_step(workspace, workspace.columns))
     if settings.eval.source == "segmenter":
         steps.append(segmenter_step(workspace))
     return [step for step in steps if step.makes]

@@ -174,6 +174,12 @@ class Workspace:
             return SIGN.join(str(self.shortest(part)) for part in parts_of(name))
         return self.strategy_names([name])[0]
 
+    @property
+    def columns(self) -> list[str]:
+        """The columns of a table beside no FDM and the strategies: matchers, and two of them or of strategies, A+B."""
+        asked = self.settings.eval
+        return list(dict.fromkeys([*asked.matchers, *(str(self.shortest(name)) for name in asked.fuse)]))
+
     def maker(self, name: str) -> Maker:
         """The maker of a strategy."""
         from pdsn.masks.makers import MAKERS

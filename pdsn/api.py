@@ -35,9 +35,8 @@ from pdsn.data.faces import Detect
 from pdsn.errors import PdsnError, UsageError, one_of
 from pdsn.files import sha256_of
 from pdsn.masks.strategy import NO_FDM
-from pdsn.matchers.fused import SIGN, parts_of
 from pdsn.matchers.matcher import Matcher
-from pdsn.matchers.table import COMMANDS
+from pdsn.matchers.table import COMMANDS, SIGN, parts_of
 from pdsn.networks.imported.architecture import Architecture
 from pdsn.people.gallery import Gallery, digest_of, own_gallery, read_gallery
 from pdsn.people.identification import IdentifiedFace, Identifier

@@ -205,8 +205,7 @@ def made_from(
     """The sha256 of what a table of some strategies and further matchers is made from, by name."""
     from pdsn.files import sha256_of
     from pdsn.masks.strategy import NO_FDM
-    from pdsn.matchers.fused import parts_of
-    from pdsn.matchers.table import COMMANDS, MATCHERS
+    from pdsn.matchers.table import COMMANDS, MATCHERS, parts_of
 
     inputs = {**session.tuned[1], "data set": session.dataset.sha256}
     parts = [part for name in matchers for part in parts_of(name)]
@@ -249,7 +248,7 @@ def question(
 ) -> dict[str, Any]:
     """Everything that a table is asked for."""
     from pdsn.artefact import plain
-    from pdsn.matchers.fused import parts_of
+    from pdsn.matchers.table import parts_of
 
     chosen = {
         part: settings.plugins[part]

@@ -7,12 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pdsn.errors import UsageError
 from pdsn.matchers.matcher import Matcher, Prepared
 from pdsn.matchers.rerank import TwoMatchers, both
-
-SIGN = "+"
-"""Between the names of two matchers: A+B."""
 
 
 @dataclass(frozen=True)
@@ -80,17 +76,3 @@ class Fused(TwoMatchers):
 
 def _covered(prepared: Prepared) -> Tensor:
     return torch.tensor([any(signature) for signature in prepared.signatures], dtype=torch.bool)
-
-
-def parts_of(name: str) -> tuple[str, ...]:
-    """The names that a name stands for: two of A+B, else itself.
-
-    Raises:
-        UsageError: there are more or fewer than two, or both are the same.
-    """
-    parts = tuple(name.split(SIGN))
-    if len(parts) == 1:
-        return parts
-    if len(parts) != 2 or not all(parts) or parts[0] == parts[1]:
-        raise UsageError(f"--fuse {name} is not A{SIGN}B, the names of two different matchers or strategies")
-    return parts

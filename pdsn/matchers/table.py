@@ -1,4 +1,11 @@
-"""The matchers there are: name, and the module that holds its `PLUGIN`. A new matcher is its file and a line here."""
+"""The matchers there are: name, and the module that holds its `PLUGIN`. A new matcher is its file and a line here.
+
+Nothing heavy is imported.
+"""
+
+from __future__ import annotations
+
+from pdsn.errors import UsageError
 
 MATCHERS: dict[str, str] = {
     "cosine": "pdsn.matchers.cosine",
@@ -25,3 +32,20 @@ COMMANDS: dict[str, str] = {
 
 CLOSED = ("zeroing-softmax",)
 """Matchers that can name the people they were trained on alone."""
+
+SIGN = "+"
+"""Between the names of two matchers that are asked at once: A+B."""
+
+
+def parts_of(name: str) -> tuple[str, ...]:
+    """The names that a name stands for: two of A+B, else itself.
+
+    Raises:
+        UsageError: there are more or fewer than two, or both are the same.
+    """
+    parts = tuple(name.split(SIGN))
+    if len(parts) == 1:
+        return parts
+    if len(parts) != 2 or not all(parts) or parts[0] == parts[1]:
+        raise UsageError(f"--fuse {name} is not A{SIGN}B, the names of two different matchers or strategies")
+    return parts

@@ -12,9 +12,8 @@ from torch import Tensor
 from pdsn.artefact import MODEL
 from pdsn.coverage.segmenter import Segmenter
 from pdsn.masks.strategy import NO_FDM
-from pdsn.matchers.fused import parts_of
 from pdsn.matchers.matcher import Faces, Matcher
-from pdsn.matchers.table import COMMANDS, MATCHERS
+from pdsn.matchers.table import COMMANDS, MATCHERS, parts_of
 from pdsn.run.workspace import Workspace
 
 FACES = 32

@@ -9,8 +9,7 @@ from pathlib import Path
 from pdsn.artefact import MODEL, making
 from pdsn.errors import PdsnError
 from pdsn.masks.strategy import NO_FDM
-from pdsn.matchers.fused import parts_of
-from pdsn.matchers.table import COMMANDS, MATCHERS
+from pdsn.matchers.table import COMMANDS, MATCHERS, parts_of
 from pdsn.run.workspace import Workspace
 
 MATCHER_STAGE = "matcher-train"

@@ -9,8 +9,7 @@ from pdsn.config.setting import SettingError
 from pdsn.errors import PdsnError, UsageError, unknown
 from pdsn.masks.settings import DictionaryConfig
 from pdsn.masks.strategy import MATCHED, NO_FDM
-from pdsn.matchers.fused import parts_of
-from pdsn.matchers.table import CLOSED, MATCHERS
+from pdsn.matchers.table import CLOSED, MATCHERS, parts_of
 from pdsn.run.directory import RunDir
 
 

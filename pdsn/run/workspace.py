@@ -12,8 +12,7 @@ from pdsn.config.setting import SettingError
 from pdsn.errors import UsageError, unknown
 from pdsn.files import check_writable
 from pdsn.masks.strategy import GENERATORS, MATCHED, NO_FDM, Strategy
-from pdsn.matchers.fused import SIGN, parts_of
-from pdsn.matchers.table import COMMANDS, MATCHERS
+from pdsn.matchers.table import COMMANDS, MATCHERS, SIGN, parts_of
 from pdsn.run.directory import SYNTHETIC, RunDir
 from pdsn.run.settings import Settings, build
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision.models import resnet18, resnet34
 
-from pdsn.networks.backbone import MEAN, STD, FaceNet, freeze, load_trunk
+from pdsn.networks.backbone import MEAN, STD, FaceNet, freeze, load_trunk, standardised
 
 
 def faces(count: int = 4, size: tuple[int, int] = (64, 48)) -> torch.Tensor:
@@ -80,3 +80,30 @@ def test_the_head_is_affine_in_evaluation_mode():
         torch.testing.assert_close(
             net.head(0.3 * a + 0.7 * b), 0.3 * net.head(a) + 0.7 * net.head(b), rtol=1e-4, atol=1e-4
         )
+
+
+def test_two_faces_enter_as_six_channels_both_standardised_alike():
+    torch.manual_seed(0)
+    one = FaceNet((64, 48), "resnet18", width=8, stem="fine", embedding=16)
+    for seed in range(3):
+        one(faces(8) if seed else faces(8).flip(0))
+    both = FaceNet((64, 48), "resnet18", width=8, stem="fine", embedding=16, faces=2)
+    one.eval(), both.eval()
+    assert both.conv1.weight.shape == (8, 6, 3, 3)
+    weights = one.state_dict()
+    kernel, nothing = weights["conv1.weight"], torch.zeros_like(weights["conv1.weight"])
+    a, b = faces(), faces().flip(0, 2)
+    with torch.inference_mode():
+        wanted = {"first": one(a), "second": one(b)}
+        for side, seen in (("first", [kernel, nothing]), ("second", [nothing, kernel])):
+            both.load_state_dict({**weights, "conv1.weight": torch.cat(seen, 1)})
+            torch.testing.assert_close(both(torch.cat([a, b], 1)), wanted[side], rtol=1e-4, atol=1e-5)
+
+
+def test_standardised_channels_by_hand():
+    batch = torch.cat([faces(), faces().flip(0)], 1)
+    found = standardised(batch)
+    assert found.shape == batch.shape and found.dtype == torch.float32
+    for channel in range(6):
+        wanted = (batch[:, channel] / 255 - MEAN[channel % 3]) / STD[channel % 3]
+        torch.testing.assert_close(found[:, channel], wanted, rtol=1e-5, atol=1e-5)

@@ -1,13 +1,22 @@
-"""The contrastive loss, recomputed pair by pair and by pytorch-metric-learning."""
+"""Losses on pairs, recomputed one by one and by pytorch-metric-learning."""
 
 import math
 
 import pytest
 import torch
-from pytorch_metric_learning.losses import ContrastiveLoss
+from pytorch_metric_learning.distances import LpDistance
+from pytorch_metric_learning.losses import ContrastiveLoss, TripletMarginLoss
+from pytorch_metric_learning.reducers import MeanReducer
 from torch.nn import functional as F
 
-from pdsn.networks.pair_losses import contrastive_loss, listed_contrastive_loss
+from pdsn.networks.margins import LMCL
+from pdsn.networks.pair_losses import (
+    contrastive_loss,
+    listed_contrastive_loss,
+    margin_in_batch,
+    self_restrained_triplet_loss,
+    triplet_loss,
+)
 
 
 def by_hand(a, b, same, margin):
@@ -84,3 +93,120 @@ def test_with_001s_margin_two_people_are_never_far_enough_apart():
     a = torch.tensor([[1.0, 0.0]], requires_grad=True)
     listed_contrastive_loss(a, torch.tensor([[-0.99, 0.1]]), torch.tensor([False]), 5.0).backward()
     assert a.grad.abs().max() > 0.1
+
+
+def squared_distances(a, p, n):
+    """Of a and p, a and n, p and n, each a list."""
+    a, p, n = (F.normalize(one).tolist() for one in (a, p, n))
+    return [
+        [math.dist(*both) ** 2 for both in zip(one, other, strict=True)]
+        for one, other in ((a, p), (a, n), (p, n))
+    ]
+
+
+def triplets(seed, near=None):
+    """Three triplets whose anchors lie about the "positives" or the "negatives", or anywhere."""
+    torch.manual_seed(seed)
+    p, n, noise = torch.randn(3, 6) * 2, torch.randn(3, 6), torch.randn(3, 6)
+    return {"positives": p, "negatives": n, None: 0 * p}[near] + 0.8 * noise, p, n
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.5, 2.0])
+def test_triplets_cost_what_the_reference_library_says(margin):
+    a, p, n = triplets(5)
+    theirs = TripletMarginLoss(
+        margin, distance=LpDistance(normalize_embeddings=True, power=2), reducer=MeanReducer()
+    )
+    rows = torch.arange(3)
+    wanted = theirs(
+        torch.cat([a, p, n]), torch.tensor([0, 1, 2, 0, 1, 2, 3, 4, 5]), (rows, rows + 3, rows + 6)
+    )
+    assert triplet_loss(a, p, n, margin).item() == pytest.approx(wanted.item(), abs=1e-5)
+
+
+def test_triplets_by_hand_cost_no_less_than_nothing():
+    a, p, n = triplets(6, near="positives")
+    genuine, impostor, _ = squared_distances(a, p, n)
+    costs = [max(0.0, one + 2.5 - other) for one, other in zip(genuine, impostor, strict=True)]
+    assert 0 < costs.count(0.0) < 3
+    assert triplet_loss(a, p, n, 2.5).item() == pytest.approx(sum(costs) / 3, abs=1e-5)
+
+
+@pytest.mark.parametrize("margin", [2.0, 0.2])
+@pytest.mark.parametrize(
+    ("seed", "near", "restrained"),
+    [(12, None, True), (13, None, True), (8, None, False), (7, "negatives", False)],
+)
+def test_the_self_restrained_loss_has_two_sides(seed, near, restrained, margin):
+    a, p, n = triplets(seed, near)
+    genuine, impostor, between = squared_distances(a, p, n)
+    assert (sum(impostor) >= sum(between)) == restrained
+    far = [sum(between) / 3] * 3 if restrained else impostor
+    wanted = sum(max(0.0, one + margin - other) for one, other in zip(genuine, far, strict=True)) / 3
+    assert self_restrained_triplet_loss(a, p, n, margin).item() == pytest.approx(wanted, abs=1e-5)
+    plain = triplet_loss(a, p, n, margin).item()
+    assert (plain == pytest.approx(wanted, abs=1e-3)) == (not restrained)
+
+
+def test_as_far_as_the_positives_is_far_enough():
+    _, p, n = triplets(9)
+    between = squared_distances(p, p, n)[2]
+    wanted = 2.5 - sum(between) / 3
+    assert self_restrained_triplet_loss(p.clone(), p, n, 2.5).item() == pytest.approx(wanted, abs=1e-5)
+    assert triplet_loss(p.clone(), p, n, 2.5).item() != pytest.approx(wanted, abs=1e-2)
+
+
+def test_once_restrained_the_positives_alone_pull():
+    _, p, n = triplets(10)
+    a = (F.normalize(p) - F.normalize(n)).requires_grad_()
+    loss = self_restrained_triplet_loss(a, p, n, 4.0)
+    (pulled,) = torch.autograd.grad(loss, a)
+    apart = (F.normalize(a) - F.normalize(p)).square().sum(1).mean()
+    torch.testing.assert_close(pulled, torch.autograd.grad(apart, a)[0])
+    # A negative turned half around its positive is as far from it as before, but not from the anchor.
+    axis = F.normalize(p)
+    turned = 2 * (n * axis).sum(1, keepdim=True) * axis - n
+    assert squared_distances(a, p, turned)[2] == pytest.approx(squared_distances(a, p, n)[2], abs=1e-5)
+    assert sum(squared_distances(a, p, turned)[1]) < sum(squared_distances(a, p, n)[1]) - 0.1
+    further = F.normalize(a.detach() - 3 * (F.normalize(n) + F.normalize(turned)))
+    losses = [self_restrained_triplet_loss(further, p, one, 4.0).item() for one in (n, turned)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
+def margin_by_hand(scores, labels, scale, margin):
+    total = 0.0
+    for i, row in enumerate(scores.tolist()):
+        own = math.exp(scale * (row[i] - margin))
+        others = sum(math.exp(scale * one) for j, one in enumerate(row) if labels[j] != labels[i])
+        total -= math.log(own / (own + others))
+    return total / len(scores)
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2, 3, 4], [0, 1, 0, 2, 1], [3, 3, 3, 3, 1]])
+@pytest.mark.parametrize(("scale", "margin"), [(30.0, 0.2), (8.0, 0.0)])
+def test_the_margin_loss_of_a_batch_by_hand(labels, scale, margin):
+    scores = 2 * torch.rand(5, 5, generator=torch.Generator().manual_seed(11)) - 1
+    found = margin_in_batch(scores, torch.tensor(labels), scale, margin).item()
+    assert found == pytest.approx(margin_by_hand(scores, labels, scale, margin), rel=1e-5)
+
+
+def test_a_second_photo_of_ones_own_person_does_not_count():
+    scores = 2 * torch.rand(4, 4, generator=torch.Generator().manual_seed(12)) - 1
+    labels = torch.tensor([0, 1, 0, 2])
+    more = scores.clone().requires_grad_()
+    with torch.no_grad():
+        more[0, 2], more[2, 0] = 1.0, -1.0
+    loss = margin_in_batch(more, labels, 30.0, 0.2)
+    assert loss.item() == margin_in_batch(scores, labels, 30.0, 0.2).item()
+    loss.backward()
+    assert torch.isfinite(more.grad).all() and more.grad[0, 2] == more.grad[2, 0] == 0
+
+
+def test_where_all_people_differ_it_is_lmcl_with_the_gallery_for_weights():
+    torch.manual_seed(13)
+    probes, gallery = torch.randn(7, 16) * 3, torch.randn(7, 16)
+    loss = LMCL(16, 7, 30.0, 0.35)
+    loss.weight.data = gallery
+    labels = torch.tensor([40, 2, 9, 1, 0, 7, 5])
+    found = margin_in_batch(F.normalize(probes) @ F.normalize(gallery).T, labels, 30.0, 0.35)
+    torch.testing.assert_close(found, loss(probes, torch.arange(7)).detach())

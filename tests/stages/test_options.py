@@ -39,6 +39,11 @@ OFFERED = {
     "mask-train": ALL,
     "build-dictionary": ALL,
     "head-train": ALL,
+    "parts-train": ALL,
+    "zeroing-train": ALL,
+    "xcos-train": ALL,
+    "unmask-train": ALL,
+    "cross-encoder-train": ALL,
     "segment-train": BEGINS,
     "eval": ALL,
     "verify-eval": ALL,
@@ -56,6 +61,12 @@ OFFERED = {
 VALUES = {
     ("siamese-train", "--backbone"): ["senet50"],
     ("siamese-train", "--trainable-layers"): ["10", "--backbone", "senet50"],
+    ("parts-train", "--by"): ["cnn"],
+    ("parts-train", "--side"): ["32", "--by", "cnn"],
+    ("parts-train", "--width"): ["16", "--by", "cnn"],
+    ("parts-train", "--embedding"): ["64", "--by", "cnn"],
+    ("zeroing-train", "--head"): ["softmax"],
+    ("zeroing-train", "--segments"): ["5", "--head", "softmax"],
 }
 """What options are given that do not take a 3."""
 

@@ -55,13 +55,14 @@ def parts_of_run(session: Session, strategy: str | None, with_segmenter: bool) -
     """
     from pdsn.deploy.exported import Exported
     from pdsn.masks.strategy import NO_FDM
+    from pdsn.matchers.table import SIGN
     from pdsn.run.strategies import choose_strategy, further_matchers
 
     session.run.check_made()
     chosen = choose_strategy(
         session.run, session.shortest(strategy), session.settings.dictionary, missing=True
     )
-    if chosen in further_matchers():
+    if SIGN in chosen or chosen in further_matchers():
         raise UsageError(
             f"--strategy {chosen}: only the cosine and PDSN can be exported; give a strategy or none"
         )

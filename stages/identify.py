@@ -243,7 +243,6 @@ def check_parts(session: Session, strategy: str | None, source: str | None) -> l
     from pdsn.api import SOURCES
     from pdsn.errors import one_of
     from pdsn.masks.strategy import NO_FDM
-    from pdsn.matchers.table import MATCHERS
     from pdsn.run.strategies import choose_strategy
 
     if source is not None:
@@ -254,8 +253,7 @@ def check_parts(session: Session, strategy: str | None, source: str | None) -> l
     )
     plain = chosen == NO_FDM
     covered = (source or ("none" if plain else SOURCES[0])) == SOURCES[0]
-    wanted = [] if plain or chosen in MATCHERS else [chosen]
-    steps = lacking(session, dictionaries=wanted, matchers=[chosen], segmenter=covered)
+    steps = lacking(session, matchers=[chosen], segmenter=covered)
     refuse(session, steps)
     return steps
 

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from pdsn.artefact import MODEL, making, read_json
 from pdsn.masks.strategy import heading
+from pdsn.matchers.table import COMMANDS
 from pdsn.run.directory import RunDir
 from stages.command import ALONE, EVERYTHING, command
 from stages.options import Json
@@ -70,7 +71,7 @@ def about(run: RunDir) -> dict[str, Any]:
 
     Returns:
         "format" (1), "run", "data", "preset", "people" and "photos" (None where the data set is gone), "base" (whether
-        there is one), "masks" and "dictionaries" (strategies), "segmenter", "head" (whether there is one), "settings"
+        there is one), "masks" and "dictionaries" (strategies), "matchers" (those that were trained), "segmenter", "head" (whether there is one), "settings"
         (those set beside the preset's, by name), "table" (strategy: rank-1 of clean photos and the mean of the other
         rows), "tables" (names of the others), "megabytes", and "next", a command.
     """
@@ -91,6 +92,7 @@ def about(run: RunDir) -> dict[str, Any]:
         "base": (run.base / MODEL).is_file(),
         "masks": sorted(path.name for path in (run.root / "masks").glob("*") if any(path.rglob(MODEL))),
         "dictionaries": run.dictionaries(),
+        "matchers": [name for name in COMMANDS if (run.matcher(name) / MODEL).is_file()],
         "segmenter": (run.segmenter / MODEL).is_file(),
         "head": (run.head / MODEL).is_file(),
         "settings": settings,
@@ -135,7 +137,7 @@ def _parts(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "preset", str(found["preset"])
     for part in ("base", "head", "segmenter"):
         yield part, "there" if found[part] else "-"
-    for part in ("masks", "dictionaries"):
+    for part in ("masks", "dictionaries", "matchers"):
         yield part, ", ".join(found[part]) or "-"
     yield "tables", ", ".join([*(["the run's own"] if found["table"] else []), *found["tables"]]) or "-"
     yield "on disk", f"{found['megabytes']} MB"

@@ -15,7 +15,7 @@ from pdsn.evaluation.rates import DIFFERENCES, RATES, hits, mean_told
 from pdsn.evaluation.settings import EvalConfig
 from pdsn.evaluation.verification import PairScores, resampled_eer
 from pdsn.masks.strategy import NO_FDM
-from pdsn.matchers.table import MATCHERS
+from pdsn.matchers.table import MATCHERS, SIGN
 from pdsn.metrics import bootstrap_interval
 from pdsn.occlusion.occluders import BANDS, CLEAN
 from pdsn.occlusion.worn import KINDS
@@ -111,9 +111,12 @@ def systems_of(
                     for command in (f"pdsn build-dictionary --strategy {name}", "pdsn eval")
                 )
                 cure = f"make its dictionary with `{first}` and the table with `{then}`, or leave it out"
+                if SIGN in name or name in MATCHERS:
+                    option = "--fuse" if SIGN in name else "--matcher"
+                    asked_for = making(f"pdsn eval {option} {name}", table.root / "eval")
+                    cure = f"make a table that has it with `{asked_for}` and take that by --table, or leave it out"
                 raise PdsnError(
-                    f"{table.root} has no column {name} (its table has {', '.join(known)}): "
-                    f"{'leave it out' if name in MATCHERS else cure}"
+                    f"{table.root} has no column {name} (its table has {', '.join(known)}): {cure}"
                 )
             found.append(System(place, labels[place], name))
     return found

@@ -42,7 +42,7 @@ def test_of_two_people_only_near_pairs_are_averaged():
     a, b = torch.randn(6, 5), torch.randn(7, 5)
     same = torch.tensor([0, 1, 2, 0, 1, 2])[:, None] == torch.tensor([0, 1, 1, 2, 3, 4, 5])[None]
     whole = contrastive_loss(a, b, same, 1.2).item()
-    found = contrastive_loss(a, b, same, 1.2, near=True).item()
+    found = contrastive_loss(a, b, same, 1.2, "near").item()
     distance = torch.cdist(F.normalize(a), F.normalize(b))
     near = distance[~same & (distance < 1.2)]
     wanted = (distance[same].square().mean() + (1.2 - near).square().mean()) / 2

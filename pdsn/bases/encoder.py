@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from pdsn.networks.branches import Network, Role, branch
 
@@ -64,6 +65,12 @@ class Encoder:
         net = branch(self.net, role)
         parts = maps.split(self.batch * 4)
         return torch.cat([net.head(part if fdm is None else part * fdm) for part in parts])
+
+    def frozen(self, maps: Tensor, role: Role = "gallery") -> Tensor:
+        """Unit embeddings (N, E) float32 of maps, for a loss: they are given, and pass no gradient on."""
+        with torch.autocast(maps.device.type, enabled=False):
+            # A clone: what comes out of inference mode cannot be learned from.
+            return F.normalize(self.embed(maps.float(), role=role).clone())
 
     def embed_faces(self, faces: Tensor, role: Role = "gallery") -> Tensor:
         """Embeddings (N, E) float32 of faces, without keeping their maps."""

@@ -44,9 +44,13 @@ def fit_odds(
         seed=seed, name="odds", rows=probes.tolist(),
     )  # fmt: skip
     people = torch.from_numpy(dataset.labels[probes])
-    asked = (_faces(dataset, probes), Faces(pixels, covered, people))
-    free, hidden = (_line(matcher.compare(matcher.prepare(one, "probe"), enrolled), same) for one in asked)
-    return Odds(*free, *hidden)
+    hidden = matcher.prepare(Faces(pixels, covered, people), "probe")
+    # Covered is what counts as covered, as it does where the odds are used.
+    rows = [row for row, signature in enumerate(hidden.signatures) if any(signature)] or list(
+        range(len(hidden))
+    )
+    free = _line(matcher.compare(matcher.prepare(_faces(dataset, probes), "probe"), enrolled), same)
+    return Odds(*free, *_line(matcher.compare(hidden[rows], enrolled), same[rows]))
 
 
 def _faces(dataset: FaceDataset, rows: np.ndarray) -> Faces:

@@ -18,7 +18,7 @@ from pdsn.artefact import TrainingFolder
 from pdsn.bases.encoder import Encoder
 from pdsn.config.setting import section, setting
 from pdsn.masks.strategy import NO_FDM
-from pdsn.matchers.learning import LAYOUT, LearningConfig, face_photos, learn, loaded
+from pdsn.matchers.learning import LAYOUT, LearningConfig, face_photos, learn, loaded, next_other
 from pdsn.matchers.matcher import Faces, LayoutMatcher, Matcher, Prepared, Rows, Signature
 from pdsn.matchers.rerank import TOP, Reranked
 from pdsn.networks.backbone import FaceNet
@@ -97,9 +97,7 @@ class CrossEncoder(nn.Module):
         that of the next other person."""
         del covered
         ours, theirs = self.reduced(probes), self.reduced(gallery)
-        places = torch.arange(len(labels), device=labels.device)
-        after = (places[None] - places[:, None]) % len(labels)
-        other = torch.where(labels[:, None] != labels[None], after, len(labels)).argmin(1)
+        other = next_other(labels)
         logits = self.logits(torch.cat([ours, ours]), torch.cat([theirs, theirs[other]]))
         same = torch.cat([torch.ones_like(labels), (labels[other] == labels).long()]).float()
         return {"loss": F.binary_cross_entropy_with_logits(logits, same)}

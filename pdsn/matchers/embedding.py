@@ -103,7 +103,7 @@ class EmbeddingMatcher(LayoutMatcher, ABC):
         ours, theirs = _own(a), _own(b)
         if len(ours) != len(theirs):
             raise ValueError(f"{len(ours)} faces and {len(theirs)} are no pairs")
-        if self.alone:
+        if self.alone and len(ours):
             others = theirs.against_alone()
             return (_fitting(ours.by_themselves(), others) * others).sum(1).cpu()
         signatures = ours.signatures

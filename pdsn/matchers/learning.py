@@ -222,7 +222,8 @@ class TwinBatches:
     accelerator: Accelerator
 
     def __post_init__(self) -> None:
-        check_batch(f"{self.section}.batch", self.config.batch, self.accelerator)
+        count = len(self.photos.labels)
+        check_batch(f"{self.section}.batch", self.config.batch, self.accelerator, count)
 
     def __len__(self) -> int:
         return -(-self.config.steps // self.config.validations)
@@ -250,6 +251,18 @@ def _another(photos: np.ndarray, row: int, rng: np.random.Generator) -> int:
     """A photo of somebody, not this one unless there is no other."""
     others = photos[photos != row]
     return int(rng.choice(others)) if len(others) else int(row)
+
+
+def next_other(labels: Tensor) -> Tensor:
+    """The place (N,) of the next photo of another person after each one's own, around the end; one's own where there is none.
+
+    Args:
+        labels: (N,) int64, who is on each.
+    """
+    count = len(labels)
+    places = torch.arange(count, device=labels.device)
+    after = (places[None] - places[:, None]) % count
+    return torch.where(labels[:, None] != labels[None], after, after + count).argmin(1)
 
 
 def judge(learner: Learner, train: Photos, val: Photos, device: torch.device) -> dict[str, float]:

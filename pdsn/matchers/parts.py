@@ -24,7 +24,7 @@ from pdsn.matchers.memory import MapMemory
 from pdsn.networks.branches import Role, has_branches
 from pdsn.networks.pair_losses import margin_in_batch
 from pdsn.networks.parts import PartWeights, part_vectors, pooling
-from pdsn.occlusion.layouts import LAYOUTS, Layout
+from pdsn.occlusion.layouts import LAYOUTS, Layout, mirrored
 from pdsn.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ class PartNet(nn.Module):
     def __init__(self, layout: Layout, share: float, own: PartsConfig) -> None:
         super().__init__()
         self.layout, self.share, self.own = layout, share, own
-        self.weights = PartWeights(len(layout.regions))
+        sides = enumerate(mirrored(layout))
+        self.weights = PartWeights([others[0] if others else place for place, others in sides])
 
     @abstractmethod
     def vectors(self, seen: Tensor) -> Tensor:

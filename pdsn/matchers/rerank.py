@@ -90,7 +90,7 @@ class TwoMatchers:
 class Reranked(TwoMatchers):
     """The gallery faces that one matcher finds most alike, compared by another; the others come behind them.
 
-    The score of those is the second matcher's; of the rest, and where the top ends, the order is the first one's.
+    The score of those is the second matcher's. The rest keep the first one's order: their scores are their places.
     Pairs are compared by the second one alone: there is no gallery to choose from.
 
     Args:
@@ -114,7 +114,8 @@ class Reranked(TwoMatchers):
         chosen = scores.topk(min(self.top, scores.shape[1]), 1).indices
         rows = torch.arange(len(ours)).repeat_interleave(chosen.shape[1])
         again = self.second.pairs(ours.second[rows.tolist()], theirs.second[chosen.flatten().tolist()])
-        return (scores - BELOW).scatter(1, chosen, again.view_as(chosen))
+        places = scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+        return (-BELOW - places).scatter(1, chosen, again.view_as(chosen))
 
     def pairs(self, a: Prepared, b: Prepared) -> Tensor:
         """See `Matcher`."""

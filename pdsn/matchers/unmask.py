@@ -17,7 +17,7 @@ from pdsn.bases.encoder import Encoder
 from pdsn.config.setting import section, setting
 from pdsn.matchers.cosine import Cosine
 from pdsn.matchers.embedding import flip_sum
-from pdsn.matchers.learning import LAYOUT, LearningConfig, learn, loaded, map_photos
+from pdsn.matchers.learning import LAYOUT, LearningConfig, learn, loaded, map_photos, next_other
 from pdsn.matchers.matcher import Signature
 from pdsn.matchers.memory import MapMemory
 from pdsn.networks.branches import Role
@@ -52,19 +52,15 @@ class Unmasking(nn.Module):
 
     Args:
         encoder: the frozen base, whose head gives the embeddings.
+        layout, share: a face is unmasked if a region of it counts as covered.
         own: settings.
     """
 
-    def __init__(self, encoder: Encoder, own: UnmaskConfig) -> None:
+    def __init__(self, encoder: Encoder, layout: Layout, share: float, own: UnmaskConfig) -> None:
         super().__init__()
-        self.encoder = encoder
-        self.own = own
+        self.encoder, self.own = encoder, own
+        self.layout, self.share = layout, share
         self.unmask = EmbeddingUnmasking(encoder.net.embedding, own.width)
-
-    def embeddings(self, maps: Tensor, role: Role) -> Tensor:
-        """Unit embeddings (N, E) of maps, as the base has them."""
-        # A clone: what comes out of inference mode cannot be learned from.
-        return F.normalize(self.encoder.embed(maps, role=role).clone())
 
     def unmasked(self, embeddings: Tensor) -> Tensor:
         """Unit embeddings (N, E) of covered faces, from those that the base has."""
@@ -77,19 +73,16 @@ class Unmasking(nn.Module):
         The positive is the gallery's photo of the same person, the negative that of the next other person in the batch.
         """
         del covered
-        anchors = self.unmasked(self.embeddings(probes, "probe"))
-        positives = self.embeddings(gallery, "gallery")
-        # The place of the next other person after one's own; in a batch of one person alone, one's own.
-        places = torch.arange(len(labels), device=labels.device)
-        after = (places[None] - places[:, None]) % len(labels)
-        negative = torch.where(labels[:, None] != labels[None], after, len(labels)).argmin(1)
-        return {"loss": LOSSES[self.own.loss](anchors, positives, positives[negative], self.own.margin)}
+        anchors = self.unmasked(self.encoder.frozen(probes, "probe"))
+        positives = self.encoder.frozen(gallery, "gallery")
+        negatives = positives[next_other(labels)]
+        return {"loss": LOSSES[self.own.loss](anchors, positives, negatives, self.own.margin)}
 
     def scores(self, probes: Tensor, covered: Tensor, gallery: Tensor) -> Tensor:
         """See `learning.Learner`."""
-        seen = self.embeddings(probes, "probe")
-        touched = covered.flatten(1).any(1)[:, None]
-        return torch.where(touched, self.unmasked(seen), seen) @ self.embeddings(gallery, "gallery").T
+        seen = self.encoder.frozen(probes, "probe")
+        touched = self.layout.occluded(covered, self.share).any(1)[:, None]
+        return torch.where(touched, self.unmasked(seen), seen) @ self.encoder.frozen(gallery, "gallery").T
 
 
 class Unmask(Cosine):
@@ -98,15 +91,13 @@ class Unmask(Cosine):
     Args:
         memory: the base and its maps.
         model: the trained network.
-        layout, share, compare: see `EmbeddingMatcher`.
+        compare: see `EmbeddingMatcher`.
     """
 
     alone = True
 
-    def __init__(
-        self, memory: MapMemory, model: Unmasking, layout: Layout, share: float, compare: str
-    ) -> None:
-        super().__init__(memory, layout, share, compare)
+    def __init__(self, memory: MapMemory, model: Unmasking, compare: str) -> None:
+        super().__init__(memory, model.layout, model.share, compare)
         self.model = model
 
     @torch.inference_mode()
@@ -114,12 +105,15 @@ class Unmask(Cosine):
         """See `EmbeddingMatcher`; each view is unmasked by itself."""
         if not any(signature):
             return super().embed(views, signature, role)
-        return F.normalize(flip_sum(self.model.unmasked(self.model.embeddings(maps, role)) for maps in views))
+        return F.normalize(
+            flip_sum(self.model.unmasked(self.model.encoder.frozen(maps, role)) for maps in views)
+        )
 
 
 def build(workspace: Workspace, own: UnmaskConfig) -> Unmasking:
     """The network, with random weights."""
-    return Unmasking(workspace.memory.encoder, own)
+    share = workspace.settings.regions.share
+    return Unmasking(workspace.memory.encoder, workspace.layout(LAYOUT), share, own)
 
 
 def train(workspace: Workspace, own: UnmaskConfig, folder: TrainingFolder) -> dict[str, float]:
@@ -131,9 +125,7 @@ def load(workspace: Workspace, folder: TrainingFolder) -> Unmask:
     """The matcher of a run."""
     settings = workspace.settings
     model = loaded(workspace, settings.of(PLUGIN), folder, build)
-    return Unmask(
-        workspace.memory, model, workspace.layout(LAYOUT), settings.regions.share, settings.eval.compare
-    )
+    return Unmask(workspace.memory, model, settings.eval.compare)
 
 
 PLUGIN = Plugin(

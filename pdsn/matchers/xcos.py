@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
 from pdsn.bases.encoder import Encoder
@@ -70,8 +69,7 @@ class XCos(nn.Module):
         """Losses of a batch of `learning.TwinBatches`: "loss" is "margin" and, weighted, "teacher"."""
         scores = self._matrix(probes, covered, gallery)
         margin = margin_in_batch(scores, labels, self.own.scale, self.own.margin)
-        ours = F.normalize(self.encoder.embed(probes, role="probe").clone())
-        theirs = F.normalize(self.encoder.embed(gallery, role="gallery").clone())
+        ours, theirs = self.encoder.frozen(probes, "probe"), self.encoder.frozen(gallery, "gallery")
         # What an occlusion has done to the base's cosine is not to be learned: free probes teach alone.
         free = ~covered.flatten(1).any(1)
         apart = (scores - ours @ theirs.T).square()[free]
@@ -105,7 +103,8 @@ class Looked:
         cells: (N, L, width) unit vectors.
         halves: (N, width / 2, h, w) as the first face of a pair.
         seconds: the same as the second one; of restored probes None.
-        covered: (N, h, w) bool, cells that are covered.
+        covered: (N, h, w) bool, cells of which more than half is covered in this photo; a cell that two photos cover by less
+            than half each stays in.
     """
 
     signatures: list[Signature]

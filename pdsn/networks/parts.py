@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -11,16 +13,20 @@ class PartWeights(nn.Module):
     """The learned weights of R parts: positive, and adding up to 1.
 
     Args:
-        parts: R.
+        mirrored: (R,) for each part the one of the other side of the face, or itself: both count alike, as faces are compared
+            with their mirror images. A map alone would prefer a side: convolutions of stride 2 shift what they see.
     """
 
-    def __init__(self, parts: int) -> None:
+    mirrored: Tensor
+
+    def __init__(self, mirrored: Sequence[int]) -> None:
         super().__init__()
-        self.logits = nn.Parameter(torch.zeros(parts))
+        self.logits = nn.Parameter(torch.zeros(len(mirrored)))
+        self.register_buffer("mirrored", torch.tensor(mirrored), persistent=False)
 
     def forward(self) -> Tensor:
         """The weights (R,)."""
-        return self.logits.softmax(0)
+        return ((self.logits + self.logits[self.mirrored]) / 2).softmax(0)
 
     def among(self, free: Tensor) -> Tensor:
         """The weights (N, R) of the parts that are free (N, R) bool, adding up to 1; where none is they are 0."""

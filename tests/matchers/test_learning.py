@@ -26,7 +26,7 @@ def painted(draw: int, row: int) -> np.ndarray:
 
 
 def map_photos(labels: np.ndarray = LABELS, draws: int = 2) -> MapPhotos:
-    """Maps that say what they are of: row, 100 + row in a gallery, 1000 (draw + 1) + row under an occlusion."""
+    """Maps that say what they are of: row, 100 + row in a gallery, 1000 (draw + 1) + row of a twin."""
     rows = np.arange(len(labels), dtype=np.float16).reshape(-1, 1, 1, 1)
     twins = [
         Twins(

@@ -24,7 +24,7 @@ def encoder():
 @cache
 def model(encoder, loss="srt"):
     torch.manual_seed(1)
-    made = Unmasking(encoder, UnmaskConfig(width=24, loss=loss))
+    made = Unmasking(encoder, UNEVEN, 0.5, UnmaskConfig(width=24, loss=loss))
     batches = [
         (encoder.maps(faces(8, seed)), None, encoder.maps(faces(8, seed + 1)), torch.arange(8))
         for seed in (2, 4)
@@ -33,12 +33,12 @@ def model(encoder, loss="srt"):
 
 
 def matcher(encoder, *, mirror=True, compare="nearest"):
-    return Unmask(MapMemory(encoder, mirror=mirror), model(encoder), UNEVEN, 0.5, compare)
+    return Unmask(MapMemory(encoder, mirror=mirror), model(encoder), compare)
 
 
 @torch.inference_mode()
 def by_hand(encoder, photos, names, mirror):
-    """Unit embeddings, each face by itself: the sum over its views, where it is covered of what the layers make of each."""
+    """Unit embeddings of one face at a time: the sum over its views, through the layers if covered."""
     layers, found = list(model(encoder).unmask), []
     for photo, name in zip(photos, names, strict=True):
         total = 0
@@ -126,5 +126,7 @@ def test_the_model_alone_learns(encoder):
 def test_it_is_judged_by_what_it_scores(encoder):
     photos, others = faces(5, 20), faces(6, 21)
     wanted = by_hand(encoder, photos, PROBES, False) @ by_hand(encoder, others, [""] * 6, False).T
-    found = model(encoder).scores(encoder.maps(photos), covered(*PROBES), encoder.maps(others))
+    hidden = covered(*PROBES)
+    hidden[0, 0, 0] = True  # a pixel covers no region
+    found = model(encoder).scores(encoder.maps(photos), hidden, encoder.maps(others))
     torch.testing.assert_close(found, wanted, **CLOSE)

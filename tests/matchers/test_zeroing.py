@@ -1,7 +1,5 @@
 """Zeroed neurons and zeroed segments, recomputed cell by cell."""
 
-import math
-
 import pytest
 import torch
 from torch.nn import functional as F
@@ -144,20 +142,17 @@ def test_it_learns_by_contrast_and_is_judged_by_what_it_scores(encoder):
     ours = embeddings_by_hand(encoder, photos, hidden, False)
     enrolled = embeddings_by_hand(encoder, others, covered(*[""] * 5), False)
     torch.testing.assert_close(model.scores(maps, hidden, theirs), ours @ enrolled.T, **CLOSE)
-    same, near = [], []
-    for i in range(5):
-        for j in range(5):
-            distance = math.dist(ours[i].tolist(), enrolled[j].tolist())
-            if labels[i] == labels[j]:
-                same.append(distance**2 / 2)
-            elif distance < 1.4:
-                near.append((1.4 - distance) ** 2 / 2)
-    wanted = sum(same) / len(same) + sum(near) / len(near)
+    distances = torch.cdist(ours, enrolled).tolist()
+    same = [distances[i][j] ** 2 / 2 for i in range(5) for j in range(5) if labels[i] == labels[j]]
+    others = [[distances[i][j] for j in range(5) if labels[j] != labels[i]] for i in range(5)]
+    others += [[distances[i][j] for i in range(5) if labels[j] != labels[i]] for j in range(5)]
+    nearest = [max(0.0, 1.4 - min(one)) ** 2 / 2 for one in others]
+    wanted = sum(same) / len(same) + sum(nearest) / len(nearest)
     assert model(maps, hidden, theirs, labels)["loss"].item() == pytest.approx(wanted, rel=1e-4)
 
 
 def segments_by_hand(shape, hidden, count):
-    """Which numbers of a map that is flattened row by row lie in a segment of which more than half is covered."""
+    """Which numbers of a map, flattened row by row, are in a segment of which more than half is covered."""
     channels, rows, columns = shape
     length = channels * rows * columns
     shares = [

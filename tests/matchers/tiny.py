@@ -1,4 +1,4 @@
-"""A tiny base, drawn faces and a layout whose regions lie differently on either side, for tests of single matchers."""
+"""A tiny base, faces of noise and a layout that is not symmetric, for tests of single matchers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def faces(count: int, seed: int) -> Tensor:
 
 
 def covered(*names: str) -> Tensor:
-    """(N, H, W) bool: the regions of UNEVEN that are covered of each face, as in "left+below"; "" for none."""
+    """(N, H, W) bool, from the regions of UNEVEN that are covered of each face: "left+below", "" for none."""
     result = torch.zeros(len(names), *SIZE, dtype=torch.bool)
     for row, name in enumerate(names):
         for box in (REGIONS[part] for part in name.split("+") if part):

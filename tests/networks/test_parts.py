@@ -7,7 +7,7 @@ from pdsn.networks.parts import PartWeights, part_vectors, pooling
 
 
 def weights(*logits: float) -> PartWeights:
-    made = PartWeights(len(logits))
+    made = PartWeights(range(len(logits)))
     made.logits.data = torch.tensor(logits)
     return made
 
@@ -41,9 +41,17 @@ def test_cells_that_are_no_whole_pixels_share_them():
 
 
 def test_weights_add_up_to_1():
-    assert torch.equal(PartWeights(4)(), torch.full((4,), 1 / 4))
+    assert torch.equal(PartWeights(range(4))(), torch.full((4,), 1 / 4))
     found = weights(0.0, math.log(2), math.log(5))()
     torch.testing.assert_close(found, torch.tensor([1 / 8, 2 / 8, 5 / 8]))
+
+
+def test_a_part_and_that_of_the_other_side_count_alike():
+    made = PartWeights([1, 0, 2])
+    made.logits.data = torch.tensor([math.log(9), 0.0, math.log(2)])
+    torch.testing.assert_close(made(), torch.tensor([3 / 8, 3 / 8, 2 / 8]))
+    made()[2].backward()
+    assert made.logits.grad[0] == made.logits.grad[1] != 0
 
 
 def test_weights_among_free_parts_and_factors_whose_squares_they_are():

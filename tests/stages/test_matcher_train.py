@@ -18,7 +18,7 @@ FEW_ROWS = ("--occlusion", "eyes", "--occlusion", "clean", "--strategy", "LM2")
 def train(run: Path, name: str, *words: object):
     """Train a matcher by its command, in a few steps."""
     command, *choice = COMMANDS[name].split()
-    return give(command, *choice, "--run", run, *SHORT, *words, *CPU)
+    return give(command, *choice, "--run", run, *SHORT, *CPU, *words)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -34,6 +34,12 @@ def test_each_is_trained_once_and_has_a_column(copied, name):
     table = json.loads((table_of(said) / "table.json").read_text())
     assert [r["strategy"] for r in table["records"] if r["occlusion"] == "eyes"] == ["none", "LM2", name]
     assert table["inputs"][f"matcher {name}"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_learns_in_half_precision_too(copied, name):
+    said = train(copied, name, "--precision", "bf16")
+    assert said.code == 0, said.err
 
 
 def test_a_training_that_was_stopped_ends_with_the_same_weights(copied, tmp_path, monkeypatch):

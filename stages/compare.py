@@ -169,7 +169,7 @@ def _show(console: Console, table: dict[str, Any]) -> None:
     last = groups[-1]
     head = [
         "run", "strategy", *groups, f"{last} above the first", *(f"EER {kind}" for kind in kinds),
-        *(f"EER {kind} above the first" for kind in kinds[:2]), "training, min", "parameters, M", "ms a face",
+        *(f"EER {kind} above the first" for kind in kinds[:2]), "training, min", "parameters, M", "ms a face", "ms to compare it",
     ]  # fmt: skip
     rows = [
         [

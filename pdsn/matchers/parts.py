@@ -1,8 +1,8 @@
 """The exposed parts of the face, papers/000, idea 1: each part's cosine, combined with learned weights.
 
-A part counts only if it is free in both photos. Here the vector of a part is the mean of the base's own map over it,
-which costs nothing beyond the base; `parts_cnn` has a network of its own for crops of the parts. Two faces of which no
-part is free in both score 0.
+A part counts only if it is free in both photos. Here the vector of a part is what the base's own head makes of the map
+when all but the part is 0, which costs next to nothing beyond the base; `parts_cnn` has a network of its own for crops of
+the parts. Two faces of which no part is free in both score 0.
 """
 
 from __future__ import annotations
@@ -14,21 +14,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
+from pdsn.bases.encoder import Encoder
 from pdsn.config.setting import section, setting
 from pdsn.matchers.embedding import EmbeddingMatcher, flip_sum
-from pdsn.matchers.learning import LearningConfig, MapPhotos, learn, loaded, map_photos
+from pdsn.matchers.learning import PROBES, LearningConfig, Photos, learn, loaded, map_photos
 from pdsn.matchers.matcher import Signature
 from pdsn.matchers.memory import MapMemory
 from pdsn.networks.branches import Role, has_branches
 from pdsn.networks.pair_losses import margin_in_batch
-from pdsn.networks.parts import PartWeights, part_vectors, pooling
+from pdsn.networks.parts import PartWeights, cell_shares
 from pdsn.occlusion.layouts import LAYOUTS, Layout, mirrored
 from pdsn.plugin import Plugin
 
 if TYPE_CHECKING:
     from pdsn.run.workspace import Workspace
+
+
+ROLES: tuple[Role, ...] = ("probe", "gallery")
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,14 @@ class PartNet(nn.Module):
         self.weights = PartWeights([others[0] if others else place for place, others in sides])
 
     @abstractmethod
-    def vectors(self, seen: Tensor) -> Tensor:
-        """Unit vectors (N, R, C) of the parts of maps (N, C, h, w), or of faces."""
+    def vectors(self, seen: Tensor, role: Role, *, flipped: bool = False) -> Tensor:
+        """Vectors (N, R, E), of any length, of the parts of faces on a side.
+
+        Args:
+            seen: their maps (N, C, h, w), or the faces.
+            role: the side.
+            flipped: they are seen mirrored; the parts are those of the face all the same.
+        """
 
     def forward(self, probes: Tensor, covered: Tensor, gallery: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """{"loss": scalar} of a batch of `learning.TwinBatches`: the margin loss within the batch."""
@@ -69,32 +80,48 @@ class PartNet(nn.Module):
         free = ~self.layout.occluded(covered, self.share)
         # The parts of a gallery are all free: those of the probe decide.
         weights = self.weights.among(free)
-        ours, theirs = self.vectors(probes), self.vectors(gallery)
+        ours = F.normalize(self.vectors(probes, "probe"), dim=2)
+        theirs = F.normalize(self.vectors(gallery, "gallery"), dim=2)
         return torch.einsum("pr,prc,grc->pg", weights, ours, theirs)
 
 
-class PooledParts(PartNet):
+class HeadParts(PartNet):
     """Parts of the base's own maps, see `PartNet`; nothing but their weights is learned.
 
+    A part's vector is the embedding of the map that is 0 outside of the part, less the mean of those of the training photos:
+    what the head adds to whatever it sees is the same for everybody.
+
     Args:
-        map_shape: (C, h, w).
+        encoder: the frozen base.
         layout, share, own: see `PartNet`.
     """
 
     centre: Tensor
-    pool: Tensor
+    kept: Tensor
 
-    def __init__(
-        self, map_shape: tuple[int, int, int], layout: Layout, share: float, own: PartsConfig
-    ) -> None:
+    def __init__(self, encoder: Encoder, layout: Layout, share: float, own: PartsConfig) -> None:
         super().__init__(layout, share, own)
+        self.encoder = encoder
+        net = encoder.net
         boxes = torch.tensor([[b.top, b.bottom, b.left, b.right] for b in layout.regions.values()])
-        self.register_buffer("pool", pooling(boxes, layout.size, map_shape[1:]), persistent=False)
-        self.register_buffer("centre", torch.zeros(len(layout.regions), map_shape[0]))
+        shares = cell_shares(boxes, layout.size, (net.map_shape[1], net.map_shape[2]))
+        self.register_buffer("kept", shares, persistent=False)
+        self.register_buffer("centre", torch.zeros(len(ROLES), len(boxes), net.embedding))
 
-    def vectors(self, seen: Tensor) -> Tensor:
+    def vectors(self, seen: Tensor, role: Role, *, flipped: bool = False) -> Tensor:
         """See `PartNet`."""
-        return part_vectors(seen, self.pool, self.centre)
+        centre = self.centre[ROLES.index(role)]
+        # Faces and their mirror images have the same mean: a part's is then that of the other side.
+        centre = centre[self.weights.mirrored] if flipped else centre
+        return self.embedded(seen, role, flipped=flipped) - centre
+
+    def embedded(self, seen: Tensor, role: Role, *, flipped: bool = False) -> Tensor:
+        """The same with nothing taken off."""
+        kept = self.kept.flip(2) if flipped else self.kept
+        with torch.autocast(seen.device.type, enabled=False):
+            # Clones: what comes out of inference mode cannot be learned from.
+            parts = [self.encoder.embed(seen.float() * part, role=role).clone() for part in kept]
+        return torch.stack(parts, 1)
 
 
 class PartsMatcher(EmbeddingMatcher):
@@ -124,10 +151,9 @@ class PartsMatcher(EmbeddingMatcher):
     @torch.inference_mode()
     def look(self, pixels: Tensor, role: Role) -> list[Tensor]:
         """Vectors (N, R, C) of the parts, the sum over the face and its mirror image."""
-        face, *mirror_image = self.memory.views(pixels, role)
-        # Turned back, so that each part lies where it does in the face.
-        views = [face, *(maps.flip(3) for maps in mirror_image)]
-        return [nn.functional.normalize(flip_sum(self.model.vectors(maps) for maps in views), dim=2)]
+        views = enumerate(self.memory.views(pixels, role))
+        parts = (self.model.vectors(maps, role, flipped=view == 1) for view, maps in views)
+        return [F.normalize(flip_sum(parts), dim=2)]
 
     @torch.inference_mode()
     def embed(self, views: list[Tensor], signature: Signature, role: Role) -> Tensor:
@@ -138,38 +164,41 @@ class PartsMatcher(EmbeddingMatcher):
 
 
 @section("parts")
-class PooledConfig(PartsConfig):
+class HeadPartsConfig(PartsConfig):
     """Settings of parts of the base's own maps."""
 
     lr: float = setting(default=3e-2, help="largest learning rate", low=1e-8, high=100)
 
 
-def build(workspace: Workspace, own: PooledConfig) -> PooledParts:
+def build(workspace: Workspace, own: HeadPartsConfig) -> HeadParts:
     """The parts, with equal weights."""
-    shape = workspace.memory.encoder.net.map_shape
-    return PooledParts(shape, workspace.layout(own.layout), workspace.settings.regions.share, own)
+    encoder, share = workspace.memory.encoder, workspace.settings.regions.share
+    return HeadParts(encoder, workspace.layout(own.layout), share, own)
 
 
-def train(workspace: Workspace, own: PooledConfig, folder: TrainingFolder) -> dict[str, float]:
+def train(workspace: Workspace, own: HeadPartsConfig, folder: TrainingFolder) -> dict[str, float]:
     """See `Plugin`."""
     photos = map_photos(workspace, own.draws)
 
-    def begin() -> PooledParts:
+    def begin() -> HeadParts:
         made = build(workspace, own)
-        maps = photos[0]
-        assert isinstance(maps, MapPhotos)
-        made.centre.copy_(centre_of(maps, made.pool))
+        for side, role in enumerate(ROLES):
+            made.centre[side] = centre_of(made, photos[0], role)
         return made
 
     return learn(workspace, own, folder, begin, photos)
 
 
-def centre_of(photos: MapPhotos, pool: Tensor) -> Tensor:
-    """The mean (R, C) of each part over photos that nothing covers."""
-    total = torch.zeros(photos.enrolled.shape[1:])
-    for first in range(0, len(photos.enrolled), 256):
-        total += photos.gallery(np.arange(first, min(first + 256, len(photos.enrolled)))).sum(0)
-    return pool @ (total / len(photos.enrolled)).flatten(1).T
+@torch.inference_mode()
+def centre_of(parts: HeadParts, photos: Photos, role: Role) -> Tensor:
+    """The mean (R, E) of each part over the photos as they are seen on a side, nothing covered."""
+    total, count = torch.zeros(parts.centre.shape[1:]), len(photos.labels)
+    device = parts.encoder.device
+    for rows in np.array_split(np.arange(count), -(-count // PROBES)):
+        free = np.full(len(rows), -1)
+        maps = photos.gallery(rows) if role == "gallery" else photos.probes(rows, free)[0]
+        total += parts.to(device).embedded(maps.to(device), role).sum(0).cpu()
+    return total / count
 
 
 def load(workspace: Workspace, folder: TrainingFolder) -> PartsMatcher:
@@ -183,7 +212,7 @@ PLUGIN = Plugin(
     name="parts",
     help="the parts of the face that are free in both photos, from the base's map, with learned weights",
     paper="papers/000, idea 1",
-    settings=PooledConfig,
+    settings=HeadPartsConfig,
     needs=("base-train",),
     train=train,
     load=load,

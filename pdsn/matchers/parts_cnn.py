@@ -51,8 +51,9 @@ class CroppedParts(PartNet):
         size = (own.side, own.side)
         self.cnn = FaceNet(size, "resnet18", own.width, "fine", embedding=own.embedding, dropout=0.0)
 
-    def vectors(self, seen: Tensor, *, flipped: bool = False) -> Tensor:
-        """See `parts.PartNet`: of faces (N, 3, H, W) in 0 to 255, or of their mirror images; one CNN for all parts."""
+    def vectors(self, seen: Tensor, role: Role, *, flipped: bool = False) -> Tensor:
+        """See `parts.PartNet`: of faces (N, 3, H, W) in 0 to 255, which are mirrored here; one CNN for all parts and sides."""
+        del role
         crops = [
             F.interpolate(
                 seen[:, :, box.top : box.bottom, box.left : box.right].float(),
@@ -64,7 +65,7 @@ class CroppedParts(PartNet):
         ]
         photos = torch.stack(crops, 1).flatten(0, 1)
         found = self.cnn(photos.flip(3) if flipped else photos).float()
-        return F.normalize(found.view(len(seen), len(crops), -1), dim=2)
+        return found.view(len(seen), len(crops), -1)
 
 
 class CropsMatcher(PartsMatcher):
@@ -83,14 +84,13 @@ class CropsMatcher(PartsMatcher):
     @torch.inference_mode()
     def look(self, pixels: Tensor, role: Role) -> list[Tensor]:
         """See `parts.PartsMatcher`."""
-        del role
         encoder = self.memory.encoder
         found = []
         for part in pixels.split(encoder.batch):
             faces = part.to(encoder.device)
             with encoder.accelerator.autocast():
                 views = [
-                    self.model.vectors(faces, flipped=flipped)
+                    self.model.vectors(faces, role, flipped=flipped)
                     for flipped in ((False, True) if self.memory.mirror else (False,))
                 ]
             found.append(F.normalize(flip_sum(views), dim=2))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 
 class PartWeights(nn.Module):
@@ -40,8 +39,8 @@ class PartWeights(nn.Module):
         return self.among(free).sqrt()
 
 
-def pooling(boxes: Tensor, size: tuple[int, int], cells: tuple[int, int]) -> Tensor:
-    """The share (R, h w) of each cell of a map in the mean over each part; each row adds up to 1.
+def cell_shares(boxes: Tensor, size: tuple[int, int], cells: tuple[int, int]) -> Tensor:
+    """The share (R, h, w), 0 to 1, of each cell of a map that lies in each part.
 
     Args:
         boxes: (R, 4) top, bottom, left, right of each part, in pixels.
@@ -50,25 +49,11 @@ def pooling(boxes: Tensor, size: tuple[int, int], cells: tuple[int, int]) -> Ten
     """
     rows = _overlap(boxes[:, :2].float(), size[0], cells[0])
     columns = _overlap(boxes[:, 2:].float(), size[1], cells[1])
-    area = torch.einsum("rh,rw->rhw", rows, columns).flatten(1)
-    return area / area.sum(1, keepdim=True)
+    return torch.einsum("rh,rw->rhw", rows, columns)
 
 
 def _overlap(ends: Tensor, length: int, cells: int) -> Tensor:
-    """How much (R, cells) of each cell lies between two ends (R, 2)."""
+    """The share (R, cells) of each cell that lies between two ends (R, 2)."""
     edges = torch.linspace(0, length, cells + 1)
     low = torch.maximum(ends[:, :1], edges[None, :-1])
-    return (torch.minimum(ends[:, 1:], edges[None, 1:]) - low).clamp_min(0)
-
-
-def part_vectors(maps: Tensor, pool: Tensor, centre: Tensor) -> Tensor:
-    """Unit vectors (N, R, C) of the parts of maps (N, C, h, w): their means, less those of the training photos.
-
-    Args:
-        maps: of the faces.
-        pool: (R, h w), see `pooling`.
-        centre: (R, C), the mean over the training photos. Features behind a ReLU are not negative: without it all faces
-            would look alike.
-    """
-    means = torch.einsum("nck,rk->nrc", maps.flatten(2).float(), pool)
-    return F.normalize(means - centre, dim=2)
+    return (torch.minimum(ends[:, 1:], edges[None, 1:]) - low).clamp_min(0) * cells / length

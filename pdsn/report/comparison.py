@@ -38,12 +38,15 @@ def difference(told: Mapping[str, Any] | None) -> str:
 
 
 def costs_of(record: Record) -> list[str]:
-    """Minutes of training, millions of parameters and milliseconds a face; empty where unknown."""
-    minutes, weights, face = (record[name] for name in ("minutes", "parameters", "milliseconds"))
+    """Minutes of training, millions of parameters, milliseconds a face, and those of its comparison; empty where unknown."""
+    minutes, weights, face, comparing = (
+        record[name] for name in ("minutes", "parameters", "milliseconds", "comparing")
+    )
     return [
         "" if minutes is None else f"{minutes:.0f}",
         "" if weights is None else f"{weights / 1e6:.1f}",
         "" if face is None else f"{face:.1f}",
+        "" if comparing is None else f"{comparing:.2g}",
     ]
 
 
@@ -56,7 +59,7 @@ def markdown(table: Record) -> str:
     head = [
         "run", "strategy", *(f"rank-1, {group}, %" for group in groups), *(f"above the first, {group}" for group in groups),
         *(f"EER, {kind}, %" for kind in kinds), *(f"EER above the first, {kind}" for kind in kinds),
-        *(f"TAR at FAR 1e-2, {kind}, %" for kind in kinds), "training, min", "parameters, millions", "ms a face",
+        *(f"TAR at FAR 1e-2, {kind}, %" for kind in kinds), "training, min", "parameters, millions", "ms a face", "ms to compare it",
     ]  # fmt: skip
     rows = [
         [

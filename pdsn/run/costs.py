@@ -1,4 +1,4 @@
-"""What a run's systems cost: minutes of training, parameters, milliseconds a face."""
+"""What a run's systems cost: minutes of training, parameters, milliseconds a face and a comparison."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pdsn.artefact import MODEL
 from pdsn.coverage.segmenter import Segmenter
+from pdsn.data.dataset import evenly
 from pdsn.masks.strategy import NO_FDM
 from pdsn.matchers.matcher import Faces, Matcher
 from pdsn.matchers.table import COMMANDS, MATCHERS, parts_of
@@ -18,6 +19,8 @@ from pdsn.run.workspace import Workspace
 
 FACES = 32
 """Faces that are timed at once."""
+GALLERY = 1000
+"""Photos that a face is compared with, at most."""
 REPEATS = 3
 """How often; the fastest counts."""
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -37,13 +40,17 @@ def costs(
     Returns:
         For each strategy "minutes", what all trainings took on the machines they ran on (0 for a base that was imported);
         "parameters"; and "milliseconds" a face, timed here and now in batches of `FACES`: a probe's embedding as it is compared
-        (its mirror image's, too, where that counts), and with an FDM the U-Net.
+        (its mirror image's, too, where that counts), and with an FDM the U-Net. "comparing" is the milliseconds that such a face
+        then takes to be compared with a gallery of `GALLERY` training photos, or as many as there are.
     """
     run = workspace.run
     weights = parameters(run.base / MODEL, "net.")
     _, networks = workspace.tuned
     minutes = _minutes(run.base) + (_minutes(run.head) if "head" in networks else 0)
-    faces = workspace.dataset.tensor(workspace.dataset.rows("train")[:FACES])
+    rows = evenly(workspace.dataset.rows("train"), GALLERY)
+    faces, people = workspace.dataset.tensor(rows[:FACES]), torch.from_numpy(workspace.dataset.labels[rows])
+    enrolled = Faces.free(workspace.dataset.tensor(rows), people)
+    workspace.memory.keep(enrolled.pixels)
     net = workspace.segmenter() if segmenter and any(name != NO_FDM for name in strategies) else None
     found: dict[str, dict[str, float | None]] = {}
     for name in strategies:
@@ -57,6 +64,7 @@ def costs(
             )
             + (parameters(run.segmenter / MODEL) if finding else 0),
             "milliseconds": _milliseconds(workspace, workspace.matcher(name), finding, faces),
+            "comparing": _comparing(workspace.matcher(name), faces, enrolled),
         }
     return found
 
@@ -85,6 +93,17 @@ def _minutes(folder: Path) -> float:
     for path in folder.rglob("metrics.jsonl"):
         seconds += sum(json.loads(line)["seconds"] for line in path.read_text(encoding="utf-8").splitlines())
     return seconds / 60
+
+
+def _comparing(matcher: Matcher, faces: Tensor, enrolled: Faces) -> float:
+    """What a probe takes to be compared with a gallery, both seen already."""
+    probes, gallery = matcher.prepare(Faces.free(faces), "probe"), matcher.prepare(enrolled, "gallery")
+    times = []
+    for _ in range(2):
+        began = time.perf_counter()
+        matcher.compare(probes, gallery)
+        times.append(time.perf_counter() - began)
+    return 1000 * min(times) / len(faces)
 
 
 def _milliseconds(

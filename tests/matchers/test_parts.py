@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from pdsn.masks.maps import Twins
 from pdsn.matchers.learning import MapPhotos
 from pdsn.matchers.matcher import Faces
 from pdsn.matchers.memory import MapMemory
-from pdsn.matchers.parts import PartsMatcher, PooledConfig, PooledParts, centre_of
+from pdsn.matchers.parts import HeadParts, HeadPartsConfig, PartsMatcher, centre_of
 from pdsn.matchers.parts_cnn import CroppedParts, CropsConfig, CropsMatcher
 from pdsn.occlusion.layouts import Box, Layout
 from tests.matchers.tiny import (
@@ -22,9 +23,10 @@ from tests.matchers.tiny import (
     tiny_encoder,
 )
 
-KINDS = ("pooled", "crops")
+KINDS = ("head", "crops")
 RAISED = torch.tensor([0.5, 0.5, -0.6]).exp()
 """Weights up to a factor: the left and the right one count alike."""
+OTHER_SIDE = (1, 0, 2)
 PROBES = ("", "left", "left+below", "right", "left+right+below")
 GALLERY = ("", "below", "right", "left+right+below", "left", "")
 
@@ -36,8 +38,8 @@ def encoder():
 
 def model(kind, encoder, layout=UNEVEN):
     torch.manual_seed(1)
-    if kind == "pooled":
-        made = PooledParts(encoder.net.map_shape, layout, 0.5, PooledConfig())
+    if kind == "head":
+        made = HeadParts(encoder, layout, 0.5, HeadPartsConfig())
         made.centre.copy_(0.3 * torch.rand(made.centre.shape))
     else:
         made = CroppedParts(layout, 0.5, CropsConfig(side=16, width=4, embedding=8))
@@ -48,35 +50,39 @@ def model(kind, encoder, layout=UNEVEN):
 
 
 def matcher(kind, encoder, *, mirror=True, compare="nearest", layout=UNEVEN):
-    made = PartsMatcher if kind == "pooled" else CropsMatcher
+    made = PartsMatcher if kind == "head" else CropsMatcher
     return made(MapMemory(encoder, mirror=mirror), model(kind, encoder, layout), compare)
 
 
 @torch.inference_mode()
-def vectors_by_hand(kind, encoder, photos, mirror):
+def vectors_by_hand(kind, encoder, photos, mirror, side):
     """Unit vectors of the three parts of each face."""
     own, net = model(kind, encoder), encoder.net.eval()
     views = []
     for flipped in (False, True)[: 1 + mirror]:
-        if kind == "pooled":
-            maps = net.features(photos.flip(3)).flip(3) if flipped else net.features(photos)
-            pixels = maps.repeat_interleave(8, 2).repeat_interleave(8, 3)
-            means = [
-                pixels[:, :, box.top : box.bottom, box.left : box.right].mean((2, 3)) - own.centre[part]
-                for part, box in enumerate(REGIONS.values())
-            ]
+        if kind == "head":
+            maps = net.features(photos.flip(3)) if flipped else net.features(photos)
+            means = []
+            for part, box in enumerate(REGIONS.values()):
+                inside = torch.zeros(SIZE)
+                inside[box.top : box.bottom, box.left : box.right] = 1
+                kept = F.avg_pool2d(inside[None], 8)[0]
+                other = OTHER_SIDE[part] if flipped else part
+                means.append(net.head(maps * (kept.flip(1) if flipped else kept)) - own.centre[side, other])
         else:
             crops = [
                 photos[:, :, box.top : box.bottom, box.left : box.right].float() for box in REGIONS.values()
             ]
             small = [F.interpolate(one, (16, 16), mode="bilinear", antialias=True) for one in crops]
             means = [own.cnn(one.flip(3) if flipped else one) for one in small]
-        views.append([F.normalize(one) for one in means])
+        views.append(means)
     return torch.stack([F.normalize(sum(parts)) for parts in zip(*views, strict=True)], 1)
 
 
 def scores_by_hand(kind, encoder, a, b, mirror):
-    ours, theirs = (vectors_by_hand(kind, encoder, one.pixels, mirror) for one in (a, b))
+    ours, theirs = (
+        vectors_by_hand(kind, encoder, one.pixels, mirror, side) for side, one in enumerate((a, b))
+    )
     weights = RAISED
     found = torch.zeros(len(a), len(b))
     for row, one in enumerate(free_parts(a.covered)):
@@ -148,8 +154,8 @@ def test_faces_without_a_part_that_is_free_in_both_score_0(encoder, kind):
 def test_a_photo_has_the_parts_of_its_mirror_image_on_the_other_side(encoder, kind):
     halves = Layout("halves", SIZE, {"left": Box(0, 0, 64, 24), "right": Box(0, 24, 64, 48)}, {})
     made = matcher(kind, encoder, layout=halves)
-    if kind == "pooled":
-        made.model.centre[1] = made.model.centre[0]
+    if kind == "head":
+        made.model.centre[:, 1] = made.model.centre[:, 0]
     photos = faces(3, 18)
     (upright,), (turned,) = (made.look(one, "gallery") for one in (photos, photos.flip(3)))
     torch.testing.assert_close(upright[:, [1, 0]], turned, **CLOSE)
@@ -161,7 +167,7 @@ def test_it_learns_from_the_scores_that_it_gives(encoder, kind):
     made = matcher(kind, encoder, mirror=False)
     a, b = Faces(faces(5, 19), covered(*PROBES)), Faces.free(faces(6, 20))
     wanted = made.compare(made.prepare(a, "probe"), made.prepare(b, "gallery"))
-    seen = [encoder.maps(one.pixels) if kind == "pooled" else one.pixels.float() for one in (a, b)]
+    seen = [encoder.maps(one.pixels) if kind == "head" else one.pixels.float() for one in (a, b)]
     torch.testing.assert_close(made.model.scores(seen[0], a.covered, seen[1]), wanted, **CLOSE)
 
 
@@ -169,7 +175,7 @@ def test_it_learns_from_the_scores_that_it_gives(encoder, kind):
 @pytest.mark.parametrize("hidden", [("", "", ""), ("left", "", "below"), ("left", "left+right+below", "")])
 def test_whatever_is_covered_there_is_something_to_learn(encoder, kind, hidden):
     made = model(kind, encoder).requires_grad_()
-    shape = (3, *encoder.net.map_shape) if kind == "pooled" else (3, 3, *SIZE)
+    shape = (3, *encoder.net.map_shape) if kind == "head" else (3, 3, *SIZE)
     a, b = torch.rand(2, *shape, generator=torch.Generator().manual_seed(21)) * 255
     loss = made(a, covered(*hidden), b, torch.arange(3))["loss"]
     loss.backward()
@@ -187,11 +193,11 @@ def test_weights_add_up_to_1_in_the_order_of_the_regions(encoder, kind):
     )
 
 
-def test_the_centre_is_the_mean_of_the_photos_as_a_gallery(encoder):
-    own = model("pooled", encoder)
-    enrolled = encoder.maps(faces(300, 22)).half().numpy()
-    photos = MapPhotos(enrolled * 0, enrolled, [], torch.zeros(300).numpy())
-    pixels = torch.from_numpy(enrolled).float().mean(0).repeat_interleave(8, 1).repeat_interleave(8, 2)
-    for part, box in enumerate(REGIONS.values()):
-        wanted = pixels[:, box.top : box.bottom, box.left : box.right].mean((1, 2))
-        torch.testing.assert_close(centre_of(photos, own.pool)[part], wanted, **CLOSE)
+def test_the_centre_is_the_mean_of_the_photos_on_a_side(encoder):
+    own = model("head", encoder)
+    seen = [encoder.maps(faces(300, seed)).half().numpy() for seed in (22, 23)]
+    photos = MapPhotos(*seen, [Twins(seen[0], torch.zeros(300, 384).numpy(), SIZE)], torch.zeros(300).numpy())
+    for maps, role in zip(seen, ("probe", "gallery"), strict=True):
+        for part, kept in enumerate(own.kept):
+            wanted = encoder.embed(torch.from_numpy(maps).float() * kept).mean(0)
+            torch.testing.assert_close(centre_of(own, photos, role)[part], wanted, **CLOSE)

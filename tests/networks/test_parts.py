@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from pdsn.networks.parts import PartWeights, part_vectors, pooling
+from pdsn.networks.parts import PartWeights, cell_shares
 
 
 def weights(*logits: float) -> PartWeights:
@@ -12,32 +12,31 @@ def weights(*logits: float) -> PartWeights:
     return made
 
 
-def test_a_part_that_is_some_cells_takes_equal_shares_of_those():
+def test_of_the_cells_that_a_part_is_it_has_all():
     boxes = torch.tensor([[8, 24, 16, 32], [0, 64, 0, 48]])
-    some, whole = pooling(boxes, (64, 48), (8, 6)).view(2, 8, 6)
+    some, whole = cell_shares(boxes, (64, 48), (8, 6))
     wanted = torch.zeros(8, 6)
-    wanted[1:3, 2:4] = 1 / 4
+    wanted[1:3, 2:4] = 1
     torch.testing.assert_close(some, wanted)
-    torch.testing.assert_close(whole, torch.full((8, 6), 1 / 48))
+    torch.testing.assert_close(whole, torch.ones(8, 6))
 
 
-def test_of_a_cell_that_a_part_cuts_in_half_it_takes_half():
-    found = pooling(torch.tensor([[0, 12, 8, 16], [4, 8, 4, 24]]), (64, 48), (8, 6)).view(2, 8, 6)
+def test_of_a_cell_that_a_part_cuts_in_half_it_has_half():
+    found = cell_shares(torch.tensor([[0, 12, 8, 16], [4, 8, 4, 24]]), (64, 48), (8, 6))
     wanted = torch.zeros(2, 8, 6)
-    wanted[0, 0, 1], wanted[0, 1, 1] = 2 / 3, 1 / 3
-    wanted[1, 0, 0], wanted[1, 0, 1], wanted[1, 0, 2] = 1 / 5, 2 / 5, 2 / 5
+    wanted[0, 0, 1], wanted[0, 1, 1] = 1, 1 / 2
+    wanted[1, 0, 0], wanted[1, 0, 1], wanted[1, 0, 2] = 1 / 4, 1 / 2, 1 / 2
     torch.testing.assert_close(found, wanted)
 
 
-def test_cells_that_are_no_whole_pixels_share_them():
+def test_cells_that_are_no_whole_pixels_are_cut_too():
     boxes = torch.tensor([[0, 3, 0, 9], [2, 9, 1, 5], [9, 10, 8, 9], [0, 10, 0, 9]])
-    found = pooling(boxes, (10, 9), (4, 6))
-    torch.testing.assert_close(found.sum(1), torch.ones(4))
+    found = cell_shares(boxes, (10, 9), (4, 6))
     # A cell is 2.5 by 1.5 pixels: of half pixels each lies in one.
     rows, columns = (torch.arange(20) // 5)[:, None], (torch.arange(18) // 3)[None]
     for share, (top, bottom, left, right) in zip(found, (2 * boxes).tolist(), strict=True):
         places = (rows * 6 + columns)[top:bottom, left:right].flatten()
-        torch.testing.assert_close(share, torch.bincount(places, minlength=24) / len(places))
+        torch.testing.assert_close(share.flatten(), torch.bincount(places, minlength=24) / 15)
 
 
 def test_weights_add_up_to_1():
@@ -80,21 +79,3 @@ def test_covered_parts_leave_a_finite_slope(free):
     made = weights(0.3, -0.2, 0.1)
     made.among(torch.tensor([[True, True, True], free]))[:, 0].sum().backward()
     assert torch.isfinite(made.logits.grad).all()
-
-
-def test_vectors_of_parts_are_of_length_1_and_less_the_centre():
-    torch.manual_seed(1)
-    maps, pool, centre = torch.rand(4, 6, 8, 6), torch.rand(3, 48), torch.rand(3, 6)
-    pool = pool / pool.sum(1, keepdim=True)
-    found = part_vectors(maps, pool, centre)
-    assert found.shape == (4, 3, 6)
-    torch.testing.assert_close(found.norm(dim=2), torch.ones(4, 3))
-    for face in range(4):
-        for part in range(3):
-            mean = (maps[face] * pool[part].view(8, 6)).sum((1, 2)) - centre[part]
-            torch.testing.assert_close(found[face, part], mean / mean.norm(), rtol=1e-4, atol=1e-5)
-
-
-def test_pooling_half_precision_maps_is_done_in_float32():
-    maps, pool = torch.rand(2, 6, 4, 4).half(), torch.full((1, 16), 1 / 16)
-    assert part_vectors(maps, pool, torch.zeros(1, 6)).dtype == torch.float32

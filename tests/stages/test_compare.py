@@ -125,7 +125,7 @@ def test_masks_and_the_network_that_finds_what_is_covered_count_among_the_costs(
         == 0
     )
     plain, masked = rows_of(out)[:2]
-    for name in ("parameters", "minutes", "milliseconds"):
+    for name in ("parameters", "minutes", "milliseconds", "comparing"):
         assert masked[name] > plain[name] > 0
 
 

@@ -57,6 +57,13 @@ class SiameseConfig(Section):
         choices=IMPOSTORS,
         before="all",
     )
+    genuine: float = setting(
+        default=1.0,
+        help="weight of pairs of one person beside those of two",
+        low=0,
+        high=1000,
+        before=1.0,
+    )
     variant: str = setting(
         default="shared",
         help="shared is one network for both photos, unshared a branch for probes and one for galleries",
@@ -71,13 +78,13 @@ class Siamese(nn.Module):
     Args:
         net: the base.
         margin: of the loss.
-        impostors: see `pair_losses.contrastive_loss`.
+        impostors, genuine: see `pair_losses.contrastive_loss`.
     """
 
-    def __init__(self, net: Network, margin: float, impostors: str = "all") -> None:
+    def __init__(self, net: Network, margin: float, impostors: str = "all", genuine: float = 1.0) -> None:
         super().__init__()
         self.net = net
-        self.loss = partial(contrastive_loss, margin=margin, impostors=impostors)
+        self.loss = partial(contrastive_loss, margin=margin, impostors=impostors, genuine=genuine)
 
     def forward(self, clean: Tensor, occluded: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """{"loss": scalar} of clean faces (B, 3, H, W) and as many occluded ones of the same people (B,)."""
@@ -169,7 +176,7 @@ def train(workspace: Workspace, own: SiameseConfig, folder: TrainingFolder) -> d
     batches = PairBatches(
         dataset, rows, config.batch, trained.augmentation_of(config), settings.seed, accelerator
     )
-    module = Siamese(model.net, own.margin, own.impostors)
+    module = Siamese(model.net, own.margin, own.impostors, own.genuine)
     return trained.train(
         module, model, batches, lambda: trained.validate_by_means(model, encoder, dataset),
         config, folder, accelerator, settings.seed,

@@ -167,6 +167,9 @@ class PartsMatcher(EmbeddingMatcher):
 class HeadPartsConfig(PartsConfig):
     """Settings of parts of the base's own maps."""
 
+    steps: int = setting(
+        default=200, help="of training, whatever the number of photos", low=1, high=10_000_000
+    )
     lr: float = setting(default=3e-2, help="largest learning rate", low=1e-8, high=100)
 
 

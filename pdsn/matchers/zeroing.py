@@ -71,7 +71,7 @@ class Zeroing(nn.Module):
         hidden = widened(covered, self.layout, self.share)
         same = labels[:, None] == labels[None]
         ours, theirs = self.embeddings(probes, hidden), self.embeddings(gallery)
-        return {"loss": contrastive_loss(ours, theirs, same, self.margin, "nearest")}
+        return {"loss": contrastive_loss(ours, theirs, same, self.margin, near=True)}
 
     def scores(self, probes: Tensor, covered: Tensor, gallery: Tensor) -> Tensor:
         """See `learning.Learner`."""

@@ -235,7 +235,14 @@ class Run:
             self._workspace.training.sha256,
         )
         if any(part in further_matchers() for part in parts_of(self.strategy)) or SIGN in self.strategy:
-            made += (self.strategy, *(plain(own) for own in asked.plugins.values()), *self._learned())
+            made += (
+                self.strategy,
+                *self._workspace.behind([self.strategy]),
+                asked.regions.floor,
+                asked.eval.enrol,
+                *(plain(own) for own in asked.plugins.values()),
+                *self._learned(),
+            )
         return KeptScores(self._workspace.run.cache, made)
 
     def _learned(self) -> list[str]:

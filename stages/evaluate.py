@@ -205,10 +205,10 @@ def made_from(
     """The sha256 of what a table of some strategies and further matchers is made from, by name."""
     from pdsn.files import sha256_of
     from pdsn.masks.strategy import NO_FDM
-    from pdsn.matchers.table import COMMANDS, MATCHERS, parts_of
+    from pdsn.matchers.table import COMMANDS, MATCHERS
 
     inputs = {**session.tuned[1], "data set": session.dataset.sha256}
-    parts = [part for name in matchers for part in parts_of(name)]
+    parts = session.behind(matchers)
     strategies = [*names, *(part for part in parts if part not in (*MATCHERS, NO_FDM))]
     inputs |= {f"dictionary {name}": sha256_of(session.run.dictionary(name)) for name in strategies}
     inputs |= {f"matcher {name}": session.matcher_folder(name).sha256() for name in parts if name in COMMANDS}
@@ -248,19 +248,25 @@ def question(
 ) -> dict[str, Any]:
     """Everything that a table is asked for."""
     from pdsn.artefact import plain
-    from pdsn.matchers.table import parts_of
+    from pdsn.matchers.table import COMMANDS, parts_of
 
+    # What a matcher has learned from is said beside its weights, which are among the inputs.
     chosen = {
-        part: settings.plugins[part]
+        part: {
+            key: value
+            for key, value in plain(settings.plugins[part]).items()
+            if part not in COMMANDS or key in settings.plugins[part].ASKED
+        }
         for name in (*asked.matchers, *asked.fuse)
         for part in parts_of(name)
         if part in settings.plugins
     }
+    chosen = {part: own for part, own in chosen.items() if own}
     return {
         **plain(asked),
         "matchers": list(dict.fromkeys(asked.matchers)),
         "fuse": [session.shortest(name) for name in dict.fromkeys(asked.fuse)],
-        **({"matcher_settings": plain({name: plain(own) for name, own in chosen.items()})} if chosen else {}),
+        **({"matcher_settings": chosen} if chosen else {}),
         "split_by": settings.split,
         "occlusions": _rows(session, asked.occlusions),
         "strategies": list(strategies),
@@ -273,13 +279,17 @@ def question(
 def check_names(session: Session, strategies: Sequence[str]) -> list[str]:
     """The shortest names of strategies, but for no FDM; UsageError where one or an occlusion is unknown. Needs no data."""
     from pdsn.masks.strategy import NO_FDM
+    from pdsn.matchers.table import MATCHERS, parts_of
     from pdsn.occlusion.occluders import check_occlusions
     from pdsn.run.strategies import check_columns, refuse_closed
 
     check_columns(session.settings.eval.matchers, session.settings.eval.fuse)
-    columns = session.columns
+    for name in session.settings.eval.fuse:
+        for part in parts_of(name):
+            if part not in (*MATCHERS, NO_FDM):
+                session.strategy(part, "eval.fuse")
     if session.settings.split == "person":
-        refuse_closed(columns)
+        refuse_closed(session.columns)
     names = session.strategy_names([name for name in strategies if name != NO_FDM])
     check_occlusions(session.settings.eval.occlusions)
     return names

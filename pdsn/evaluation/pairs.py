@@ -14,6 +14,7 @@ from pdsn.errors import PdsnError
 from pdsn.evaluation.probes import MakeProbes
 from pdsn.evaluation.verification import PairScores
 from pdsn.matchers.matcher import Faces, Matcher, Prepared, Signature, boxes_of
+from pdsn.matchers.rerank import for_pairs
 from pdsn.networks.branches import Role
 from pdsn.occlusion.occluders import CLEAN, Nothing, Occluder
 
@@ -115,8 +116,8 @@ class PairScorer:
     """
 
     def __init__(self, matchers: Mapping[str, Matcher], strangers: Strangers) -> None:
-        self.matchers = matchers
-        self._normals = {name: PairNormal(matcher, strangers) for name, matcher in matchers.items()}
+        self.matchers = {name: for_pairs(matcher) for name, matcher in matchers.items()}
+        self._normals = {name: PairNormal(matcher, strangers) for name, matcher in self.matchers.items()}
 
     def side(self, faces: Faces, found: np.ndarray, role: Role) -> Side:
         """Photos on one side of pairs; `found` (N,) says in which a face was found."""

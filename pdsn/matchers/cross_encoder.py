@@ -1,7 +1,7 @@
 """The cross-encoder, papers/000, idea 4: both faces in one network, and a score.
 
 Nothing of a face can be kept for the next comparison, so that each pair costs a pass. By default it compares again the
-best 20 that another matcher finds.
+20 people that another matcher finds most alike.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
 from pdsn.bases.encoder import Encoder
-from pdsn.config.setting import section, setting
-from pdsn.masks.strategy import NO_FDM
+from pdsn.config.setting import SettingError, section, setting
 from pdsn.matchers.learning import LAYOUT, LearningConfig, face_photos, learn, loaded, next_other
 from pdsn.matchers.matcher import Faces, LayoutMatcher, Matcher, Prepared, Rows, Signature
 from pdsn.matchers.rerank import TOP, Reranked
+from pdsn.matchers.table import CLOSED, parts_of
 from pdsn.networks.backbone import FaceNet
 from pdsn.networks.branches import Role
 from pdsn.occlusion.layouts import Layout
@@ -35,6 +35,7 @@ class CrossEncoderConfig(LearningConfig):
     """Settings of the cross-encoder."""
 
     ASKED = ("first", "top", "full")
+    LEARNS_FROM = ()
 
     stack: str = setting(
         default="channels",
@@ -56,10 +57,10 @@ class CrossEncoderConfig(LearningConfig):
     )
     first: str = setting(
         default="",
-        help="the matcher or strategy whose best are compared again; none is the one that the run compares new photos by",
+        help="the matcher or strategy whose best are compared again; without it the one that the run compares new photos by",
         metavar="NAME",
     )
-    top: int = setting(default=TOP, help="how many of its best", low=1, high=1_000_000)
+    top: int = setting(default=TOP, help="how many people of its best", low=1, high=1_000_000)
     full: bool = setting(default=False, help="compare every gallery photo instead")
 
 
@@ -70,6 +71,8 @@ class CrossEncoder(nn.Module):
         size: (H, W) of a face.
         own: settings.
     """
+
+    most_pairs = 10_000
 
     def __init__(self, size: tuple[int, int], own: CrossEncoderConfig) -> None:
         super().__init__()
@@ -210,25 +213,32 @@ def load(workspace: Workspace, folder: TrainingFolder) -> Matcher:
     settings = workspace.settings
     own: CrossEncoderConfig = settings.of(PLUGIN)
     model = loaded(workspace, own, folder, build)
-    alone = CrossEncoderMatcher(
-        workspace.memory.encoder, model, workspace.layout(LAYOUT), settings.regions.share
-    )
+    encoder, share = workspace.memory.encoder, settings.regions.share
     if own.full:
-        return alone
-    return Reranked(workspace.matcher(own.first or _preferred(workspace)), alone, own.top)
+        return CrossEncoderMatcher(encoder, model, workspace.layout(LAYOUT), share)
+    first = workspace.matcher(workspace.chooses(own.first))
+    # Thresholds go by the first one's signatures.
+    layout = first.layout if isinstance(first, LayoutMatcher) else None
+    alone = CrossEncoderMatcher(encoder, model, layout or workspace.layout(LAYOUT), share)
+    return Reranked(first, alone, own.top)
 
 
-def _preferred(workspace: Workspace) -> str:
-    """The strategy that new photos are compared by; no FDM where the run has no dictionary."""
-    return workspace.preferred_strategy() if workspace.run.dictionaries() else NO_FDM
+def check(own: CrossEncoderConfig) -> None:
+    """See `Plugin`: it cannot choose for itself, and neither can what answers a closed set."""
+    for part in parts_of(own.first, "--first"):
+        if part == PLUGIN.name or part in CLOSED:
+            raise SettingError(
+                f"{PLUGIN.name}.first", own.first, f": {part} cannot choose whom to compare again"
+            )
 
 
 PLUGIN = Plugin(
     name="cross-encoder",
-    help="both faces in one network, which scores the best 20 of another matcher again",
+    help="both faces in one network; it scores the people again that another matcher finds most alike",
     paper="papers/000, idea 4",
     settings=CrossEncoderConfig,
     needs=("base-train",),
     train=train,
     load=load,
+    check=check,
 )

@@ -63,7 +63,7 @@ class EmbeddingMatcher(LayoutMatcher, ABC):
 
     @abstractmethod
     def embed(self, views: list[Tensor], signature: Signature, role: Role) -> Tensor:
-        """Embeddings (N, E), each of length 1, of what was seen of N faces, as they are compared under a signature."""
+        """Embeddings (N, E) of what was seen of N faces, as they are compared under a signature: of length 1, for cosines."""
 
     @property
     def symmetric(self) -> bool:
@@ -84,7 +84,7 @@ class EmbeddingMatcher(LayoutMatcher, ABC):
 
     def compare(self, probes: Prepared, gallery: Prepared) -> Tensor:
         """See `Matcher`: cosines, or means of two, -1 to 1."""
-        ours, theirs = _own(probes), _own(gallery)
+        ours, theirs = own_of(probes), own_of(gallery)
         result = torch.empty((len(ours), len(theirs)))
         if self.alone:
             return _cosines(ours.by_themselves(), theirs.against_alone()) if len(ours) else result
@@ -100,7 +100,7 @@ class EmbeddingMatcher(LayoutMatcher, ABC):
 
     def pairs(self, a: Prepared, b: Prepared) -> Tensor:
         """See `Matcher`."""
-        ours, theirs = _own(a), _own(b)
+        ours, theirs = own_of(a), own_of(b)
         if len(ours) != len(theirs):
             raise ValueError(f"{len(ours)} faces and {len(theirs)} are no pairs")
         if self.alone and len(ours):
@@ -180,6 +180,12 @@ class Embedded:
                 "restored faces can be compared with galleries of which nothing is covered alone"
             )
         return self._covered
+
+    @property
+    def people(self) -> Tensor | None:
+        """Whom (N,) int64 the faces show; None where nobody knows."""
+        known = None if isinstance(self.known, _Stored) else self.known.people
+        return None if known is None else known[self.rows]
 
     def under(self, signature: Signature, rows: Sequence[int]) -> Tensor:
         """Embeddings (n, E) of some of the faces under a signature."""
@@ -284,7 +290,12 @@ def flip_sum(views: Iterable[Tensor]) -> Tensor:
     return total
 
 
-def _own(prepared: Prepared) -> Embedded:
+def own_of(prepared: Prepared) -> Embedded:
+    """Faces that an `EmbeddingMatcher` knows.
+
+    Raises:
+        TypeError: a matcher of another kind prepared them.
+    """
     if not isinstance(prepared, Embedded):
         raise TypeError(f"{type(prepared).__name__} was prepared by a matcher of another kind")
     return prepared

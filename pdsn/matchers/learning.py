@@ -1,7 +1,7 @@
-"""What matchers that are trained have in common: their settings, their folder, the maps they learn from, how they are judged.
+"""What matchers that are trained have in common: their settings, the photos they learn from, and how they are judged.
 
-All of them learn on the frozen base: from the maps of the training photos, and from those of their twins under what
-people wear and blocks over LM2's bands, the same that the matched masks are learned from.
+They learn from the training photos and from their twins, under what people wear and blocks over LM2's bands: most of them
+from the maps of both under the frozen base, the same that the matched masks are learned from, others from the faces.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pdsn.artefact import TrainingFolder
 from pdsn.config.setting import Section, setting
-from pdsn.data.dataset import FaceDataset
+from pdsn.data.dataset import FaceDataset, evenly
 from pdsn.masks.maps import Twins
 from pdsn.occlusion.mixture import matching_mixture
 from pdsn.occlusion.occluders import Occluder
@@ -34,6 +34,8 @@ FREE = 0.2
 """Share of a batch's probes that nothing covers: faces that are free have to go on being recognised."""
 PROBES = 128
 """Probes that are judged at a time."""
+PEOPLE = 64
+"""Gallery photos that they are compared with at a time."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,11 @@ class LearningConfig(Section):
 
     Attributes:
         ASKED: settings that say how it is asked, not what it learns: they may change later.
+        LEARNS_FROM: what of the run's base it learns from, "base" for its maps, "head" too for its embeddings.
     """
 
     ASKED: ClassVar[tuple[str, ...]] = ()
+    LEARNS_FROM: ClassVar[tuple[str, ...]] = ("base", "head")
 
     steps: int = setting(
         default=600, help="of training, whatever the number of photos", low=1, high=10_000_000
@@ -60,6 +64,9 @@ class LearningConfig(Section):
 
 class Learner(Protocol):
     """A network that says how alike faces are, from their maps under the frozen base or from the faces themselves."""
+
+    most_pairs: int | None
+    """Pairs that it is judged by at most, where each of them costs a pass."""
 
     def scores(self, probes: Tensor, covered: Tensor, gallery: Tensor) -> Tensor:
         """How alike (P, G) each probe is to each gallery face; called without gradients.
@@ -278,17 +285,23 @@ def judge(learner: Learner, train: Photos, val: Photos, device: torch.device) ->
         "rank1" of the free ones, "occluded" of the others (0 to 1), and their mean, "score".
     """
     people, first = np.unique(train.labels, return_index=True)
-    gallery = train.gallery(first).to(device)
-    known = torch.from_numpy(people)
+    asked = np.flatnonzero(np.isin(val.labels, people))
+    if learner.most_pairs is not None:
+        chosen = evenly(np.arange(len(people)), max(int(learner.most_pairs**0.5), 2))
+        people, first = people[chosen], first[chosen]
+        asked = evenly(np.flatnonzero(np.isin(val.labels, people)), learner.most_pairs // len(people))
     found = {}
     for name, draw in (("rank1", -1), ("occluded", 0)):
         hits = 0
-        for start in range(0, len(val.labels), PROBES):
-            rows = np.arange(start, min(start + PROBES, len(val.labels)))
-            probes, covered = val.probes(rows, np.full(len(rows), draw))
-            scores = learner.scores(probes.to(device), covered.to(device), gallery).cpu()
-            hits += int((known[scores.argmax(1)] == torch.from_numpy(val.labels[rows])).sum())
-        found[name] = hits / max(len(val.labels), 1)
+        for rows in (asked[start : start + PROBES] for start in range(0, len(asked), PROBES)):
+            probes, covered = (part.to(device) for part in val.probes(rows, np.full(len(rows), draw)))
+            parts = [
+                learner.scores(probes, covered, train.gallery(first[start : start + PEOPLE]).to(device)).cpu()
+                for start in range(0, len(first), PEOPLE)
+            ]
+            nearest = people[torch.cat(parts, 1).argmax(1).numpy()]
+            hits += int((nearest == val.labels[rows]).sum())
+        found[name] = hits / max(len(asked), 1)
     return {**found, "score": sum(found.values()) / 2}
 
 

@@ -54,6 +54,8 @@ class PartNet(nn.Module):
         own: settings.
     """
 
+    most_pairs = None
+
     def __init__(self, layout: Layout, share: float, own: PartsConfig) -> None:
         super().__init__()
         self.layout, self.share, self.own = layout, share, own
@@ -89,7 +91,7 @@ class HeadParts(PartNet):
     """Parts of the base's own maps, see `PartNet`; nothing but their weights is learned.
 
     A part's vector is the embedding of the map that is 0 outside of the part, less the mean of those of the training photos:
-    what the head adds to whatever it sees is the same for everybody.
+    most heads add something to whatever they see, and all faces would look alike.
 
     Args:
         encoder: the frozen base.
@@ -120,7 +122,7 @@ class HeadParts(PartNet):
         kept = self.kept.flip(2) if flipped else self.kept
         with torch.autocast(seen.device.type, enabled=False):
             # Clones: what comes out of inference mode cannot be learned from.
-            parts = [self.encoder.embed(seen.float() * part, role=role).clone() for part in kept]
+            parts = [self.encoder.embed(seen.float(), part, role).clone() for part in kept]
         return torch.stack(parts, 1)
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 class CropsConfig(PartsConfig):
     """Settings of parts as crops."""
 
+    LEARNS_FROM = ()
+
     steps: int = setting(
         default=2000, help="of training, whatever the number of photos", low=1, high=10_000_000
     )
@@ -117,7 +119,7 @@ def load(workspace: Workspace, folder: TrainingFolder) -> CropsMatcher:
 
 PLUGIN = Plugin(
     name="parts-cnn",
-    help="the same from crops of the parts, by a small CNN of their own",
+    help="the parts of the face that are free in both photos, as crops through a small CNN, with learned weights",
     paper="papers/000, idea 1",
     settings=CropsConfig,
     needs=("base-train",),

@@ -1,4 +1,4 @@
-"""Two matchers in turn: a quick one finds the most alike, a dear one compares those."""
+"""Two matchers in turn: a quick one finds the most alike people, a dear one compares those."""
 
 from __future__ import annotations
 
@@ -13,17 +13,25 @@ from pdsn.networks.branches import Role
 from pdsn.occlusion.layouts import Box
 
 TOP = 20
-"""Gallery faces that the second matcher compares with each probe."""
+"""People that the second matcher compares with each probe."""
 BELOW = 1e3
 """What faces that are not compared again are below those that are: more than any matcher's scores are apart."""
+BLOCK = 256
+"""Probes that are compared at a time."""
 
 
 @dataclass(frozen=True)
 class Both:
-    """Faces as two matchers compare them; see `matcher.Prepared`. Thresholds go by the first one's signatures."""
+    """Faces as two matchers compare them; see `matcher.Prepared`. Thresholds go by the first one's signatures.
+
+    Attributes:
+        first, second: as either has them.
+        people: (N,) int64, whom each shows; None where nobody knows.
+    """
 
     first: Prepared
     second: Prepared
+    people: Tensor | None = None
 
     @property
     def signatures(self) -> list[Signature]:
@@ -35,7 +43,9 @@ class Both:
 
     def __getitem__(self, rows: Rows) -> Both:
         """See `Prepared`."""
-        return Both(self.first[rows], self.second[rows])
+        chosen = rows if isinstance(rows, slice) else list(rows)
+        people = None if self.people is None else self.people[chosen]
+        return Both(self.first[rows], self.second[rows], people)
 
     def kept(self) -> dict[str, Tensor]:
         """See `Prepared`: what both keep, under names of their own."""
@@ -72,7 +82,7 @@ class TwoMatchers:
 
     def prepare(self, faces: Faces, role: Role) -> Both:
         """See `Matcher`."""
-        return Both(self.first.prepare(faces, role), self.second.prepare(faces, role))
+        return Both(self.first.prepare(faces, role), self.second.prepare(faces, role), faces.people)
 
     def restored(self, tensors: Mapping[str, Tensor]) -> Both:
         """See `Matcher`."""
@@ -88,15 +98,16 @@ class TwoMatchers:
 
 
 class Reranked(TwoMatchers):
-    """The gallery faces that one matcher finds most alike, compared by another; the others come behind them.
+    """The people that one matcher finds most alike, compared by another; everybody else comes behind them.
 
-    The score of those is the second matcher's. The rest keep the first one's order: their scores are their places.
-    Pairs are compared by the second one alone: there is no gallery to choose from.
+    Of each of the first one's best people the photo that is nearest to the probe has the second one's score. All other
+    photos keep the first one's order behind these: their scores are their places. So a score depends on the whole
+    gallery, and pairs have none: who compares pairs takes the second matcher, see `for_pairs`.
 
     Args:
         first: chooses.
         second: compares those that were chosen.
-        top: how many are chosen for each probe.
+        top: how many people are chosen for each probe; photos, where nobody knows whom a gallery shows.
     """
 
     symmetric = False
@@ -108,18 +119,39 @@ class Reranked(TwoMatchers):
     def compare(self, probes: Prepared, gallery: Prepared) -> Tensor:
         """See `Matcher`."""
         ours, theirs = both(probes), both(gallery)
+        parts = [self._compare(ours[row : row + BLOCK], theirs) for row in range(0, len(ours), BLOCK)]
+        return torch.cat(parts) if parts else torch.empty((0, len(theirs)))
+
+    def pairs(self, a: Prepared, b: Prepared) -> Tensor:
+        """See `Matcher`: those of the second matcher, see the class."""
+        return self.second.pairs(both(a).second, both(b).second)
+
+    def _compare(self, ours: Both, theirs: Both) -> Tensor:
         scores = self.first.compare(ours.first, theirs.first)
         if not scores.numel():
             return scores
-        chosen = scores.topk(min(self.top, scores.shape[1]), 1).indices
-        rows = torch.arange(len(ours)).repeat_interleave(chosen.shape[1])
-        again = self.second.pairs(ours.second[rows.tolist()], theirs.second[chosen.flatten().tolist()])
-        places = scores.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-        return (-BELOW - places).scatter(1, chosen, again.view_as(chosen))
+        order = scores.argsort(dim=1, descending=True, stable=True)
+        places = order.argsort(dim=1)
+        result = -BELOW - places.float()
+        whose = torch.arange(len(theirs)) if theirs.people is None else theirs.people
+        chosen = [(row, column) for row in range(len(ours)) for column in self._nearest(order[row], whose)]
+        rows, columns = ([pair[side] for pair in chosen] for side in (0, 1))
+        result[rows, columns] = self.second.pairs(ours.second[rows], theirs.second[columns])
+        return result
 
-    def pairs(self, a: Prepared, b: Prepared) -> Tensor:
-        """See `Matcher`."""
-        return self.second.pairs(both(a).second, both(b).second)
+    def _nearest(self, order: Tensor, whose: Tensor) -> list[int]:
+        """The nearest photo of each of the nearest people, from the gallery's photos in order."""
+        found: dict[int, int] = {}
+        for column in order.tolist():
+            found.setdefault(int(whose[column]), column)
+            if len(found) == self.top:
+                break
+        return list(found.values())
+
+
+def for_pairs(matcher: Matcher) -> Matcher:
+    """The matcher that compares pairs of photos, where there is no gallery to choose from."""
+    return matcher.second if isinstance(matcher, Reranked) else matcher
 
 
 def both(prepared: Prepared) -> Both:

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from pdsn.artefact import TrainingFolder
 from pdsn.config.setting import section, setting
 from pdsn.matchers.cells import pixels_of, widened
-from pdsn.matchers.embedding import EmbeddingMatcher
+from pdsn.matchers.embedding import EmbeddingMatcher, own_of
 from pdsn.matchers.learning import LAYOUT, LearningConfig, learn, loaded, map_photos
-from pdsn.matchers.matcher import Signature
+from pdsn.matchers.matcher import Prepared, Signature
 from pdsn.matchers.memory import MapMemory
 from pdsn.networks.branches import Role
 from pdsn.occlusion.layouts import Layout
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 @section("zeroing-softmax")
 class SegmentsConfig(LearningConfig):
     """Settings of zeroed segments, with the softmax head."""
+
+    LEARNS_FROM = ("base",)
 
     segments: int = setting(
         default=10, help="segments of equal length that a flattened map is cut into", low=1, high=1024
@@ -46,6 +48,8 @@ class Segments(nn.Module):
         share: a region counts as covered when more than this share of it is.
         segments: how many.
     """
+
+    most_pairs = None
 
     def __init__(
         self, map_shape: tuple[int, int, int], people: int, layout: Layout, share: float, segments: int
@@ -122,17 +126,32 @@ class SegmentsMatcher(EmbeddingMatcher):
         ]
         return torch.stack(parts).mean(0)
 
-    def compared(self, photos: Tensor, people: Tensor | None) -> Tensor:
-        """One row (K,) for each gallery photo: 1 for its person, 0 for the others.
+    def compare(self, probes: Prepared, gallery: Prepared) -> Tensor:
+        """See `Matcher`: 0 to 1.
 
         Raises:
-            ValueError: nobody knows whom the photos show.
+            ValueError: nobody knows whom the gallery shows.
         """
-        if people is None:
-            raise ValueError(
-                "a gallery whose people nobody knows: this matcher names the people it was trained on alone"
-            )
-        return F.one_hot(people.long(), photos.shape[1]).to(photos)
+        ours, people = own_of(probes), _people(gallery)
+        return ours.by_themselves().cpu()[:, people] if len(ours) else torch.empty((0, len(people)))
+
+    def pairs(self, a: Prepared, b: Prepared) -> Tensor:
+        """See `compare`."""
+        ours, people = own_of(a), _people(b)
+        if len(ours) != len(people):
+            raise ValueError(f"{len(ours)} faces and {len(people)} are no pairs")
+        return ours.by_themselves().cpu().gather(1, people[:, None])[:, 0] if len(ours) else torch.empty(0)
+
+
+def _people(gallery: Prepared) -> Tensor:
+    """Whom (G,) the photos of a gallery show."""
+    known = own_of(gallery)
+    people = known.people
+    if people is None:
+        raise ValueError(
+            "a gallery whose people nobody knows: this matcher names the people it was trained on alone"
+        )
+    return people.long()
 
 
 def build(workspace: Workspace, own: SegmentsConfig) -> Segments:

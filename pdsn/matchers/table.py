@@ -30,6 +30,9 @@ COMMANDS: dict[str, str] = {
 }
 """The command that trains a matcher, for those that learn."""
 
+RERANKING = ("cross-encoder",)
+"""Matchers that compare again the people whom another one finds most alike."""
+
 CLOSED = ("zeroing-softmax",)
 """Matchers that can name the people they were trained on alone."""
 
@@ -37,8 +40,12 @@ SIGN = "+"
 """Between the names of two matchers that are asked at once: A+B."""
 
 
-def parts_of(name: str) -> tuple[str, ...]:
+def parts_of(name: str, option: str = "--fuse") -> tuple[str, ...]:
     """The names that a name stands for: two of A+B, else itself.
+
+    Args:
+        name: of a matcher or strategy, or of two.
+        option: where it was given, for the message.
 
     Raises:
         UsageError: there are more or fewer than two, or both are the same.
@@ -47,5 +54,7 @@ def parts_of(name: str) -> tuple[str, ...]:
     if len(parts) == 1:
         return parts
     if len(parts) != 2 or not all(parts) or parts[0] == parts[1]:
-        raise UsageError(f"--fuse {name} is not A{SIGN}B, the names of two different matchers or strategies")
+        raise UsageError(
+            f"{option} {name} is not A{SIGN}B, the names of two different matchers or strategies"
+        )
     return parts

@@ -56,6 +56,8 @@ class Unmasking(nn.Module):
         own: settings.
     """
 
+    most_pairs = None
+
     def __init__(self, encoder: Encoder, layout: Layout, share: float, own: UnmaskConfig) -> None:
         super().__init__()
         self.encoder, self.own = encoder, own

@@ -60,6 +60,8 @@ class XCos(nn.Module):
         own: settings.
     """
 
+    most_pairs = None
+
     def __init__(self, encoder: Encoder, own: XCosConfig) -> None:
         super().__init__()
         self.encoder, self.own = encoder, own

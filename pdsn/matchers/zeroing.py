@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 class ZeroingConfig(LearningConfig):
     """Settings of zeroed neurons, with the head of embeddings."""
 
+    LEARNS_FROM = ("base",)
+
     margin: float = setting(
         default=1.4,
         help="distance of unit embeddings from which two people are far enough apart",
@@ -51,6 +53,8 @@ class Zeroing(nn.Module):
         own: settings.
     """
 
+    most_pairs = None
+
     def __init__(
         self, map_shape: tuple[int, int, int], layout: Layout, share: float, own: ZeroingConfig
     ) -> None:
@@ -67,7 +71,8 @@ class Zeroing(nn.Module):
         return F.normalize(self.layer(maps.flatten(1)))
 
     def forward(self, probes: Tensor, covered: Tensor, gallery: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """{"loss": scalar} of a batch of `learning.TwinBatches`: the contrastive loss over all its pairs."""
+        """{"loss": scalar} of a batch of `learning.TwinBatches`: the contrastive loss of all its pairs, of two people
+        those nearer than the margin."""
         hidden = widened(covered, self.layout, self.share)
         same = labels[:, None] == labels[None]
         ours, theirs = self.embeddings(probes, hidden), self.embeddings(gallery)

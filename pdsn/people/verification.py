@@ -21,6 +21,7 @@ from pdsn.calibration.strangers import (
 from pdsn.data.dataset import evenly
 from pdsn.errors import PdsnError
 from pdsn.matchers.matcher import Faces, Matcher, Prepared, Signature, boxes_of, names_of
+from pdsn.matchers.rerank import for_pairs
 from pdsn.matchers.xcos import XCosMatcher
 from pdsn.people.gallery import readable
 from pdsn.people.photo import Cover, SearchedPhoto
@@ -117,7 +118,7 @@ class Verifier:
         kept: KeptScores | None = None,
         seen: Callable[[], Seen] | None = None,
     ) -> None:
-        self.matcher = matcher
+        self.matcher = for_pairs(matcher)
         self.cover = cover
         self._strangers = strangers
         self._seen = seen or cache(lambda: seen_by(matcher, strangers, cover))

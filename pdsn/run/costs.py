@@ -14,7 +14,7 @@ from pdsn.coverage.segmenter import Segmenter
 from pdsn.data.dataset import evenly
 from pdsn.masks.strategy import NO_FDM
 from pdsn.matchers.matcher import Faces, Matcher
-from pdsn.matchers.table import COMMANDS, MATCHERS, parts_of
+from pdsn.matchers.table import COMMANDS, MATCHERS
 from pdsn.run.workspace import Workspace
 
 FACES = 32
@@ -23,7 +23,7 @@ GALLERY = 1000
 """Photos that a face is compared with, at most."""
 REPEATS = 3
 """How often; the fastest counts."""
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked", "centre")
 """Endings of tensors that no training changes by its loss."""
 
 
@@ -55,27 +55,27 @@ def costs(
     found: dict[str, dict[str, float | None]] = {}
     for name in strategies:
         finding = None if name == NO_FDM else net
-        learned = _learned(workspace, name)
+        learned, matcher = _learned(workspace, name), workspace.matcher(name)
         found[name] = {
             "minutes": minutes + sum(map(_minutes, learned)) + (_minutes(run.segmenter) if finding else 0),
             "parameters": weights
-            + sum(
-                parameters(workspace.run.matcher(part) / MODEL) for part in parts_of(name) if part in COMMANDS
-            )
+            + sum(parameters(folder / MODEL) for folder in learned if folder.parent.name == "matchers")
             + (parameters(run.segmenter / MODEL) if finding else 0),
-            "milliseconds": _milliseconds(workspace, workspace.matcher(name), finding, faces),
-            "comparing": _comparing(workspace.matcher(name), faces, enrolled),
+            "milliseconds": _milliseconds(workspace, matcher, finding, faces),
+            "comparing": _comparing(matcher, faces, enrolled),
         }
     return found
 
 
 def _learned(workspace: Workspace, name: str) -> list[Path]:
     """The folders of what a strategy, or a matcher, has learned beside the base."""
-    if len(parts := parts_of(name)) > 1:
-        return [folder for part in parts for folder in _learned(workspace, part)]
-    if name in COMMANDS:
-        return [workspace.run.matcher(name)]
-    return [] if name == NO_FDM or name in MATCHERS else workspace.mask_folders(name)
+    found = []
+    for part in workspace.behind([name]):
+        if part in COMMANDS:
+            found.append(workspace.run.matcher(part))
+        elif part != NO_FDM and part not in MATCHERS:
+            found += workspace.mask_folders(part)
+    return found
 
 
 def parameters(path: Path, prefix: str = "") -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import torch
@@ -110,11 +111,17 @@ class _Timed:
         return one * (BACKWARD * config.batch * config.steps + config.validations * OCCLUSIONS * self.val)
 
     def _matcher(self, name: str) -> float:
-        """The maps, which several share, and as much again: behind them the networks are small."""
+        """The maps, which several share, and as much again: behind them the networks are small. Others see the faces."""
         from pdsn.matchers.table import MATCHERS
         from pdsn.plugin import find_plugin
 
         config = self.workspace.settings.of(find_plugin(MATCHERS, name, "--matcher"))
+        if not config.LEARNS_FROM:
+            net = import_module(MATCHERS[name]).build(self.workspace, config)
+            faces = torch.zeros(BATCH, 3, *self.size)
+            covered = torch.zeros(BATCH, *self.size, dtype=torch.bool)
+            pair = _fastest(lambda: net.eval().scores(faces, covered, faces[:1])) / BATCH
+            return 2 * BACKWARD * pair * config.steps * config.batch
         maps = self.face * (self.train * (1 + config.draws) + 2 * self.val)
         return 2 * (maps + self.head * BACKWARD * config.steps * config.batch)
 

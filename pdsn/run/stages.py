@@ -9,7 +9,7 @@ from pathlib import Path
 from pdsn.artefact import MODEL, making
 from pdsn.errors import PdsnError
 from pdsn.masks.strategy import NO_FDM
-from pdsn.matchers.table import COMMANDS, MATCHERS, parts_of
+from pdsn.matchers.table import COMMANDS, MATCHERS
 from pdsn.run.workspace import Workspace
 
 MATCHER_STAGE = "matcher-train"
@@ -21,7 +21,7 @@ class Step:
     """A stage with what it is asked to make.
 
     Attributes:
-        stage: its command, or `MATCHERS` for the commands that train a matcher each.
+        stage: its command, or `MATCHER_STAGE` for the commands that train a matcher each.
         makes: the files that are there once it is done, by strategy or matcher, or by "" for a stage that knows none.
     """
 
@@ -89,8 +89,7 @@ def head_step(workspace: Workspace) -> Step:
 
 def matchers_step(workspace: Workspace, names: Sequence[str]) -> Step:
     """The matchers that are trained, of some matchers."""
-    parts = dict.fromkeys(part for name in names for part in parts_of(name))
-    learned = [name for name in parts if name in COMMANDS]
+    learned = [name for name in workspace.behind(names) if name in COMMANDS]
     return Step(MATCHER_STAGE, {name: (workspace.run.matcher(name) / MODEL,) for name in learned})
 
 
@@ -128,7 +127,7 @@ def lacking(
         matchers: those that are needed, by name, or two of them or of the strategies, A+B.
         segmenter: whether the U-Net is needed.
     """
-    strategies = [part for name in matchers for part in parts_of(name) if part not in (*MATCHERS, NO_FDM)]
+    strategies = [name for name in workspace.behind(matchers) if name not in (*MATCHERS, NO_FDM)]
     absent = dictionary_step(workspace, dict.fromkeys([*dictionaries, *strategies])).left()
     steps = [base_step(workspace), masks_step(workspace, [*masks, *absent.names]).left(), absent]
     steps.append(matchers_step(workspace, matchers).left())

@@ -9,7 +9,7 @@ from pdsn.config.setting import SettingError
 from pdsn.errors import PdsnError, UsageError, unknown
 from pdsn.masks.settings import DictionaryConfig
 from pdsn.masks.strategy import MATCHED, NO_FDM
-from pdsn.matchers.table import CLOSED, MATCHERS, parts_of
+from pdsn.matchers.table import CLOSED, MATCHERS, RERANKING, parts_of
 from pdsn.run.directory import RunDir
 
 
@@ -32,7 +32,8 @@ def choose_strategy(
     known = run.dictionaries()
     if asked in MATCHERS:
         asked = {"cosine": NO_FDM, "fdm": None}.get(asked, asked)
-    if asked is not None and len(parts := parts_of(asked)) > 1:
+    if asked is not None and len(parts := parts_of(asked, "--strategy")) > 1:
+        check_columns((), [asked])
         for part in parts:
             choose_strategy(run, part, config, missing=missing)
         return asked
@@ -85,8 +86,12 @@ def check_columns(matchers: Sequence[str], fused: Sequence[str] = ()) -> None:
     """
     known = further_matchers()
     for name in fused:
-        if len(parts_of(name)) != 2:
+        parts = parts_of(name)
+        if len(parts) != 2:
             raise SettingError("eval.fuse", name, "is one matcher: give two, A+B, or --matcher for one")
+        for part in parts:
+            if part in RERANKING:
+                raise SettingError("eval.fuse", name, f": {part} only compares again whom another one finds")
     for name in matchers:
         if name in MATCHERS and name not in known:
             raise SettingError("eval.matchers", name, "is in every table already: leave it out")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pdsn.config.layers import merge
 from pdsn.config.setting import SettingError
 from pdsn.errors import UsageError, unknown
 from pdsn.files import check_writable
 from pdsn.masks.strategy import GENERATORS, MATCHED, NO_FDM, Strategy
-from pdsn.matchers.table import COMMANDS, MATCHERS, SIGN, parts_of
+from pdsn.matchers.table import COMMANDS, MATCHERS, RERANKING, SIGN, parts_of
 from pdsn.run.directory import SYNTHETIC, RunDir
 from pdsn.run.settings import Settings, build
 
@@ -268,30 +268,34 @@ class Workspace:
 
     def matcher(self, name: str) -> Matcher:
         """A matcher by name: "none" for the cosine without an FDM, a strategy that has a dictionary, one of the table, or two
-        of these, A+B.
+        of these, A+B. It is put together once.
 
         Raises:
             UsageError: there is none of that name.
             PdsnError: what it needs is missing, or belongs to something else.
         """
+        if name not in self._matchers:
+            self._matchers[name] = self._new_matcher(name)
+        return self._matchers[name]
+
+    @cached_property
+    def _matchers(self) -> dict[str, Matcher]:
+        return {}
+
+    def _new_matcher(self, name: str) -> Matcher:
         from pdsn.plugin import find_plugin
 
         if SIGN in name:
-            return self.fused(name)
+            return self._fused(name)
         name = "cosine" if name == NO_FDM else name
-        if name in MATCHERS:
-            plugin = find_plugin(MATCHERS, name, "--matcher")
-            matcher: Matcher = plugin.load(self, None if plugin.train is None else self.matcher_folder(name))
-            return matcher
-        return self.fdm(name)
+        if name not in MATCHERS:
+            return self.fdm(name)
+        plugin = find_plugin(MATCHERS, name, "--matcher")
+        matcher: Matcher = plugin.load(self, None if plugin.train is None else self.matcher_folder(name))
+        return matcher
 
-    def fused(self, name: str) -> Fused:
-        """Two matchers at once, A+B, calibrated on the validation photos.
-
-        Raises:
-            UsageError: the name is no such one, or there is no matcher of one of the two names.
-            PdsnError: what one needs is missing, or there are no validation photos.
-        """
+    def _fused(self, name: str) -> Fused:
+        """Two matchers at once, A+B, calibrated on the validation photos."""
         from pdsn.calibration.odds import fit_odds
         from pdsn.evaluation.enrolment import Enrolment
         from pdsn.matchers.fused import Fused
@@ -305,21 +309,70 @@ class Workspace:
             else Enrolment.by_person(data, "val", settings.eval.enrol)
         )
         occluder = matching_mixture(list(self.layout("LM2").regions.values()), "val")
-        odds = tuple(
-            fit_odds(one, data, asked.gallery, asked.probes, occluder, settings.seed)
-            for one in (first, second)
-        )
-        return Fused(first, second, (odds[0], odds[1]))
+        odds = fit_odds((first, second), data, asked.gallery, asked.probes, occluder, settings.seed)
+        return Fused(first, second, odds)
+
+    def chooses(self, name: str) -> str:
+        """Which matcher or strategy chooses the people that a re-ranking one compares again.
+
+        Args:
+            name: the one that was asked for; "" for the one that new photos are compared by, no FDM without a dictionary.
+
+        Raises:
+            UsageError: there are several to choose from.
+        """
+        if name:
+            return str(self.shortest(name))
+        if not self.run.dictionaries():
+            return NO_FDM
+        try:
+            return self.preferred_strategy()
+        except UsageError as error:
+            raise UsageError(
+                f"{self.run.root} has several dictionaries, and cross-encoder takes the best of one: say of which by "
+                "first = NAME under [cross-encoder] in a --config FILE"
+            ) from error
+
+    def behind(self, names: Sequence[str]) -> list[str]:
+        """The strategies and matchers that some columns are made of, each once: both of A+B, and whoever chooses for another.
+
+        Args:
+            names: matchers, strategies, or two of these, A+B.
+        """
+        found: dict[str, None] = {}
+        for name in (part for one in names for part in parts_of(one)):
+            if name == "fdm":
+                name = self.chooses("")
+            found[name] = None
+            if name in RERANKING:
+                own = self._settings_of(name)
+                if not own.full:
+                    found |= dict.fromkeys(self.behind([self.chooses(own.first)]))
+        return list(found)
+
+    def _settings_of(self, name: str) -> Any:
+        from pdsn.plugin import find_plugin
+
+        return self.settings.of(find_plugin(MATCHERS, name, "--matcher"))
 
     def matcher_folder(self, name: str) -> TrainingFolder:
         """The folder of a matcher that is trained, whether it is yet or not."""
         from pdsn.artefact import TrainingFolder, plain
-        from pdsn.plugin import find_plugin
 
-        own = self.settings.of(find_plugin(MATCHERS, name, "--matcher"))
+        own = self._settings_of(name)
         learned = {key: value for key, value in plain(own).items() if key not in own.ASKED}
-        config = {**learned, "seed": self.settings.seed}
-        inputs = {**self.tuned[1], "data set": self.training.sha256}
+        config = {**learned, "share": self.settings.regions.share, "seed": self.settings.seed}
+        networks = {"head": "none", **self.tuned[1]} if own.LEARNS_FROM else {}
+        layouts = dict.fromkeys(("LM2", getattr(own, "layout", "LM2")))
+        regions = {
+            layout: {region: list(box) for region, box in self.layout(layout).regions.items()}
+            for layout in layouts
+        }
+        inputs = {
+            **{key: value for key, value in networks.items() if key in own.LEARNS_FROM},
+            "data set": self.training.sha256,
+            "regions": str(regions),
+        }
         return TrainingFolder(self.run.matcher(name), config, inputs, f"pdsn {COMMANDS[name]}", own.BEFORE)
 
     def fdm(self, strategy: str) -> FDM:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pdsn.matchers.embedding import EmbeddingMatcher
 from pdsn.matchers.matcher import Faces, Matcher, joint_signatures, signatures_of
+from pdsn.matchers.rerank import for_pairs
 from pdsn.matchers.table import MATCHERS
 from pdsn.run.workspace import Workspace
 
@@ -17,7 +18,7 @@ CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 @pytest.fixture(scope="module", params=sorted(MATCHERS))
 def matcher(request: pytest.FixtureRequest, workspace: Workspace) -> Matcher:
-    return workspace.matcher(request.param)
+    return for_pairs(workspace.matcher(request.param))
 
 
 def hidden(size: tuple[int, int], count: int, seed: int) -> Tensor:

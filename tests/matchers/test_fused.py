@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pdsn.calibration.odds import fit_odds
 from pdsn.data.dataset import FaceDataset
-from pdsn.errors import UsageError
+from pdsn.errors import PdsnError, UsageError
 from pdsn.matchers.fused import Fused, Odds
 from pdsn.matchers.matcher import Faces
 from pdsn.matchers.table import parts_of
@@ -107,7 +107,8 @@ HALF = Block((Box(0, 0, 32, 48),))
 
 
 def fitted(dataset: FaceDataset, matcher: Made) -> Odds:
-    return fit_odds(matcher, dataset, dataset.rows("train"), dataset.rows("val"), HALF, 0)
+    gallery, probes = dataset.rows("train"), dataset.rows("val")
+    return fit_odds((matcher, Made()), dataset, gallery, probes, HALF, 0)[0]
 
 
 def test_lines_are_those_of_a_logistic_regression_at_one_scale(dataset):
@@ -153,6 +154,20 @@ def test_the_scale_of_the_scores_makes_no_difference(dataset, scale):
             scaled.of(scale * scores, covered), plain.of(scores, covered), rtol=1e-4, atol=1e-4
         )
     assert math.isclose(scaled.slope * scale, plain.slope, rel_tol=1e-4)
+
+
+def test_photos_without_a_pair_of_one_person_are_refused(dataset):
+    gallery, probes = dataset.rows("train"), dataset.rows("val")
+    others = gallery[~np.isin(dataset.labels[gallery], dataset.labels[probes[:1]])]
+    with pytest.raises(PdsnError, match="no pair of one person, or none of two; prepare more photos"):
+        fit_odds((Made(), Made()), dataset, others, probes[:1], HALF, 0)
+
+
+def test_covered_is_what_counts_as_covered_to_the_first(dataset):
+    nothing, second = Made(), Made()
+    nothing.signatures = lambda a, b=None: [(row < 3,) for row in range(len(a))]
+    fit_odds((nothing, second), dataset, dataset.rows("train"), dataset.rows("val"), HALF, 0)
+    assert [len(scores) for scores in second.given] == [len(dataset.rows("val")), 3]
 
 
 def test_of_many_photos_as_many_are_asked_as_it_says_spread_evenly(dataset, monkeypatch):

@@ -127,6 +127,8 @@ def test_a_batch_too_small_for_the_processes_is_refused():
 class Knowing:
     """Takes from the numbers in the maps whom they show; of some it says the contrary."""
 
+    most_pairs: int | None = None
+
     def __init__(self, *, free: bool = True, hidden: bool = True) -> None:
         self.right = {False: free, True: hidden}
         self.asked: list[tuple[int, int]] = []
@@ -157,6 +159,15 @@ def test_the_gallery_is_one_photo_of_each_person_and_probes_come_some_at_a_time(
     learner = Knowing()
     assert judged(learner)["score"] == 1.0
     assert learner.asked == ([(5, 4), (5, 4), (2, 4)] if most == 5 else [(12, 4)]) * 2
+
+
+def test_where_pairs_are_dear_few_people_and_photos_are_judged(monkeypatch):
+    monkeypatch.setattr("pdsn.matchers.learning.PEOPLE", 1)
+    learner = Knowing()
+    learner.most_pairs = 6
+    assert judged(learner)["score"] == 1.0
+    # Two people and three of their photos, one gallery photo at a time.
+    assert learner.asked == [(3, 1), (3, 1)] * 2
 
 
 def face_photos(dataset, split="train", draws=2, seed=0, occluder=None):

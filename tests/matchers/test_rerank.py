@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from pdsn.matchers.rerank import TOP, Both, Reranked
+from pdsn.matchers.matcher import Faces
+from pdsn.matchers.rerank import TOP, Both, Reranked, for_pairs
 from tests.matchers.listed import Listed, numbered
 
 PEOPLE = range(30)
@@ -49,6 +50,32 @@ def test_a_gallery_no_larger_than_the_top_is_the_seconds_alone():
     assert torch.equal(matcher.compare(probes, gallery), second.scores[[3, 1]][:, :20])
     assert matcher.compare(probes[[]], gallery).shape == (0, 20)
     assert matcher.compare(probes, gallery[[]]).shape == (2, 0)
+
+
+def test_of_each_of_the_best_people_the_nearest_photo_is_compared_again():
+    first, second = Listed(table(12)), Listed(table(13))
+    matcher = Reranked(first, second, 3)
+    people = torch.arange(30) // 5  # six people of five photos
+    probes = matcher.prepare(numbered(7, 22), "probe")
+    gallery = matcher.prepare(Faces.free(numbered(*PEOPLE).pixels, people), "gallery")
+    found = matcher.compare(probes, gallery)
+    for row, probe in enumerate((7, 22)):
+        best = {
+            person: max(range(5 * person, 5 * person + 5), key=lambda place: first.scores[probe, place])
+            for person in range(6)
+        }
+        chosen = sorted(best, key=lambda person: -first.scores[probe, best[person]])[:3]
+        places = [best[person] for person in chosen]
+        assert found[row, places].tolist() == second.scores[probe, places].tolist()
+        assert found[row].topk(3).indices.sort().values.tolist() == sorted(places)
+    part = list(range(10))
+    again = matcher.compare(probes, gallery[part])
+    assert (again > -1).sum(1).tolist() == [2, 2], "of two people the nearest each"
+
+
+def test_pairs_are_compared_by_the_second_where_nobody_chooses():
+    first, second = Listed(table(1)), Listed(table(2))
+    assert for_pairs(Reranked(first, second)) is second and for_pairs(first) is first
 
 
 def test_pairs_go_to_the_second_alone():

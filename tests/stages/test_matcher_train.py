@@ -58,11 +58,46 @@ def test_a_training_that_was_stopped_ends_with_the_same_weights(copied, tmp_path
 def test_a_missing_one_is_trained_first_and_refused_with_no_make(copied, refused):
     line = refused(1, "eval", "--run", copied, "--matcher", "parts", *FEW_ROWS, "--no-make", *CPU)
     assert f"make it with `pdsn parts-train --run {copied}`" in line
-    settings = copied / "short.toml"
-    settings.write_text("[parts]\nsteps = 2\nbatch = 8\nvalidations = 1\ndraws = 1\n")
-    said = give("eval", "--run", copied, "--matcher", "parts", *FEW_ROWS, "--config", settings, *CPU)
+    said = give("eval", "--run", copied, "--matcher", "parts", *FEW_ROWS, *CPU)
     assert said.code == 0, said.err
     assert "missing, and made first: parts-train" in said.out
+
+
+def test_whoever_chooses_for_a_cross_encoder_is_made_too_and_counts_among_the_inputs(copied, refused):
+    assert train(copied, "cross-encoder", "--first", "unmask").code == 0
+    words = ("eval", "--run", copied, "--matcher", "cross-encoder", *FEW_ROWS, *CPU)
+    assert f"make it with `pdsn unmask-train --run {copied}`" in refused(1, *words, "--no-make")
+    assert train(copied, "unmask").code == 0
+    said = give(*words)
+    assert said.code == 0, said.err
+    table = json.loads((table_of(said) / "table.json").read_text())
+    assert {"matcher cross-encoder", "matcher unmask"} <= set(table["inputs"])
+    assert table["config"]["matcher_settings"] == {
+        "cross-encoder": {"first": "unmask", "top": 20, "full": False}
+    }
+    for first in ("cross-encoder", "zeroing-softmax", "LM2+cross-encoder"):
+        line = refused(2, "cross-encoder-train", "--run", copied, "--first", first, *CPU)
+        assert "cannot choose whom to compare again" in line
+
+
+def test_one_that_learned_behind_a_tuned_head_is_refused_without_it(copied, refused):
+    head = copied / "matchers/unmask/config.json"
+    assert train(copied, "unmask").code == 0 and train(copied, "zeroing").code == 0
+    about = json.loads(head.read_text())
+    assert about["inputs"]["head"] == "none"
+    head.write_text(json.dumps({**about, "inputs": {**about["inputs"], "head": "0" * 64}}))
+    line = refused(1, "eval", "--run", copied, "--matcher", "unmask", *FEW_ROWS, *CPU)
+    assert "belongs to another head" in line
+    # What learns from the maps alone knows nothing of a head.
+    assert "head" not in json.loads((copied / "matchers/zeroing/config.json").read_text())["inputs"]
+
+
+def test_one_of_other_regions_is_refused(copied, refused):
+    assert train(copied, "parts").code == 0
+    few = copied / "few.toml"
+    few.write_text("[regions]\nfloor = 0.9\n")
+    words = ("eval", "--run", copied, "--matcher", "parts", "--strategy", "none", "--occlusion", "eyes")
+    assert "belongs to another regions" in refused(1, *words, "--config", few, *CPU)
 
 
 def test_one_of_another_base_is_refused_with_the_command_that_makes_it_again(copied, refused):
@@ -125,7 +160,8 @@ def test_two_matchers_at_once(copied, refused):
     for wrong, why in (
         ("unmask", "is one matcher: give two"),
         ("unmask+unmask", "two different"),
-        ("matched+xkos", "--strategy xkos is unknown"),
+        ("matched+xkos", "--fuse xkos is unknown"),
+        ("matched+cross-encoder", "only compares again whom another one finds"),
     ):
         assert why in refused(2, "eval", "--run", copied, "--fuse", wrong, *FEW_ROWS, *CPU)
 

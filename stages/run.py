@@ -14,7 +14,7 @@ from pdsn.errors import PdsnError, UsageError
 from pdsn.run.directory import SYNTHETIC
 from pdsn.run.stages import all_steps
 from pdsn.run.strategies import preferred
-from stages import base_import, base_train, evaluate, making, prepare
+from stages import asking, base_import, base_train, evaluate, making, prepare
 from stages.command import BEGINNING, EVERYTHING, command
 from stages.options import AnyStrategies, Force, Layer, whole_paths
 from stages.session import Session, Shared
@@ -32,7 +32,7 @@ def main(
     session = Session(shared, options, force=force, data=own, all_stages=True)
     asked = strategies or session.settings.dictionary.strategies
     names = session.strategy_names(asked, "" if strategies else "dictionary.strategies")
-    evaluate.check_names(session, ())
+    asking.check_names(session, ())
     session.strategy(session.head_strategy, "head.strategy")
     (base_import if session.settings.pretrained.arch else base_train).check(session)
     if photos is not None:
@@ -52,7 +52,7 @@ def main(
             photos, root, config, session.accelerator,
             force=force, replace_other=session.replace, elsewhere=elsewhere,
         )  # fmt: skip
-    evaluate.check_data(session, session.settings.eval)  # not after hours of training
+    asking.check_data(session, session.settings.eval)  # not after hours of training
     if force and photos is None:
         session.begin(rebuilding=True)
     steps = all_steps(session, names)
@@ -60,7 +60,7 @@ def main(
     for step in steps:
         making.run(session, step)
     # The run's own table has every strategy that there is, not only those that this call names.
-    names, left_out = evaluate.usable(session)
+    names, left_out = asking.usable(session)
     for reason in left_out:
         session.say(f"left out of the table: {reason}")
     evaluate.main(session, names, skip_done=True)

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from pdsn.errors import UsageError
 from pdsn.run.stages import lacking
+from stages.asking import check_names, find_occluders, made_from, question, usable
 from stages.command import MAKING, RECOGNITION, command
-from stages.evaluate import check_names, find_occluders, made_from, question, usable
 from stages.making import make, refuse
 from stages.options import AnyStrategies, Json, Layer
 from stages.session import Session, Shared

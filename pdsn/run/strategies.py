@@ -96,8 +96,7 @@ def check_columns(matchers: Sequence[str], fused: Sequence[str] = ()) -> None:
         if name in MATCHERS and name not in known:
             raise SettingError("eval.matchers", name, "is in every table already: leave it out")
         if name not in known:
-            others = unknown(tuple(known)) if known else "is unknown: there is none beside cosine and fdm"
-            raise SettingError("eval.matchers", name, others)
+            raise SettingError("eval.matchers", name, unknown(tuple(known)))
 
 
 def _building(run: RunDir, strategy: str) -> str:

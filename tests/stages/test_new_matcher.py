@@ -83,7 +83,7 @@ def test_new_photos_are_named_by_it(grey, copied, tmp_path, monkeypatch):
 
 def test_what_cannot_be(copied, tmp_path, refused):
     line = refused(2, "eval", "--run", copied, "--matcher", "grey")
-    assert "--matcher grey is unknown: there is none beside cosine and fdm" in line
+    assert "--matcher grey is unknown: choose from parts, " in line
     line = refused(2, "eval", "--run", copied, "--matcher", "cosine")
     assert "--matcher cosine is in every table already: leave it out" in line
     few = tmp_path / "few.toml"

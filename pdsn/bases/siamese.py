@@ -31,7 +31,7 @@ from pdsn.data.dataset import FaceDataset
 from pdsn.networks.backbone import FaceNet
 from pdsn.networks.branches import Network, Role, TwoBranches, branch, has_branches
 from pdsn.networks.network import BaseModel
-from pdsn.networks.pair_losses import contrastive_loss
+from pdsn.networks.pair_losses import IMPOSTORS, contrastive_loss
 from pdsn.occlusion.mixture import base_mixture
 from pdsn.plugin import Plugin
 from pdsn.training.augment import Augmentation
@@ -56,9 +56,9 @@ class SiameseConfig(Section):
     )
     impostors: str = setting(
         default="near",
-        help="pairs of two people over which the loss is averaged: all of a batch, or those nearer than the margin, which alone "
-        "cost anything",
-        choices=("near", "all"),
+        help="pairs of two people over which the loss is averaged: near are those nearer than the margin, which alone cost anything, "
+        "nearest each face's nearest one, all those of a batch",
+        choices=IMPOSTORS,
         before="all",
     )
     variant: str = setting(
@@ -75,13 +75,13 @@ class Siamese(nn.Module):
     Args:
         net: the base.
         margin: of the loss.
-        near: see `pair_losses.contrastive_loss`.
+        impostors: see `pair_losses.contrastive_loss`.
     """
 
-    def __init__(self, net: Network, margin: float, *, near: bool = False) -> None:
+    def __init__(self, net: Network, margin: float, impostors: str = "all") -> None:
         super().__init__()
         self.net = net
-        self.loss = partial(contrastive_loss, margin=margin, near=near)
+        self.loss = partial(contrastive_loss, margin=margin, impostors=impostors)
 
     def forward(self, clean: Tensor, occluded: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """{"loss": scalar} of clean faces (B, 3, H, W) and as many occluded ones of the same people (B,)."""
@@ -173,7 +173,7 @@ def train(workspace: Workspace, own: SiameseConfig, folder: TrainingFolder) -> d
     batches = PairBatches(
         dataset, rows, config.batch, trained.augmentation_of(config), settings.seed, accelerator
     )
-    module = Siamese(model.net, own.margin, near=own.impostors == "near")
+    module = Siamese(model.net, own.margin, own.impostors)
     return trained.train(
         module, model, batches, lambda: trained.validate_by_means(model, encoder, dataset),
         config, folder, accelerator, settings.seed,

@@ -71,12 +71,12 @@ class Zeroing(nn.Module):
         return F.normalize(self.layer(maps.flatten(1)))
 
     def forward(self, probes: Tensor, covered: Tensor, gallery: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """{"loss": scalar} of a batch of `learning.TwinBatches`: the contrastive loss of all its pairs, of two people
-        those nearer than the margin."""
+        """{"loss": scalar} of a batch of `learning.TwinBatches`: the contrastive loss of its pairs, of two people
+        each face's nearest: on a trained base the others are easy, and would be all that counts."""
         hidden = widened(covered, self.layout, self.share)
         same = labels[:, None] == labels[None]
         ours, theirs = self.embeddings(probes, hidden), self.embeddings(gallery)
-        return {"loss": contrastive_loss(ours, theirs, same, self.margin, near=True)}
+        return {"loss": contrastive_loss(ours, theirs, same, self.margin, "nearest")}
 
     def scores(self, probes: Tensor, covered: Tensor, gallery: Tensor) -> Tensor:
         """See `learning.Learner`."""

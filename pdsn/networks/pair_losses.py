@@ -6,8 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+IMPOSTORS = ("near", "nearest", "all")
+"""Which pairs of two people `contrastive_loss` averages."""
 
-def contrastive_loss(a: Tensor, b: Tensor, same: Tensor, margin: float, *, near: bool = False) -> Tensor:
+
+def contrastive_loss(a: Tensor, b: Tensor, same: Tensor, margin: float, impostors: str = "all") -> Tensor:
     """Contrastive loss over all pairs of two sets of faces (Hadsell, Chopra, LeCun, CVPR 2006, equation 4).
 
     With D the Euclidean distance of the unit embeddings, a pair of one person costs D^2 / 2, a pair of two people
@@ -19,8 +22,9 @@ def contrastive_loss(a: Tensor, b: Tensor, same: Tensor, margin: float, *, near:
         b: (M, E) embeddings, of any length.
         same: (N, M) bool, whether both show one person; there is a pair of each kind, or its mean counts as 0.
         margin: distance from which two people are far enough apart, above 0 and at most 2.
-        near: the mean of two people's pairs is of those nearer than the margin. The others cost nothing, and the more
-            there are the less the near ones weigh in the mean of all.
+        impostors: the mean of two people's pairs is of "all" of them; of those "near", nearer than the margin, as the others
+            cost nothing, and the more there are the less the near ones weigh; or of each face's "nearest" one alone: the few
+            that are hard to tell apart, which among many easy ones hardly count.
 
     Returns:
         The loss, a scalar, at least 0.
@@ -32,7 +36,12 @@ def contrastive_loss(a: Tensor, b: Tensor, same: Tensor, margin: float, *, near:
         # The root has no slope at 0, where one photo meets itself.
         distance = (squared + 1e-12).sqrt()
         apart = (margin - distance).clamp_min(0).square()
-    different = ~same & (distance < margin) if near else ~same
+    if impostors == "nearest":
+        apart = apart.masked_fill(same, 0)
+        others = ~same
+        cost = torch.cat([apart.amax(0)[others.any(0)], apart.amax(1)[others.any(1)]])
+        return (_mean(squared, same) + cost.sum() / max(len(cost), 1)) / 2
+    different = ~same & (distance < margin) if impostors == "near" else ~same
     return (_mean(squared, same) + _mean(apart, different)) / 2
 
 

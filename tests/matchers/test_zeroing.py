@@ -146,8 +146,8 @@ def test_it_learns_by_contrast_and_is_judged_by_what_it_scores(encoder):
     same = [distances[i][j] ** 2 / 2 for i in range(5) for j in range(5) if labels[i] == labels[j]]
     others = [[distances[i][j] for j in range(5) if labels[j] != labels[i]] for i in range(5)]
     others += [[distances[i][j] for i in range(5) if labels[j] != labels[i]] for j in range(5)]
-    near = [(1.4 - distance) ** 2 / 2 for one in others for distance in one if distance < 1.4]
-    wanted = sum(same) / len(same) + sum(near) / len(near)
+    nearest = [max(0.0, 1.4 - min(one)) ** 2 / 2 for one in others]
+    wanted = sum(same) / len(same) + sum(nearest) / len(nearest)
     assert model(maps, hidden, theirs, labels)["loss"].item() == pytest.approx(wanted, rel=1e-4)
 
 

@@ -42,11 +42,41 @@ def test_of_two_people_only_near_pairs_are_averaged():
     a, b = torch.randn(6, 5), torch.randn(7, 5)
     same = torch.tensor([0, 1, 2, 0, 1, 2])[:, None] == torch.tensor([0, 1, 1, 2, 3, 4, 5])[None]
     whole = contrastive_loss(a, b, same, 1.2).item()
-    found = contrastive_loss(a, b, same, 1.2, near=True).item()
+    found = contrastive_loss(a, b, same, 1.2, "near").item()
     distance = torch.cdist(F.normalize(a), F.normalize(b))
     near = distance[~same & (distance < 1.2)]
     wanted = (distance[same].square().mean() + (1.2 - near).square().mean()) / 2
     assert found == pytest.approx(wanted.item(), abs=1e-5) and found > whole
+
+
+@pytest.mark.parametrize("margin", [1.0, 1.4])
+def test_of_two_people_each_faces_nearest_pair_is_averaged(margin):
+    torch.manual_seed(14)
+    a, b = torch.randn(4, 5), torch.randn(6, 5)
+    ours, theirs = [0, 0, 0, 1], [0, 1, 0, 2, 1, 0]
+    same = torch.tensor(ours)[:, None] == torch.tensor(theirs)[None]
+    rows, columns = F.normalize(a).tolist(), F.normalize(b).tolist()
+    genuine, nearest = [], []
+    for one, person in zip(rows, ours, strict=True):
+        distances = [(math.dist(one, other), who) for other, who in zip(columns, theirs, strict=True)]
+        genuine += [distance**2 / 2 for distance, who in distances if who == person]
+        nearest.append(min(distance for distance, who in distances if who != person))
+    for other, person in zip(columns, theirs, strict=True):
+        nearest.append(
+            min(math.dist(one, other) for one, who in zip(rows, ours, strict=True) if who != person)
+        )
+    costs = [max(0.0, margin - distance) ** 2 / 2 for distance in nearest]
+    wanted = sum(genuine) / len(genuine) + sum(costs) / len(costs)
+    assert sum(costs) > 0
+    assert contrastive_loss(a, b, same, margin, "nearest").item() == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize("impostors", ["nearest", "near", "all"])
+def test_faces_of_nobody_else_cost_by_their_own_person_alone(impostors):
+    a, b = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(15)).requires_grad_()
+    same = torch.ones(3, 3, dtype=torch.bool)
+    found = contrastive_loss(a, b, same, 1.2, impostors)
+    assert found.item() == pytest.approx(by_hand(a.detach(), b.detach(), same, 1.2), abs=1e-5)
 
 
 def test_pytorch_metric_learning_says_the_same_of_distances():

@@ -38,6 +38,10 @@ BLOCK = 2**13
 class XCosConfig(LearningConfig):
     """Settings of xCos."""
 
+    steps: int = setting(
+        default=2000, help="of training, whatever the number of photos", low=1, high=10_000_000
+    )
+    lr: float = setting(default=1e-2, help="largest learning rate", low=1e-8, high=100)
     width: int = setting(default=32, help="channels of the reduced map", low=2, high=1024)
     scale: float = setting(default=30.0, help="s of the margin loss", low=1, high=1000)
     margin: float = setting(default=0.35, help="m of the margin loss, in cosine", low=0, high=1)

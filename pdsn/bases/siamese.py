@@ -35,7 +35,7 @@ from pdsn.networks.pair_losses import IMPOSTORS, contrastive_loss
 from pdsn.occlusion.mixture import base_mixture
 from pdsn.plugin import Plugin
 from pdsn.training.augment import Augmentation
-from pdsn.training.batches import ahead, check_batch, shuffled
+from pdsn.training.batches import ahead, another, check_batch, shuffled
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -140,7 +140,7 @@ class PairBatches:
             first = self.rows[chosen[step].numpy()]
             whom = self.dataset.labels[first]
             second = np.array(
-                [_another(photos[person], row, rng) for person, row in zip(whom, first, strict=True)]
+                [another(photos[person], row, rng) for person, row in zip(whom, first, strict=True)]
             )
             clean, occluded = self.dataset.tensor(first), self.dataset.tensor(second)
             for index, row in enumerate(second):
@@ -156,12 +156,6 @@ class PairBatches:
     def _augmented(self, faces: Tensor, generator: torch.Generator) -> Tensor:
         draws = self.augmentation.draw(len(faces), generator)
         return self.augmentation.relight(self.augmentation.move(faces, draws), draws)
-
-
-def _another(photos: np.ndarray, row: int, rng: np.random.Generator) -> int:
-    """A photo of somebody, not this one unless there is no other."""
-    others = photos[photos != row]
-    return int(rng.choice(others)) if len(others) else int(row)
 
 
 def train(workspace: Workspace, own: SiameseConfig, folder: TrainingFolder) -> dict[str, float]:

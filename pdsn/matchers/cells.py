@@ -32,6 +32,20 @@ def pixels_of(signature: Signature, layout: Layout) -> Tensor:
     return (region_pixels(layout) & chosen[:, None, None]).any(0)
 
 
+def covered_views(signature: Signature, layout: Layout, views: list[Tensor]) -> list[Tensor | None]:
+    """The pixels (1, H, W) bool that count as covered, as each view shows them; None where nothing is.
+
+    Args:
+        signature: which regions do.
+        layout: the regions.
+        views: of a face: as it is, and mirrored.
+    """
+    if not any(signature):
+        return [None for _ in views]
+    covered = pixels_of(signature, layout)[None].to(views[0].device)
+    return [covered if view == 0 else covered.flip(2) for view in range(len(views))]
+
+
 def widened(covered: Tensor, layout: Layout, share: float) -> Tensor:
     """The pixels (N, H, W) bool of all regions of which more than a share is covered, from those that are."""
     regions = layout.occluded(covered, share).float()

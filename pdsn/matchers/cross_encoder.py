@@ -18,7 +18,16 @@ from pdsn.artefact import TrainingFolder
 from pdsn.bases.encoder import Encoder
 from pdsn.config.setting import SettingError, section, setting
 from pdsn.matchers.learning import LAYOUT, LearningConfig, face_photos, learn, loaded, next_other
-from pdsn.matchers.matcher import Faces, LayoutMatcher, Matcher, Prepared, Rows, Signature
+from pdsn.matchers.matcher import (
+    Faces,
+    LayoutMatcher,
+    Matcher,
+    Prepared,
+    Rows,
+    Signature,
+    known_as,
+    numbers_of,
+)
 from pdsn.matchers.rerank import TOP, Reranked
 from pdsn.matchers.table import CLOSED, parts_of
 from pdsn.networks.backbone import FaceNet
@@ -129,7 +138,7 @@ class Small:
 
     def __getitem__(self, rows: Rows) -> Small:
         """See `Prepared`."""
-        chosen = list(range(len(self)))[rows] if isinstance(rows, slice) else list(rows)
+        chosen = numbers_of(rows, len(self))
         return Small([self.signatures[row] for row in chosen], self.faces[chosen])
 
     def kept(self) -> dict[str, Tensor]:
@@ -164,7 +173,7 @@ class CrossEncoderMatcher(LayoutMatcher):
 
     def compare(self, probes: Prepared, gallery: Prepared) -> Tensor:
         """See `Matcher`; a pass of the network for each of the P G pairs."""
-        ours, theirs = _own(probes), _own(gallery)
+        ours, theirs = known_as(probes, Small), known_as(gallery, Small)
         result = torch.empty((len(ours), len(theirs)))
         for row in range(len(ours) if len(theirs) else 0):
             result[row] = self._scores(
@@ -174,7 +183,7 @@ class CrossEncoderMatcher(LayoutMatcher):
 
     def pairs(self, a: Prepared, b: Prepared) -> Tensor:
         """See `Matcher`."""
-        ours, theirs = _own(a), _own(b)
+        ours, theirs = known_as(a, Small), known_as(b, Small)
         if len(ours) != len(theirs):
             raise ValueError(f"{len(ours)} faces and {len(theirs)} are no pairs")
         return self._scores(ours.faces, theirs.faces) if len(ours) else torch.empty(0)
@@ -191,12 +200,6 @@ class CrossEncoderMatcher(LayoutMatcher):
             yield found.float().cpu()
 
 
-def _own(prepared: Prepared) -> Small:
-    if not isinstance(prepared, Small):
-        raise TypeError(f"{type(prepared).__name__} was prepared by a matcher of another kind")
-    return prepared
-
-
 def build(workspace: Workspace, own: CrossEncoderConfig) -> CrossEncoder:
     """The network, with random weights."""
     return CrossEncoder(workspace.training.size, own)
@@ -205,7 +208,7 @@ def build(workspace: Workspace, own: CrossEncoderConfig) -> CrossEncoder:
 def train(workspace: Workspace, own: CrossEncoderConfig, folder: TrainingFolder) -> dict[str, float]:
     """See `Plugin`."""
     photos = face_photos(workspace, own.draws)
-    return learn(workspace, own, folder, lambda: build(workspace, own), photos)
+    return learn(workspace, own, folder, build, photos)
 
 
 def load(workspace: Workspace, folder: TrainingFolder) -> Matcher:

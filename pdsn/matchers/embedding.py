@@ -22,6 +22,8 @@ from pdsn.matchers.matcher import (
     Signature,
     by_signature,
     joint_signatures,
+    known_as,
+    numbers_of,
     signatures_of,
 )
 from pdsn.networks.branches import Role
@@ -84,7 +86,7 @@ class EmbeddingMatcher(LayoutMatcher, ABC):
 
     def compare(self, probes: Prepared, gallery: Prepared) -> Tensor:
         """See `Matcher`: cosines, or means of two, -1 to 1."""
-        ours, theirs = own_of(probes), own_of(gallery)
+        ours, theirs = known_as(probes, Embedded), known_as(gallery, Embedded)
         result = torch.empty((len(ours), len(theirs)))
         if self.alone:
             return _cosines(ours.by_themselves(), theirs.against_alone()) if len(ours) else result
@@ -100,7 +102,7 @@ class EmbeddingMatcher(LayoutMatcher, ABC):
 
     def pairs(self, a: Prepared, b: Prepared) -> Tensor:
         """See `Matcher`."""
-        ours, theirs = own_of(a), own_of(b)
+        ours, theirs = known_as(a, Embedded), known_as(b, Embedded)
         if len(ours) != len(theirs):
             raise ValueError(f"{len(ours)} faces and {len(theirs)} are no pairs")
         if self.alone and len(ours):
@@ -161,7 +163,7 @@ class Embedded:
 
     def __getitem__(self, rows: Rows) -> Embedded:
         """See `Prepared`."""
-        chosen = list(range(len(self)))[rows] if isinstance(rows, slice) else list(rows)
+        chosen = numbers_of(rows, len(self))
         return Embedded(
             self.known,
             [self.signatures[row] for row in chosen],
@@ -288,17 +290,6 @@ def flip_sum(views: Iterable[Tensor]) -> Tensor:
         total = total + part
     assert isinstance(total, Tensor), "there is no view"
     return total
-
-
-def own_of(prepared: Prepared) -> Embedded:
-    """Faces that an `EmbeddingMatcher` knows.
-
-    Raises:
-        TypeError: a matcher of another kind prepared them.
-    """
-    if not isinstance(prepared, Embedded):
-        raise TypeError(f"{type(prepared).__name__} was prepared by a matcher of another kind")
-    return prepared
 
 
 def _fitting(known: Tensor, others: Tensor) -> Tensor:

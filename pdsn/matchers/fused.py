@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pdsn.matchers.matcher import Matcher, Prepared
-from pdsn.matchers.rerank import TwoMatchers, both
+from pdsn.matchers.matcher import Matcher, Prepared, known_as
+from pdsn.matchers.rerank import Both, TwoMatchers
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Fused(TwoMatchers):
 
     def compare(self, probes: Prepared, gallery: Prepared) -> Tensor:
         """See `Matcher`: logarithms of odds."""
-        ours, theirs = both(probes), both(gallery)
+        ours, theirs = known_as(probes, Both), known_as(gallery, Both)
         covered = _covered(ours)[:, None] | _covered(theirs)[None]
         return self._mean(
             self.first.compare(ours.first, theirs.first),
@@ -63,7 +63,7 @@ class Fused(TwoMatchers):
 
     def pairs(self, a: Prepared, b: Prepared) -> Tensor:
         """See `Matcher`: logarithms of odds."""
-        ours, theirs = both(a), both(b)
+        ours, theirs = known_as(a, Both), known_as(b, Both)
         first, second = (
             self.first.pairs(ours.first, theirs.first),
             self.second.pairs(ours.second, theirs.second),

@@ -20,7 +20,7 @@ from pdsn.data.dataset import FaceDataset, evenly
 from pdsn.masks.maps import Twins
 from pdsn.occlusion.mixture import matching_mixture
 from pdsn.occlusion.occluders import Occluder
-from pdsn.training.batches import ahead, check_batch
+from pdsn.training.batches import ahead, another, check_batch
 from pdsn.training.loop import Schedule, fit, seed_everything
 
 if TYPE_CHECKING:
@@ -60,6 +60,10 @@ class LearningConfig(Section):
     validations: int = setting(
         default=4, help="how often it is validated on the way; the best one is kept", low=1, high=1000
     )
+
+
+Own = TypeVar("Own", bound=LearningConfig)
+Net = TypeVar("Net", bound=nn.Module)
 
 
 class Learner(Protocol):
@@ -244,7 +248,7 @@ class TwinBatches:
         def make(step: int) -> tuple[Tensor, ...]:
             rng = np.random.default_rng((self.seed, step))
             rows = rng.permutation(len(photos.labels))[: self.config.batch]
-            others = np.array([_another(own[photos.labels[row]], row, rng) for row in rows])
+            others = np.array([another(own[photos.labels[row]], row, rng) for row in rows])
             draws = rng.integers(photos.draws, size=len(rows))
             draws[rng.random(len(rows)) < FREE] = -1
             rows, others, draws = rows[mine], others[mine], draws[mine]
@@ -252,12 +256,6 @@ class TwinBatches:
 
         for batch in ahead(make, range(number * len(self), (number + 1) * len(self))):
             yield tuple(part.to(device) for part in batch)
-
-
-def _another(photos: np.ndarray, row: int, rng: np.random.Generator) -> int:
-    """A photo of somebody, not this one unless there is no other."""
-    others = photos[photos != row]
-    return int(rng.choice(others)) if len(others) else int(row)
 
 
 def next_other(labels: Tensor) -> Tensor:
@@ -307,9 +305,9 @@ def judge(learner: Learner, train: Photos, val: Photos, device: torch.device) ->
 
 def learn(
     workspace: Workspace,
-    own: LearningConfig,
+    own: Own,
     folder: TrainingFolder,
-    build: Callable[[], nn.Module],
+    build: Callable[[Workspace, Own], nn.Module],
     photos: tuple[Photos, Photos],
 ) -> dict[str, float]:
     """Train a matcher's network, and keep the weights that name validation photos best.
@@ -318,7 +316,7 @@ def learn(
         workspace: the run.
         own: the matcher's settings.
         folder: where the weights go.
-        build: gives a `Learner` with random weights, whose forward gives the losses of a batch of `TwinBatches`.
+        build: from the run and the settings, gives a `Learner` with random weights, whose forward gives the losses of a batch of `TwinBatches`.
         photos: of the training and of the validation split.
 
     Returns:
@@ -327,7 +325,7 @@ def learn(
     accelerator, seed = workspace.accelerator, workspace.settings.seed
     train, val = photos
     seed_everything(seed)
-    module = build().to(accelerator.device)
+    module = build(workspace, own).to(accelerator.device)
     return fit(
         module,
         TwinBatches(train, own, own.NAME, seed, accelerator),
@@ -340,10 +338,6 @@ def learn(
         weights=module.state_dict,
         load_weights=module.load_state_dict,
     )
-
-
-Own = TypeVar("Own", bound=LearningConfig)
-Net = TypeVar("Net", bound=nn.Module)
 
 
 def loaded(

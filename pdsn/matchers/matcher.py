@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -171,6 +171,25 @@ class LayoutMatcher:
     def joint(self, a: Faces, b: Faces) -> tuple[list[Signature], Tensor]:
         """See `Matcher`."""
         return joint_signatures(a.covered, b.covered, self.layout, self.share)
+
+
+def numbers_of(rows: Rows, count: int) -> list[int]:
+    """The numbers of some of so many rows."""
+    return list(range(count))[rows] if isinstance(rows, slice) else list(rows)
+
+
+Kind = TypeVar("Kind")
+
+
+def known_as(prepared: Prepared, kind: type[Kind]) -> Kind:
+    """Faces as a matcher of one kind has prepared them.
+
+    Raises:
+        TypeError: a matcher of another kind prepared them.
+    """
+    if not isinstance(prepared, kind):
+        raise TypeError(f"{type(prepared).__name__} was prepared by a matcher of another kind")
+    return prepared
 
 
 def names_of(signature: Signature, regions: Mapping[str, Box]) -> list[str]:

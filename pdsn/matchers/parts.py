@@ -19,11 +19,12 @@ from torch.nn import functional as F
 from pdsn.artefact import TrainingFolder
 from pdsn.bases.encoder import Encoder
 from pdsn.config.setting import section, setting
-from pdsn.matchers.embedding import EmbeddingMatcher, flip_sum
+from pdsn.matchers.cosine import Cosine
+from pdsn.matchers.embedding import flip_sum
 from pdsn.matchers.learning import PROBES, LearningConfig, Photos, learn, loaded, map_photos
 from pdsn.matchers.matcher import Signature
 from pdsn.matchers.memory import MapMemory
-from pdsn.networks.branches import Role, has_branches
+from pdsn.networks.branches import Role
 from pdsn.networks.pair_losses import margin_in_batch
 from pdsn.networks.parts import PartWeights, cell_shares
 from pdsn.occlusion.layouts import LAYOUTS, Layout, mirrored
@@ -126,7 +127,7 @@ class HeadParts(PartNet):
         return torch.stack(parts, 1)
 
 
-class PartsMatcher(EmbeddingMatcher):
+class PartsMatcher(Cosine):
     """The weighted mean of the cosines of the parts that are free in both faces.
 
     Args:
@@ -135,20 +136,17 @@ class PartsMatcher(EmbeddingMatcher):
         compare: see `EmbeddingMatcher`.
     """
 
+    masked = True
+
     def __init__(self, memory: MapMemory, model: PartNet, compare: str) -> None:
-        super().__init__(model.layout, model.share, compare)
-        self.memory, self.model = memory, model
+        super().__init__(memory, model.layout, model.share, compare)
+        self.model = model
 
     @property
     def weights(self) -> list[float]:
         """What each part counts, in the order of `regions`; together 1."""
         with torch.inference_mode():
             return [round(float(weight), 6) for weight in self.model.weights()]
-
-    @property
-    def symmetric(self) -> bool:
-        """See `Matcher`."""
-        return super().symmetric and not has_branches(self.memory.encoder.net)
 
     @torch.inference_mode()
     def look(self, pixels: Tensor, role: Role) -> list[Tensor]:
@@ -185,7 +183,7 @@ def train(workspace: Workspace, own: HeadPartsConfig, folder: TrainingFolder) ->
     """See `Plugin`."""
     photos = map_photos(workspace, own.draws)
 
-    def begin() -> HeadParts:
+    def begin(workspace: Workspace, own: HeadPartsConfig) -> HeadParts:
         made = build(workspace, own)
         for side, role in enumerate(ROLES):
             made.centre[side] = centre_of(made, photos[0], role)

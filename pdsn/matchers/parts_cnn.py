@@ -107,7 +107,7 @@ def build(workspace: Workspace, own: CropsConfig) -> CroppedParts:
 def train(workspace: Workspace, own: CropsConfig, folder: TrainingFolder) -> dict[str, float]:
     """See `Plugin`."""
     photos = face_photos(workspace, own.draws)
-    return learn(workspace, own, folder, lambda: build(workspace, own), photos)
+    return learn(workspace, own, folder, build, photos)
 
 
 def load(workspace: Workspace, folder: TrainingFolder) -> CropsMatcher:

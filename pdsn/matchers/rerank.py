@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pdsn.matchers.matcher import Faces, Matcher, Prepared, Rows, Signature
+from pdsn.matchers.matcher import Faces, Matcher, Prepared, Rows, Signature, known_as
 from pdsn.networks.branches import Role
 from pdsn.occlusion.layouts import Box
 
@@ -118,13 +118,13 @@ class Reranked(TwoMatchers):
 
     def compare(self, probes: Prepared, gallery: Prepared) -> Tensor:
         """See `Matcher`."""
-        ours, theirs = both(probes), both(gallery)
+        ours, theirs = known_as(probes, Both), known_as(gallery, Both)
         parts = [self._compare(ours[row : row + BLOCK], theirs) for row in range(0, len(ours), BLOCK)]
         return torch.cat(parts) if parts else torch.empty((0, len(theirs)))
 
     def pairs(self, a: Prepared, b: Prepared) -> Tensor:
         """See `Matcher`: those of the second matcher, see the class."""
-        return self.second.pairs(both(a).second, both(b).second)
+        return self.second.pairs(known_as(a, Both).second, known_as(b, Both).second)
 
     def _compare(self, ours: Both, theirs: Both) -> Tensor:
         scores = self.first.compare(ours.first, theirs.first)
@@ -152,14 +152,3 @@ class Reranked(TwoMatchers):
 def for_pairs(matcher: Matcher) -> Matcher:
     """The matcher that compares pairs of photos, where there is no gallery to choose from."""
     return matcher.second if isinstance(matcher, Reranked) else matcher
-
-
-def both(prepared: Prepared) -> Both:
-    """Faces that two matchers know.
-
-    Raises:
-        TypeError: a matcher of another kind prepared them.
-    """
-    if not isinstance(prepared, Both):
-        raise TypeError(f"{type(prepared).__name__} was prepared by a matcher of another kind")
-    return prepared

@@ -14,10 +14,11 @@ from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
 from pdsn.config.setting import section, setting
-from pdsn.matchers.cells import pixels_of, widened
-from pdsn.matchers.embedding import EmbeddingMatcher, own_of
+from pdsn.matchers.cells import covered_views, widened
+from pdsn.matchers.cosine import Cosine
+from pdsn.matchers.embedding import Embedded
 from pdsn.matchers.learning import LAYOUT, LearningConfig, learn, loaded, map_photos
-from pdsn.matchers.matcher import Prepared, Signature
+from pdsn.matchers.matcher import Prepared, Signature, known_as
 from pdsn.matchers.memory import MapMemory
 from pdsn.networks.branches import Role
 from pdsn.occlusion.layouts import Layout
@@ -94,7 +95,7 @@ class Segments(nn.Module):
         return self.probabilities(probes, widened(covered, self.layout, self.share))[:, people]
 
 
-class SegmentsMatcher(EmbeddingMatcher):
+class SegmentsMatcher(Cosine):
     """The probability that a probe shows the person of a gallery photo; which photo it is makes no difference.
 
     Args:
@@ -106,24 +107,16 @@ class SegmentsMatcher(EmbeddingMatcher):
     symmetric = False
 
     def __init__(self, memory: MapMemory, model: Segments) -> None:
-        super().__init__(model.layout, model.share)
-        self.memory = memory
+        super().__init__(memory, model.layout, model.share)
         self.model = model
-
-    def look(self, pixels: Tensor, role: Role) -> list[Tensor]:
-        """Maps (N, C, h, w) of the faces and of their mirror images, as probes."""
-        return self.memory.views(pixels, role)
 
     @torch.inference_mode()
     def embed(self, views: list[Tensor], signature: Signature, role: Role) -> Tensor:
         """Probabilities (N, K), the mean over the views."""
         del role
         assert self.layout is not None
-        covered = pixels_of(signature, self.layout)[None].to(views[0].device) if any(signature) else None
-        parts = [
-            self.model.probabilities(maps, covered if covered is None or view == 0 else covered.flip(2))
-            for view, maps in enumerate(views)
-        ]
+        covered = covered_views(signature, self.layout, views)
+        parts = [self.model.probabilities(maps, one) for maps, one in zip(views, covered, strict=True)]
         return torch.stack(parts).mean(0)
 
     def compare(self, probes: Prepared, gallery: Prepared) -> Tensor:
@@ -132,12 +125,12 @@ class SegmentsMatcher(EmbeddingMatcher):
         Raises:
             ValueError: nobody knows whom the gallery shows.
         """
-        ours, people = own_of(probes), _people(gallery)
+        ours, people = known_as(probes, Embedded), _people(gallery)
         return ours.by_themselves().cpu()[:, people] if len(ours) else torch.empty((0, len(people)))
 
     def pairs(self, a: Prepared, b: Prepared) -> Tensor:
         """See `compare`."""
-        ours, people = own_of(a), _people(b)
+        ours, people = known_as(a, Embedded), _people(b)
         if len(ours) != len(people):
             raise ValueError(f"{len(ours)} faces and {len(people)} are no pairs")
         return ours.by_themselves().cpu().gather(1, people[:, None])[:, 0] if len(ours) else torch.empty(0)
@@ -145,7 +138,7 @@ class SegmentsMatcher(EmbeddingMatcher):
 
 def _people(gallery: Prepared) -> Tensor:
     """Whom (G,) the photos of a gallery show."""
-    known = own_of(gallery)
+    known = known_as(gallery, Embedded)
     people = known.people
     if people is None:
         raise ValueError(
@@ -164,7 +157,7 @@ def build(workspace: Workspace, own: SegmentsConfig) -> Segments:
 def train(workspace: Workspace, own: SegmentsConfig, folder: TrainingFolder) -> dict[str, float]:
     """See `Plugin`."""
     photos = map_photos(workspace, own.draws)
-    return learn(workspace, own, folder, lambda: build(workspace, own), photos)
+    return learn(workspace, own, folder, build, photos)
 
 
 def load(workspace: Workspace, folder: TrainingFolder) -> SegmentsMatcher:

@@ -120,7 +120,7 @@ def build(workspace: Workspace, own: UnmaskConfig) -> Unmasking:
 
 def train(workspace: Workspace, own: UnmaskConfig, folder: TrainingFolder) -> dict[str, float]:
     """See `Plugin`."""
-    return learn(workspace, own, folder, lambda: build(workspace, own), map_photos(workspace, own.draws))
+    return learn(workspace, own, folder, build, map_photos(workspace, own.draws))
 
 
 def load(workspace: Workspace, folder: TrainingFolder) -> Unmask:

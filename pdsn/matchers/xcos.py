@@ -19,7 +19,7 @@ from pdsn.bases.encoder import Encoder
 from pdsn.config.setting import section, setting
 from pdsn.matchers.cells import covered_cells
 from pdsn.matchers.learning import LAYOUT, LearningConfig, learn, loaded, map_photos
-from pdsn.matchers.matcher import Faces, LayoutMatcher, Prepared, Rows, Signature
+from pdsn.matchers.matcher import Faces, LayoutMatcher, Prepared, Rows, Signature, known_as, numbers_of
 from pdsn.matchers.memory import MapMemory
 from pdsn.networks.branches import Role
 from pdsn.networks.pair_losses import margin_in_batch
@@ -107,8 +107,8 @@ class Looked:
     Attributes:
         signatures: of each face.
         cells: (N, L, width) unit vectors.
-        halves: (N, width / 2, h, w) as the first face of a pair.
-        seconds: the same as the second one; of restored probes None.
+        halves: (N, width / 2, h, w), see `networks.xcos`.
+        second: whether they are those of the second face of a pair, a gallery's.
         covered: (N, h, w) bool, cells of which more than half is covered in this photo; a cell that two photos cover by less
             than half each stays in.
     """
@@ -117,20 +117,20 @@ class Looked:
     cells: Tensor
     halves: Tensor
     covered: Tensor
-    seconds: Tensor | None = None
+    second: bool = False
 
     def __len__(self) -> int:
         return len(self.signatures)
 
     def __getitem__(self, rows: Rows) -> Looked:
         """See `Prepared`."""
-        chosen = list(range(len(self)))[rows] if isinstance(rows, slice) else list(rows)
+        chosen = numbers_of(rows, len(self))
         return Looked(
             [self.signatures[row] for row in chosen],
             self.cells[chosen],
             self.halves[chosen],
             self.covered[chosen],
-            None if self.seconds is None else self.seconds[chosen],
+            self.second,
         )
 
     def kept(self) -> dict[str, Tensor]:
@@ -163,21 +163,12 @@ class XCosMatcher(LayoutMatcher):
         """See `Matcher`."""
         maps = self.memory.views(faces.pixels, role)[0]
         shape = (maps.shape[2], maps.shape[3])
-        parts = [
-            (*self.model.net.cells(part, second=False), self.model.net.cells(part, second=True)[1])
-            for part in maps.split(self.memory.encoder.batch)
-        ]
-        width = self.model.own.width
-        cells, halves, seconds = (
-            (torch.cat(some) for some in zip(*parts, strict=True))
-            if parts
-            else (
-                maps.new_zeros(0, shape[0] * shape[1], width),
-                *(2 * [maps.new_zeros(0, width // 2, *shape)]),
-            )
-        )
+        second = role == "gallery"
+        # At least one lot, if of nobody, so that shapes are known.
+        parts = [self.model.net.cells(part, second=second) for part in maps.split(self.memory.encoder.batch)]
+        cells, halves = (torch.cat(some) for some in zip(*parts, strict=True))
         covered = covered_cells(faces.covered.to(maps.device), shape)
-        return Looked(self.signatures(faces), cells, halves, covered, seconds)
+        return Looked(self.signatures(faces), cells, halves, covered, second)
 
     def restored(self, tensors: Mapping[str, Tensor]) -> Looked:
         """See `Matcher`."""
@@ -188,7 +179,7 @@ class XCosMatcher(LayoutMatcher):
 
     def compare(self, probes: Prepared, gallery: Prepared) -> Tensor:
         """See `Matcher`: -1 to 1."""
-        ours, theirs = _own(probes), _own(gallery)
+        ours, theirs = known_as(probes, Looked), known_as(gallery, Looked)
         result = torch.empty((len(ours), len(theirs)))
         step = max(BLOCK // max(len(ours), 1), 1)
         for first in range(0, len(theirs), step):
@@ -200,7 +191,7 @@ class XCosMatcher(LayoutMatcher):
 
     def pairs(self, a: Prepared, b: Prepared) -> Tensor:
         """See `Matcher`."""
-        ours, theirs = _own(a), _own(b)
+        ours, theirs = known_as(a, Looked), known_as(b, Looked)
         if len(ours) != len(theirs):
             raise ValueError(f"{len(ours)} faces and {len(theirs)} are no pairs")
         rows = torch.arange(len(ours))
@@ -212,7 +203,7 @@ class XCosMatcher(LayoutMatcher):
 
         The sum of their product is what `pairs` gives.
         """
-        ours, theirs = _own(a), _own(b)
+        ours, theirs = known_as(a, Looked), known_as(b, Looked)
         rows = torch.arange(len(ours))
         attention, local = self._maps(ours, theirs, rows, rows)
         shape = ours.covered.shape
@@ -224,19 +215,15 @@ class XCosMatcher(LayoutMatcher):
 
     @torch.inference_mode()
     def _maps(self, ours: Looked, theirs: Looked, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        if theirs.seconds is None:
-            raise ValueError("restored faces are probes: prepare a gallery anew")
+        if not theirs.second:
+            raise ValueError("restored faces are probes, as those prepared so: prepare a gallery anew")
+        if ours.second:
+            raise ValueError("faces of a gallery are no probes: prepare them as such")
         left_out = None
         if self.model.own.covered == "left-out":
             left_out = ours.covered[rows] | theirs.covered[columns]
-        attention = self.model.net.attention(ours.halves[rows] + theirs.seconds[columns], left_out)
+        attention = self.model.net.attention(ours.halves[rows] + theirs.halves[columns], left_out)
         return attention, local_cosines(ours.cells[rows], theirs.cells[columns])
-
-
-def _own(prepared: Prepared) -> Looked:
-    if not isinstance(prepared, Looked):
-        raise TypeError(f"{type(prepared).__name__} was prepared by a matcher of another kind")
-    return prepared
 
 
 def build(workspace: Workspace, own: XCosConfig) -> XCos:
@@ -247,7 +234,7 @@ def build(workspace: Workspace, own: XCosConfig) -> XCos:
 def train(workspace: Workspace, own: XCosConfig, folder: TrainingFolder) -> dict[str, float]:
     """See `Plugin`."""
     photos = map_photos(workspace, own.draws)
-    return learn(workspace, own, folder, lambda: build(workspace, own), photos)
+    return learn(workspace, own, folder, build, photos)
 
 
 def load(workspace: Workspace, folder: TrainingFolder) -> XCosMatcher:

@@ -14,12 +14,13 @@ from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
 from pdsn.config.setting import section, setting
-from pdsn.matchers.cells import covered_cells, pixels_of, widened
-from pdsn.matchers.embedding import EmbeddingMatcher, flip_sum
+from pdsn.matchers.cells import covered_cells, covered_views, widened
+from pdsn.matchers.cosine import Cosine
+from pdsn.matchers.embedding import flip_sum
 from pdsn.matchers.learning import LAYOUT, LearningConfig, learn, loaded, map_photos
 from pdsn.matchers.matcher import Signature
 from pdsn.matchers.memory import MapMemory
-from pdsn.networks.branches import Role, has_branches
+from pdsn.networks.branches import Role
 from pdsn.networks.pair_losses import contrastive_loss
 from pdsn.occlusion.layouts import Layout
 from pdsn.plugin import Plugin
@@ -84,7 +85,7 @@ class Zeroing(nn.Module):
         return self.embeddings(probes, hidden) @ self.embeddings(gallery).T
 
 
-class ZeroingMatcher(EmbeddingMatcher):
+class ZeroingMatcher(Cosine):
     """The cosine of the layer's embeddings, each face's with its own covered cells zeroed.
 
     Args:
@@ -96,29 +97,16 @@ class ZeroingMatcher(EmbeddingMatcher):
     alone = True
 
     def __init__(self, memory: MapMemory, model: Zeroing, compare: str) -> None:
-        super().__init__(model.layout, model.share, compare)
-        self.memory = memory
+        super().__init__(memory, model.layout, model.share, compare)
         self.model = model
-
-    @property
-    def symmetric(self) -> bool:
-        """See `Matcher`."""
-        return super().symmetric and not has_branches(self.memory.encoder.net)
-
-    def look(self, pixels: Tensor, role: Role) -> list[Tensor]:
-        """Maps (N, C, h, w) of the faces and, for the flip-sum, of their mirror images."""
-        return self.memory.views(pixels, role)
 
     @torch.inference_mode()
     def embed(self, views: list[Tensor], signature: Signature, role: Role) -> Tensor:
         """See `EmbeddingMatcher`."""
         del role
         assert self.layout is not None
-        covered = pixels_of(signature, self.layout)[None].to(views[0].device) if any(signature) else None
-        parts = (
-            self.model.embeddings(maps, covered if covered is None or view == 0 else covered.flip(2))
-            for view, maps in enumerate(views)
-        )
+        covered = covered_views(signature, self.layout, views)
+        parts = (self.model.embeddings(maps, one) for maps, one in zip(views, covered, strict=True))
         return F.normalize(flip_sum(parts))
 
 
@@ -131,7 +119,7 @@ def build(workspace: Workspace, own: ZeroingConfig) -> Zeroing:
 def train(workspace: Workspace, own: ZeroingConfig, folder: TrainingFolder) -> dict[str, float]:
     """See `Plugin`."""
     photos = map_photos(workspace, own.draws)
-    return learn(workspace, own, folder, lambda: build(workspace, own), photos)
+    return learn(workspace, own, folder, build, photos)
 
 
 def load(workspace: Workspace, folder: TrainingFolder) -> ZeroingMatcher:

@@ -83,6 +83,12 @@ def check_batch(setting: str, batch: int, accelerator: Accelerator, count: int |
         raise UsageError(f"{count} training photos are too few for {world} processes: start fewer")
 
 
+def another(photos: np.ndarray, row: int, rng: np.random.Generator) -> int:
+    """One of somebody's photos, not this one unless there is no other."""
+    others = photos[photos != row]
+    return int(rng.choice(others)) if len(others) else int(row)
+
+
 def ahead(make: Callable[[int], Made], steps: range, *, workers: int = 1) -> Iterator[Made]:
     """What `make` gives for each step, in order, made by threads while earlier ones are in use.
 

@@ -17,11 +17,12 @@ be looked for in raises its kind `PhotoError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -44,6 +45,9 @@ from pdsn.people.photo import PhotoError, SearchedPhoto, nothing_covered, search
 from pdsn.people.verification import Verification, Verifier
 from pdsn.run.strategies import choose_strategy, further_matchers
 from pdsn.run.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pdsn.explain.photos import PhotoExplanation, Verify
 
 __all__ = [
     "Architecture", "IdentifiedFace", "IdentifiedPhoto", "PdsnError", "People", "PhotoError", "Run", "UsageError",
@@ -167,7 +171,66 @@ class Run:
         Raises:
             PhotoError: one of them cannot be read or shows no face.
         """
-        return self._verifier.verify(self.search(a), self.search(b), fpr)
+        return self._verdict(fpr, self.search(a), self.search(b))
+
+    def _verdict(self, fpr: float, a: SearchedPhoto, b: SearchedPhoto) -> Verification:
+        """What `verify` says of two photos that were searched before; thresholds are looked for now."""
+        return self._verifier.verify(a, b, fpr)
+
+    def explain(
+        self,
+        probe: str | Path,
+        reference: str | Path | None = None,
+        *,
+        fpr: float = DEFAULT_FPR,
+        person: str | None = None,
+        methods: Sequence[str] = (),
+        layer: str = "map",
+        layout: str = "LM2",
+        occlusion: str = "",
+    ) -> PhotoExplanation:
+        """Where the score of two photos comes from, with and without the FDM; of several faces the largest counts.
+
+        Args:
+            probe: a photo, or an entry of the run's data set by its name there.
+            reference: another one; None for the nearest photo of the run's people.
+            fpr: see `verify`: it sets the threshold that is told.
+            person: one of the run's people, whose mean takes the reference's place.
+            methods, layer, layout, occlusion: see `pdsn.explain.asking.Asked`.
+
+        Raises:
+            PhotoError: a photo cannot be read or shows no face.
+            UsageError: a name is unknown.
+        """
+        from pdsn.explain.asking import Asked, check_asked, explain
+
+        asked = Asked(
+            str(probe),
+            None if reference is None else str(reference),
+            person,
+            methods,
+            layer,
+            layout,
+            occlusion,
+        )
+        check_asked(asked)
+        verify: dict[str, Verify] = {}
+        for run in (self._plain, self):
+            verify[run.strategy] = partial(Run._verdict, run, fpr)
+
+        def enrolled() -> Gallery:
+            gallery = own_gallery(self._workspace.training)
+            self._keep(gallery.faces)
+            return gallery
+
+        return explain(self._workspace, self.strategy, asked, self._cover, self.search, verify, enrolled)
+
+    @cached_property
+    def _plain(self) -> Run:
+        """The same run without an FDM."""
+        if self.strategy == NO_FDM:
+            return self
+        return Run(self._workspace, NO_FDM, self.occlusion_source, self._crop.min_face)
 
     def search(self, photo: str | Path) -> SearchedPhoto:
         """Find and crop every face of a photo.

@@ -36,20 +36,21 @@ def face_picture(face: np.ndarray, height: int, tinted: np.ndarray | None = None
     return Image.fromarray(shown.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
 
 
-def heat_picture(face: np.ndarray, cells: np.ndarray, height: int) -> Image.Image:
-    """An aligned face in grey under the colours of the cells of a map, dark blue for 0 to yellow for 1.
+def heat_picture(face: np.ndarray, cells: np.ndarray, height: int, colours: str = "viridis") -> Image.Image:
+    """An aligned face in grey under the colours of the cells of a map.
 
     Args:
         face: (H, W, 3) uint8.
         cells: (h, w), 0 to 1; what lies outside is taken for the nearer end.
         height: rows of the picture; the columns follow.
+        colours: of matplotlib; by default from dark blue for 0 to yellow for 1.
     """
     from matplotlib import colormaps
 
     size = (max(1, round(face.shape[1] * height / face.shape[0])), height)
     grey = np.asarray(Image.fromarray(face).convert("L").resize(size, Image.Resampling.BICUBIC))
-    colours = Image.fromarray((255 * colormaps["viridis"](cells.clip(0, 1))[..., :3]).astype(np.uint8))
-    tint = np.asarray(colours.resize(size, Image.Resampling.NEAREST))
+    tinted = Image.fromarray((255 * colormaps[colours](cells.clip(0, 1))[..., :3]).astype(np.uint8))
+    tint = np.asarray(tinted.resize(size, Image.Resampling.NEAREST))
     return Image.fromarray((0.5 * grey[..., None] + 0.5 * tint).astype(np.uint8))
 
 

@@ -17,7 +17,9 @@ from stages import (
     build_dictionary,
     compare,
     evaluate,
+    explain,
     export,
+    figures,
     head_train,
     identify,
     listing,
@@ -25,6 +27,7 @@ from stages import (
     matcher_train,
     pool,
     prepare,
+    report,
     run,
     segment_train,
     show,
@@ -50,6 +53,7 @@ app = typer.Typer(
 COMMANDS = (
     run.run,
     show.show,
+    report.report,
     prepare.prepare_photos,
     listing.list_names,
     base_train.base_train,
@@ -71,6 +75,8 @@ COMMANDS = (
     identify.identify,
     verify.verify,
     verify_eval.verify_eval,
+    explain.explain,
+    figures.figures,
     export.export,
 )
 """Every command there is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -159,6 +160,11 @@ class Command:
             if self.offered or self.plugins:
                 given["options"] = layer
             self.function(shared, **given)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Whoever read the output, such as `head`, has enough of it: what is left goes nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
         except (typer.Exit, typer.Abort):
             raise
         except KeyboardInterrupt:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from pdsn.run.stages import lacking
-from stages import photographs
+from stages import photographs, table_pictures
 from stages.asking import (
     check_data,
     check_names,
@@ -148,7 +148,11 @@ def main(
                 ),
                 **describe(config, inputs),
             }
-            _draw(session, layouts, table["records"], figures)
+            table_pictures.draw_table(session, layouts, table["records"], figures)
+            if probed.photographs is None and asked.align == "clean":
+                table_pictures.draw_examples(
+                    session, evaluation.answers, matchers, probed.occluders, find_covered, figures
+                )
             write_report(folder, evaluation, table)
     _show(session, table, folder)
     if other:
@@ -208,10 +212,8 @@ def _evaluate(
     from pdsn.occlusion.occluders import is_fixed
     from pdsn.progress import progress_bar
     from pdsn.report.probes import plot_probes
-    from pdsn.run.strategies import preferred
 
-    best = preferred(session.settings.dictionary)
-    shown = next((name for name in best if name in matchers), [NO_FDM, *layouts][-1])
+    shown = table_pictures.shown_strategy(session, matchers)
 
     def picture(answers: Mapping[str, Answer], probes: Probes, covered: Tensor) -> None:
         file = answers[shown].occlusion.replace("/", "-").replace(":", "-")
@@ -243,16 +245,6 @@ def _probes(session: Session, rows: np.ndarray, photos: Path | None) -> MakeProb
         return aligned_probes(session.dataset, rows, session.settings.seed)
     made, detect = session.finding_faces()
     return PhotoProbes(session.dataset, rows, session.settings.seed, photos, detect, made)
-
-
-def _draw(session: Session, layouts: dict[str, Layout], records: list[dict[str, Any]], folder: Path) -> None:
-    from pdsn.report.figures import plot_regions, plot_table
-
-    plot_table(records, folder / "table.png")
-    used = {layout.name: layout for layout in layouts.values()}
-    if used:
-        landmarks = session.training.landmarks[session.training.rows("train")]
-        plot_regions(list(used.values()), session.example_face(), landmarks, folder / "regions.png")
 
 
 def _show(session: Session, made: dict[str, Any], folder: Path) -> None:

@@ -14,7 +14,7 @@ from pdsn.errors import PdsnError, UsageError
 from pdsn.run.directory import SYNTHETIC
 from pdsn.run.stages import all_steps
 from pdsn.run.strategies import preferred
-from stages import asking, base_import, base_train, evaluate, making, prepare
+from stages import asking, base_import, base_train, evaluate, making, prepare, report
 from stages.command import BEGINNING, EVERYTHING, command
 from stages.options import AnyStrategies, Force, Layer, whole_paths
 from stages.session import Session, Shared
@@ -74,6 +74,8 @@ def main(
             evaluate.main(session, names, skip_done=True, align="occluded")
     if session.run.rebuilding and session.accelerator.is_main_process:
         session.run.rebuilt()
+    if session.accelerator.is_main_process:
+        session.say(f"page to look at: {report.main([session.run.root], None, faces=True)}")
     known = session.run.dictionaries()
     taken = next((name for name in preferred(session.settings.dictionary) if name in known), None)
     if taken is not None:

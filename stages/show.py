@@ -107,13 +107,14 @@ def _figures(path: Path) -> dict[str, tuple[float, float]]:
     """Rank-1, 0 to 1, of clean photos and the mean of the other rows, by strategy; empty where there is no table."""
     if not path.is_file():
         return {}
+    from pdsn.report.table import rank1_clean, rank1_covered, strategies_of
+
     records = read_json(path, "pdsn eval")["records"]
     figures = {}
-    for name in dict.fromkeys(record["strategy"] for record in records):
-        own = {record["occlusion"]: record["rank1"] for record in records if record["strategy"] == name}
-        clean = own.pop("clean", None)
-        if clean is not None and own:
-            figures[heading(name)] = (clean, sum(own.values()) / len(own))
+    for name in strategies_of(records):
+        clean, covered = rank1_clean(records, name), rank1_covered(records, name)
+        if clean is not None and covered is not None:
+            figures[heading(name)] = (clean, covered)
     return figures
 
 

@@ -281,7 +281,7 @@ def test_what_is_done_is_known_as_done(tmp_path, artefact, missing):
 def test_whoever_adds_a_setting_says_what_older_runs_have():
     for section, kind in typing.get_type_hints(Settings).items():
         if is_dataclass(kind):
-            unsaid = known(kind) - set(IN_USE[section]) - set(kind.BEFORE)
+            unsaid = known(kind) - set(IN_USE.get(section, ())) - set(kind.BEFORE)
             assert not unsaid, (
                 f"add {unsaid} to {kind.__name__}.BEFORE: what reproduces a run made without it?"
             )

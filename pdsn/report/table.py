@@ -35,6 +35,17 @@ def table_rows(records: list[Record]) -> list[tuple[str, list[Record | None]]]:
     return [(name, [cells.get((name, strategy)) for strategy in names]) for name in occlusions]
 
 
+def rank1_covered(records: Sequence[Record], strategy: str) -> float | None:
+    """Mean rank-1, 0 to 1, of a strategy over all rows but clean photos; None where there are none."""
+    rates = [r["rank1"] for r in records if r["strategy"] == strategy and r["occlusion"] != "clean"]
+    return sum(rates) / len(rates) if rates else None
+
+
+def rank1_clean(records: Sequence[Record], strategy: str) -> float | None:
+    """Rank-1, 0 to 1, of a strategy on clean photos; None where they were not asked about."""
+    return next((r["rank1"] for r in records if (r["occlusion"], r["strategy"]) == ("clean", strategy)), None)
+
+
 def cell(record: Record | None) -> str:
     """Rank-1 in per cent, with its distance to no FDM where there is one."""
     if record is None:

@@ -202,6 +202,10 @@ class RunDir:
         """The folder of `verify-eval`: of the run's own question, or by its name another one's, see `table`."""
         return self.root / "verify-eval" / (f"asked/{name}" if name else "")
 
+    def explanations(self, name: str = "") -> Path:
+        """The folder of `explain --evaluate`: of its own question, or by its name another one's, see `table`; pictures, too."""
+        return self.root / "explain" / (f"asked/{name}" if name else "")
+
     def masks(self, strategy: str, region: str = "") -> Path:
         """The generator of a region, or all that a strategy has learned."""
         return self.root / "masks" / strategy / region

@@ -17,6 +17,7 @@ from pdsn.data.settings import PrepareConfig
 from pdsn.drawn.settings import SyntheticConfig
 from pdsn.errors import PdsnError, UsageError
 from pdsn.evaluation.settings import EvalConfig
+from pdsn.explain.settings import ExplainConfig
 from pdsn.masks.settings import DictionaryConfig, HeadConfig, MaskConfig, MatchingConfig
 from pdsn.matchers.table import MATCHERS
 from pdsn.occlusion.settings import RegionsConfig
@@ -49,6 +50,7 @@ class Settings(Section):
     head: HeadConfig = field(default_factory=HeadConfig)
     segment: SegmentConfig = field(default_factory=SegmentConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
+    explain: ExplainConfig = field(default_factory=ExplainConfig, metadata={"before": {}})
     plugins: dict[str, Any] = field(default_factory=dict, metadata={"before": {}})
     """Settings of bases and matchers, by the plug-in's name: those that somebody has set."""
 

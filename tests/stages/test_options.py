@@ -53,6 +53,9 @@ OFFERED = {
     "list": {"--preset", "--debug"},
     "identify": GOING_ON,
     "verify": GOING_ON,
+    "explain": GOING_ON,
+    "figures": GOING_ON,
+    "report": {"--debug"},
     "export": {"--run", "--config", "--debug", "--no-make"},
 }
 """The shared options that mean something to each command."""
@@ -65,6 +68,9 @@ VALUES = {
     ("parts-train", "--side"): ["32", "--by", "cnn"],
     ("parts-train", "--width"): ["16", "--by", "cnn"],
     ("parts-train", "--embedding"): ["64", "--by", "cnn"],
+    ("explain", "--probes"): ["3", "--evaluate"],
+    ("explain", "--curves"): ["3", "--evaluate"],
+    ("explain", "--steps"): ["3", "--evaluate"],
     ("zeroing-train", "--head"): ["softmax"],
     ("zeroing-train", "--segments"): ["5", "--head", "softmax"],
 }
@@ -99,7 +105,7 @@ def settings_of(monkeypatch):
         inside = one.function.__globals__
         monkeypatch.setitem(
             inside,
-            "main" if one.name in ("prepare", "run", "pool", "compare", "show") else "Session",
+            "main" if one.name in ("prepare", "run", "pool", "compare", "show", "report") else "Session",
             session,
         )
 
@@ -108,6 +114,8 @@ def settings_of(monkeypatch):
         words = [option]
         if not getattr(param, "is_flag", False):
             words += VALUES.get((name, option), ["64x48" if option == "--size" else "3"])
+        if name == "explain" and "--evaluate" not in words:
+            words.append("x.png")
         needed = [p for p in COMMANDS[name].params if p.required and option not in p.opts]
         for p in needed:
             words += ["x.png"] if p.param_type_name == "argument" else [p.opts[0], "x"]
@@ -192,7 +200,9 @@ def test_what_depends_on_the_preset_says_so(settings_of):
         (name, option)
         for name, option in own_options()
         for setting in (
-            settings_of(name, option) if name not in ("identify", "verify", "pool", "compare", "show") else []
+            settings_of(name, option)
+            if name not in ("identify", "verify", "pool", "compare", "show", "report")
+            else []
         )
         if len({repr(_value(preset, setting)) for preset in presets()}) > 1
     ]

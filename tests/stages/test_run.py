@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,11 @@ LAYOUTS = ["none", "LM2", "matched", "random", "geometric", "difference", "relat
 
 def listing(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+
+def explained(root: Path) -> list[dict[str, Any]]:
+    """The answers that a run's own table explains."""
+    return json.loads((root / "eval/figures/examples/examples.json").read_text())
 
 
 def test_the_exact_listing(finished):
@@ -57,8 +63,10 @@ def test_the_exact_listing(finished):
     expected |= {
         f"eval/figures/{name}.png" for name in ("table", "regions", *(f"probes-{o}" for o in OCCLUSIONS))
     }
+    expected |= {"report.html", "eval/figures/examples/examples.json"}
+    examples = {f"eval/figures/examples/{one['file']}" for one in explained(finished)}
     # The relative control shares LM2's maps; difference does too.
-    assert listing(finished) == expected
+    assert listing(finished) == expected | examples
 
 
 def test_table_json_has_a_record_for_each_occlusion_and_strategy(finished):
@@ -94,10 +102,32 @@ def test_probes_csv_agrees_with_the_table(finished):
 
 def test_pictures_show_something(finished):
     pictures = [*finished.rglob("*.png")]
-    assert len(pictures) == 2 + len(LAYOUTS[1:]) + 2 + len(OCCLUSIONS)
+    assert len(pictures) == 2 + len(LAYOUTS[1:]) + 2 + len(OCCLUSIONS) + len(explained(finished))
     for path in pictures:
         pixels = np.asarray(Image.open(path).convert("L"))
-        assert min(pixels.shape) > 200 and pixels.std() > 10, path
+        least = 100 if path.parent.name == "examples" else 200
+        assert min(pixels.shape) > least and pixels.std() > 10, path
+
+
+def test_the_surest_answers_are_explained(finished):
+    with (finished / "eval/probes.csv").open() as stream:
+        rows = [
+            row
+            for row in csv.DictReader(stream)
+            if row["strategy"] == "matched" and row["occlusion"] != "clean"
+        ]
+    found = explained(finished)
+    for kind, is_right in (("best", True), ("worst", False)):
+        mine = [one for one in found if one["kind"] == kind]
+        possible = [row for row in rows if (row["rank"] == "1") == is_right]
+        assert len(mine) == min(len({row["person"] for row in possible}), 10)
+        assert len({one["person"] for one in mine}) == len(mine)
+        if mine:
+            highest = max(float(row["score"]) for row in possible)
+            assert mine[0]["score"] == pytest.approx(highest, abs=1e-3)
+        for one in mine:
+            assert (one["person"] == one["found_person"]) == is_right
+            assert set(one["scores"]) == {"no FDM", "matched"}
 
 
 def test_run_json_says_how_it_was_made(finished):

@@ -1,0 +1,160 @@
+"""The right answers that a matcher is surest of, and the wrong ones, each with an explanation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from pdsn.data.dataset import FaceDataset
+from pdsn.evaluation.answers import Answer
+from pdsn.explain.explanation import Explainer, Explanation, Pair
+from pdsn.explain.photos import aligned_photo, entry_photo
+from pdsn.explain.pictures import scaled
+from pdsn.files import write_text
+from pdsn.matchers.matcher import Faces
+from pdsn.occlusion.occluders import Occluder
+from pdsn.pictures import FAINT, PAPER, face_picture, heat_picture, save_picture, write
+
+COUNT = 10
+"""Of either kind."""
+HEIGHT, GAP, LINE = 128, 6, 16
+METHOD = "layercam"
+EXAMPLES = "examples"
+"""The folder within a table's figures; examples.json in it says what they are."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One probe.
+
+    Attributes:
+        kind: "best" for a right answer, "worst" for a wrong one.
+        occlusion: its name.
+        row: of the photo in the data set.
+        found: row of the nearest enrolled photo.
+        score: of the answer, in standard deviations above the mean of strangers covered alike.
+    """
+
+    kind: str
+    occlusion: str
+    row: int
+    found: int
+    score: float
+
+
+def choose_examples(answers: Sequence[Answer], labels: np.ndarray) -> list[Example]:
+    """The surest right answers and the surest wrong ones under occlusions, at most one of either for each person.
+
+    Args:
+        answers: of one matcher; those to clean photos are left out.
+        labels: (N,) whom each photo of the data set shows.
+    """
+    every: list[Example] = []
+    for answer in answers:
+        if answer.occlusion == "clean":
+            continue
+        first = (answer.draw == 0) & (answer.found >= 0)
+        scores = (answer.cosine - answer.normal[:, 0]) / answer.normal[:, 1]
+        for index in np.flatnonzero(first).tolist():
+            every.append(
+                Example(
+                    "best" if answer.ranks[index] == 1 else "worst",
+                    answer.occlusion,
+                    int(answer.rows[index]),
+                    int(answer.found[index]),
+                    float(scores[index]),
+                )
+            )
+    every.sort(key=lambda one: -one.score)
+    return [
+        *_of_one_each([one for one in every if one.kind == "best"], labels),
+        *_of_one_each([one for one in every if one.kind == "worst"], labels),
+    ]
+
+
+def write_examples(
+    folder: Path,
+    examples: Sequence[Example],
+    explainer: Explainer,
+    dataset: FaceDataset,
+    occluders: Mapping[str, Occluder],
+    find_covered: Callable[[Tensor], Tensor],
+    seed: int,
+) -> None:
+    """Explain examples, a picture each, and write examples.json beside them.
+
+    Args:
+        folder: where they go.
+        examples: see `choose_examples`.
+        explainer: for no FDM and the matcher that answered.
+        dataset: the faces.
+        occluders: by name.
+        find_covered: finds the covered pixels.
+        seed: of the occlusions.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    said = []
+    for number, one in enumerate(examples, 1):
+        probe = entry_photo(dataset, dataset.files[one.row], occluders[one.occlusion], one.occlusion, seed)
+        other = aligned_photo(dataset.files[one.found], dataset.tensor([one.found])[0])
+        crops = torch.cat([probe.crops(), other.crops()])
+        covered = find_covered(crops)
+        pair = Pair(Faces(crops[:1], covered[:1]), Faces.free(crops[1:]))
+        columns = explainer.columns(pair)
+        methods = [name for name in (METHOD, "fdm") if name in explainer.methods]
+        found = [explainer.explain(name, pair, columns) for name in methods]
+        file = f"{one.kind}-{number:02}.png"
+        save_picture(
+            _strip(probe.faces[0].crop, other.faces[0].crop, covered[0].numpy(), found), folder / file
+        )
+        said.append(
+            {
+                "kind": one.kind,
+                "file": file,
+                "occlusion": one.occlusion,
+                "photo": dataset.files[one.row],
+                "person": dataset.people[dataset.labels[one.row]],
+                "found_photo": dataset.files[one.found],
+                "found_person": dataset.people[dataset.labels[one.found]],
+                "score": round(one.score, 4),
+                "scores": {column.name: round(column.cosine, 4) for column in columns},
+                "covered": columns[-1].covered,
+            }
+        )
+    write_text(folder / "examples.json", json.dumps(said, indent=2) + "\n")
+
+
+def _of_one_each(examples: Sequence[Example], labels: np.ndarray) -> list[Example]:
+    """The first `COUNT`, at most one of each person."""
+    chosen: dict[int, Example] = {}
+    for one in examples:
+        chosen.setdefault(int(labels[one.row]), one)
+    return list(chosen.values())[:COUNT]
+
+
+def _strip(
+    probe: np.ndarray, found: np.ndarray, covered: np.ndarray, explanations: Sequence[Explanation]
+) -> Image.Image:
+    """Probe, nearest photo, and what the methods say, side by side with a word below each."""
+    parts = [face_picture(probe, HEIGHT, covered), face_picture(found, HEIGHT)]
+    captions = ["probe", "nearest photo"]
+    for one in explanations:
+        for name, cells in one.maps.items():
+            shown = cells if one.method == "fdm" else scaled(cells)
+            parts.append(heat_picture(probe, shown, HEIGHT))
+            captions.append(name)
+    width = sum(part.width + GAP for part in parts) - GAP
+    strip = Image.new("RGB", (width, HEIGHT + LINE), PAPER)
+    pen, left = ImageDraw.Draw(strip), 0
+    for part, caption in zip(parts, captions, strict=True):
+        strip.paste(part, (left, 0))
+        write(pen, (left, HEIGHT + 2), caption, FAINT, 10, part.width)
+        left += part.width + GAP
+    return strip

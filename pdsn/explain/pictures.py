@@ -1,0 +1,124 @@
+"""The picture of an explanation: the two faces, and below them what each method says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from pdsn.explain.explanation import Column, Explanation
+from pdsn.explain.photos import PhotoExplanation
+from pdsn.people.gallery import readable
+from pdsn.pictures import FAINT, INK, PAPER, face_picture, heat_picture, write
+
+HEIGHT = 200
+"""Pixels: rows of a face."""
+MARGIN, LINE = 14, 20
+TITLES = {
+    "saliency": "saliency: brighter pixels change the score more",
+    "gradcam": "Grad-CAM: yellow cells of the map raise the score",
+    "layercam": "LayerCAM: yellow cells of the map raise the score",
+    "regions": "regions: what each adds to the cosine, Shapley values",
+    "xcos": "xCos: how much each cell counts, and how alike the faces are there",
+    "fdm": "FDM: share of the features that are left out, yellow for all",
+}
+PERCENTILE = 99.5
+"""Of a map's values; what lies above is as bright as can be: a few pixels would leave all others dark."""
+
+
+def draw_explanation(answer: PhotoExplanation) -> Image.Image:
+    """One picture of a pair: probe and reference with what is covered tinted, then a row for each method."""
+    faces = [
+        face_picture(photo.faces[0].crop, HEIGHT, covered)
+        for photo, covered in zip(answer.photos, answer.covered_pixels, strict=True)
+    ]
+    names = [readable(photo.path.name) for photo in answer.photos]
+    if answer.person is not None:
+        names[1] = f"mean of {answer.person}, nearest photo"
+    rows = [_row("probe and reference; what is covered is tinted", faces, names)]
+    crop = answer.photos[0].faces[0].crop
+    for one in answer.explanations:
+        parts, captions = _panels(crop, one)
+        rows.append(_row(TITLES[one.method], parts, captions))
+    lines = [_score(column, answer.thresholds[column.name]) for column in answer.columns]
+    return _sheet(rows, lines)
+
+
+def _panels(crop: np.ndarray, one: Explanation) -> tuple[list[Image.Image], list[str]]:
+    """The pictures of one method and their captions; those of one method share a scale."""
+    values = list(one.maps.values())
+    captions = list(one.maps)
+    if one.method == "fdm":
+        return [heat_picture(crop, values[0], HEIGHT)], captions
+    if one.method == "xcos":
+        attention, local = values
+        shown = [attention / max(float(attention.max()), 1e-12), local]
+        captions = [f"counts, most {100 * attention.max():.0f} %", "cosine, 0 to 1"]
+        return [heat_picture(crop, cells, HEIGHT) for cells in shown], captions
+    if one.signed:
+        top = max(*(float(np.abs(cells).max()) for cells in values), 1e-12)
+        panels = [heat_picture(crop, (cells / top + 1) / 2, HEIGHT, colours="RdBu") for cells in values]
+        for panel, cells in zip(panels, values, strict=True):
+            _label(panel, cells)
+        return panels, captions
+    return [heat_picture(crop, scaled(cells), HEIGHT) for cells in values], captions
+
+
+def _label(panel: Image.Image, cells: np.ndarray) -> None:
+    """Write each value in the middle of the pixels that have it."""
+    pen = ImageDraw.Draw(panel)
+    scale = HEIGHT / cells.shape[0]
+    for value in np.unique(cells):
+        rows, columns = np.nonzero(cells == value)
+        text = f"{value:+.2f}"
+        write(
+            pen,
+            (columns.mean() * scale - 3 * len(text), rows.mean() * scale - 6),
+            text,
+            PAPER,
+            11,
+            panel.width,
+        )
+
+
+def scaled(cells: np.ndarray) -> np.ndarray:
+    """A map that is not negative from 0 to 1, whatever its unit; one of zeros stays so."""
+    top = float(np.percentile(cells, PERCENTILE))
+    top = top if top > 0 else float(cells.max())
+    return cells / top if top > 0 else cells
+
+
+def _score(column: Column, threshold: float | None) -> str:
+    covered = ", ".join(column.covered) or "nothing"
+    limit = "" if threshold is None else f", threshold {threshold:.3f}"
+    return f"{column.name}: cosine {column.cosine:.3f}{limit}, covered: {covered}"
+
+
+def _row(title: str, parts: Sequence[Image.Image], captions: Sequence[str]) -> Image.Image:
+    width = max(sum(part.width + MARGIN for part in parts), 420)
+    row = Image.new("RGB", (width, HEIGHT + 3 * LINE), PAPER)
+    pen = ImageDraw.Draw(row)
+    write(pen, (0, 0), title, INK, 14, width)
+    left = 0
+    for part, caption in zip(parts, captions, strict=True):
+        row.paste(part, (left, LINE + 4))
+        write(pen, (left, LINE + HEIGHT + 8), caption, FAINT, 12, part.width + MARGIN)
+        left += part.width + MARGIN
+    return row
+
+
+def _sheet(rows: Sequence[Image.Image], lines: Sequence[str]) -> Image.Image:
+    """Rows in two columns, read across, below the scores."""
+    across = 2 if len(rows) > 2 else 1
+    width = across * (max(row.width for row in rows) + MARGIN) + MARGIN
+    top = MARGIN + len(lines) * LINE + MARGIN
+    depth = -(-len(rows) // across)
+    sheet = Image.new("RGB", (width, top + depth * rows[0].height), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    for place, line in enumerate(lines):
+        write(pen, (MARGIN, MARGIN + place * LINE), line, INK, 14, width - 2 * MARGIN)
+    for place, row in enumerate(rows):
+        down, column = divmod(place, across)
+        sheet.paste(row, (MARGIN + column * (width // across), top + down * row.height))
+    return sheet

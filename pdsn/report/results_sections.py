@@ -1,0 +1,288 @@
+"""The parts of a run's page that tell what it recognises: read from its tables, nothing is computed."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pdsn.evaluation.evaluation import FPIRS
+from pdsn.masks.strategy import NO_FDM, heading
+from pdsn.report.figures import new_figure
+from pdsn.report.page import Block, Cell, Folded, Picture, Section, Table, cells, drawing
+from pdsn.report.table import (
+    Record,
+    open_set,
+    points,
+    rank1_clean,
+    rank1_covered,
+    strategies_of,
+    table_rows,
+)
+from pdsn.report.verification import percent, with_interval
+
+PLAIN, OURS, OTHERS = "#7a838c", "#d2691e", "#4f86c6"
+"""Colours of no FDM, of the strategy that the page is about, and of the others."""
+
+
+def headline(records: Sequence[Record], strategy: str, mean_gain: dict[str, Any]) -> str:
+    """What the table says, in a sentence or two.
+
+    Args:
+        records: of the table.
+        strategy: the one that the page is about.
+        mean_gain: of the table, see `Evaluation.mean_gains`.
+    """
+    ours, plain = (rank1_covered(records, name) for name in (strategy, NO_FDM))
+    clean = rank1_clean(records, strategy)
+    kinds = len({record["occlusion"] for record in records} - {"clean"})
+    parts = []
+    if ours is not None:
+        beside = ""
+        if strategy != NO_FDM and plain is not None:
+            beside = f" with {strategy} masks, {100 * plain:.1f} without any"
+        parts.append(
+            f"With part of the face covered in {kinds} ways, {100 * ours:.1f} of 100 photos are named right{beside}."
+        )
+    if clean is not None:
+        parts.append(f"Of photos with nothing covered it is {100 * clean:.1f}.")
+    if strategy in mean_gain:
+        gain = mean_gain[strategy]
+        parts.append(
+            f"Over {', '.join(gain['occlusions'])} the masks add {points(gain['gain'], gain['ci95'])} points (95 % interval)."
+        )
+    return " ".join(parts)
+
+
+def recognition(records: Sequence[Record], strategy: str) -> Section:
+    """Rank-1 by occlusion and strategy: a picture, the table, and the same counted by person."""
+    return Section(
+        "recognition",
+        "What it recognises",
+        [
+            "Each test photo is covered, and named after the enrolled person whose photo is most like it. Rank-1 is the share "
+            "of photos that are named right; the interval covers chance in who happens to be among the people. No FDM compares "
+            "faces as they are. The other columns leave out the features that a cover spoils, by a feature-discarding mask (FDM).",
+            _dots(records, strategy),
+            _rank1_table(records),
+            Folded("Counted by person instead of by photo, and further figures", [_further_table(records)]),
+        ],
+    )
+
+
+def open_set_section(records: Sequence[Record], thresholds: list[Block]) -> Section:
+    """The rates with a threshold: who is named right, and how many strangers are named at all."""
+    blocks: list[Block] = [
+        "With a threshold, people who are not enrolled are to be called unknown. The threshold was set on other photos so that "
+        "1 % (or 10 %) of strangers pass; in brackets stands the share that really passed here. Both figures count: a system "
+        "that lets more strangers pass names more people right as well."
+    ]
+    for key, fpir in FPIRS.items():
+        told = [record for record in records if record[f"tpir{key}"] is not None]
+        if not told:
+            blocks.append(f"For {100 * fpir:g} % there are too few strangers among the photos to tell.")
+            continue
+        names = strategies_of(list(records))
+        rows = [
+            [Cell(name), *(_open_cell(record, key) for record in row)]
+            for name, row in table_rows(list(records))
+        ]
+        caption = f"Named right, % (strangers named, %), {100 * fpir:g} % of strangers asked for"
+        blocks.append(Table(caption, ["occlusion", *map(heading, names)], rows))
+    return Section("open-set", "With a threshold for unknown people", [*blocks, *thresholds])
+
+
+def thresholds_in_force(probes: Path, strategy: str) -> list[Block]:
+    """The thresholds of each set of covered regions that occurred, from a table's probes.csv."""
+    found: dict[str, tuple[str, str]] = {}
+    counts: dict[str, int] = {}
+    with probes.open(encoding="utf-8", newline="") as stream:
+        for row in csv.DictReader(stream):
+            if row["strategy"] == strategy:
+                found.setdefault(row["regions"], (row["threshold01"], row["threshold10"]))
+                counts[row["regions"]] = counts.get(row["regions"], 0) + 1
+    rows = [
+        [Cell(name.replace(" ", ", ") or "nothing"), *cells((str(counts[name]), *limits))]
+        for name, limits in found.items()
+    ]
+    table = Table(
+        f"Cosine above which a person is named, {heading(strategy)}, by what counts as covered",
+        ["covered", "answers", "for 1 % of strangers", "for 10 % of strangers"],
+        rows,
+    )
+    return [Folded("The thresholds in force", [table])]
+
+
+def verification_section(table: Record | None, figures: Sequence[Picture]) -> Section:
+    """Pairs of photos: the figures of `verify-eval`."""
+    if table is None:
+        return Section("verification", "Pairs of photos", [])
+    tables = [_pairs_table(table, kind) for kind in dict.fromkeys(r["kind"] for r in table["records"])]
+    blocks: list[Block] = [
+        "Do two photos show one person? EER is the error rate at which as many pairs of one person are refused as pairs of two "
+        "people pass; TAR is the share of pairs of one person that pass while 1 % of the others do.",
+        *tables[:1],
+        *(Folded(other.caption, [other]) for other in tables[1:]),
+    ]
+    if figures:
+        blocks.append(Folded("The curves", [*figures]))
+    return Section("verification", "Pairs of photos", blocks)
+
+
+def _pairs_table(table: Record, kind: str) -> Table:
+    rows = [
+        [
+            Cell(record["occlusion"]),
+            Cell(heading(record["strategy"])),
+            Cell(with_interval(record, "eer"), record["eer"]),
+            Cell(with_interval(record, "tar1e-2"), record["tar1e-2"]),
+            Cell(percent(record["tar1e-3"]), record["tar1e-3"]),
+            Cell(percent(record["accuracy"]), record["accuracy"]),
+        ]
+        for record in table["records"]
+        if record["kind"] == kind
+    ]
+    head = ["occlusion", "matcher", "EER, %", "TAR at FAR 1 %, %", "at FAR 0.1 %", "accuracy, %"]
+    first, _, second = kind.partition("-")
+    return Table(f"Pairs of a {first} and a {second} photo, with 95 % intervals over people", head, rows)
+
+
+def segmentation_section(records: Sequence[Record]) -> Section:
+    """What the U-Net found covered."""
+    rows = [
+        [
+            Cell(record["occlusion"]),
+            Cell("" if record["iou"] is None else f"{record['iou']:.3f}"),
+            Cell(_percent(record["pixel_accuracy"])),
+            Cell(_percent(record["triggered"])),
+            Cell(_percent(record["triggered_exact"])),
+        ]
+        for record in records
+    ]
+    head = [
+        "occlusion",
+        "overlap (IoU)",
+        "pixels right, %",
+        "faces with a region covered, %",
+        "by the exact mask, %",
+    ]
+    blocks: list[Block] = [
+        "A U-Net finds which pixels are covered; a region counts as covered when enough of its pixels are. IoU is the overlap "
+        "of what was found with what was painted: 1 is perfect. Clean faces should have no region covered.",
+        Table("Means over the test photos", head, rows),
+    ]
+    return Section("coverage", "What is found covered", blocks if records else [])
+
+
+def comparison_section(labels: Sequence[str], found: Sequence[Record]) -> Section:
+    """Several runs side by side on the same probes, see `run.comparison.identification`."""
+    groups = list(found[0]["rank1"])
+    rows = []
+    for label, one in zip(labels, found, strict=True):
+        row = [Cell(label)]
+        for group in groups:
+            told = one["rank1"][group]
+            low, high = told["ci95"]
+            row.append(Cell(f"{100 * told['rate']:.1f} ({100 * low:.1f} to {100 * high:.1f})", told["rate"]))
+        last = one["rank1"][groups[-1]]
+        row.append(
+            Cell("" if "difference" not in last else points(last["difference"], last["difference_ci95"]))
+        )
+        rows.append(row)
+    head = ["run and matcher", *(f"{group}, %" for group in groups), f"above the first, {groups[-1]}"]
+    caption = "Rank-1 on the same probes; differences are paired, with 95 % intervals over people"
+    return Section("comparison", "The runs side by side", [Table(caption, head, rows)])
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f}"
+
+
+def _open_cell(record: Record | None, key: str) -> Cell:
+    if record is None or record[f"tpir{key}"] is None:
+        return Cell("")
+    return Cell(open_set(record, key), record[f"tpir{key}"])
+
+
+def _rank1_table(records: Sequence[Record]) -> Table:
+    names = strategies_of(list(records))
+    gaining = [name for name in names if any("gain" in r for r in records if r["strategy"] == name)]
+    rows = []
+    for occlusion, row in table_rows(list(records)):
+        by_name = dict(zip(names, row, strict=True))
+        line = [Cell(occlusion)]
+        for name in names:
+            record = by_name[name]
+            line.append(Cell("") if record is None else _rate(record, "rank1", "ci95"))
+        for name in gaining:
+            record = by_name[name]
+            known = record is not None and "gain" in record
+            line.append(
+                Cell(points(record["gain"], record["gain_ci95"]), record["gain"])
+                if record is not None and known
+                else Cell("")
+            )
+        rows.append(line)
+    head = ["occlusion", *map(heading, names), *(f"{name} above no FDM" for name in gaining)]
+    count = records[0]["probes"]
+    return Table(f"Rank-1 in % of {count} photos, with 95 % intervals over people", head, rows)
+
+
+def _further_table(records: Sequence[Record]) -> Table:
+    rows = [
+        [
+            Cell(record["occlusion"]),
+            Cell(heading(record["strategy"])),
+            *(
+                Cell(f"{100 * record[name]:.1f}")
+                for name in ("rank1_per_person", "rank5_per_person", "rank5", "rank5_photos")
+            ),
+            Cell(str(record["missed"])),
+        ]
+        for record in records
+    ]
+    head = [
+        "occlusion",
+        "matcher",
+        "rank-1 per person",
+        "rank-5 per person",
+        "rank-5",
+        "rank-5 by photo",
+        "faces not found",
+    ]
+    return Table("Means over people count everybody alike, however many photos they have; in %", head, rows)
+
+
+def _rate(record: Record, rate: str, interval: str) -> Cell:
+    low, high = record[interval]
+    return Cell(f"{100 * record[rate]:.1f} ({100 * low:.1f} to {100 * high:.1f})", record[rate])
+
+
+def _dots(records: Sequence[Record], strategy: str) -> Picture:
+    """Rank-1 of no FDM and of a strategy by occlusion, with intervals."""
+    rows = table_rows(list(records))
+    names = strategies_of(list(records))
+    shown = [name for name in (NO_FDM, strategy) if name in names]
+    canvas = new_figure(7.2, 0.27 * len(rows) + 1.1)
+    axes = canvas.subplots()
+    for place, name in enumerate(shown):
+        column = names.index(name)
+        told = [(at, row[column]) for at, (_, row) in enumerate(rows) if row[column] is not None]
+        values = [100 * record["rank1"] for _, record in told if record is not None]
+        low = [100 * max(r["rank1"] - r["ci95"][0], 0) for _, r in told if r is not None]
+        high = [100 * max(r["ci95"][1] - r["rank1"], 0) for _, r in told if r is not None]
+        at = [at + 0.24 * (place - (len(shown) - 1) / 2) for at, _ in told]
+        colour = PLAIN if name == NO_FDM else OURS
+        axes.errorbar(values, at, xerr=[low, high], fmt="o", ms=5, lw=1.2, color=colour, label=heading(name))
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=9)
+    axes.invert_yaxis()
+    axes.set_xlabel("rank-1, %")
+    axes.grid(axis="x", alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=9, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    text = "; ".join(
+        f"{name}: " + ", ".join(f"{heading(s)} {100 * row[names.index(s)]['rank1']:.1f} %" for s in shown if row[names.index(s)])  # type: ignore[index]
+        for name, row in rows
+    )  # fmt: skip
+    return drawing(canvas, f"Rank-1 by occlusion. {text}", name="rank1")

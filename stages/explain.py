@@ -1,0 +1,277 @@
+"""Stage `explain`: where a score comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pdsn.config.layers import merge
+from pdsn.errors import UsageError
+from stages.command import GOING_ON, RECOGNITION, command
+from stages.identify import (
+    NAME_BYTES,
+    about_run,
+    check_parts,
+    check_picture,
+    check_pictures,
+    check_rate_asked,
+    complain,
+    draw,
+    is_file_name,
+    open_run,
+    short,
+    shown,
+)
+from stages.making import make
+from stages.options import Json, Layer, OneStrategy
+from stages.photo_options import Picture, Pictures, Rate, Source
+from stages.session import Session, Shared
+from stages.tables import print_json, print_table
+
+if TYPE_CHECKING:
+    from pdsn.explain.asking import Asked
+    from pdsn.explain.photos import PhotoExplanation
+
+
+def main(
+    session: Session,
+    asked: Asked,
+    *,
+    strategy: str | None,
+    source: str | None,
+    fpr: float | None,
+    min_face: int | None,
+    picture: Path | None,
+    pictures: bool,
+    as_json: bool,
+) -> None:
+    """Explain one score, write the picture and print the figures."""
+    from pdsn.calibration.strangers import DEFAULT_FPR
+    from pdsn.explain.asking import check_asked, check_photos, check_strategy
+    from pdsn.explain.pictures import draw_explanation
+    from pdsn.pictures import save_picture
+
+    if not session.accelerator.is_main_process:
+        return
+    if as_json:
+        session.console = Console(stderr=True)
+    if asked.person is None and fpr is None:  # of a person no threshold is told
+        fpr = DEFAULT_FPR
+    check_asked(asked)
+    if strategy is not None:
+        check_strategy(strategy)
+    steps = check_parts(session, strategy, source)
+    check_pictures(picture, pictures)
+    target = _target(asked, picture, session.run.root / "explain") if pictures else None
+    check_rate_asked(session, fpr, pairs=True)
+    check_photos(session, asked)
+    make(session, steps)
+    fpr = DEFAULT_FPR if fpr is None else fpr
+    run = open_run(session, strategy, source, min_face)
+    answer = run.explain(
+        asked.probe, asked.reference, fpr=fpr, person=asked.person, methods=asked.methods, layer=asked.layer,
+        layout=asked.layout, occlusion=asked.occlusion,
+    )  # fmt: skip
+
+    for photo, count in zip(answer.photos, answer.faces, strict=True):
+        if count > 1:
+            complain("explain", f"{shown(photo.path)} shows {count} faces: the largest is explained")
+
+    def write(path: Path) -> None:
+        save_picture(draw_explanation(answer), path)
+
+    target = draw("explain", partial(write), target)
+    if as_json:
+        where = None if target is None else shown(target)
+        print_json({**about_run(session, run, fpr), **answer.as_dict(), "picture": where})
+        return
+    _show(session, answer)
+    if target is not None:
+        from rich.markup import escape
+
+        session.say(f"picture: {escape(shown(target))}")
+
+
+def _target(asked: Asked, picture: Path | None, default: Path) -> Path:
+    """Where the picture goes: a file or a folder that was asked for, else the default folder."""
+    other = asked.person or (_stem(asked.reference) if asked.reference else "nearest")
+    if picture is not None and is_file_name(picture):
+        target = picture
+    else:
+        most = (NAME_BYTES - len("--explained.png")) // 2
+        covered = f"-{asked.occlusion.replace('/', '-').replace(':', '-')}" if asked.occlusion else ""
+        probe = short(_stem(asked.probe), most - len(covered)) + covered
+        target = (default if picture is None else picture) / f"{probe}-{short(other, most)}-explained.png"
+    if picture is not None:
+        photos = [Path(name) for name in (asked.probe, asked.reference) if name is not None]
+        check_picture(target, photos)
+    return target
+
+
+def _stem(name: str) -> str:
+    """What a photo is called in the name of a picture: an entry of the data set with its person, who may have a 1.jpg like others."""
+    path = Path(name)
+    return path.stem if path.exists() else "-".join(path.with_suffix("").parts)
+
+
+def _show(session: Session, answer: PhotoExplanation) -> None:
+    """The scores, and how much each region adds by each method."""
+    other = shown(answer.photos[1].path)
+    against = other if answer.person is None else f"the mean of {answer.person}"
+    for column in answer.columns:
+        limit = answer.thresholds[column.name]
+        threshold = "" if limit is None else f", threshold {limit:.3f}"
+        covered = ", ".join(column.covered) or "nothing"
+        session.say(
+            f"{column.name}: cosine {column.cosine:.3f} with {against}{threshold}, covered: {covered}"
+        )
+    names = [column.name for column in answer.columns]
+    for one in answer.explanations:
+        if one.method == "regions":
+            found = {name: one.said[name]["shapley"] for name in names}  # type: ignore[index]
+            rows = [
+                (region, *(f"{found[name][region]:+.3f}" for name in names)) for region in found[names[0]]
+            ]
+            print_table(
+                session.console, ("region", *names), rows, title="What each region adds to the cosine"
+            )
+        elif one.method in ("saliency", "gradcam", "layercam"):
+            found = {name: one.said[name]["regions"] for name in names}  # type: ignore[index]
+            rows = [
+                (region, *(f"{100 * found[name][region]:.0f}" for name in names))
+                for region in found[names[0]]
+            ]
+            print_table(
+                session.console, ("region", *names), rows, title=f"Share of {one.method} in each region, %"
+            )
+        elif one.method == "fdm":
+            dropped = one.said["dropped_share"]
+            assert isinstance(dropped, float)
+            session.say(f"FDM: {100 * dropped:.1f} % of the features are left out")
+
+
+@command(
+    "explain",
+    RECOGNITION,
+    GOING_ON,
+    settings={"explain": ("probes", "curves", "steps"), "prepare": ("min_face",)},
+    default="the run's",
+)
+def explain(
+    shared: Shared,
+    options: Layer,
+    probe: Annotated[
+        str, typer.Argument(metavar="PROBE", help="A photo, or an entry of the run's data set by its name.")
+    ] = "",
+    reference: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="REFERENCE",
+            help="Another one to compare with. Default: the nearest photo of the run's people.",
+        ),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="saliency, gradcam, layercam, regions, xcos or fdm; several times for several. Default: all that there are.",
+        ),
+    ] = None,
+    person: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="One of the run's people: the mean of their photos takes the reference's place.",
+        ),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Layer of the base for gradcam and layercam, by torch's name. Default: map, the last map.",
+        ),
+    ] = None,
+    layout: Annotated[str, typer.Option(metavar="NAME", help="Whose regions are told apart.")] = "LM2",
+    occlusion: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="What is painted first on the probe, an entry of the data set. With --evaluate several times for several, by "
+            "default all.",
+        ),
+    ] = None,
+    evaluate: Annotated[
+        bool,
+        typer.Option(
+            "--evaluate",
+            help="Measure saliency, gradcam and layercam on the test photos: how much of a map lies on what is covered, and "
+            "whether it points at what counts.",
+        ),
+    ] = False,
+    strategy: OneStrategy = None,
+    occlusion_source: Source = None,
+    fpr: Rate = None,
+    picture: Picture = None,
+    draw: Pictures = True,
+    json: Json = False,
+) -> None:
+    """Show where the score of two photos comes from, with and without the FDM; of several faces the largest is taken.
+
+    [bold]Examples[/bold]
+
+    pdsn explain door.jpg badge.jpg --run runs/lfw
+
+    pdsn explain door.jpg --person "Ann Lee" --method gradcam --layer layer3 --run runs/lfw
+
+    pdsn explain Ann_Lee/0004.jpg --occlusion sunglasses --method regions --layout grid3x3 --run runs/lfw
+
+    pdsn explain --evaluate --occlusion face-mask --run runs/lfw
+    """
+    from pdsn.explain.asking import Asked
+    from stages import explain_many
+
+    covered = tuple(occlusion or ())
+    if evaluate:
+        others = {
+            "--person": person is not None, "--layout": layout != "LM2", "--fpr": fpr is not None,
+            "--picture": picture is not None, "--no-draw": not draw,
+        }  # fmt: skip
+        explain_many.check_none(probe, [name for name, given in others.items() if given])
+        wanted = {
+            "eval": {"occlusions": covered, "source": occlusion_source},
+            "explain": {"methods": tuple(method or ()), "layer": layer},
+        }
+        given = {name: {key: one for key, one in part.items() if one} for name, part in wanted.items()}
+        options = merge(options, given)
+        session = Session(shared, options, keep=False)
+        if json:
+            session.console = Console(stderr=True)
+        table = explain_many.main(session, strategy)
+        if json and table is not None:
+            print_json({"format": 1, **table})
+        return
+    check_one(probe, covered, options.get("explain", {}))
+    asked = Asked(probe, reference, person, tuple(method or ()), layer or "map", layout, "".join(covered))
+    main(
+        Session(shared, options, keep=False), asked, strategy=strategy, source=occlusion_source, fpr=fpr,
+        min_face=options.get("prepare", {}).get("min_face"), picture=picture, pictures=draw, as_json=json,
+    )  # fmt: skip
+
+
+def check_one(probe: str, occlusions: Sequence[str], measuring: Mapping[str, object]) -> None:
+    """Raise UsageError unless one photo is asked about."""
+    if not probe:
+        raise UsageError(
+            "give a PROBE, a photo or an entry of the data set, or --evaluate for the test photos"
+        )
+    if measuring:
+        raise UsageError(f"--{next(iter(measuring))} is for --evaluate: add that, or leave it out")
+    if len(occlusions) > 1:
+        raise UsageError(
+            "--occlusion is given several times: one is painted on a probe, --evaluate takes several"
+        )

@@ -1,0 +1,140 @@
+"""Stage `report`: one page on a run, or on several, in a single HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pdsn.errors import PdsnError
+from pdsn.files import check_writable
+from stages.command import ALONE, EVERYTHING, command
+from stages.session import Shared
+
+if TYPE_CHECKING:
+    from pdsn.report.page import Section
+    from pdsn.run.tables import RunTable
+
+NAME = "report.html"
+"""Of the page, in the first run's directory."""
+
+
+def main(runs: Sequence[Path], out: Path | None, *, faces: bool) -> Path:
+    """Write the page of some runs, from what they hold.
+
+    Args:
+        runs: run directories; of the first one the page tells everything, the others are set beside it.
+        out: the file; None for report.html in the first run.
+        faces: whether photos of people are shown.
+
+    Returns:
+        The file.
+
+    Raises:
+        PdsnError: a run has no table, or the runs were asked about different probes.
+    """
+    from pdsn.report.page import write_page
+    from pdsn.report.results_sections import headline
+    from pdsn.run.tables import read_table
+
+    target = runs[0] / NAME if out is None else out
+    check_writable("--out", target)
+    tables = [read_table(run) for run in runs]
+    strategy = _strategy(tables[0])
+    first = tables[0].table
+    sections = _sections(tables, strategy, faces=faces)
+    if len(tables) > 1:
+        sections.insert(1, _comparison(tables))
+    title = f"Recognition under occlusion: {runs[0].resolve().name}"
+    write_page(target, title, headline(first["records"], strategy, first["mean_gain"]), sections)
+    return target
+
+
+def _sections(tables: Sequence[RunTable], strategy: str, *, faces: bool) -> list[Section]:
+    from pdsn.artefact import read_json
+    from pdsn.report import making_sections as making
+    from pdsn.report import results_sections as results
+    from pdsn.report.page import photograph
+    from pdsn.run.directory import SYNTHETIC, RunDir
+
+    table, run = tables[0].table, RunDir.open(tables[0].root)
+    folder, pairs = run.table(), run.verification()
+    records, drawn = table["records"], run.about["data"] == SYNTHETIC
+    verified = pairs / "table.json"
+    found = read_json(verified, "pdsn verify-eval") if verified.is_file() else None
+    curves = [
+        photograph(path, f"ROC curves, {path.stem.removeprefix('roc-')}", path.stem.removeprefix("roc-"))
+        for path in sorted((pairs / "figures").glob("roc-*.png"))
+        if found is not None
+    ]
+    return [
+        results.recognition(records, strategy),
+        results.open_set_section(records, results.thresholds_in_force(folder / "probes.csv", strategy)),
+        results.verification_section(found, curves),
+        results.segmentation_section(table["segmentation"]),
+        making.masks(run, strategy),
+        *([making.examples(folder), making.probes(folder)] if faces else []),
+        making.trainings(run),
+        making.what_was_run(run, table, drawn=drawn),
+        making.limits(table, drawn=drawn),
+    ]
+
+
+def _comparison(tables: Sequence[RunTable]) -> Section:
+    from pdsn.masks.strategy import heading
+    from pdsn.report.results_sections import comparison_section
+    from pdsn.run.comparison import check_comparable, identification, systems_of
+
+    check_comparable(tables)
+    systems = systems_of(tables, [[_strategy(table)] for table in tables], None)
+    labels = [f"{system.name}, {heading(system.strategy)}" for system in systems]
+    return comparison_section(labels, identification(tables, systems))
+
+
+def _strategy(table: RunTable) -> str:
+    """The strategy that a run's page is about: the one that `identify` takes, else the last of its table."""
+    from pdsn.report.table import strategies_of
+    from pdsn.run.settings import build
+    from pdsn.run.strategies import preferred
+
+    names = strategies_of(table.table["records"])
+    in_use = {name: part for name, part in table.about.get("in_use", {}).items() if name == "dictionary"}
+    return next((name for name in preferred(build(in_use).dictionary) if name in names), names[-1])
+
+
+@command("report", EVERYTHING, ALONE)
+def report(
+    shared: Shared,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="RUN...", help="Run directories: the page is about the first, others are set beside it."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The HTML file. Default: the first run's report.html."),
+    ] = None,
+    faces: Annotated[
+        bool, typer.Option("--faces/--no-faces", help="Show photos of people, or leave out every one.")
+    ] = True,
+) -> None:
+    """Write one HTML page on a run: what it recognises, with intervals and pictures, and how it was made.
+
+    The page is one file that needs nothing else: it can be sent by mail. It shows photos of people unless --no-faces is given.
+
+    [bold]Examples[/bold]
+
+    pdsn report runs/lfw
+
+    pdsn report runs/lfw runs/unseen --no-faces --out lfw.html
+    """
+    del shared
+    chosen = runs or [Path("runs/default")]
+    if out is not None and out.is_dir():
+        raise PdsnError(f"--out {out} is a folder: give a file such as {out / NAME}")
+    written = main(chosen, out, faces=faces)
+    Console().print(f"page: {written}", highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,119 @@
+"""The picture of an explanation."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pdsn.explain.explanation import Column, Explanation
+from pdsn.explain.photos import PhotoExplanation, aligned_photo
+from pdsn.explain.pictures import HEIGHT, draw_explanation, scaled
+from pdsn.explain.score import PairScore
+from tests.explain.tiny import LEFT, matcher
+from tests.matchers.tiny import SIZE, covered, faces, tiny_encoder
+
+CELLS = np.arange(12.0).reshape(4, 3)
+
+
+@pytest.fixture(scope="module")
+def columns():
+    encoder = tiny_encoder()
+    return [
+        Column(name, PairScore(matcher(kind, encoder), LEFT), torch.zeros(1, 16), 0.5)
+        for name, kind in (("no FDM", "cosine"), ("LM2", "fdm"))
+    ]
+
+
+def answer(columns, *explanations, person=None, thresholds=(0.25, 0.3), hidden="left"):
+    photos = tuple(aligned_photo(f"{n}/{n}.png", face) for n, face in zip("ab", faces(2, 3), strict=True))
+    names = [column.name for column in columns]
+    return PhotoExplanation(
+        photos, (1, 1), person, covered(hidden, "").numpy(), columns, dict(zip(names, thresholds, strict=True)),
+        list(explanations),
+    )  # fmt: skip
+
+
+def drawn(*words, **more):
+    return np.asarray(draw_explanation(answer(*words, **more)), dtype=float)
+
+
+def explanation(method, signed=False, **maps):
+    return Explanation(method, {name.replace("_", " "): cells for name, cells in maps.items()}, signed, {})
+
+
+EACH = {
+    "saliency": explanation("saliency", no_FDM=np.random.default_rng(0).random(SIZE), LM2=np.ones(SIZE)),
+    "gradcam": explanation("gradcam", no_FDM=CELLS, LM2=CELLS[::-1]),
+    "layercam": explanation("layercam", no_FDM=CELLS, LM2=np.zeros((4, 3))),
+    "regions": explanation("regions", True, no_FDM=CELLS.repeat(16, 0).repeat(16, 1) / 10 - 0.5, LM2=-np.ones(SIZE)),
+    "xcos": explanation("xcos", attention=CELLS / CELLS.sum(), local_cosine=CELLS / 11),
+    "fdm": explanation("fdm", share_dropped=CELLS / 11),
+}  # fmt: skip
+
+
+def test_there_is_a_row_for_each_method(columns):
+    depth = {}
+    for count in range(len(EACH) + 1):
+        picture = draw_explanation(answer(columns, *list(EACH.values())[:count]))
+        assert picture.mode == "RGB" and np.asarray(picture).std() > 10
+        depth[count] = picture.size
+    # Alone and with one method they stand below each other, then two in a line.
+    assert depth[0][0] == depth[1][0] < depth[2][0] == depth[6][0]
+    heights = [depth[count][1] for count in range(7)]
+    row = heights[1] - heights[0]
+    assert row > HEIGHT
+    assert [(height - heights[0]) / row for height in heights] == [0, 1, 1, 1, 2, 2, 3]
+
+
+@pytest.mark.parametrize("method", EACH)
+def test_each_method_shows_its_maps(columns, method):
+    one = EACH[method]
+    other = Explanation(
+        one.method, {name: cells[::-1, ::-1] * 0.3 for name, cells in one.maps.items()}, one.signed, {}
+    )
+    pictures = [drawn(columns, each) for each in (one, other)]
+    apart = (pictures[0] != pictures[1]).any(2)
+    assert apart.mean() > 0.03
+    upper = pictures[0].shape[0] // 2
+    assert not apart[:upper].any(), "the faces and the scores are the same"
+
+
+def test_what_is_covered_is_tinted_and_scores_are_told(columns):
+    plain, tinted = drawn(columns, hidden=""), drawn(columns, hidden="left")
+    other = drawn(columns, thresholds=(0.25, 0.9))
+    changed = (plain != tinted).any(2).nonzero()
+    # Within the probe alone: 40 of 64 rows and 20 of 48 columns of it.
+    height = changed[0].max() - changed[0].min() + 1
+    width = changed[1].max() - changed[1].min() + 1
+    assert (height, width) == (pytest.approx(HEIGHT * 40 / 64, abs=8), pytest.approx(150 * 20 / 48, abs=8))
+    assert (tinted != other).any() and not (tinted != other)[80:].any(), "above the faces"
+    # Of a person there is no threshold, and the name stands below the photo.
+    of_person = drawn(columns, person="Ann", thresholds=(None, None))
+    assert (of_person != tinted)[:80].any() and (of_person != tinted)[-40:].any()
+
+
+def test_no_method_at_all_and_one_column(columns):
+    assert drawn(columns[:1], thresholds=(0.1,)).std() > 10
+    assert drawn(columns[:1], EACH["fdm"], thresholds=(0.1,)).std() > 10
+
+
+def test_a_map_is_scaled_to_what_nearly_all_of_it_lies_below():
+    cells = np.linspace(0, 50, 1001)
+    assert scaled(cells)[0] == 0 and scaled(cells)[995] == pytest.approx(1, abs=1e-6)
+    one = np.zeros(1001)
+    one[3] = 8  # less than one in two hundred
+    assert scaled(one).max() == 1 and (scaled(one) > 0).sum() == 1
+    assert not scaled(np.zeros(9)).any()
+    np.testing.assert_allclose(scaled(cells * 1e-9), scaled(cells))
+
+
+def test_a_name_of_odd_bytes_can_be_drawn(columns):
+    found = answer(columns)
+    photo = aligned_photo("x.png", faces(1, 3)[0])
+    odd = type(photo)(Path("a\udcff.png"), photo.pixels, photo.scale, photo.faces)
+    again = PhotoExplanation(
+        (odd, found.photos[1]), (1, 1), None, found.covered_pixels, columns, found.thresholds, []
+    )
+    assert draw_explanation(again).width > 100
+    assert again.as_dict()["probe"] == "a\\udcff.png"

@@ -1,0 +1,130 @@
+"""The page in a real browser: skipped, visibly, where there is no Chromium with its driver."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+DRIVER, BROWSER = shutil.which("chromedriver"), shutil.which("chromium")
+pytestmark = pytest.mark.skipif(
+    not (DRIVER and BROWSER), reason="no chromium and chromedriver: apt install them"
+)
+
+CONTRAST = """
+const luminance = (rgb) => {
+  const [r, g, b] = rgb.map((v) => v / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const parse = (colour) => colour.match(/[\\d.]+/g).map(Number);
+const behind = (node) => {
+  for (let at = node; at; at = at.parentElement) {
+    const [r, g, b, a = 1] = parse(getComputedStyle(at).backgroundColor);
+    if (a > 0) return [r, g, b];
+  }
+  return [255, 255, 255];
+};
+const low = [];
+for (const node of document.querySelectorAll("body *")) {
+  const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
+  if (!own || node.closest("script, style") || !node.getClientRects().length) continue;
+  const style = getComputedStyle(node);
+  const ink = parse(node.namespaceURI.endsWith("svg") ? style.fill : style.color).slice(0, 3);
+  const [a, b] = [luminance(ink), luminance(behind(node))].sort((x, y) => y - x);
+  const ratio = (a + 0.05) / (b + 0.05);
+  if (ratio < 4.5) low.push([node.textContent.trim().slice(0, 40), ratio]);
+}
+return low;
+"""
+"""Texts whose contrast with what is behind them is below 4.5 to 1 (WCAG 2.1, 1.4.3)."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(BROWSER)
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture
+def shown(browser, page) -> Any:
+    """The page, opened at the width of a desk."""
+    browser.set_window_size(1200, 900)
+    browser.get(page.as_uri())
+    return browser
+
+
+def column(driver: Any, table: int, place: int) -> list[str]:
+    """The texts of one column."""
+    return driver.execute_script(
+        "return [...document.querySelectorAll('table')[arguments[0]].tBodies[0].rows].map((row) => "
+        "row.cells[arguments[1]].textContent)",
+        table,
+        place,
+    )
+
+
+def test_nothing_is_complained_about_and_nothing_is_fetched(shown):
+    assert shown.get_log("browser") == []
+    fetched = shown.execute_script("return performance.getEntriesByType('resource').map((one) => one.name)")
+    assert [name for name in fetched if not name.startswith("data:")] == []
+
+
+def test_pictures_load(shown):
+    script = "for (const one of document.querySelectorAll('details')) one.open = true; return [...document.images].map((one) => one.complete && one.naturalWidth)"
+    assert shown.execute_script(script) == [256, 256, 256]
+
+
+def test_a_table_is_sorted_by_mouse_and_by_keyboard(shown):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.common.keys import Keys
+
+    rate = shown.find_elements(By.CSS_SELECTOR, "table:first-of-type thead button")[1]
+    assert column(shown, 0, 0) == ["clean", "eyes"]
+    rate.click()
+    assert column(shown, 0, 0) == ["clean", "eyes"]  # highest first
+    rate.click()
+    assert column(shown, 0, 0) == ["eyes", "clean"]
+    heading = rate.find_element(By.XPATH, "..")
+    assert heading.get_attribute("aria-sort") == "ascending"
+    rate.send_keys(Keys.ENTER)
+    assert column(shown, 0, 0) == ["clean", "eyes"] and heading.get_attribute("aria-sort") == "descending"
+
+
+def test_empty_cells_and_words_are_sorted_too(shown):
+    button = "document.querySelectorAll('table')[3].querySelectorAll('thead button')[1]"
+    assert "IoU" in shown.execute_script(f"return {button}.textContent")
+    shown.execute_script(f"{button}.click(); {button}.click()")
+    assert column(shown, 3, 1) == ["0.900", ""]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read(shown, scheme):
+    feature = [{"name": "prefers-color-scheme", "value": scheme}]
+    shown.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": feature})
+    ground = shown.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (ground == "rgb(255, 255, 255)") == (scheme == "light")
+    assert shown.execute_script(CONTRAST) == []
+
+
+def test_it_fits_a_phone(shown):
+    size = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    shown.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        wide = shown.execute_script("return document.documentElement.scrollWidth")
+    finally:
+        shown.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert wide <= 360

@@ -1,0 +1,119 @@
+"""The page: what it says, and that it needs nothing else."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import matplotlib
+import pytest
+from PIL import Image
+
+from pdsn.report.figures import new_figure
+from pdsn.report.page import Cell, drawing, photograph
+from pdsn.report.results_sections import comparison_section, headline, open_set_section, recognition
+
+
+class Read(HTMLParser):
+    """Every tag with its attributes, and the text between."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_the_headline_says_what_the_table_says(records):
+    mean = {"LM2": {"occlusions": ["eyes"], "gain": 0.25, "ci95": [0.1, 0.4]}}
+    said = headline(records, "LM2", mean)
+    assert "75.0 of 100 photos are named right with LM2 masks, 50.0 without any" in said
+    assert "nothing covered it is 94.0" in said and "+25.0 (+10.0 to +40.0) points" in said
+    alone = headline([r for r in records if r["strategy"] == "none"], "none", {})
+    assert "50.0 of 100 photos are named right." in alone and "masks" not in alone
+
+
+def test_every_figure_of_the_table_is_there(records):
+    section = recognition(records, "LM2")
+    table = section.blocks[2]
+    assert [cell.text for cell in table.rows[1]] == [
+        "eyes", "50.0 (45.0 to 54.0)", "75.0 (70.0 to 79.0)", "+25.0 (-2.0 to +30.0)",
+    ]  # fmt: skip
+    assert list(table.head) == ["occlusion", "no FDM", "LM2", "LM2 above no FDM"]
+    assert [cell.key for cell in table.rows[0]] == [None, 0.95, 0.94, pytest.approx(-0.01)]
+
+
+def test_a_rate_that_cannot_be_told_is_said_to_be_so(records):
+    blocks = open_set_section(records, []).blocks
+    assert blocks[1] == "For 1 % there are too few strangers among the photos to tell."
+    assert blocks[2].rows[1][1].text == "30.0 (8.0)"
+
+
+def test_a_comparison_shows_differences_to_the_first():
+    found = [
+        {"rank1": {"clean": {"rate": 0.9, "ci95": [0.8, 0.95]}}},
+        {"rank1": {"clean": {"rate": 0.8, "ci95": [0.7, 0.85], "difference": -0.1, "difference_ci95": [-0.2, 0.0]}}},
+    ]  # fmt: skip
+    (table,) = comparison_section(["a", "b"], found).blocks
+    assert [cell.text for cell in table.rows[0]] == ["a", "90.0 (80.0 to 95.0)", ""]
+    assert [cell.text for cell in table.rows[1]] == ["b", "80.0 (70.0 to 85.0)", "-10.0 (-20.0 to +0.0)"]
+
+
+def test_the_page_names_nothing_outside_itself(page):
+    text = page.read_text()
+    read = Read(text)
+    for tag, attributes in read.tags:
+        for name in ("src", "href", "srcset", "xlink:href"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("data:", "#")), (tag, name, value)
+    assert not re.search(r"url\((?!#)", text) and "@import" not in text
+
+
+def test_what_is_text_is_no_markup_and_sections_without_content_are_left_out(page):
+    text = page.read_text()
+    assert "&lt;b&gt;not bold&lt;/b&gt;" in text and "<title>Recognition &amp; more</title>" in text
+    assert "Nothing to say" not in text
+
+
+def test_every_picture_has_a_text_and_every_heading_a_scope(page):
+    tags = Read(page.read_text()).tags
+    pictures = [attributes for tag, attributes in tags if tag == "img"]
+    assert len(pictures) == 3 and all(attributes["alt"] == "a grey ramp" for attributes in pictures)
+    drawings = [attributes for _, attributes in tags if attributes.get("role") == "img"]
+    assert len(drawings) == 1 and "eyes: no FDM 50.0 %, LM2 75.0 %" in (drawings[0]["aria-label"] or "")
+    assert all(attributes.get("scope") in ("col", "row") for tag, attributes in tags if tag == "th")
+
+
+def test_a_drawing_takes_the_colour_of_the_page_and_changes_no_setting():
+    before = dict(matplotlib.rcParams)
+    pictures = []
+    for name in ("one", "other"):
+        canvas = new_figure(2, 2)
+        axes = canvas.subplots()
+        axes.plot([0, 1], [0, 1], label="line")
+        axes.set_xlabel("across")
+        axes.legend()
+        pictures.append(drawing(canvas, "a line", name=name))
+    first, second = (picture.content for picture in pictures)
+    assert first.startswith("<svg") and first.count("currentColor") > 5 and "#010203" not in first
+    assert "<text" in first and "across" in first  # letters stay letters
+    ids = [set(re.findall(r' id="(\w*[0-9a-f]{10})"', svg)) for svg in (first, second)]
+    assert ids[0] and not ids[0] & ids[1], "inner names of two drawings must differ: they share a page"
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_a_photograph_is_made_small(tmp_path):
+    Image.effect_noise((1600, 400), 60).save(tmp_path / "wide.png")
+    picture = photograph(tmp_path / "wide.png", "noise", widest=400)
+    assert picture.content.startswith("data:image/jpeg;base64,") and not picture.is_drawing
+    assert len(picture.content) < (tmp_path / "wide.png").stat().st_size / 4
+
+
+def test_cells_are_sorted_by_their_key_or_their_text():
+    assert Cell("90.0 (80 to 95)", 0.9).key == 0.9 and Cell("eyes").key is None

@@ -45,7 +45,7 @@ def main(
         raise UsageError("--data synthetic needs no photos: `pdsn run` draws the embedded people itself")
     preset = shared.preset or PRESET
     settings = resolve(shared, load_preset(preset), {}, options, preset_name=preset)
-    config = for_architecture(settings.prepare, settings.pretrained.arch)
+    config = for_architecture(settings.prepare, settings.pretrained.architecture)
     check_writable("--data", Path(shared.data))
     accelerator = start(shared.device, shared.precision)
     console = Console(stderr=as_json)

@@ -45,7 +45,7 @@ def main(
             session.begin(rebuilding=True)
         if session.settings.pretrained.arch and not (session.run.base / MODEL).is_file():
             check_weights(session.settings.pretrained)  # not after minutes of preparing
-        config = prepare.for_architecture(session.settings.prepare, session.settings.pretrained.arch)
+        config = prepare.for_architecture(session.settings.prepare, session.settings.pretrained.architecture)
         elsewhere = "--run" if shared.data is None else "--run and --data"
         root = session.run.data_set(session.data)
         prepare.prepare(

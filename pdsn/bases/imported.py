@@ -17,6 +17,8 @@ from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder, making
 from pdsn.bases.encoder import Encoder
+from pdsn.bases.onnx_import import fitted, is_graph
+from pdsn.bases.self_check import separation
 from pdsn.bases.settings import BaseConfig, PretrainedConfig
 from pdsn.bases.trained import class_means, finish_untrained
 from pdsn.config.layers import Layer
@@ -30,6 +32,7 @@ from pdsn.files import sha256_of
 from pdsn.metrics import nearest_ranks, rank_rate
 from pdsn.networks.imported.architecture import Architecture
 from pdsn.networks.imported.net import PretrainedNet
+from pdsn.networks.imported.onnx_architecture import save_graph, saved_architecture
 from pdsn.networks.imported.table import find_architecture
 from pdsn.networks.imported.weights import load_weights, read_weights
 from pdsn.networks.margins import LMCL, MarginLoss
@@ -44,8 +47,6 @@ KIND = "pretrained"
 COMMAND = "pdsn base-import"
 BEFORE = {**BaseConfig.BEFORE, **PretrainedConfig.BEFORE, "code": ""}
 """What later settings are of older imports, see `artefact.completed`."""
-CHECKED = (40, 5)
-"""People, and photos of each, that the self-check compares."""
 SURE_ORDER = 0.9
 """Share of comparisons that even a middling recogniser gets right on aligned faces; a broken import does not."""
 BATCH = 256
@@ -126,7 +127,14 @@ def build_imported(found: dict[str, Any], folder: TrainingFolder) -> BaseModel:
             f"{found['arch']} has changed since the base was imported: "
             f"import it again with `{making(f'{COMMAND} --force', folder.model)}`"
         )
-    net = PretrainedNet(find_architecture(str(found["arch"])))
+    arch = str(found["arch"])
+    if is_graph(arch):
+        return _model(saved_architecture(folder.root, making(f"{COMMAND} --force", folder.model)), found)
+    return _model(find_architecture(arch), found)
+
+
+def _model(architecture: Architecture, found: dict[str, Any]) -> BaseModel:
+    net = PretrainedNet(architecture)
     scale, margin = float(found["scale"]), float(found["margin"])
     return BaseModel(net, LMCL(net.embedding, int(found["people"]), scale, margin))
 
@@ -151,23 +159,28 @@ def import_base(
 
     Returns:
         Validation "rank1" and "rank5" (0 to 1, against the training photos), and "order", "same" and "other"
-        of `separation`.
+        of `separation`; of an ONNX file "apart", see `check_parity`.
 
     Raises:
         PdsnError: the weights cannot be read or do not fit.
         UsageError: the faces are not prepared for this architecture.
     """
-    architecture = find_architecture(config.arch)
-    check_prepared(dataset, architecture, config.arch)
+    architecture = find_architecture(config.architecture)
+    check_prepared(dataset, architecture, config.architecture)
     train, val = dataset.rows("train"), dataset.rows("val")
     if len(train) == 0 or len(val) == 0:
         raise PdsnError(
             f"{dataset.root} has no training or no validation photos: prepare more photos a person"
         )
-    model = build_imported(folder.config, folder)
+    further: dict[str, float] = {}
+    if is_graph(config.arch):
+        architecture, further = fitted(
+            architecture, _weights(architecture, config), Path(config.file), dataset, accelerator
+        )
+    model = _model(architecture, folder.config)
     net = model.net
     assert isinstance(net, PretrainedNet)
-    load_weights(net, architecture, _weights(architecture, config), config.weights)
+    load_weights(net, architecture, _weights(architecture, config), config.file)
     encoder = Encoder(net.eval(), accelerator)
     known, asked = (F.normalize(encoder.embed_faces(dataset.tensor(rows))).cpu() for rows in (train, val))
     if not bool(torch.isfinite(known).all()):
@@ -179,7 +192,7 @@ def import_base(
     people = torch.from_numpy(dataset.labels)
     ranks = nearest_ranks(asked, known, people[val], people[train], len(dataset.people))
     found = {"rank1": rank_rate(ranks, 1), "rank5": rank_rate(ranks, 5), "epoch": 0.0}
-    found |= separation(known, people[train])
+    found |= {**separation(known, people[train]), **further}
     with torch.no_grad():
         model.classifier.weight.copy_(class_means(known, people[train], len(dataset.people)))
     if config.classifier == "trained":
@@ -188,34 +201,10 @@ def import_base(
         _train_classifier(
             model.classifier, (embeddings, labels), (asked, people[val]), folder, accelerator, seed
         )
+    if is_graph(config.arch) and accelerator.is_main_process:
+        save_graph(folder.root, architecture)
     finish_untrained(model, folder, found, accelerator)
     return found
-
-
-def separation(embeddings: Tensor, labels: Tensor) -> dict[str, float]:
-    """How well embeddings (N, E) of length 1 tell people (N,) apart, on a few photos of some people.
-
-    Returns:
-        "order": the share of comparisons in which two photos of one person have a higher cosine than two
-        photos of different people (the area under the ROC curve); "same" and "other": the mean cosines.
-    """
-    most, photos = CHECKED
-    counts = torch.bincount(labels)
-    several = torch.nonzero(counts >= 2).flatten()
-    chosen = several[torch.linspace(0, len(several) - 1, min(most, len(several))).round().long()]
-    rows = torch.cat([torch.nonzero(labels == person).flatten()[:photos] for person in chosen.tolist()])
-    cosine = embeddings[rows] @ embeddings[rows].T
-    alike = labels[rows][:, None] == labels[rows][None]
-    upper = torch.ones_like(alike).triu(1)
-    same, other = cosine[alike & upper], cosine[~alike & upper]
-    if not len(same) or not len(other):
-        return {"order": 1.0, "same": 1.0, "other": 0.0}
-    lower = torch.searchsorted(other.sort().values, same)
-    return {
-        "order": float(lower.double().mean() / len(other)),
-        "same": float(same.mean()),
-        "other": float(other.mean()),
-    }
 
 
 class _ClassLoss(nn.Module):
@@ -271,15 +260,15 @@ def _weights(architecture: Architecture, config: PretrainedConfig) -> dict[str, 
         except OSError as error:
             wrong = f": the download failed ({error}); fetch the file elsewhere and give that"
             raise SettingError("pretrained.weights", config.weights, wrong, exit_code=1) from error
-    return read_weights(Path(config.weights))
+    return read_weights(Path(config.file))
 
 
 def check_weights(config: PretrainedConfig) -> None:
     """Raise PdsnError unless the weights can be read and fit the architecture; a download is not tried."""
-    architecture = find_architecture(config.arch)
+    architecture = find_architecture(config.architecture)
     if config.weights not in architecture.downloads:
         net = PretrainedNet(architecture)
-        load_weights(net, architecture, read_weights(Path(config.weights)), config.weights)
+        load_weights(net, architecture, read_weights(Path(config.file)), config.file)
 
 
 def find_weights(root: Path, config: PretrainedConfig, *, imported: bool = True) -> Path | str:
@@ -293,20 +282,20 @@ def find_weights(root: Path, config: PretrainedConfig, *, imported: bool = True)
     Raises:
         UsageError: the architecture is unknown, or there are no such weights.
     """
-    architecture = find_architecture(config.arch)
-    if config.weights in architecture.downloads:
+    downloads = {} if is_graph(config.arch) else find_architecture(config.arch).downloads
+    if config.weights in downloads:
         return f"download {config.weights}"
-    path = Path(config.weights)
-    if config.weights and path.is_file():
+    path = Path(config.file)
+    if config.file and path.is_file():
         return path
     # Once imported, a base does without the file that it came from.
     done = TrainingFolder(root, {}, {}, COMMAND)
     if imported and done.model.is_file():
         return str(done.found_config().get("weights", ""))
-    downloads = "".join(f", or {name} for a download" for name in architecture.downloads)
+    named = "".join(f", or {name} for a download" for name in downloads)
     if not config.weights:
-        raise UsageError(f"{config.arch} needs its weights: give --weights FILE{downloads}")
-    raise SettingError("pretrained.weights", config.weights, f"is no file: give one{downloads}")
+        raise UsageError(f"{config.arch} needs its weights: give --weights FILE{named}")
+    raise SettingError("pretrained.weights", config.weights, f"is no file: give one{named}")
 
 
 def _code(arch: str) -> str:

@@ -13,12 +13,12 @@ class PretrainedConfig(Section):
     arch: str = setting(
         default="",
         help="a pretrained recogniser: mobilefacenet, iresnet18, iresnet34, iresnet50, iresnet100, inception_resnet_v1, timm:NAME "
-        "(--weights pretrained downloads timm's), or a FILE.py that defines one",
+        "(--weights pretrained downloads timm's), onnx for one that --weights FILE.onnx holds, or a FILE.py that defines one",
         metavar="NAME",
     )
     weights: str = setting(
         default="",
-        help="its weights: safetensors, npz or pth; or the name of a download, such as vggface2",
+        help="its weights: safetensors, npz, pth or onnx; or the name of a download, such as vggface2",
         metavar="FILE",
     )
     classifier: str = setting(
@@ -27,6 +27,16 @@ class PretrainedConfig(Section):
         "classifier trained on the frozen embeddings",
         choices=("means", "trained"),
     )
+
+    @property
+    def architecture(self) -> str:
+        """What `find_architecture` takes: of an ONNX file the file itself, which is architecture and weights in one."""
+        return self.weights if self.arch == "onnx" else self.arch
+
+    @property
+    def file(self) -> str:
+        """Where the weights are."""
+        return self.weights or (self.arch if self.arch.lower().endswith(".onnx") else "")
 
 
 @section("base")

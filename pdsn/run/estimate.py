@@ -134,10 +134,10 @@ class _Timed:
         """The base's network with random weights."""
         settings = self.workspace.settings
         if settings.pretrained.arch:
+            from pdsn.bases.onnx_import import known_architecture
             from pdsn.networks.imported.net import PretrainedNet
-            from pdsn.networks.imported.table import find_architecture
 
-            return PretrainedNet(find_architecture(settings.pretrained.arch))
+            return PretrainedNet(known_architecture(self.workspace.run.base, settings.pretrained))
         from pdsn.bases.opening import base_plugin
         from pdsn.bases.trained import network_settings
 

@@ -55,10 +55,14 @@ class PretrainedNet(nn.Module):
         Returns:
             (N, C, h, w); of either sign, unless the network ends in a ReLU.
         """
+        return self.network.features(self.normalised(faces))
+
+    def normalised(self, faces: Tensor) -> Tensor:
+        """What the network itself sees (N, 3, H, W) float32 of faces, see `features`."""
         x = (faces.float() - self.mean) / self.std
         if self.bgr:
             x = x.flip(1)
-        return self.network.features(x.contiguous(memory_format=torch.channels_last))
+        return x.contiguous(memory_format=torch.channels_last)
 
     def head(self, maps: Tensor) -> Tensor:
         """Embeddings (N, E) of maps (N, C, h, w), masked or not; not normalised."""

@@ -16,6 +16,7 @@ from pdsn.networks.imported.architecture import Architecture
 from pdsn.networks.imported.inception_resnet import DOWNLOADS, InceptionResnet, without_logits
 from pdsn.networks.imported.iresnet import BLOCKS, TEMPLATE, IResNet, norm_for_features
 from pdsn.networks.imported.mobilefacenet import TEMPLATE_112X96, MobileFaceNet
+from pdsn.networks.imported.onnx_architecture import is_onnx, onnx_architecture
 
 ARCHITECTURES: dict[str, Architecture] = {
     "mobilefacenet": Architecture(
@@ -50,7 +51,7 @@ def find_architecture(name: str) -> Architecture:
     """What `--arch` names.
 
     Args:
-        name: a key of `ARCHITECTURES`, "timm:NAME", or a Python file that defines `architecture`. The file
+        name: a key of `ARCHITECTURES`, "timm:NAME", an ONNX file, or a Python file that defines `architecture`. That
             is executed: that is what naming it asks for.
 
     Raises:
@@ -63,12 +64,14 @@ def find_architecture(name: str) -> Architecture:
         from pdsn.networks.imported.timm_backbone import timm_architecture
 
         return timm_architecture(name.removeprefix("timm:"))
+    if is_onnx(name):
+        return onnx_architecture(Path(name))
     if name.endswith(".py"):
         return _own(Path(name))
     raise SettingError(
         ARCH,
         name,
-        f"is unknown: choose from {', '.join(ARCHITECTURES)}, timm:NAME or a FILE.py that defines `architecture`",
+        f"is unknown: choose from {', '.join(ARCHITECTURES)}, timm:NAME, a FILE.onnx or a FILE.py that defines `architecture`",
     )
 
 

@@ -19,10 +19,22 @@ if TYPE_CHECKING:
     from pdsn.networks.imported.architecture import Architecture
     from pdsn.networks.imported.net import PretrainedNet
 
-ENDINGS = (".safetensors", ".npz", ".pth", ".pt", ".ckpt")
+ENDINGS = (".safetensors", ".npz", ".pth", ".pt", ".ckpt", ".onnx")
 """Files that `read_weights` takes."""
-WRAPPERS = ("state_dict", "model", "net_state_dict", "model_state_dict")
+WRAPPERS = (
+    "state_dict",
+    "model",
+    "net",
+    "net_state_dict",
+    "model_state_dict",
+    "backbone",
+    "state_dict_backbone",
+)
 """Names under which checkpoints keep a network's tensors."""
+PREFIXES = ("module.", "_orig_mod.", "backbone.", "model.", "net.")
+"""What training code puts before the names of a network's tensors: DataParallel, torch.compile, a network within another."""
+CLASSIFIERS = ("fc.", "head.", "classifier.", "logits.", "arcface.", "margin.")
+"""Names under which a checkpoint keeps the classifier of its training, which a recogniser does without."""
 SHOWN = 3
 """Names of tensors that a message shows."""
 CODE = "holds more than tensors and would run code: convert it to safetensors"
@@ -35,7 +47,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     torch's DataParallel is dropped, and what is no tensor (an epoch, a loss) is left out.
 
     Args:
-        path: .safetensors, .npz, or torch's .pth, .pt or .ckpt.
+        path: .safetensors, .npz, .onnx, or torch's .pth, .pt or .ckpt.
 
     Raises:
         PdsnError: it is missing, of another kind, damaged, holds more than tensors, or holds none.
@@ -50,6 +62,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             found = _read_safetensors(path)
         elif path.suffix.lower() == ".npz":
             found = _read_npz(path)
+        elif path.suffix.lower() == ".onnx":
+            from pdsn.networks.imported.onnx_architecture import onnx_weights
+
+            found = onnx_weights(path)
         else:
             found = _read_torch(path)
     except OSError as error:
@@ -72,7 +88,9 @@ def load_weights(
 ) -> None:
     """Give a network its weights: all of them, or none if they do not fit.
 
-    Floating-point tensors of another precision are converted; BatchNorm's num_batches_tracked may be absent.
+    Floating-point tensors of another precision are converted; BatchNorm's num_batches_tracked may be absent. What training
+    code puts before names is taken off (`PREFIXES`), and the classifier of the training is left out (`CLASSIFIERS`), where
+    the rest is then the network's, whole.
 
     Args:
         net: built from `architecture`.
@@ -85,12 +103,14 @@ def load_weights(
             names the first few, and the network stays as it was.
     """
     unfit = f"{source} does not fit {architecture.name}"
-    try:
-        given = dict(architecture.rename(dict(weights)))
-    except Exception as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise PdsnError(f"{unfit}: rename fails: {type(error).__name__}: {reason}") from error
     own: dict[str, Tensor] = net.network.state_dict()
+    given = _own_names(weights, architecture, own)
+    if given is None:
+        try:
+            given = dict(architecture.rename(dict(weights)))
+        except Exception as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise PdsnError(f"{unfit}: rename fails: {type(error).__name__}: {reason}") from error
     missing = [name for name in own if name not in given and not name.endswith("num_batches_tracked")]
     unknown = [name for name in given if name not in own]
     shared = [name for name in own if name in given]
@@ -119,6 +139,28 @@ def load_weights(
     if broken:
         raise PdsnError(f"{source} is damaged: {_counted(broken, 'not finite (NaN or infinity)')}")
     net.network.load_state_dict(converted, strict=False)
+
+
+def _own_names(
+    weights: dict[str, Tensor], architecture: Architecture, own: dict[str, Tensor]
+) -> dict[str, Tensor] | None:
+    """The tensors by the network's own names, without prefixes and without a classifier; None where they are not all there."""
+    tried = [weights]
+    for _ in range(2):  # a network within a network within DataParallel at most
+        tried += [
+            inner
+            for outer in list(tried)
+            for prefix in PREFIXES
+            if (inner := {n.removeprefix(prefix): v for n, v in outer.items() if n.startswith(prefix)})
+        ]
+    for candidate in tried:
+        try:
+            given = dict(architecture.rename(dict(candidate)))
+        except Exception:  # it is said of the names as they are
+            continue
+        if all(name in given for name in own if not name.endswith("num_batches_tracked")):
+            return {n: v for n, v in given.items() if n in own or not n.startswith(CLASSIFIERS)}
+    return None
 
 
 def _counted(names: list[str], what: str) -> str:

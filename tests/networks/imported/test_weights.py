@@ -57,12 +57,39 @@ def test_weights_come_back_whole_from_every_kind_of_file(tmp_path, faces, name):
     assert torch.equal(first(faces), second(faces))
 
 
-@pytest.mark.parametrize("wrapper", ["state_dict", "model", "net_state_dict"])
+@pytest.mark.parametrize("wrapper", ["state_dict", "model", "net_state_dict", "net"])
 def test_a_checkpoint_of_a_parallel_training_is_unwrapped(tmp_path, wrapper):
     weights = {f"module.{name}": value for name, value in published(tiny(0)).items()}
     torch.save({"epoch": 3, wrapper: weights, "optimizer": {"lr": 0.1}}, tmp_path / "a.ckpt")
     found = read_weights(tmp_path / "a.ckpt")
     assert found.keys() == published(tiny(0)).keys()
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "backbone.", "_orig_mod.module.", "model.backbone."]
+)
+def test_what_training_code_puts_around_a_network_is_taken_off(faces, prefix):
+    first, second = tiny(0), tiny(1)
+    weights = {prefix + name: value for name, value in published(first).items()}
+    # Beside the network the classifier of its training, as checkpoints of Lightning have it.
+    weights |= {"head.weight": torch.ones(9, 7), "loss.margin": torch.ones(1)}
+    load_weights(second, TINY, weights, "last.ckpt")
+    assert torch.equal(first(faces), second(faces))
+
+
+def test_a_classifier_beside_the_network_is_left_out_but_nothing_else_is(faces):
+    first, second = tiny(0), tiny(1)
+    load_weights(second, TINY, {**published(first), "classifier.weight": torch.ones(9, 7)}, "a.pth")
+    assert torch.equal(first(faces), second(faces))
+    with pytest.raises(PdsnError, match="1 tensor is not expected \\(adapter.weight\\)"):
+        load_weights(second, TINY, {**published(first), "adapter.weight": torch.ones(2)}, "a.pth")
+
+
+def test_a_prefixed_network_that_is_not_whole_is_refused_by_the_names_as_they_are():
+    weights = {f"backbone.{name}": value for name, value in published(tiny(0)).items()}
+    del weights["backbone.trunk.0.bias"]
+    with pytest.raises(PdsnError, match="tensors are missing"):
+        load_weights(tiny(1), TINY, weights, "a.pth")
 
 
 def test_a_prefix_of_some_names_only_stays(tmp_path):
@@ -135,7 +162,7 @@ UNFIT = "a.npz does not fit tiny: "
             without("trunk.0.bias", "trunk.0.weight", "fc.weight", "fc.bias"),
             UNFIT + "4 tensors are missing (trunk.0.weight, trunk.0.bias, neck.weight, …)",
         ),
-        (more(logits__weight=torch.ones(2)), UNFIT + "1 tensor is not expected (logits.weight)"),
+        (more(other__weight=torch.ones(2)), UNFIT + "1 tensor is not expected (other.weight)"),
         (
             more(fc__weight=torch.ones(5, 7)),
             UNFIT + "1 tensor is of another shape (neck.weight is (5, 7), the network's is (5, 192))",

@@ -1,0 +1,188 @@
+"""A recogniser in an ONNX file as an architecture: its size from the file, its template by its size."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pdsn.errors import PdsnError
+from pdsn.files import write_text
+from pdsn.networks.imported.architecture import Architecture, Tensors
+from pdsn.networks.imported.iresnet import TEMPLATE
+from pdsn.networks.imported.mobilefacenet import TEMPLATE_112X96
+from pdsn.networks.imported.onnx_graph import MISSING, Graph, read_onnx
+from pdsn.networks.imported.onnx_net import OnnxNet, folded
+
+ENDING = ".onnx"
+GRAPH = "graph.json"
+"""What of an ONNX file is kept beside the weights of a base: the file itself is not needed any more."""
+TEMPLATES = {(112, 112): TEMPLATE, (112, 96): TEMPLATE_112X96}
+"""Landmarks by the size of a face; other sizes have pdsn's own."""
+NEAR = 1e-4
+"""How far torch and onnxruntime may differ, in standard deviations of the embeddings."""
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """What a network sees of a face: (x - mean) / std.
+
+    Attributes:
+        mean, std: of red, green and blue, 0 to 255.
+        bgr: blue comes first.
+    """
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    bgr: bool
+
+    def __str__(self) -> str:
+        mean, std = (
+            f"{part[0]:g}" if len(set(part)) == 1 else f"({', '.join(f'{one:g}' for one in part)})"
+            for part in (self.mean, self.std)
+        )
+        return f"(x - {mean}) / {std}, {'blue' if self.bgr else 'red'} first"
+
+
+USUAL = tuple(
+    Normalisation(mean, std, bgr)
+    for bgr in (False, True)
+    for mean, std in (
+        ((127.5,) * 3, (127.5,) * 3),
+        ((127.5,) * 3, (128.0,) * 3),
+        ((0.0,) * 3, (255.0,) * 3),
+        ((0.0,) * 3, (1.0,) * 3),
+        ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    )
+)
+"""Those that published recognisers have, the commonest first."""
+
+
+def is_onnx(arch: str) -> bool:
+    """Whether an architecture is an ONNX file."""
+    return arch.lower().endswith(ENDING)
+
+
+def onnx_architecture(path: Path) -> Architecture:
+    """The architecture of a file, with the commonest normalisation until another is known to fit better.
+
+    Raises:
+        PdsnError: it is missing, no ONNX file, or no recogniser that can be cut, see `read_onnx` and `OnnxNet`.
+    """
+    if not path.is_file():
+        raise PdsnError(f"{path} is missing: there is no such file of weights")
+    graph, _ = _read(path, path.stat().st_mtime_ns)
+    return _architecture(graph, USUAL[0], str(path))
+
+
+def onnx_weights(path: Path) -> Tensors:
+    """The tensors of a file, by their names in its graph; those of `_read` and so of the architecture."""
+    return dict(_read(path, path.stat().st_mtime_ns)[1])
+
+
+def possible_normalisations(architecture: Architecture) -> tuple[Normalisation, ...]:
+    """Those that a file may want: a graph that begins by shifting or scaling its input wants pixels as they are."""
+    net = architecture.build()
+    assert isinstance(net, OnnxNet)
+    if net.normalises:
+        return tuple(one for one in USUAL if one.std == (1.0,) * 3)
+    return USUAL
+
+
+def normalisation_of(architecture: Architecture) -> Normalisation:
+    """That of an architecture."""
+    return Normalisation(architecture.mean, architecture.std, architecture.bgr)
+
+
+def normalised(architecture: Architecture, how: Normalisation) -> Architecture:
+    """The same with another normalisation."""
+    return replace(architecture, mean=how.mean, std=how.std, bgr=how.bgr)
+
+
+def save_graph(folder: Path, architecture: Architecture) -> None:
+    """Write what `saved_architecture` reads."""
+    net = architecture.build()
+    assert isinstance(net, OnnxNet)
+    about = {
+        "graph": json.loads(net.graph.to_json()),
+        "mean": architecture.mean,
+        "std": architecture.std,
+        "bgr": architecture.bgr,
+    }
+    write_text(folder / GRAPH, json.dumps(about) + "\n")
+
+
+def saved_architecture(folder: Path, remake: str) -> Architecture:
+    """The architecture of an imported base.
+
+    Raises:
+        PdsnError: what was saved is missing or damaged; `remake` is the command that makes it again.
+    """
+    path = folder / GRAPH
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        graph = Graph.from_json(json.dumps(about["graph"]))
+        how = Normalisation(tuple(about["mean"]), tuple(about["std"]), bool(about["bgr"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PdsnError(f"{path} cannot be used ({error}): make it again with `{remake}`") from error
+    return _architecture(graph, how, str(path))
+
+
+def check_parity(net: OnnxNet, path: Path, faces: Tensor) -> float:
+    """How far a network differs from onnxruntime on the same file, in standard deviations of the embeddings.
+
+    Args:
+        net: with its weights.
+        path: the ONNX file.
+        faces: (N, 3, H, W) float32, normalised.
+
+    Raises:
+        PdsnError: onnxruntime is missing, or they differ by more than `NEAR`.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise PdsnError(f"{path}: {MISSING}") from error
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (given,) = (one for one in session.get_inputs() if one.name == net.graph.input)
+    one_by_one = given.shape[0] == 1
+    parts = faces.split(1) if one_by_one else (faces,)
+    theirs = torch.cat(
+        [
+            torch.from_numpy(session.run([net.graph.output], {given.name: part.numpy()})[0]).flatten(1)
+            for part in parts
+        ]
+    )
+    with torch.inference_mode():
+        ours = net.head(net.features(faces))
+    apart = float((ours - theirs).abs().max() / theirs.std().clamp_min(1e-12))
+    if not apart <= NEAR:
+        raise PdsnError(
+            f"{path}: torch and onnxruntime differ by {apart:.2g} standard deviations of the embeddings, more than {NEAR:g}: "
+            "the file holds something that is not understood; convert the network to a --arch FILE.py"
+        )
+    return apart
+
+
+def _architecture(graph: Graph, how: Normalisation, source: str) -> Architecture:
+    return Architecture(
+        Path(source).name, partial(OnnxNet, graph, source), graph.size, how.mean, how.std, how.bgr,
+        landmarks=TEMPLATES.get(graph.size), rename=partial(_renamed, graph, source),
+    )  # fmt: skip
+
+
+def _renamed(graph: Graph, source: str, weights: Tensors) -> Tensors:
+    names = OnnxNet(graph, source).keys
+    return {names.get(name, name): value for name, value in weights.items()}
+
+
+@lru_cache(maxsize=2)
+def _read(path: Path, changed: int) -> tuple[Graph, Tensors]:
+    """A file as it was at its last change."""
+    del changed
+    graph, tensors = read_onnx(path)
+    return folded(graph, tensors, str(path))

@@ -1,0 +1,212 @@
+"""An ONNX file as plain data: its operators in order, its tensors, and where it is cut into trunk and head.
+
+Nothing in the file is executed. Only what recognisers consist of is understood, see `onnx_operators`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdsn.errors import PdsnError
+
+if TYPE_CHECKING:
+    import onnx
+
+Attribute = int | float | str | list[int] | list[float]
+MISSING = "the onnx package is missing: install it with `pip install pdsn[onnx]`"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator.
+
+    Attributes:
+        op: its type, such as "Conv".
+        inputs: names of tensors; "" for one that is left out.
+        outputs: likewise.
+        attributes: by name.
+    """
+
+    op: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Attribute]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network from one input to one output.
+
+    Attributes:
+        nodes: in an order in which they can be computed.
+        input: name of the faces (N, 3, H, W).
+        output: name of the embeddings.
+        size: (H, W) of a face in pixels.
+        tensors: shape and type of each stored tensor, by name.
+        opset: version of the operators.
+    """
+
+    nodes: tuple[Node, ...]
+    input: str
+    output: str
+    size: tuple[int, int]
+    tensors: Mapping[str, tuple[tuple[int, ...], str]]
+    opset: int
+
+    def to_json(self) -> str:
+        """The graph without the values of its tensors."""
+        nodes = [[node.op, node.inputs, node.outputs, node.attributes] for node in self.nodes]
+        tensors = {name: [list(shape), kind] for name, (shape, kind) in self.tensors.items()}
+        return json.dumps(
+            {
+                "nodes": nodes, "input": self.input, "output": self.output, "size": self.size,
+                "tensors": tensors, "opset": self.opset,
+            }
+        )  # fmt: skip
+
+    @classmethod
+    def from_json(cls, text: str) -> Graph:
+        """What `to_json` wrote.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is something else.
+        """
+        found = json.loads(text)
+        nodes = tuple(Node(op, tuple(i), tuple(o), dict(a)) for op, i, o, a in found["nodes"])
+        tensors = {name: (tuple(shape), str(kind)) for name, (shape, kind) in found["tensors"].items()}
+        size = (int(found["size"][0]), int(found["size"][1]))
+        return cls(nodes, found["input"], found["output"], size, tensors, int(found["opset"]))
+
+
+def read_onnx(path: Path) -> tuple[Graph, dict[str, Tensor]]:
+    """Read a recogniser from an ONNX file.
+
+    Returns:
+        The graph, and its stored tensors by name.
+
+    Raises:
+        PdsnError: the onnx package is missing, or the file is none, damaged, or no recogniser: it has not one input
+            (N, 3, H, W) of known height and width and, of several outputs, none of embeddings.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise PdsnError(f"{path}: {MISSING}") from error
+    if not path.is_file():
+        raise PdsnError(f"{path} is missing: there is no such file of weights")
+    try:
+        model = onnx.load(str(path))
+        onnx.checker.check_model(str(path))
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise PdsnError(f"{path} is no usable ONNX file: {reason}") from error
+    return _graph(model, path)
+
+
+def _graph(model: onnx.ModelProto, path: Path) -> tuple[Graph, dict[str, Tensor]]:
+    from onnx import helper, numpy_helper
+
+    graph = model.graph
+    tensors = {one.name: _tensor(numpy_helper.to_array(one)) for one in graph.initializer}
+    nodes = []
+    for node in graph.node:
+        if node.domain not in ("", "ai.onnx"):
+            raise PdsnError(f"{path}: the operator {node.domain}.{node.op_type} is not part of ONNX itself")
+        values = {one.name: helper.get_attribute_value(one) for one in node.attribute}
+        if node.op_type == "Constant":
+            tensors[node.output[0]] = _constant(values, path)
+            continue
+        nodes.append(
+            Node(
+                node.op_type,
+                tuple(node.input),
+                tuple(node.output),
+                {name: _plain(value) for name, value in values.items()},
+            )
+        )
+    inputs = [one for one in graph.input if one.name not in tensors]
+    if len(inputs) != 1:
+        raise PdsnError(f"{path} has {len(inputs)} inputs, and a recogniser takes faces alone")
+    size = _size(inputs[0], path)
+    output = _output([one.name for one in graph.output], path)
+    wanted = _needed(nodes, output)
+    nodes = [node for node, is_needed in zip(nodes, wanted, strict=True) if is_needed]
+    used = {name for node in nodes for name in node.inputs}
+    tensors = {name: value for name, value in tensors.items() if name in used}
+    about = {name: (tuple(value.shape), str(value.dtype).split(".")[-1]) for name, value in tensors.items()}
+    opset = max((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), default=0)
+    return Graph(tuple(nodes), inputs[0].name, output, size, about, opset), tensors
+
+
+def _size(given: Any, path: Path) -> tuple[int, int]:
+    """Height and width of the faces that a graph takes."""
+    shape = given.type.tensor_type.shape.dim
+    known = [one.dim_value for one in shape]
+    if len(known) != 4 or known[1] not in (0, 3):
+        raise PdsnError(
+            f"{path}: its input {given.name} is {_shown(shape)}, and faces are (N, 3, height, width)"
+        )
+    if not (known[2] and known[3]):
+        raise PdsnError(
+            f"{path}: its input {given.name} is {_shown(shape)}: height and width must be known; export it with a fixed size"
+        )
+    return known[2], known[3]
+
+
+def _shown(shape: Sequence[Any]) -> str:
+    return "(" + ", ".join(str(one.dim_value or one.dim_param or "?") for one in shape) + ")"
+
+
+def _output(names: Sequence[str], path: Path) -> str:
+    if len(names) != 1:
+        raise PdsnError(
+            f"{path} has {len(names)} outputs ({', '.join(names)}), and a recogniser gives embeddings alone"
+        )
+    return names[0]
+
+
+def _needed(nodes: Sequence[Node], output: str) -> list[bool]:
+    """Which nodes the output depends on."""
+    wanted, found = {output}, []
+    for node in reversed(nodes):
+        needed = any(name in wanted for name in node.outputs)
+        if needed:
+            wanted |= set(node.inputs)
+        found.append(needed)
+    return found[::-1]
+
+
+def _tensor(values: np.ndarray) -> Tensor:
+    # Scalars stay scalars; a copy, since what numpy_helper gives may not be written to.
+    found = torch.from_numpy(np.array(values, copy=True))
+    return found.float() if found.dtype in (torch.float16, torch.float64, torch.bfloat16) else found
+
+
+def _constant(values: Mapping[str, Any], path: Path) -> Tensor:
+    from onnx import numpy_helper
+
+    if "value" in values:
+        return _tensor(numpy_helper.to_array(values["value"]))
+    for name in ("value_int", "value_float", "value_ints", "value_floats"):
+        if name in values:
+            return _tensor(np.asarray(values[name], np.int64 if "int" in name else np.float32))
+    raise PdsnError(f"{path}: a constant of a kind that is not understood ({', '.join(values)})")
+
+
+def _plain(value: Any) -> Attribute:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, (int, float, str)):
+        return value
+    try:
+        return list(value)
+    except TypeError:
+        return str(type(value).__name__)  # a tensor or a graph: no operator that is understood has one

@@ -1,0 +1,277 @@
+"""What the operators of an ONNX graph compute, in torch: those that face recognisers consist of.
+
+Each takes its node and its inputs, as the operator's specification at onnx.ai has them, and gives one tensor. Everything
+computes as in inference: BatchNorm by its stored statistics, dropout not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pdsn.networks.imported.onnx_graph import Node
+
+Given = Tensor | None
+KINDS = {
+    1: torch.float32,
+    6: torch.int32,
+    7: torch.int64,
+    9: torch.bool,
+    10: torch.float32,
+    11: torch.float32,
+}
+"""ONNX's numbers of types, as far as they occur; half and double precision become float32."""
+
+
+class NotUnderstood(Exception):
+    """An operator, or a way to use one, that no recogniser was known to have."""
+
+
+def _pair(node: Node, name: str, default: int = 1) -> list[int]:
+    found = node.attributes.get(name, [default, default])
+    assert isinstance(found, list)
+    return [int(one) for one in found]
+
+
+def _padded(node: Node, x: Tensor, value: float = 0.0) -> tuple[Tensor, list[int]]:
+    """The map with uneven borders added, and the even padding that is left to do."""
+    if node.attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        raise NotUnderstood(f"{node.op} with auto_pad {node.attributes['auto_pad']}")
+    top, left, bottom, right = _int_list(node, "pads", [0, 0, 0, 0])
+    if (top, left) == (bottom, right):
+        return x, [top, left]
+    return F.pad(x, (left, right, top, bottom), value=value), [0, 0]
+
+
+def _int_list(node: Node, name: str, default: Sequence[int] = ()) -> list[int]:
+    found = node.attributes.get(name, list(default))
+    return [int(one) for one in found] if isinstance(found, list) else [int(found)]
+
+
+def _number(node: Node, name: str, default: float) -> float:
+    found = node.attributes.get(name, default)
+    assert isinstance(found, (int, float))
+    return float(found)
+
+
+def _conv(node: Node, x: Tensor, weight: Tensor, bias: Given = None) -> Tensor:
+    x, padding = _padded(node, x)
+    groups = int(_number(node, "group", 1))
+    return F.conv2d(x, weight, bias, _pair(node, "strides"), padding, _pair(node, "dilations"), groups)
+
+
+def _batch_norm(node: Node, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    return F.batch_norm(x, mean, variance, scale, bias, False, 0.0, _number(node, "epsilon", 1e-5))
+
+
+def _prelu(node: Node, x: Tensor, slope: Tensor) -> Tensor:
+    del node
+    return torch.where(x >= 0, x, x * slope)  # the slope's shape may be (C, 1, 1)
+
+
+def _max_pool(node: Node, x: Tensor) -> Tensor:
+    x, padding = _padded(node, x, -torch.inf)
+    ceil = bool(_number(node, "ceil_mode", 0))
+    return F.max_pool2d(
+        x, _pair(node, "kernel_shape"), _pair(node, "strides"), padding, _pair(node, "dilations"), ceil
+    )
+
+
+def _average_pool(node: Node, x: Tensor) -> Tensor:
+    counted = bool(_number(node, "count_include_pad", 0))
+    before = x
+    x, padding = _padded(node, x)
+    if x is not before and not counted:
+        raise NotUnderstood("AveragePool with uneven borders that do not count")
+    ceil = bool(_number(node, "ceil_mode", 0))
+    return F.avg_pool2d(x, _pair(node, "kernel_shape"), _pair(node, "strides"), padding, ceil, counted)
+
+
+def _gemm(node: Node, a: Tensor, b: Tensor, c: Given = None) -> Tensor:
+    a = a.T if _number(node, "transA", 0) else a
+    b = b.T if _number(node, "transB", 0) else b
+    found = _number(node, "alpha", 1.0) * (a @ b)
+    return found if c is None else found + _number(node, "beta", 1.0) * c
+
+
+def _flatten(node: Node, x: Tensor) -> Tensor:
+    axis = int(_number(node, "axis", 1)) % max(x.ndim, 1)
+    return x.reshape(x.shape[:axis].numel(), -1)
+
+
+def _reshape(node: Node, x: Tensor, shape: Tensor) -> Tensor:
+    wanted = shape.tolist()
+    if not _number(node, "allowzero", 0):
+        wanted = [x.shape[place] if one == 0 else one for place, one in enumerate(wanted)]
+    # A graph that was exported for one face says 1 where N faces are meant.
+    if wanted and wanted[0] == 1 and len(x) > 1:
+        wanted[0] = len(x)
+    return x.reshape(wanted)
+
+
+def _axes(node: Node, given: Sequence[Given]) -> list[int]:
+    """Axes of a reduction, a squeeze: an attribute in older versions, an input in later ones."""
+    if given and given[0] is not None:
+        return [int(one) for one in given[0].tolist()]
+    return _int_list(node, "axes")
+
+
+def _reduce(how: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def reduced(node: Node, x: Tensor, *given: Given) -> Tensor:
+        axes = _axes(node, given) or list(range(x.ndim))
+        return how(x, dim=axes, keepdim=bool(_number(node, "keepdims", 1)))
+
+    return reduced
+
+
+def _squeeze(node: Node, x: Tensor, *given: Given) -> Tensor:
+    axes = _axes(node, given) or [axis for axis, size in enumerate(x.shape) if size == 1 and axis > 0]
+    return x.squeeze(tuple(axes))
+
+
+def _unsqueeze(node: Node, x: Tensor, *given: Given) -> Tensor:
+    axes = _axes(node, given)
+    for axis in sorted(one % (x.ndim + len(axes)) for one in axes):
+        x = x.unsqueeze(axis)
+    return x
+
+
+def _clip(node: Node, x: Tensor, low: Given = None, high: Given = None) -> Tensor:
+    least = node.attributes.get("min") if low is None else float(low)
+    most = node.attributes.get("max") if high is None else float(high)
+    return x.clamp(least, most)  # type: ignore[arg-type]
+
+
+def _slice(node: Node, x: Tensor, *given: Given) -> Tensor:
+    if given:
+        starts, ends, axes, steps = (
+            [int(v) for v in one.tolist()] if one is not None else None for one in (*given, None, None)[:4]
+        )
+    else:
+        starts, ends, axes, steps = (
+            _int_list(node, "starts"),
+            _int_list(node, "ends"),
+            _int_list(node, "axes") or None,
+            None,
+        )
+    assert starts is not None and ends is not None
+    for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        axis, step = (axes[place] if axes else place), (steps[place] if steps else 1)
+        if step <= 0:
+            raise NotUnderstood("Slice with a step below 1")
+        index: list[slice] = [slice(None)] * x.ndim
+        index[axis] = slice(start, end, step)
+        x = x[tuple(index)]
+    return x
+
+
+def _gather(node: Node, x: Tensor, places: Tensor) -> Tensor:
+    axis = int(_number(node, "axis", 0)) % x.ndim
+    places = torch.where(places < 0, places + x.shape[axis], places)
+    found = x.index_select(axis, places.flatten())
+    return found.reshape(*x.shape[:axis], *places.shape, *x.shape[axis + 1 :])
+
+
+def _pad(node: Node, x: Tensor, pads: Given = None, value: Given = None, axes: Given = None) -> Tensor:
+    if node.attributes.get("mode", "constant") != "constant" or axes is not None:
+        raise NotUnderstood("Pad that repeats or that names axes")
+    wide = _int_list(node, "pads") if pads is None else [int(one) for one in pads.tolist()]
+    filled = _number(node, "value", 0.0) if value is None else float(value)
+    half = len(wide) // 2
+    both = [part for axis in reversed(range(half)) for part in (wide[axis], wide[axis + half])]
+    return F.pad(x, both, value=filled)
+
+
+def _transpose(node: Node, x: Tensor) -> Tensor:
+    return x.permute(_int_list(node, "perm", list(reversed(range(x.ndim)))))
+
+
+def _concat(node: Node, *parts: Tensor) -> Tensor:
+    return torch.cat(parts, int(_number(node, "axis", 0)))
+
+
+def _cast(node: Node, x: Tensor) -> Tensor:
+    kind = int(_number(node, "to", 1))
+    if kind not in KINDS:
+        raise NotUnderstood(f"Cast to type {kind}")
+    return x.to(KINDS[kind])
+
+
+def _norm(node: Node, x: Tensor) -> Tensor:
+    order, axis = int(_number(node, "p", 2)), int(_number(node, "axis", -1))
+    return x / x.norm(order, axis, keepdim=True).clamp_min(1e-12)
+
+
+def _hard_sigmoid(node: Node, x: Tensor) -> Tensor:
+    return (_number(node, "alpha", 0.2) * x + _number(node, "beta", 0.5)).clamp(0, 1)
+
+
+def _plain(compute: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """An operator without attributes."""
+
+    def computed(node: Node, *given: Given) -> Tensor:
+        del node
+        return compute(*given)
+
+    return computed
+
+
+OPERATORS: dict[str, Callable[..., Tensor]] = {
+    "Add": _plain(torch.add),
+    "AveragePool": _average_pool,
+    "BatchNormalization": _batch_norm,
+    "Cast": _cast,
+    "Clip": _clip,
+    "Concat": _concat,
+    "Conv": _conv,
+    "Div": _plain(torch.div),
+    "Dropout": _plain(lambda x, *given: x),  # noqa: ARG005
+    "Exp": _plain(torch.exp),
+    "Flatten": _flatten,
+    "Gather": _gather,
+    "Gemm": _gemm,
+    "GlobalAveragePool": _plain(lambda x: x.mean((2, 3), keepdim=True)),
+    "HardSigmoid": _hard_sigmoid,
+    "HardSwish": _plain(F.hardswish),
+    "Identity": _plain(lambda x: x),
+    "LeakyRelu": lambda node, x: F.leaky_relu(x, _number(node, "alpha", 0.01)),
+    "LpNormalization": _norm,
+    "MatMul": _plain(torch.matmul),
+    "MaxPool": _max_pool,
+    "Mul": _plain(torch.mul),
+    "PRelu": _prelu,
+    "Pad": _pad,
+    "Pow": _plain(torch.pow),
+    "ReduceL2": _reduce(torch.linalg.vector_norm),
+    "ReduceMean": _reduce(torch.mean),
+    "ReduceSum": _reduce(torch.sum),
+    "Relu": _plain(torch.relu),
+    "Reshape": _reshape,
+    "Shape": _plain(lambda x: torch.tensor(x.shape)),
+    "Sigmoid": _plain(torch.sigmoid),
+    "Slice": _slice,
+    "Sqrt": _plain(torch.sqrt),
+    "Squeeze": _squeeze,
+    "Sub": _plain(torch.sub),
+    "Tanh": _plain(torch.tanh),
+    "Transpose": _transpose,
+    "Unsqueeze": _unsqueeze,
+}
+"""By type. `Shape` leaves its numbers on the CPU."""
+
+
+def compute(node: Node, given: Sequence[Any]) -> Tensor:
+    """What a node gives.
+
+    Raises:
+        NotUnderstood: there is no such operator here, or it is used in an unusual way.
+    """
+    if node.op not in OPERATORS:
+        raise NotUnderstood(f"the operator {node.op}")
+    if len(node.outputs) > 1 and any(node.outputs[1:]) and node.op != "Dropout":
+        raise NotUnderstood(f"{node.op} with several outputs")
+    return OPERATORS[node.op](node, *given)

@@ -240,12 +240,24 @@ class Run:
         """
         return search_photo(Path(photo), self._crop, self._detect)
 
-    def draw(self, answer: Verification, path: str | Path, *, maps: bool = False) -> None:
-        """Write the picture of a verification as PNG; with `maps`, those that the score comes from, too, of xcos."""
+    def draw(self, answer: Verification | PhotoExplanation, path: str | Path, *, maps: bool = False) -> None:
+        """Write the picture of a verification or of an explanation as PNG.
+
+        Args:
+            answer: what `verify` or `explain` gave.
+            path: the file.
+            maps: with a verification those that the score comes from, too, of xcos.
+        """
+        from pdsn.explain.pictures import draw_explanation
         from pdsn.people.annotate import draw_verification
         from pdsn.pictures import save_picture
 
-        save_picture(draw_verification(answer, maps=maps), Path(path))
+        picture = (
+            draw_verification(answer, maps=maps)
+            if isinstance(answer, Verification)
+            else draw_explanation(answer)
+        )
+        save_picture(picture, Path(path))
 
     @cached_property
     def _detect(self) -> Detect:

@@ -164,7 +164,7 @@ class Command:
         except BrokenPipeError:
             # Whoever read the output, such as `head`, has enough of it: what is left goes nowhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(1) from None
+            raise typer.Exit(0) from None
         except (typer.Exit, typer.Abort):
             raise
         except KeyboardInterrupt:

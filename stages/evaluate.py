@@ -141,6 +141,7 @@ def main(
                 "segmentation": [] if segmenter is None else evaluation.segmentation,
                 "mean_gain": evaluation.mean_gains(bands, bootstrap=asked.bootstrap, seed=seed),
                 "left_out": evaluation.left_out,
+                "shown": table_pictures.shown_strategy(session, matchers),
                 **(
                     {}
                     if probed.photographs is None

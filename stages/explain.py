@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from pdsn.artefact import MODEL
 from pdsn.config.layers import merge
 from pdsn.errors import UsageError
 from stages.command import GOING_ON, RECOGNITION, command
@@ -60,7 +61,9 @@ def main(
         return
     if as_json:
         session.console = Console(stderr=True)
-    if asked.person is None and fpr is None:  # of a person no threshold is told
+    if asked.person is not None and fpr is not None:
+        raise UsageError("--fpr sets a threshold, and the mean of a person's photos has none: leave it out")
+    if asked.person is None and fpr is None:
         fpr = DEFAULT_FPR
     check_asked(asked)
     if strategy is not None:
@@ -91,6 +94,9 @@ def main(
         print_json({**about_run(session, run, fpr), **answer.as_dict(), "picture": where})
         return
     _show(session, answer)
+    explained = [one.method for one in answer.explanations]
+    if not asked.methods and "xcos" not in explained and (session.run.matcher("xcos") / MODEL).is_file():
+        session.say("left out: xcos, which belongs to another base; pdsn xcos-train --force makes it again")
     if target is not None:
         from rich.markup import escape
 
@@ -121,38 +127,50 @@ def _stem(name: str) -> str:
 
 def _show(session: Session, answer: PhotoExplanation) -> None:
     """The scores, and how much each region adds by each method."""
+    from rich.markup import escape
+
+    from pdsn.explain.pictures import verdict
+
     other = shown(answer.photos[1].path)
     against = other if answer.person is None else f"the mean of {answer.person}"
     for column in answer.columns:
-        limit = answer.thresholds[column.name]
-        threshold = "" if limit is None else f", threshold {limit:.3f}"
+        said = verdict(column.cosine, answer.thresholds[column.name])
         covered = ", ".join(column.covered) or "nothing"
         session.say(
-            f"{column.name}: cosine {column.cosine:.3f} with {against}{threshold}, covered: {covered}"
+            escape(f"{column.name}: cosine {column.cosine:.3f} with {against}{said}, covered: {covered}")
         )
     names = [column.name for column in answer.columns]
     for one in answer.explanations:
+        columns: Any = one.said.get("columns")
         if one.method == "regions":
-            found = {name: one.said[name]["shapley"] for name in names}  # type: ignore[index]
             rows = [
-                (region, *(f"{found[name][region]:+.3f}" for name in names)) for region in found[names[0]]
+                (region, *(f"{columns[name]['shapley'][region]:+.3f}" for name in names))
+                for region in columns[names[0]]["shapley"]
             ]
-            print_table(
-                session.console, ("region", *names), rows, title="What each region adds to the cosine"
+            rows.append(("all hidden", *(f"{columns[name]['empty']:+.3f}" for name in names)))
+            rows.append(("together", *(f"{columns[name]['whole']:+.3f}" for name in names)))
+            title = "What each region adds to the cosine"
+            print_table(session.console, ("region", *names), rows, title=title)
+        elif one.method == "xcos":
+            session.say(
+                f"xcos: cosine {one.said['cosine']:.3f}, attention and local cosines in the picture and in --json"
             )
-        elif one.method in ("saliency", "gradcam", "layercam"):
-            found = {name: one.said[name]["regions"] for name in names}  # type: ignore[index]
+        elif one.method == "fdm":
+            session.say(
+                f"FDM: {100 * float(str(one.said['dropped_share'])):.1f} % of the features are left out"
+            )
+        elif not any(
+            columns[name]["regions"][region] for name in names for region in columns[name]["regions"]
+        ):
+            session.say(f"{one.method}: 0 everywhere, nothing in this layer raises the score")
+        else:
             rows = [
-                (region, *(f"{100 * found[name][region]:.0f}" for name in names))
-                for region in found[names[0]]
+                (region, *(f"{100 * columns[name]['regions'][region]:.0f}" for name in names))
+                for region in columns[names[0]]["regions"]
             ]
             print_table(
                 session.console, ("region", *names), rows, title=f"Share of {one.method} in each region, %"
             )
-        elif one.method == "fdm":
-            dropped = one.said["dropped_share"]
-            assert isinstance(dropped, float)
-            session.say(f"FDM: {100 * dropped:.1f} % of the features are left out")
 
 
 @command(
@@ -239,7 +257,7 @@ def explain(
     if evaluate:
         others = {
             "--person": person is not None, "--layout": layout != "LM2", "--fpr": fpr is not None,
-            "--picture": picture is not None, "--no-draw": not draw,
+            "--picture": picture is not None, "--no-draw": not draw, "--min-face": "prepare" in options,
         }  # fmt: skip
         explain_many.check_none(probe, [name for name, given in others.items() if given])
         wanted = {

@@ -32,6 +32,7 @@ def main(session: Session, strategy: str | None) -> dict[str, Any] | None:
         What is in table.json; None in other processes than the main one.
     """
     import torch
+    from rich.markup import escape
 
     from pdsn.artefact import describe
     from pdsn.data.dataset import evenly
@@ -48,13 +49,12 @@ def main(session: Session, strategy: str | None) -> dict[str, Any] | None:
     check_names(session, ())
     if strategy is not None:
         check_strategy(strategy)
-    found_by_unet = settings.eval.source == "segmenter"
+    chosen = choose_strategy(session.run, session.shortest(strategy), settings.dictionary, missing=True)
+    # Without masks it makes no difference what is covered.
+    found_by_unet = settings.eval.source == "segmenter" and chosen != NO_FDM
     steps = check_parts(session, strategy, "segmenter" if found_by_unet else "none")
-    enrolment = enrolment_of(
-        session, settings.eval
-    )  # faces are painted as they were aligned: no photos are needed
+    enrolment = enrolment_of(session, settings.eval)
     make(session, steps)
-    chosen = choose_strategy(session.run, session.shortest(strategy), settings.dictionary)
     explainer = explainer_of(session, chosen, methods=settings.explain.methods)
     segmenter = session.segmenter() if found_by_unet else None
     if not session.accelerator.is_main_process:
@@ -84,9 +84,10 @@ def main(session: Session, strategy: str | None) -> dict[str, Any] | None:
         "records": found.records(bootstrap=settings.eval.bootstrap, seed=settings.seed),
         **describe(config, inputs),
     }
-    write_explanations(folder, table)
+    files = [session.dataset.files[row] for row in probes]
+    write_explanations(folder, table, found.measured, files)
     _show(session, table["records"])
-    session.say(f"table and picture: {folder}")
+    session.say(escape(f"table and picture: {folder}"))
     return table
 
 
@@ -124,38 +125,41 @@ def _asked(session: Session, settings: Settings, strategy: str) -> dict[str, Any
 def _show(session: Session, records: list[dict[str, Any]]) -> None:
     """Two tables for each method: where its maps lie, and how good they are."""
     from pdsn.masks.strategy import heading
-    from pdsn.report.explanations import rounded
+    from pdsn.report.explanations import told
 
     names = list(dict.fromkeys(record["strategy"] for record in records))
+    columns = [heading(name) for name in names]
     for method in dict.fromkeys(record["method"] for record in records):
         by_row: dict[str, list[dict[str, Any]]] = {}
         for record in records:
             if record["method"] == method:
                 by_row.setdefault(record["occlusion"], []).append(record)
-        covered = {name: row for name, row in by_row.items() if row[0]["focus"] is not None}
         rows = [
-            [name, *(f"{r['focus']:.2f}" for r in row), *(rounded(r, "focus_change") for r in row[1:])]
-            for name, row in covered.items()
+            [
+                name,
+                told({**row[0], "area_ci95": None}, "area"),
+                told({**row[0], "bare_ci95": None}, "bare"),
+                *(told({**one, "covered_ci95": None}, "covered") for one in row),
+                *(told(one, "change") for one in row[1:]),
+            ]
+            for name, row in by_row.items()
+            if row[0]["area"]
         ]
-        columns = [heading(name) for name in names]
         if rows:
-            title = (
-                f"{method}: on what is covered, times what chance gives; {records[0]['photos']} photos a row"
-            )
-            print_table(
-                session.console, ("occlusion", *columns, *(["change"] * (len(names) - 1))), rows, title=title
-            )
+            head = ("occlusion", "its area", "uncovered", *columns, *(["change"] * (len(names) - 1)))
+            title = f"{method}: share on what is covered, %, {records[0]['photos']} photos a row"
+            print_table(session.console, head, rows, title=title)
         rows = [
-            [name, *(_shown(row, figure) for figure in ("deletion", "insertion", "random"))]
+            [name, *(_each(row, figure) for figure in ("deletion", "insertion", "random", "other"))]
             for name, row in by_row.items()
         ]
-        print_table(
-            session.console,
-            ("occlusion", "deletion", "insertion", "likeness to random weights"),
-            rows,
-            title=f"{method}: {', '.join(columns)}",
-        )
+        head = ("occlusion", "deletion", "insertion", "like random weights", "like another photo")
+        print_table(session.console, head, rows, title=f"{method}: {', '.join(columns)}")
+    empty = sum(record["photos"] - record["maps"] for record in records)
+    if empty:
+        whole = sum(record["photos"] for record in records)
+        session.say(f"{empty} of {whole} maps are 0 everywhere and left out: nothing there raises the score")
 
 
-def _shown(records: list[dict[str, Any]], figure: str) -> str:
+def _each(records: list[dict[str, Any]], figure: str) -> str:
     return ", ".join("" if record[figure] is None else f"{record[figure]:.2f}" for record in records)

@@ -35,10 +35,13 @@ def main(
     session: Session, names: Sequence[str], beside: Sequence[Path], out: Path | None, strategy: str | None
 ) -> None:
     """Draw figures; without names all that the run can, and say which it cannot."""
+    from rich.markup import escape
+
     from pdsn.explain.asking import explainer_of
     from pdsn.report.figures import save_figure
     from pdsn.report.papers import EXPLAINING, FIGURES
     from pdsn.run.strategies import choose_strategy
+    from pdsn.run.tables import read_verification
     from pdsn.run.workspace import Workspace
 
     for name in names:
@@ -56,25 +59,44 @@ def main(
     make(session, steps)
     if not session.accelerator.is_main_process:
         return
-    others = {path.name: Workspace.open(path, session.accelerator) for path in beside}
+    others = {
+        _label(path, [session.run.root, *beside]): Workspace.open(path, session.accelerator)
+        for path in beside
+    }
+    for path, other in zip(beside, others.values(), strict=True):
+        if other.dataset.sha256 != session.dataset.sha256:
+            raise UsageError(
+                f"--beside {path} is of other photos than {session.run.root}: give runs that were made with the same --data"
+            )
     for name in wanted:
         try:
             if name in EXPLAINING:
                 chosen = choose_strategy(session.run, session.shortest(strategy), session.settings.dictionary)
-                own = explainer_of(session, chosen)
-                further = {label: explainer_of(other, "none") for label, other in others.items()}
-                known = {session.run.root.resolve().name if further else "": own, **further}
+                own = explainer_of(session, chosen, methods=EXPLAINING)
+                further = {
+                    label: explainer_of(other, "none", methods=EXPLAINING) for label, other in others.items()
+                }
+                mine = _label(session.run.root, [session.run.root, *beside]) if further else ""
+                known = {mine: own, **further}
                 figure = FIGURES[name](session, known if name == "gradcam" else own)
+            elif name == "distances":
+                figure = FIGURES[name](session, read_verification)
             else:
                 figure = FIGURES[name](session)
         except PdsnError as error:
             if names:
                 raise
-            session.say(f"left out: {name}: {error}")
+            session.say(escape(f"left out: {name}: {error}"))
             continue
         folder.mkdir(parents=True, exist_ok=True)
         save_figure(figure, folder / f"{name}.png")
-        session.say(f"{name}: {folder / name}.png")
+        session.say(escape(f"{name}: {folder / name}.png"))
+
+
+def _label(root: Path, runs: Sequence[Path]) -> str:
+    """What a run is called among others: by the name of its folder, or its path where two have the same."""
+    names = [run.resolve().name for run in runs]
+    return root.resolve().name if names.count(root.resolve().name) == 1 else str(root)
 
 
 @command("figures", RECOGNITION, GOING_ON)

@@ -11,7 +11,7 @@ Source = Annotated[
     str | None,
     typer.Option(
         "--occlusion-source", metavar="NAME",
-        help="Where the covered pixels come from: segmenter (the U-Net) or none (nothing is covered). Default segmenter, with --strategy none none.",
+        help="Where the covered pixels come from: segmenter (the U-Net) or none (nothing is covered). Default segmenter, with --strategy none none. With --evaluate of explain: segmenter, or oracle for the exact pixels.",
     ),
 ]  # fmt: skip
 Rate = Annotated[
@@ -23,6 +23,10 @@ Rate = Annotated[
 ]  # fmt: skip
 Picture = Annotated[
     Path | None,
-    typer.Option("--picture", metavar="PATH", help="Where the picture goes. Default: the run's identify/."),
+    typer.Option(
+        "--picture",
+        metavar="PATH",
+        help="Where the picture goes. Default: the run's identify/, of explain its explain/.",
+    ),
 ]
 Pictures = Annotated[bool, typer.Option("--draw/--no-draw", help="Draw the picture.")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -42,7 +43,8 @@ def main(runs: Sequence[Path], out: Path | None, *, faces: bool) -> Path:
 
     target = runs[0] / NAME if out is None else out
     check_writable("--out", target)
-    tables = [read_table(run) for run in runs]
+    aligns = [_align(run) for run in runs]
+    tables = [read_table(run, align) for run, align in zip(runs, aligns, strict=True)]
     strategy = _strategy(tables[0])
     first = tables[0].table
     sections = _sections(tables, strategy, faces=faces)
@@ -53,29 +55,53 @@ def main(runs: Sequence[Path], out: Path | None, *, faces: bool) -> Path:
     return target
 
 
+def _align(run: Path) -> str:
+    """How the run's own table is aligned: that of aligned faces where there are both."""
+    from pdsn.run.directory import RunDir
+
+    own = RunDir.open(run)
+    clean, occluded = (own.table("", align) / "table.json" for align in ("clean", "occluded"))
+    return "occluded" if occluded.is_file() and not clean.is_file() else "clean"
+
+
 def _sections(tables: Sequence[RunTable], strategy: str, *, faces: bool) -> list[Section]:
-    from pdsn.artefact import read_json
     from pdsn.report import making_sections as making
     from pdsn.report import results_sections as results
     from pdsn.report.page import photograph
     from pdsn.run.directory import SYNTHETIC, RunDir
+    from pdsn.run.tables import read_table, read_verification
 
     table, run = tables[0].table, RunDir.open(tables[0].root)
-    folder, pairs = run.table(), run.verification()
+    folder, pairs = run.table("", table["config"]["align"]), run.verification()
     records, drawn = table["records"], run.about["data"] == SYNTHETIC
-    verified = pairs / "table.json"
-    found = read_json(verified, "pdsn verify-eval") if verified.is_file() else None
+    verified = read_verification(run.root)
+    found = None if verified is None else verified.table
     curves = [
         photograph(path, f"ROC curves, {path.stem.removeprefix('roc-')}", path.stem.removeprefix("roc-"))
         for path in sorted((pairs / "figures").glob("roc-*.png"))
         if found is not None
     ]
+    before = run.table("", "occluded") / "table.json"
+    painted = (
+        read_table(run.root, "occluded").table["records"]
+        if before.is_file() and folder != before.parent
+        else []
+    )
+    measured = run.explanations()
+    explained = (
+        json.loads((measured / "table.json").read_text(encoding="utf-8"))["records"]
+        if (measured / "table.json").is_file()
+        else []
+    )
+    picture = measured / "figures/covered.png" if explained else None
     return [
         results.recognition(records, strategy),
         results.open_set_section(records, results.thresholds_in_force(folder / "probes.csv", strategy)),
         results.verification_section(found, curves),
         results.segmentation_section(table["segmentation"]),
-        making.masks(run, strategy),
+        results.painted_section(painted, strategy),
+        results.explanations_section(explained, picture),
+        making.masks(run, strategy, faces=faces),
         *([making.examples(folder), making.probes(folder)] if faces else []),
         making.trainings(run),
         making.what_was_run(run, table, drawn=drawn),
@@ -95,14 +121,15 @@ def _comparison(tables: Sequence[RunTable]) -> Section:
 
 
 def _strategy(table: RunTable) -> str:
-    """The strategy that a run's page is about: the one that `identify` takes, else the last of its table."""
+    """The strategy that a page is about: the one whose answers the table's pictures show."""
+    from pdsn.masks.strategy import NO_FDM
     from pdsn.report.table import strategies_of
-    from pdsn.run.settings import build
-    from pdsn.run.strategies import preferred
 
-    names = strategies_of(table.table["records"])
-    in_use = {name: part for name, part in table.about.get("in_use", {}).items() if name == "dictionary"}
-    return next((name for name in preferred(build(in_use).dictionary) if name in names), names[-1])
+    shown: str | None = table.table.get("shown")
+    known = [
+        name for name in strategies_of(table.table["records"]) if name in table.table["config"]["strategies"]
+    ]
+    return shown if shown is not None else [NO_FDM, *known][-1]
 
 
 @command("report", EVERYTHING, ALONE)

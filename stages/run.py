@@ -75,7 +75,10 @@ def main(
     if session.run.rebuilding and session.accelerator.is_main_process:
         session.run.rebuilt()
     if session.accelerator.is_main_process:
-        session.say(f"page to look at: {report.main([session.run.root], None, faces=True)}")
+        try:
+            session.say(f"page to look at: {report.main([session.run.root], None, faces=True)}")
+        except (PdsnError, OSError) as error:  # what was made counts without its page
+            session.say(f"no page: {error}")
     known = session.run.dictionaries()
     taken = next((name for name in preferred(session.settings.dictionary) if name in known), None)
     if taken is not None:

@@ -63,7 +63,7 @@ def draw_examples(
     write_examples(
         folder / EXAMPLES,
         chosen,
-        explainer_of(session, shown),
+        explainer_of(session, shown, methods=("layercam", "fdm")),
         session.dataset,
         occluders,
         find_covered,

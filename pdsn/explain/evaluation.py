@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +14,7 @@ from pdsn.bases.encoder import Encoder
 from pdsn.data.dataset import FaceDataset, evenly
 from pdsn.evaluation.probes import MakeProbes
 from pdsn.explain.attribution import attribution, layer_of, to_pixels
-from pdsn.explain.measures import area, focus, order_curve, rank_correlation
+from pdsn.explain.measures import area, order_curve, rank_correlation, share_inside
 from pdsn.explain.score import PairScore
 from pdsn.explain.settings import ExplainConfig
 from pdsn.masks.strategy import NO_FDM
@@ -24,10 +24,13 @@ from pdsn.matchers.memory import MapMemory
 from pdsn.metrics import bootstrap_interval
 from pdsn.occlusion.occluders import Occluder
 
-FIGURES = ("focus", "deletion", "insertion", "random")
-"""What is measured, see `Measured`."""
 BATCH = 50
 """Faces that a gradient is taken of at a time."""
+LEAST_PEOPLE = 10
+"""Fewer give no interval."""
+SHARES = ("covered", "bare", "area")
+LIKENESSES = ("random", "other")
+KINDS = ("deletion", "insertion")
 UNBOUNDED = (-np.inf, np.inf)
 
 
@@ -37,19 +40,25 @@ class Measured:
 
     Attributes:
         method, occlusion, strategy: names.
-        focus: (P,) see `measures.focus`, of the pixels that the occluder has covered.
-        deletion, insertion: (P,) areas under the curves, see `measures.order_curve`; NaN for photos that have none.
+        covered: (P,) share of the map that lies on the pixels that the occluder has covered.
+        bare: (P,) share of the map of the clean photo, without an FDM, that lies on the same pixels.
+        area: (P,) share of the face that these pixels are.
         random: (P,) rank correlation with the map of the same network with random weights: a map that hardly changes
             shows the photo, not what was learned (Adebayo et al., 2018).
+        other: (P,) rank correlation with the map of the next photo: what any two faces have in common.
+        curves: scores (P, S + 1) while pixels go or come, see `measures.order_curve`, by `KINDS`, and by the same names with
+            "_any" where the order is random; NaN for photos that have none.
     """
 
     method: str
     occlusion: str
     strategy: str
-    focus: np.ndarray
-    deletion: np.ndarray
-    insertion: np.ndarray
+    covered: np.ndarray
+    bare: np.ndarray
+    area: np.ndarray
     random: np.ndarray
+    other: np.ndarray
+    curves: dict[str, np.ndarray]
 
 
 @dataclass
@@ -67,10 +76,12 @@ class ExplainedProbes:
         return None
 
     def records(self, *, bootstrap: int, seed: int) -> list[dict[str, object]]:
-        """A record for each method, occlusion and matcher: means with intervals over people.
+        """A record for each method, occlusion and matcher.
 
-        `FIGURE` is a mean, None where no photo has one; `FIGURE_ci95` its interval. `FIGURE_change` and `FIGURE_change_ci95`
-        are of the paired difference from no FDM.
+        Of `Measured`'s shares and likenesses the mean over the photos that have one, None where none has, and `_ci95`, its
+        interval over people; "maps" counts the photos whose map is not all 0. "change" is `covered` above that without an
+        FDM, of the photos that have a map with both. "deletion" and "insertion" are the areas under the mean curves from 0,
+        nothing is seen, to 1, the whole face is; "_any" where the order is random; "curves" has the mean curves.
         """
         found = []
         for one in self.measured:
@@ -79,24 +90,45 @@ class ExplainedProbes:
                 "method": one.method,
                 "occlusion": one.occlusion,
                 "strategy": one.strategy,
-                "photos": len(one.focus),
+                "photos": len(one.random),
+                "maps": int((~np.isnan(one.random)).sum()),
             }
-            for name in FIGURES:
-                values = getattr(one, name)
-                record |= self._mean(name, values, bootstrap, seed)
-                if plain is not None:
-                    record |= self._mean(f"{name}_change", values - getattr(plain, name), bootstrap, seed)
-            found.append(record)
+            for name in (*SHARES, *LIKENESSES):
+                record |= self._mean(name, getattr(one, name), bootstrap, seed)
+            if plain is not None:
+                record |= self._mean("change", one.covered - plain.covered, bootstrap, seed)
+            found.append(record | _areas(one.curves))
         return found
 
     def _mean(self, name: str, values: np.ndarray, bootstrap: int, seed: int) -> dict[str, object]:
         known = ~np.isnan(values)
         if not known.any():
             return {name: None, f"{name}_ci95": None}
-        interval = bootstrap_interval(
-            values[known], self.people[known], UNBOUNDED, draws=bootstrap, seed=seed
-        )
-        return {name: float(values[known].mean()), f"{name}_ci95": list(interval)}
+        interval = None
+        if len(np.unique(self.people[known])) >= LEAST_PEOPLE:
+            interval = list(
+                bootstrap_interval(values[known], self.people[known], UNBOUNDED, draws=bootstrap, seed=seed)
+            )
+        return {name: float(values[known].mean()), f"{name}_ci95": interval}
+
+
+def _areas(curves: Mapping[str, np.ndarray]) -> dict[str, object]:
+    """Areas under the mean curves, and the curves; None where no photo has any."""
+    known = ~np.isnan(next(iter(curves.values()))[:, 0])
+    if not known.any():
+        return {"curved": 0, **dict.fromkeys(curves), "curves": None}
+    means = {name: scores[known].mean(0) for name, scores in curves.items()}
+    # Of the whole face and of one of which nothing is seen.
+    whole, empty = float(means["deletion"][0]), float(means["deletion"][-1])
+    scaled = {
+        name: (curve - empty) / (whole - empty) if whole != empty else curve * 0
+        for name, curve in means.items()
+    }
+    return {
+        "curved": int(known.sum()),
+        **{name: area(torch.from_numpy(curve)) for name, curve in scaled.items()},
+        "curves": {name: [round(float(score), 6) for score in curve] for name, curve in means.items()},
+    }
 
 
 @dataclass(frozen=True)
@@ -143,32 +175,42 @@ def measure(
     labels, owners = dataset.labels[task.probes], dataset.labels[task.gallery]
     result = ExplainedProbes(labels)
     random = {name: at_random(matcher) for name, matcher in task.matchers.items()}
+    for matcher in task.matchers.values():  # a layer that is none is said before anything is computed
+        layer_of(PairScore(matcher, matcher.signatures(Faces.free(enrolled[:1]))[0]), task.own.layer)
     plain = task.matchers[NO_FDM]
-    layer_of(PairScore(plain, ()), task.own.layer)  # a layer that there is not is said at once
     gallery = plain.prepare(Faces.free(enrolled), "gallery")
     own = torch.from_numpy(owners[None] == labels[:, None])
+
+    def beside(faces: Faces) -> Faces:
+        """The nearest photo of each probe's own person."""
+        scores = plain.compare(plain.prepare(faces, "probe"), gallery)
+        return Faces.free(enrolled[scores.masked_fill(~own, -torch.inf).argmax(1)])
+
+    clean = Faces.free(dataset.tensor(task.probes))
+    free = _groups(plain, clean, beside(clean))
+    bare = {method: _maps(free, method, clean, task.own.layer) for method in task.own.methods}
     for occlusion, occluder in occluders.items():
         made = make_probes(occlusion, occluder, 0)
         assert made.exact is not None
         covered = made.exact if task.find_covered is None else task.find_covered(made.faces)
         faces = Faces(made.faces, covered)
-        scores = plain.compare(plain.prepare(faces, "probe"), gallery)
-        nearest = scores.masked_fill(~own, -torch.inf).argmax(1)
-        references = Faces.free(enrolled[nearest])
+        references = beside(faces)
         for name, matcher in task.matchers.items():
+            trained, untrained = (_groups(one, faces, references) for one in (matcher, random[name]))
             for method in task.own.methods:
-                maps = _maps(matcher, method, faces, references, task.own.layer)
-                untrained = _maps(random[name], method, faces, references, task.own.layer)
-                curves = _curves(task, matcher, maps, faces, references)
+                maps = _maps(trained, method, faces, task.own.layer)
+                drawn = _maps(untrained, method, faces, task.own.layer)
                 result.measured.append(
                     Measured(
                         method,
                         occlusion,
                         name,
-                        focus(maps, made.exact).numpy(),
-                        curves["deletion"],
-                        curves["insertion"],
-                        rank_correlation(maps, untrained).numpy(),
+                        share_inside(maps, made.exact).numpy(),
+                        share_inside(bare[method], made.exact).numpy(),
+                        made.exact.double().flatten(1).mean(1).numpy(),
+                        rank_correlation(maps, drawn).numpy(),
+                        rank_correlation(maps, maps.roll(1, 0)).numpy(),
+                        _curves(task, trained, maps, faces),
                     )
                 )
                 if on_progress is not None:
@@ -186,42 +228,59 @@ def at_random(matcher: Cosine) -> Cosine:
             draw = getattr(module, "reset_parameters", None)
             if isinstance(module, nn.Module) and callable(draw):
                 draw()
+        for parameter, before in zip(net.parameters(), memory.encoder.net.parameters(), strict=True):
+            # What no module draws, such as the positions of a transformer, is drawn as wide as it was.
+            if parameter.is_floating_point() and parameter.ndim > 1 and torch.equal(parameter, before):
+                nn.init.normal_(parameter, float(before.mean()), max(float(before.std()), 1e-3))
     same = copy.copy(matcher)
     same.memory = MapMemory(Encoder(net, memory.encoder.accelerator), mirror=memory.mirror)
     return same
 
 
-def _maps(matcher: Cosine, method: str, faces: Faces, references: Faces, layer: str) -> Tensor:
+def _groups(matcher: Cosine, faces: Faces, references: Faces) -> list[tuple[PairScore, list[int], Tensor]]:
+    """Faces by what counts as covered of them: the score, the rows, and what these are compared with (n, E)."""
+    found = []
+    for signature, rows in by_signature(matcher.signatures(faces)).items():
+        score = PairScore(matcher, signature)
+        found.append((score, rows, score.reference(references[rows])))
+    return found
+
+
+def _maps(
+    groups: Sequence[tuple[PairScore, list[int], Tensor]], method: str, faces: Faces, layer: str
+) -> Tensor:
     """The maps (P, H, W) of faces under their own signatures, each with its reference."""
     size = (faces.pixels.shape[2], faces.pixels.shape[3])
     result = torch.empty((len(faces), *size))
-    for signature, rows in by_signature(matcher.signatures(faces)).items():
-        score = PairScore(matcher, signature)
+    for score, rows, known in groups:
         for first in range(0, len(rows), BATCH):
-            part = rows[first : first + BATCH]
-            known = score.reference(references[part])
-            cells = attribution(method, score, faces.pixels[part], known, layer)
-            result[part] = to_pixels(cells, size).cpu()
+            part = slice(first, first + BATCH)
+            cells = attribution(method, score, faces.pixels[rows[part]], known[part], layer)
+            result[rows[part]] = to_pixels(cells, size).cpu()
     return result
 
 
 def _curves(
-    task: Task, matcher: Cosine, maps: Tensor, faces: Faces, references: Faces
+    task: Task, groups: Sequence[tuple[PairScore, list[int], Tensor]], maps: Tensor, faces: Faces
 ) -> dict[str, np.ndarray]:
-    """Areas (P,) under the curves of some probes, spread evenly, by kind; NaN of the others."""
-    found = {kind: np.full(len(faces), np.nan) for kind in ("deletion", "insertion")}
-    signatures = matcher.signatures(faces)
-    for row in evenly(np.arange(len(faces)), task.own.curves).tolist():
-        score = PairScore(matcher, signatures[row])
-        known = score.reference(references[[row]])
-        for kind, areas in found.items():
-            curve = order_curve(
-                faces.pixels[row],
-                task.instead,
-                maps[row],
-                lambda some, score=score, known=known: score(some.to(known.device), known),  # type: ignore[misc]
-                task.own.steps,
-                kind,
-            )
-            areas[row] = area(curve)
+    """The curves (P, S + 1) of some probes, spread evenly, by kind; NaN of the others."""
+    names = [*KINDS, *(f"{kind}_any" for kind in KINDS)]
+    found = {name: np.full((len(faces), task.own.steps + 1), np.nan) for name in names}
+    chosen = set(evenly(np.arange(len(faces)), task.own.curves).tolist())
+    places = torch.rand(maps.shape[1:], generator=torch.Generator().manual_seed(0))
+    for score, rows, known in groups:
+        for place, row in enumerate(rows):
+            if row not in chosen:
+                continue
+            reference = known[[place]]
+
+            def scored(some: Tensor, score: PairScore = score, reference: Tensor = reference) -> Tensor:
+                return score(some.to(reference.device), reference)
+
+            for name in names:
+                order = places if name.endswith("_any") else maps[row]
+                kind = name.removesuffix("_any")
+                found[name][row] = order_curve(
+                    faces.pixels[row], task.instead, order, scored, task.own.steps, kind
+                ).numpy()
     return found

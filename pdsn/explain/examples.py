@@ -16,7 +16,7 @@ from pdsn.data.dataset import FaceDataset
 from pdsn.evaluation.answers import Answer
 from pdsn.explain.explanation import Explainer, Explanation, Pair
 from pdsn.explain.photos import aligned_photo, entry_photo
-from pdsn.explain.pictures import scaled
+from pdsn.explain.pictures import top_of
 from pdsn.files import write_text
 from pdsn.matchers.matcher import Faces
 from pdsn.occlusion.occluders import Occluder
@@ -24,6 +24,8 @@ from pdsn.pictures import FAINT, PAPER, face_picture, heat_picture, save_picture
 
 COUNT = 10
 """Of either kind."""
+MOST_ALIKE = 2
+"""Of either kind under one occlusion."""
 HEIGHT, GAP, LINE = 128, 6, 16
 METHOD = "layercam"
 EXAMPLES = "examples"
@@ -50,7 +52,9 @@ class Example:
 
 
 def choose_examples(answers: Sequence[Answer], labels: np.ndarray) -> list[Example]:
-    """The surest right answers and the surest wrong ones under occlusions, at most one of either for each person.
+    """The surest right answers and the surest wrong ones under occlusions by which a region counts as covered.
+
+    At most one of either for each person, and `MOST_ALIKE` for each occlusion.
 
     Args:
         answers: of one matcher; those to clean photos are left out.
@@ -60,7 +64,9 @@ def choose_examples(answers: Sequence[Answer], labels: np.ndarray) -> list[Examp
     for answer in answers:
         if answer.occlusion == "clean":
             continue
-        first = (answer.draw == 0) & (answer.found >= 0)
+        # Where no region counts as covered there are no masks to show.
+        covered = np.array([bool(regions) for regions in answer.regions])
+        first = (answer.draw == 0) & (answer.found >= 0) & covered
         scores = (answer.cosine - answer.normal[:, 0]) / answer.normal[:, 1]
         for index in np.flatnonzero(first).tolist():
             every.append(
@@ -132,10 +138,14 @@ def write_examples(
 
 
 def _of_one_each(examples: Sequence[Example], labels: np.ndarray) -> list[Example]:
-    """The first `COUNT`, at most one of each person."""
+    """The first `COUNT`, at most one of each person and `MOST_ALIKE` of each occlusion."""
     chosen: dict[int, Example] = {}
+    counts: dict[str, int] = {}
     for one in examples:
-        chosen.setdefault(int(labels[one.row]), one)
+        person = int(labels[one.row])
+        if person not in chosen and counts.get(one.occlusion, 0) < MOST_ALIKE:
+            chosen[person] = one
+            counts[one.occlusion] = counts.get(one.occlusion, 0) + 1
     return list(chosen.values())[:COUNT]
 
 
@@ -146,8 +156,9 @@ def _strip(
     parts = [face_picture(probe, HEIGHT, covered), face_picture(found, HEIGHT)]
     captions = ["probe", "nearest photo"]
     for one in explanations:
+        top = 1.0 if one.method == "fdm" else top_of(list(one.maps.values())) or 1.0
         for name, cells in one.maps.items():
-            shown = cells if one.method == "fdm" else scaled(cells)
+            shown = cells / top
             parts.append(heat_picture(probe, shown, HEIGHT))
             captions.append(name)
     width = sum(part.width + GAP for part in parts) - GAP

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from pdsn.errors import UsageError
 from pdsn.explain.attribution import MAP, attribution, to_pixels
-from pdsn.explain.measures import focus, region_shares
+from pdsn.explain.measures import region_shares, share_inside
 from pdsn.explain.names import MAP_METHODS, METHODS
-from pdsn.explain.regions import REST, Players, contributions
+from pdsn.explain.regions import Players, contributions, named
 from pdsn.explain.score import PairScore
 from pdsn.masks.strategy import heading
 from pdsn.matchers.cosine import Cosine
@@ -149,15 +149,16 @@ class Explainer:
         return self._xcos(pair) if method == "xcos" else _dropped(pair, columns)
 
     def _map(self, method: str, pair: Pair, columns: Sequence[Column]) -> Explanation:
-        maps, said = {}, {}
+        maps: dict[str, np.ndarray] = {}
+        said: dict[str, object] = {}
         players = Players.of(self.layout)
         for column in columns:
             cells = attribution(method, column.score, pair.probe.pixels, column.reference, self.layer).cpu()
             large = to_pixels(cells, self.layout.size)
-            ratio = float(focus(large, pair.probe.covered)[0])
+            share = float(share_inside(large, pair.probe.covered)[0])
             said[column.name] = {
-                "regions": _named(players.names, region_shares(large[0], players.inside)),
-                "covered_focus": None if np.isnan(ratio) else round(ratio, 4),
+                "regions": named(players.names, region_shares(large[0], players.inside)),
+                "covered": None if np.isnan(share) else round(share, 4),
                 **(
                     {} if method == "saliency" else {"cells": np.round(cells[0].double().numpy(), 6).tolist()}
                 ),
@@ -165,17 +166,18 @@ class Explainer:
             shown = cells[0].double().numpy()
             maps[column.name] = gaussian_filter(shown, BLUR) if method == "saliency" else shown
         layer = {} if method == "saliency" else {"layer": self.layer}
-        return Explanation(method, maps, False, {**layer, **said})
+        return Explanation(method, maps, False, {**layer, "columns": said})
 
     def _regions(self, pair: Pair, columns: Sequence[Column]) -> Explanation:
         players = Players.of(self.layout)
-        maps, said = {}, {}
+        maps: dict[str, np.ndarray] = {}
+        said: dict[str, object] = {}
         for column in columns:
             found = contributions(players, pair.probe.pixels[0], self.instead, column.of)
             painted = torch.einsum("r,rhw->hw", found.shapley, players.inside.double())
             maps[column.name] = (painted / players.inside.sum(0)).numpy()
             said[column.name] = found.as_dict()
-        return Explanation("regions", maps, True, {"layout": self.layout.name, "rest": REST, **said})
+        return Explanation("regions", maps, True, {"layout": self.layout.name, "columns": said})
 
     def _xcos(self, pair: Pair) -> Explanation:
         assert self.xcos is not None
@@ -230,7 +232,3 @@ def check_methods(asked: Sequence[str], possible: Sequence[str], run: str) -> li
             }[name]
             raise UsageError(f"--method {name} needs what is not there: {needed}")
     return list(dict.fromkeys(asked)) or list(possible)
-
-
-def _named(names: Sequence[str], values: Tensor) -> dict[str, float]:
-    return {name: round(float(value), 6) for name, value in zip(names, values, strict=True)}

@@ -1,4 +1,4 @@
-"""How good a map of attribution is, in numbers: focus on what is covered, deletion and insertion, likeness of two maps."""
+"""How good a map of attribution is, in numbers: its share on what is covered, deletion and insertion, likeness of two maps."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import torch
 from torch import Tensor
 
 
-def focus(attribution: Tensor, covered: Tensor) -> Tensor:
-    """Share of the attribution on covered pixels over their share of the area: 1 is what chance gives.
+def share_inside(attribution: Tensor, covered: Tensor) -> Tensor:
+    """Share (N,) float64 of the attribution that lies on covered pixels.
 
     Args:
         attribution: (N, H, W), not negative.
         covered: (N, H, W) bool.
 
     Returns:
-        (N,) float64, not negative; NaN where nothing or all is covered, or nothing is attributed.
+        0 to 1; NaN where nothing or all is covered, or nothing is attributed.
     """
     inside = attribution.double() * covered
     share = inside.flatten(1).sum(1) / attribution.double().flatten(1).sum(1)
     area = covered.double().flatten(1).mean(1)
-    return torch.where((area > 0) & (area < 1), share / area, torch.nan)
+    return torch.where((area > 0) & (area < 1), share, torch.nan)
 
 
 def region_shares(attribution: Tensor, inside: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ def order_curve(
     moved = (ranks[None] < counts[:, None]).view(-1, 1, *attribution.shape)
     here, there = (face, instead) if kind == "deletion" else (instead, face)
     with torch.no_grad():
-        return score(torch.where(moved, there.float(), here.float())).double().cpu()
+        return score(torch.where(moved, there.float(), here.float())).cpu().double()
 
 
 def area(curve: Tensor) -> float:
@@ -71,7 +71,7 @@ def area(curve: Tensor) -> float:
 def rank_correlation(a: Tensor, b: Tensor) -> Tensor:
     """Spearman's correlation (N,) float64 of two maps each, (N, H, W); equal values share the mean of their ranks.
 
-    A map whose values are all the same has none: 0.
+    A map whose values are all the same has none: NaN.
     """
     from scipy.stats import rankdata
 
@@ -80,4 +80,4 @@ def rank_correlation(a: Tensor, b: Tensor) -> Tensor:
     )
     one, other = (ranks - ranks.mean(1, keepdim=True) for ranks in (one, other))
     lengths = one.norm(dim=1) * other.norm(dim=1)
-    return torch.where(lengths > 0, (one * other).sum(1) / lengths, 0.0)
+    return torch.where(lengths > 0, (one * other).sum(1) / lengths, torch.nan)

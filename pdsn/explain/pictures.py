@@ -19,7 +19,7 @@ TITLES = {
     "saliency": "saliency: brighter pixels change the score more",
     "gradcam": "Grad-CAM: yellow cells of the map raise the score",
     "layercam": "LayerCAM: yellow cells of the map raise the score",
-    "regions": "regions: what each adds to the cosine, Shapley values",
+    "regions": "regions: what each adds to the cosine (orange) or takes (violet), Shapley values",
     "xcos": "xCos: how much each cell counts, and how alike the faces are there",
     "fdm": "FDM: share of the features that are left out, yellow for all",
 }
@@ -33,7 +33,7 @@ def draw_explanation(answer: PhotoExplanation) -> Image.Image:
         face_picture(photo.faces[0].crop, HEIGHT, covered)
         for photo, covered in zip(answer.photos, answer.covered_pixels, strict=True)
     ]
-    names = [readable(photo.path.name) for photo in answer.photos]
+    names = [readable("/".join(photo.path.parts[-2:])) for photo in answer.photos]
     if answer.person is not None:
         names[1] = f"mean of {answer.person}, nearest photo"
     rows = [_row("probe and reference; what is covered is tinted", faces, names)]
@@ -58,11 +58,14 @@ def _panels(crop: np.ndarray, one: Explanation) -> tuple[list[Image.Image], list
         return [heat_picture(crop, cells, HEIGHT) for cells in shown], captions
     if one.signed:
         top = max(*(float(np.abs(cells).max()) for cells in values), 1e-12)
-        panels = [heat_picture(crop, (cells / top + 1) / 2, HEIGHT, colours="RdBu") for cells in values]
+        panels = [heat_picture(crop, (cells / top + 1) / 2, HEIGHT, colours="PuOr_r") for cells in values]
         for panel, cells in zip(panels, values, strict=True):
             _label(panel, cells)
         return panels, captions
-    return [heat_picture(crop, scaled(cells), HEIGHT) for cells in values], captions
+    top = top_of(values)
+    if top == 0:
+        captions = [f"{name}: 0 everywhere" for name in captions]
+    return [heat_picture(crop, cells / (top or 1), HEIGHT) for cells in values], captions
 
 
 def _label(panel: Image.Image, cells: np.ndarray) -> None:
@@ -72,27 +75,27 @@ def _label(panel: Image.Image, cells: np.ndarray) -> None:
     for value in np.unique(cells):
         rows, columns = np.nonzero(cells == value)
         text = f"{value:+.2f}"
-        write(
-            pen,
-            (columns.mean() * scale - 3 * len(text), rows.mean() * scale - 6),
-            text,
-            PAPER,
-            11,
-            panel.width,
-        )
+        at = (columns.mean() * scale - 3 * len(text), rows.mean() * scale - 6)
+        pen.rectangle((at[0] - 2, at[1], at[0] + 7 * len(text), at[1] + 14), fill=PAPER)
+        write(pen, at, text, INK, 11, panel.width)
 
 
-def scaled(cells: np.ndarray) -> np.ndarray:
-    """A map that is not negative from 0 to 1, whatever its unit; one of zeros stays so."""
-    top = float(np.percentile(cells, PERCENTILE))
-    top = top if top > 0 else float(cells.max())
-    return cells / top if top > 0 else cells
+def top_of(maps: Sequence[np.ndarray]) -> float:
+    """The value that is as bright as can be in maps side by side: they share one scale; 0 for maps of zeros."""
+    return max(max(float(np.percentile(cells, PERCENTILE)) or float(cells.max()) for cells in maps), 0.0)
 
 
 def _score(column: Column, threshold: float | None) -> str:
     covered = ", ".join(column.covered) or "nothing"
-    limit = "" if threshold is None else f", threshold {threshold:.3f}"
-    return f"{column.name}: cosine {column.cosine:.3f}{limit}, covered: {covered}"
+    return f"{column.name}: cosine {column.cosine:.3f}{verdict(column.cosine, threshold)}, covered: {covered}"
+
+
+def verdict(cosine: float, threshold: float | None) -> str:
+    """What a cosine says where there is a threshold, to be put after it."""
+    if threshold is None:
+        return ""
+    same = "the same person" if cosine > threshold else "not shown to be the same person"
+    return f" (threshold {threshold:.3f}: {same})"
 
 
 def _row(title: str, parts: Sequence[Image.Image], captions: Sequence[str]) -> Image.Image:

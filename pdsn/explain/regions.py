@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import factorial
 
@@ -82,8 +82,8 @@ class Contributions:
     def as_dict(self) -> dict[str, object]:
         """What JSON says."""
         return {
-            "ablation": _named(self.names, self.ablation),
-            "shapley": _named(self.names, self.shapley),
+            "ablation": named(self.names, self.ablation),
+            "shapley": named(self.names, self.shapley),
             "whole": round(self.whole, 6),
             "empty": round(self.empty, 6),
         }
@@ -135,5 +135,6 @@ def shapley_values(values: Tensor) -> Tensor:
     return torch.stack(found)
 
 
-def _named(names: list[str], values: Tensor) -> dict[str, float]:
+def named(names: Sequence[str], values: Tensor) -> dict[str, float]:
+    """Numbers (R,) by their names, as JSON has them."""
     return {name: round(float(value), 6) for name, value in zip(names, values, strict=True)}

@@ -74,7 +74,7 @@ def plot_regions(strategies: Sequence[Layout], face: np.ndarray, landmarks: np.n
         axes.imshow(face)
         axes.plot(*landmarks.reshape(-1, 2).T, ".", ms=1, alpha=0.15, color="#2980b9")
         for box in strategy.regions.values():
-            axes.add_patch(_outline(box, "#f1c40f"))
+            axes.add_patch(outline(box, "#f1c40f"))
         axes.set_xlim(-0.5, face.shape[1] - 0.5)
         axes.set_ylim(face.shape[0] - 0.5, -0.5)
         axes.set_title(strategy.name, fontsize=8)
@@ -93,8 +93,8 @@ def plot_weights(layout: Layout, weights: Sequence[float], face: np.ndarray, pat
     norm = Normalize(0, max(weights))
     colours = colormaps["viridis"]
     for box, weight in zip(layout.regions.values(), weights, strict=True):
-        axes.add_patch(_outline(box, "white"))
-        tint = _outline(box, "none")
+        axes.add_patch(outline(box, "white"))
+        tint = outline(box, "none")
         tint.set(fill=True, facecolor=colours(norm(weight)), alpha=0.45)
         axes.add_patch(tint)
         middle = (box.left + box.right - 1) / 2, (box.top + box.bottom - 1) / 2
@@ -110,7 +110,7 @@ def _scale(norm: Any, colours: Any) -> Any:
     return ScalarMappable(norm, colours)
 
 
-def _outline(box: Any, colour: str, top: int = 0, left: int = 0) -> Any:
+def outline(box: Any, colour: str, top: int = 0, left: int = 0) -> Any:
     """A region's outline on a face whose first pixel is drawn at row `top` and column `left`."""
     from matplotlib.patches import Rectangle
 

@@ -14,6 +14,9 @@ from pdsn.report.page import Block, Cell, Folded, Gallery, Picture, Section, Tab
 if TYPE_CHECKING:
     from pdsn.run.directory import RunDir
 
+FEW_PEOPLE = 20
+"""People below whom the mean face is left out with all others."""
+COMMAND_HEAD = ("time, UTC", "command", "revision of pdsn", "device, precision")
 LOSS, FIGURE = "#4f86c6", "#d2691e"
 
 
@@ -22,26 +25,35 @@ def what_was_run(run: RunDir, table: dict[str, Any], *, drawn: bool) -> Section:
     about = run.about
     described = run.data_set(about["data"]) / "dataset.json"
     data = json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {}
-    people = (
-        f"{data['faces']} photos of {data['people']} people" if "faces" in data else "photos that are gone"
+    people = "photos that are gone"
+    if "faces" in data:
+        people = f"{data['faces']} photos of {data['people']} people"
+    split, which = table["config"]["split_by"], table["config"]["split"]
+    kind = {"test": "test", "val": "validation"}[which]
+    whom = (
+        "people that nothing was trained on"
+        if split == "person"
+        else "people whose other photos were trained on"
     )
-    split = table["config"]["split_by"]
-    unseen = (
-        "of people that nothing was trained on" if split == "person" else "of the people that were trained on"
-    )
-    entry = about["history"][-1]
     facts = [
         ("data", "drawn people, a demonstration" if drawn else Path(about["data"]).name),
         ("size", people),
-        ("test photos", f"{table['records'][0]['probes']}, other photos {unseen}"),
+        ("asked about", f"{table['records'][0]['probes']} {kind} photos of {whom}"),
         ("preset", about["preset"]),
         ("seed", str(table["config"]["seed"])),
-        ("pdsn", f"{table['pdsn']}, revision {entry.get('revision') or 'unknown'}"),
+        ("pdsn", table["pdsn"]),
         ("libraries", ", ".join(f"{name} {version}" for name, version in table["libraries"].items())),
-        ("device", f"{entry['device']}, {entry['precision']}"),
     ]
     rows = [[Cell(name), Cell(value)] for name, value in facts]
-    commands = [[Cell(one["time"][:16].replace("T", " ")), Cell(one["command"])] for one in about["history"]]
+    commands = [
+        [
+            Cell(one["time"][:16].replace("T", " ")),
+            Cell(one["command"]),
+            Cell(f"{one.get('revision') or 'unknown'}"),
+            Cell(f"{one['device']}, {one['precision']}"),
+        ]
+        for one in about["history"]
+    ]
     settings = [
         [Cell(f"{section}.{name}" if name else section), Cell(json.dumps(value))]
         for section, values in about.get("in_use", {}).items()
@@ -51,9 +63,12 @@ def what_was_run(run: RunDir, table: dict[str, Any], *, drawn: bool) -> Section:
         "made-of",
         "What was run",
         [
-            Table("The run", ["what", "value"], rows),
-            Folded(f"The {len(commands)} commands", [Table("In order", ["time, UTC", "command"], commands)]),
-            Folded(f"All {len(settings)} settings", [Table("In force", ["setting", "value"], settings)]),
+            Table("The run", ["what", "value"], rows, plain=True),
+            Folded(f"The {len(commands)} commands", [Table("In order", COMMAND_HEAD, commands, plain=True)]),
+            Folded(
+                f"All {len(settings)} settings",
+                [Table("In force", ["setting", "value"], settings, plain=True)],
+            ),
         ],
     )
 
@@ -74,10 +89,12 @@ def trainings(run: RunDir) -> Section:
     return Section("training", "How training went", [Gallery(pictures)] if pictures else [])
 
 
-def masks(run: RunDir, strategy: str) -> Section:
-    """What each mask keeps, by region."""
+def masks(run: RunDir, strategy: str, *, faces: bool) -> Section:
+    """What each mask keeps, by region; the picture stands on the mean training face, which is somebody's where people are few."""
     picture = run.dictionary(strategy).with_suffix(".png")
-    if not picture.is_file():
+    described = run.data_set(run.about["data"]) / "dataset.json"
+    people = json.loads(described.read_text(encoding="utf-8")).get("people", 0) if described.is_file() else 0
+    if not picture.is_file() or not (faces or people >= FEW_PEOPLE):
         return Section("masks", "The masks", [])
     text = (
         f"For each region, the share of the features that the mask of {strategy} keeps at each cell of the map, on the mean "
@@ -87,8 +104,8 @@ def masks(run: RunDir, strategy: str) -> Section:
         "masks",
         "The masks",
         [
-            "When a region is covered, its mask leaves out the features that such a cover spoils. Red cells lose their "
-            "features, green ones keep them. The face is the mean of all training faces: it shows nobody.",
+            "When a region is covered, its mask leaves out the features that such a cover spoils. The scale says what share of "
+            "its features each cell keeps. The face is the mean of all training faces.",
             photograph(picture, text, f"Masks of {strategy}"),
         ],
     )
@@ -161,19 +178,22 @@ def _example(folder: Path, one: dict[str, Any]) -> Picture:
     scores = ", ".join(f"{name} {value:.2f}" for name, value in one["scores"].items())
     named = one["person"] if one["kind"] == "best" else f"{one['person']}, taken for {one['found_person']}"
     caption = f"{named}: {one['occlusion']}, cosine {scores}, covered: {', '.join(one['covered']) or 'nothing found'}"
-    return photograph(folder / one["file"], caption, caption, quality=85)
+    text = f"The covered face of {one['person']}, the nearest enrolled photo, and maps of where the score comes from"
+    return photograph(folder / one["file"], text, caption, quality=85)
 
 
 def _curve(rows: Sequence[dict[str, float]], what: str, figure: str) -> Picture:
     canvas = new_figure(4.6, 2.4)
     axes = canvas.subplots()
-    axes.plot([row["epoch"] for row in rows], [row["loss"] for row in rows], color=LOSS)
+    trained = [row for row in rows if "loss" in row]
+    axes.plot([row["epoch"] for row in trained], [row["loss"] for row in trained], color=LOSS)
     axes.set_xlabel("epoch", fontsize=8)
     axes.set_ylabel("training loss", fontsize=8)
     axes.tick_params(labelsize=8)
     axes.grid(alpha=0.3)
-    last = rows[-1]
-    text = f"{what}: training loss {rows[0]['loss']:.3g} in the first epoch, {last['loss']:.3g} in the last"
+    text = what
+    if trained:
+        text += f": training loss {trained[0]['loss']:.3g} in the first epoch, {trained[-1]['loss']:.3g} in the last"
     if figure:
         seen = [row for row in rows if figure in row]
         right = axes.twinx()
@@ -182,6 +202,4 @@ def _curve(rows: Sequence[dict[str, float]], what: str, figure: str) -> Picture:
         right.tick_params(labelsize=8)
         text += f"; validation {seen[-1][figure]:.3f}"
     minutes = sum(row.get("seconds", 0) for row in rows) / 60
-    return drawing(
-        canvas, text, f"{what}: loss in blue, validation in orange; {minutes:.0f} minutes", name=what
-    )
+    return drawing(canvas, text, f"{what}: loss in blue, validation in orange; {minutes:.1f} min", name=what)

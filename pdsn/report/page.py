@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,11 +38,13 @@ class Table:
         caption: what it shows, one sentence.
         head: the headings.
         rows: as many cells each; the first names the row.
+        plain: holds words, not numbers: wrapped, and not sorted.
     """
 
     caption: str
     head: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,9 @@ def drawing(canvas: Figure, text: str, caption: str = "", name: str = "") -> Pic
         canvas.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = stream.getvalue()
     svg = svg[svg.index("<svg") :].replace(TEXT, "currentColor")
+    # Names that matplotlib gives in every drawing: one page may have each once.
+    prefix = f"d{hashlib.sha256((name or text).encode()).hexdigest()[:8]}-"
+    svg = re.sub(r'(?<= id=")(?=[a-z]+_\d)', prefix, svg)
     return Picture(svg.strip(), text, caption)
 
 

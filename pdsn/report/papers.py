@@ -6,6 +6,8 @@ Each function draws one figure from a run and gives back the canvas; `FIGURES` n
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,17 +18,16 @@ from pdsn.data.dataset import LANDMARKS, evenly
 from pdsn.errors import PdsnError
 from pdsn.masks.strategy import NO_FDM, heading
 from pdsn.occlusion.layouts import LAYOUTS
-from pdsn.report.figures import new_figure
+from pdsn.report.figures import new_figure, outline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from pdsn.explain.explanation import Explainer
+    from pdsn.run.tables import RunVerification
     from pdsn.run.workspace import Workspace
 
-FACES = 4
-"""Test photos in a figure."""
 WORN = ("face-mask", "sunglasses", "scarf", "cap", "hand")
 """What people wear, and a hand."""
 COVERS = ("face-mask", "sunglasses")
@@ -51,19 +52,12 @@ def landmarks(workspace: Workspace) -> Figure:
 
 def regions(workspace: Workspace) -> Figure:
     """The regions of every layout on the mean training face (002, figure 4)."""
-    from matplotlib.patches import Rectangle
-
     face = workspace.example_face()
     canvas = new_figure(2.2 * len(LAYOUTS), 3.0)
     for axes, name in zip(canvas.subplots(1, len(LAYOUTS)), LAYOUTS, strict=True):
         _show(axes, face, name)
         for box in workspace.layout(name).regions.values():
-            corner = (box.left - 0.5, box.top - 0.5)
-            axes.add_patch(
-                Rectangle(
-                    corner, box.right - box.left, box.bottom - box.top, fill=False, ec="#f1c40f", lw=1.2
-                )
-            )
+            axes.add_patch(outline(box, "#f1c40f"))
     return canvas
 
 
@@ -123,18 +117,22 @@ def gradcam(workspace: Workspace, explainers: Mapping[str, Explainer]) -> Figure
     return _maps(workspace, explainers, "gradcam", ("clean", *COVERS), masked=len(explainers) == 1)
 
 
-def distances(workspace: Workspace) -> Figure:
-    """L2 distances of pairs of one person and of two, by occlusion (001, figure 5.3).
+def distances(workspace: Workspace, read: Callable[[Path], RunVerification | None]) -> Figure:
+    """L2 distances of pairs of one person and of two, by occlusion (001, figure 5.3); whiskers are the 5th and 95th percentile.
+
+    Args:
+        workspace: the run.
+        read: reads a run's table of verification.
 
     Raises:
         PdsnError: the run has no table of verification.
     """
-    import json
-
-    path = workspace.run.verification() / "table.json"
-    if not path.is_file():
-        raise PdsnError(f"{path} is missing: make it with `pdsn verify-eval --run {workspace.run.root}`")
-    records = json.loads(path.read_text(encoding="utf-8"))["records"]
+    found = read(workspace.run.root)
+    if found is None:
+        raise PdsnError(
+            f"{workspace.run.verification()} holds no table: make it with `pdsn verify-eval --run {quote(str(workspace.run.root))}`"
+        )
+    records = found.table["records"]
     shown = [r for r in records if r["strategy"] == NO_FDM and r["kind"] != "occluded-occluded"]
     canvas = new_figure(0.55 * len(shown) + 1.5, 4.0)
     axes = canvas.subplots()
@@ -217,12 +215,13 @@ def _maps(
     """A row for each occlusion: the probe, then the map of each base and matcher."""
     from pdsn.explain.attribution import to_pixels
     from pdsn.explain.explanation import Pair
+    from pdsn.explain.pictures import top_of
     from pdsn.matchers.matcher import Faces
 
     find = workspace.segmenter().covered
     rows = []
     for place, cover in enumerate(covers):
-        clean, occluded, _, _ = _occluded(workspace, (cover,), first=place)
+        _, occluded, _, _ = _occluded(workspace, (cover,), first=place)
         reference = Faces.free(_other_photo(workspace, place))
         pair = Pair(Faces(occluded, find(occluded)), reference)
         panels: list[tuple[str, np.ndarray | None]] = [(cover, None)]
@@ -234,14 +233,13 @@ def _maps(
                 large = to_pixels(torch.from_numpy(known)[None].float(), workspace.dataset.size)[0]
                 panels.append((", ".join(filter(None, (label, column.name))), large.numpy()))
         rows.append((_image(occluded[0]), panels))
-        del clean
     canvas = new_figure(1.9 * len(rows[0][1]), 2.6 * len(rows))
     grid = canvas.subplots(len(rows), len(rows[0][1]), squeeze=False)
     for axes_row, (face, panels) in zip(grid, rows, strict=True):
+        top = top_of([cells for _, cells in panels if cells is not None]) or 1.0
         for axes, (title, cells) in zip(axes_row, panels, strict=True):
             _show(axes, face, title)
             if cells is not None:
-                top = max(float(np.percentile(cells, 99.5)), 1e-12)
                 axes.imshow(cells, cmap="inferno", alpha=0.6, vmin=0, vmax=top)
     return canvas
 
@@ -253,12 +251,15 @@ def _rows(workspace: Workspace) -> np.ndarray:
     people = data.labels[rows]
     _, first = np.unique(people, return_index=True)
     chosen = [row for row in rows[np.sort(first)] if (data.labels == data.labels[row]).sum() > 1]
-    return evenly(np.array(chosen, np.int64), max(FACES, len(WORN)))
+    if not chosen:
+        raise PdsnError(f"{data.root} has no test photo of a person with another one: prepare more photos")
+    return evenly(np.array(chosen, np.int64), len(WORN))
 
 
 def _other_photo(workspace: Workspace, place: int) -> Tensor:
     """Another photo (1, 3, H, W) of the person on the test photo of that place."""
-    data, row = workspace.dataset, _rows(workspace)[place]
+    data, rows = workspace.dataset, _rows(workspace)
+    row = rows[place % len(rows)]
     others = np.flatnonzero(data.labels == data.labels[row])
     return data.tensor(others[others != row][:1])
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from pdsn.evaluation.evaluation import FPIRS
 from pdsn.masks.strategy import NO_FDM, heading
+from pdsn.occlusion.worn import KINDS
+from pdsn.report.explanations import HEADINGS, NOTE, told
 from pdsn.report.figures import new_figure
-from pdsn.report.page import Block, Cell, Folded, Picture, Section, Table, cells, drawing
+from pdsn.report.page import Block, Cell, Folded, Picture, Section, Table, cells, drawing, photograph
 from pdsn.report.table import (
     Record,
     open_set,
@@ -22,8 +24,11 @@ from pdsn.report.table import (
 )
 from pdsn.report.verification import percent, with_interval
 
-PLAIN, OURS, OTHERS = "#7a838c", "#d2691e", "#4f86c6"
-"""Colours of no FDM, of the strategy that the page is about, and of the others."""
+PLAIN, OURS = "#7a838c", "#d2691e"
+"""Colours of no FDM and of the strategy that the page is about."""
+MOST_NAMED = 6
+"""Kinds of cover that the headline names."""
+CONTROLS = ("random", "geometric", "difference", "relative")
 
 
 def headline(records: Sequence[Record], strategy: str, mean_gain: dict[str, Any]) -> str:
@@ -34,16 +39,18 @@ def headline(records: Sequence[Record], strategy: str, mean_gain: dict[str, Any]
         strategy: the one that the page is about.
         mean_gain: of the table, see `Evaluation.mean_gains`.
     """
-    ours, plain = (rank1_covered(records, name) for name in (strategy, NO_FDM))
+    worn = [record for record in records if record["occlusion"] in KINDS] or records
+    kinds = [name for name in dict.fromkeys(record["occlusion"] for record in worn) if name != "clean"]
+    ours, plain = (rank1_covered(worn, name) for name in (strategy, NO_FDM))
     clean = rank1_clean(records, strategy)
-    kinds = len({record["occlusion"] for record in records} - {"clean"})
     parts = []
     if ours is not None:
         beside = ""
         if strategy != NO_FDM and plain is not None:
-            beside = f" with {strategy} masks, {100 * plain:.1f} without any"
+            beside = f" with the learned masks ({strategy}), {100 * plain:.1f} without"
+        what = ", ".join(kinds) if len(kinds) <= MOST_NAMED else f"one of {len(kinds)} kinds of cover"
         parts.append(
-            f"With part of the face covered in {kinds} ways, {100 * ours:.1f} of 100 photos are named right{beside}."
+            f"With {what} painted on the face, {100 * ours:.1f} of 100 photos are named right{beside}."
         )
     if clean is not None:
         parts.append(f"Of photos with nothing covered it is {100 * clean:.1f}.")
@@ -61,14 +68,34 @@ def recognition(records: Sequence[Record], strategy: str) -> Section:
         "recognition",
         "What it recognises",
         [
-            "Each test photo is covered, and named after the enrolled person whose photo is most like it. Rank-1 is the share "
-            "of photos that are named right; the interval covers chance in who happens to be among the people. No FDM compares "
-            "faces as they are. The other columns leave out the features that a cover spoils, by a feature-discarding mask (FDM).",
+            _how(records),
             _dots(records, strategy),
             _rank1_table(records),
             Folded("Counted by person instead of by photo, and further figures", [_further_table(records)]),
         ],
     )
+
+
+def _how(records: Sequence[Record]) -> str:
+    """What a newcomer has to know of the table: its columns and its rows."""
+    names = strategies_of(list(records))
+    parts = [
+        "Each photo is covered, and named after the enrolled person who is most like it. Rank-1 is the share of photos that are "
+        "named right; the interval covers chance in who happens to be among the people. No FDM compares faces as they are.",
+    ]
+    if len(names) > 1:
+        parts.append("The others leave out what a cover spoils: most by a feature-discarding mask (FDM).")
+    if any(name.partition("@")[0] in CONTROLS for name in names):
+        shown = ", ".join(name for name in names if name.partition("@")[0] in CONTROLS)
+        parts.append(f"Controls, whose masks nobody learned: {shown}.")
+    rows = {record["occlusion"] for record in records}
+    if any(name.endswith("-textured") for name in rows):
+        parts.append("Rows that end in textured have a pattern instead of one colour.")
+    if any(name.endswith("-seen") for name in rows):
+        parts.append(
+            "Rows that end in seen have styles that were trained on; in all others what is worn is new."
+        )
+    return " ".join(parts)
 
 
 def open_set_section(records: Sequence[Record], thresholds: list[Block]) -> Section:
@@ -145,7 +172,8 @@ def _pairs_table(table: Record, kind: str) -> Table:
     ]
     head = ["occlusion", "matcher", "EER, %", "TAR at FAR 1 %, %", "at FAR 0.1 %", "accuracy, %"]
     first, _, second = kind.partition("-")
-    return Table(f"Pairs of a {first} and a {second} photo, with 95 % intervals over people", head, rows)
+    both = f"two {first} photos" if first == second else f"one {first} and one {second} photo"
+    return Table(f"Pairs of {both}, with 95 % intervals over people", head, rows)
 
 
 def segmentation_section(records: Sequence[Record]) -> Section:
@@ -173,6 +201,44 @@ def segmentation_section(records: Sequence[Record]) -> Section:
         Table("Means over the test photos", head, rows),
     ]
     return Section("coverage", "What is found covered", blocks if records else [])
+
+
+def painted_section(records: Sequence[Record], strategy: str) -> Section:
+    """The table of photos that were painted before detection: what a camera would deliver."""
+    if not records:
+        return Section("painted", "Photos covered before detection", [])
+    lost = max(record["missed"] for record in records)
+    return Section(
+        "painted",
+        "Photos covered before detection",
+        [
+            "Above, faces were found and aligned before they were covered. Here the photo itself was covered first, then the face was "
+            f"searched, as with a camera; a face that is not found any more is an error. At most {lost} of {records[0]['probes']} "
+            "were not found in a row.",
+            _rank1_table([record for record in records if record["strategy"] in (NO_FDM, strategy)]),
+        ],
+    )
+
+
+def explanations_section(records: Sequence[Record], picture: Path | None) -> Section:
+    """What `explain --evaluate` measured."""
+    if not records or picture is None:
+        return Section("explained", "Where scores come from", [])
+    head = ["method and occlusion", "matcher", *HEADINGS.values()]
+    rows = [
+        [
+            Cell(f"{record['method']}, {record['occlusion']}"),
+            Cell(heading(record["strategy"])),
+            *(Cell(told(record, name), record.get(name)) for name in HEADINGS),
+        ]
+        for record in records
+    ]
+    shown = photograph(picture, "For each method and occlusion the share of the map on covered pixels")
+    return Section(
+        "explained",
+        "Where scores come from",
+        [NOTE, shown, Folded("The figures", [Table("Means over photos", head, rows)])],
+    )
 
 
 def comparison_section(labels: Sequence[str], found: Sequence[Record]) -> Section:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,8 +16,11 @@ from pdsn.files import write_text
 from pdsn.networks.imported.architecture import Architecture, Tensors
 from pdsn.networks.imported.iresnet import TEMPLATE
 from pdsn.networks.imported.mobilefacenet import TEMPLATE_112X96
-from pdsn.networks.imported.onnx_graph import MISSING, Graph, read_onnx
+from pdsn.networks.imported.onnx_graph import MISSING, Graph, first_line, read_onnx
 from pdsn.networks.imported.onnx_net import OnnxNet, folded
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 ENDING = ".onnx"
 GRAPH = "graph.json"
@@ -147,16 +151,11 @@ def check_parity(net: OnnxNet, path: Path, faces: Tensor) -> float:
         import onnxruntime
     except ImportError as error:
         raise PdsnError(f"{path}: {MISSING}") from error
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (given,) = (one for one in session.get_inputs() if one.name == net.graph.input)
-    one_by_one = given.shape[0] == 1
-    parts = faces.split(1) if one_by_one else (faces,)
-    theirs = torch.cat(
-        [
-            torch.from_numpy(session.run([net.graph.output], {given.name: part.numpy()})[0]).flatten(1)
-            for part in parts
-        ]
-    )
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        theirs = _answers(session, net.graph.output, faces)
+    except Exception as error:
+        raise PdsnError(f"{path}: onnxruntime cannot run it: {first_line(error)}") from error
     with torch.inference_mode():
         ours = net.head(net.features(faces))
     apart = float((ours - theirs).abs().max() / theirs.std().clamp_min(1e-12))
@@ -166,6 +165,16 @@ def check_parity(net: OnnxNet, path: Path, faces: Tensor) -> float:
             "the file holds something that is not understood; convert the network to a --arch FILE.py"
         )
     return apart
+
+
+def _answers(session: onnxruntime.InferenceSession, output: str, faces: Tensor) -> Tensor:
+    """Embeddings (N, E) of faces; of a file for so many faces at a time they come in such batches, the last one filled up."""
+    (given,) = session.get_inputs()
+    fixed = given.shape[0]
+    batch = fixed if isinstance(fixed, int) and fixed > 0 else len(faces)
+    rows = torch.arange(-(-len(faces) // batch) * batch) % len(faces)
+    parts = [session.run([output], {given.name: faces[part].numpy()})[0] for part in rows.split(batch)]
+    return torch.cat([torch.from_numpy(part).float().flatten(1) for part in parts])[: len(faces)]
 
 
 def _architecture(graph: Graph, how: Normalisation, source: str) -> Architecture:

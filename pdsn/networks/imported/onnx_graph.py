@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import onnx
 
 Attribute = int | float | str | list[int] | list[float]
+OLDEST = 7
+"""Opset from which tensors are broadcast as numpy does; onnxruntime promises nothing for older ones either."""
 MISSING = "the onnx package is missing: install it with `pip install pdsn[onnx]`"
 
 
@@ -94,7 +96,7 @@ def read_onnx(path: Path) -> tuple[Graph, dict[str, Tensor]]:
 
     Raises:
         PdsnError: the onnx package is missing, or the file is none, damaged, or no recogniser: it has not one input
-            (N, 3, H, W) of known height and width and, of several outputs, none of embeddings.
+            (N, 3, H, W) of known height and width and one output that depends on it.
     """
     try:
         import onnx
@@ -106,23 +108,30 @@ def read_onnx(path: Path) -> tuple[Graph, dict[str, Tensor]]:
         model = onnx.load(str(path))
         onnx.checker.check_model(str(path))
     except Exception as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise PdsnError(f"{path} is no usable ONNX file: {reason}") from error
+        raise PdsnError(f"{path} is no usable ONNX file: {first_line(error)}") from error
     return _graph(model, path)
 
 
+def first_line(error: Exception) -> str:
+    """What a message says of an error."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def _graph(model: onnx.ModelProto, path: Path) -> tuple[Graph, dict[str, Tensor]]:
-    from onnx import helper, numpy_helper
+    from onnx import helper
 
     graph = model.graph
-    tensors = {one.name: _tensor(numpy_helper.to_array(one)) for one in graph.initializer}
+    opset = max((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), default=0)
+    if opset < OLDEST:
+        raise PdsnError(f"{path} is of opset {opset}, and operators had another meaning before {OLDEST}")
+    tensors = {one.name: _stored(one, one.name, path) for one in graph.initializer}
     nodes = []
     for node in graph.node:
         if node.domain not in ("", "ai.onnx"):
             raise PdsnError(f"{path}: the operator {node.domain}.{node.op_type} is not part of ONNX itself")
         values = {one.name: helper.get_attribute_value(one) for one in node.attribute}
         if node.op_type == "Constant":
-            tensors[node.output[0]] = _constant(values, path)
+            tensors[node.output[0]] = _constant(values, node.output[0], path)
             continue
         nodes.append(
             Node(
@@ -140,14 +149,20 @@ def _graph(model: onnx.ModelProto, path: Path) -> tuple[Graph, dict[str, Tensor]
     wanted = _needed(nodes, output)
     nodes = [node for node, is_needed in zip(nodes, wanted, strict=True) if is_needed]
     used = {name for node in nodes for name in node.inputs}
+    if inputs[0].name not in used:
+        raise PdsnError(f"{path}: its output {output} does not depend on its input {inputs[0].name}")
     tensors = {name: value for name, value in tensors.items() if name in used}
     about = {name: (tuple(value.shape), str(value.dtype).split(".")[-1]) for name, value in tensors.items()}
-    opset = max((one.version for one in model.opset_import if one.domain in ("", "ai.onnx")), default=0)
     return Graph(tuple(nodes), inputs[0].name, output, size, about, opset), tensors
 
 
 def _size(given: Any, path: Path) -> tuple[int, int]:
     """Height and width of the faces that a graph takes."""
+    from onnx import TensorProto
+
+    kind = TensorProto.DataType.Name(given.type.tensor_type.elem_type)
+    if kind != "FLOAT":
+        raise PdsnError(f"{path}: its input {given.name} is of type {kind}, and faces are of type FLOAT")
     shape = given.type.tensor_type.shape.dim
     known = [one.dim_value for one in shape]
     if len(known) != 4 or known[1] not in (0, 3):
@@ -179,22 +194,31 @@ def _needed(nodes: Sequence[Node], output: str) -> list[bool]:
     for node in reversed(nodes):
         needed = any(name in wanted for name in node.outputs)
         if needed:
-            wanted |= set(node.inputs)
+            wanted |= set(node.inputs) - {""}
         found.append(needed)
     return found[::-1]
 
 
 def _tensor(values: np.ndarray) -> Tensor:
+    if values.dtype.name == "bfloat16":  # which numpy itself does not have
+        values = values.astype(np.float32)
     # Scalars stay scalars; a copy, since what numpy_helper gives may not be written to.
     found = torch.from_numpy(np.array(values, copy=True))
     return found.float() if found.dtype in (torch.float16, torch.float64, torch.bfloat16) else found
 
 
-def _constant(values: Mapping[str, Any], path: Path) -> Tensor:
+def _stored(given: onnx.TensorProto, name: str, path: Path) -> Tensor:
     from onnx import numpy_helper
 
+    try:
+        return _tensor(numpy_helper.to_array(given))
+    except Exception as error:
+        raise PdsnError(f"{path}: its tensor {name} cannot be read: {first_line(error)}") from error
+
+
+def _constant(values: Mapping[str, Any], output: str, path: Path) -> Tensor:
     if "value" in values:
-        return _tensor(numpy_helper.to_array(values["value"]))
+        return _stored(values["value"], output, path)
     for name in ("value_int", "value_float", "value_ints", "value_floats"):
         if name in values:
             return _tensor(np.asarray(values[name], np.int64 if "int" in name else np.float32))

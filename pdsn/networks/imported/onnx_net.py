@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from pdsn.errors import PdsnError
-from pdsn.networks.imported.onnx_graph import Graph, Node
+from pdsn.networks.imported.onnx_graph import Graph, Node, first_line
 from pdsn.networks.imported.onnx_operators import NotUnderstood, compute
 
 Values = dict[str, Tensor]
@@ -47,8 +47,8 @@ class OnnxNet(nn.Module):
     @property
     def normalises(self) -> bool:
         """Whether the graph begins by shifting or scaling its input."""
-        first = next(node for node in self.graph.nodes if self.graph.input in node.inputs)
-        return first.op in ("Sub", "Add", "Mul", "Div", "BatchNormalization")
+        first = next((node for node in self.graph.nodes if self.graph.input in node.inputs), None)
+        return first is not None and first.op in ("Sub", "Add", "Mul", "Div", "BatchNormalization")
 
     @property
     def cut(self) -> tuple[int, str]:
@@ -73,17 +73,10 @@ class OnnxNet(nn.Module):
 
     def _run(self, nodes: tuple[Node, ...], values: Values) -> Values:
         """Everything that some nodes give, beside what they are given."""
+        faces = len(next(iter(values.values())))
         for node in nodes:
             given = [self._value(name, values) for name in node.inputs]
-            try:
-                values[node.outputs[0]] = compute(node, given)
-            except NotUnderstood as error:
-                raise PdsnError(
-                    f"{self.source}: {error} is not understood: convert the network to a --arch FILE.py"
-                ) from error
-            except (RuntimeError, TypeError, ValueError, IndexError) as error:
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-                raise PdsnError(f"{self.source}: {node.op} ({node.outputs[0]}) fails: {reason}") from error
+            values[node.outputs[0]] = _computed(node, given, self.source, faces)
         return values
 
     def _value(self, name: str, values: Values) -> Tensor | None:
@@ -107,7 +100,7 @@ class OnnxNet(nn.Module):
             self.graph.nodes, {self.graph.input: torch.zeros(2, 3, *self.graph.size, device=device)}
         )
         found = values[self.graph.output]
-        if len(found) != 2:
+        if found.shape[:1] != (2,):
             raise PdsnError(f"{self.source} takes one face alone: export it with a batch of any size")
         for place in reversed(range(len(self.graph.nodes))):
             name = self.graph.nodes[place].outputs[0]
@@ -129,6 +122,18 @@ class OnnxNet(nn.Module):
         return self.graph.output in known
 
 
+def _computed(node: Node, given: Sequence[Tensor | None], source: str, faces: int | None = None) -> Tensor:
+    """What a node gives, with one line where it does not."""
+    try:
+        return compute(node, given, faces)
+    except NotUnderstood as error:
+        raise PdsnError(
+            f"{source}: {error} is not understood: convert the network to a --arch FILE.py"
+        ) from error
+    except Exception as error:  # a file may hold anything
+        raise PdsnError(f"{source}: {node.op} ({node.outputs[0]}) fails: {first_line(error)}") from error
+
+
 def folded(graph: Graph, tensors: Mapping[str, Tensor], source: str) -> tuple[Graph, Values]:
     """The same graph without the nodes that the faces have no part in: what they give is stored instead.
 
@@ -142,10 +147,7 @@ def folded(graph: Graph, tensors: Mapping[str, Tensor], source: str) -> tuple[Gr
     known, left = dict(tensors), []
     for node in graph.nodes:
         if all(name in known or not name for name in node.inputs):
-            try:
-                known[node.outputs[0]] = compute(node, [known.get(name) for name in node.inputs])
-            except (NotUnderstood, RuntimeError, TypeError, ValueError, IndexError) as error:
-                raise PdsnError(f"{source}: {node.op} ({node.outputs[0]}) fails: {error}") from error
+            known[node.outputs[0]] = _computed(node, [known.get(name) for name in node.inputs], source)
         else:
             left.append(node)
     used = {name for node in left for name in node.inputs}

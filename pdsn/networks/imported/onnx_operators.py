@@ -7,6 +7,7 @@ computes as in inference: BatchNorm by its stored statistics, dropout not at all
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -65,6 +66,8 @@ def _conv(node: Node, x: Tensor, weight: Tensor, bias: Given = None) -> Tensor:
 
 
 def _batch_norm(node: Node, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    if _number(node, "training_mode", 0) or not _number(node, "spatial", 1):
+        raise NotUnderstood("BatchNormalization by the statistics of the batch, or of each pixel")
     return F.batch_norm(x, mean, variance, scale, bias, False, 0.0, _number(node, "epsilon", 1e-5))
 
 
@@ -82,6 +85,8 @@ def _max_pool(node: Node, x: Tensor) -> Tensor:
 
 
 def _average_pool(node: Node, x: Tensor) -> Tensor:
+    if set(_pair(node, "dilations")) != {1}:
+        raise NotUnderstood("AveragePool with dilations")
     counted = bool(_number(node, "count_include_pad", 0))
     before = x
     x, padding = _padded(node, x)
@@ -99,17 +104,15 @@ def _gemm(node: Node, a: Tensor, b: Tensor, c: Given = None) -> Tensor:
 
 
 def _flatten(node: Node, x: Tensor) -> Tensor:
-    axis = int(_number(node, "axis", 1)) % max(x.ndim, 1)
-    return x.reshape(x.shape[:axis].numel(), -1)
+    axis = int(_number(node, "axis", 1))
+    axis += x.ndim if axis < 0 else 0
+    return x.reshape(x.shape[:axis].numel(), x.shape[axis:].numel())
 
 
 def _reshape(node: Node, x: Tensor, shape: Tensor) -> Tensor:
     wanted = shape.tolist()
     if not _number(node, "allowzero", 0):
         wanted = [x.shape[place] if one == 0 else one for place, one in enumerate(wanted)]
-    # A graph that was exported for one face says 1 where N faces are meant.
-    if wanted and wanted[0] == 1 and len(x) > 1:
-        wanted[0] = len(x)
     return x.reshape(wanted)
 
 
@@ -122,14 +125,17 @@ def _axes(node: Node, given: Sequence[Given]) -> list[int]:
 
 def _reduce(how: Callable[..., Tensor]) -> Callable[..., Tensor]:
     def reduced(node: Node, x: Tensor, *given: Given) -> Tensor:
-        axes = _axes(node, given) or list(range(x.ndim))
+        axes = _axes(node, given)
+        if not axes and _number(node, "noop_with_empty_axes", 0):
+            raise NotUnderstood(f"{node.op} that reduces nothing")
+        axes = axes or list(range(x.ndim))
         return how(x, dim=axes, keepdim=bool(_number(node, "keepdims", 1)))
 
     return reduced
 
 
 def _squeeze(node: Node, x: Tensor, *given: Given) -> Tensor:
-    axes = _axes(node, given) or [axis for axis, size in enumerate(x.shape) if size == 1 and axis > 0]
+    axes = _axes(node, given) or [axis for axis, size in enumerate(x.shape) if size == 1]
     return x.squeeze(tuple(axes))
 
 
@@ -141,9 +147,11 @@ def _unsqueeze(node: Node, x: Tensor, *given: Given) -> Tensor:
 
 
 def _clip(node: Node, x: Tensor, low: Given = None, high: Given = None) -> Tensor:
-    least = node.attributes.get("min") if low is None else float(low)
-    most = node.attributes.get("max") if high is None else float(high)
-    return x.clamp(least, most)  # type: ignore[arg-type]
+    least = node.attributes.get("min") if low is None else low
+    most = node.attributes.get("max") if high is None else high
+    if least is None and most is None:
+        return x
+    return torch.clamp(x, least, most)  # type: ignore[arg-type]
 
 
 def _slice(node: Node, x: Tensor, *given: Given) -> Tensor:
@@ -206,6 +214,29 @@ def _norm(node: Node, x: Tensor) -> Tensor:
     return x / x.norm(order, axis, keepdim=True).clamp_min(1e-12)
 
 
+def _shape(node: Node, x: Tensor) -> Tensor:
+    start, end = int(_number(node, "start", 0)), node.attributes.get("end")
+    # Beside its input, since it is computed with constants that are there too.
+    return torch.tensor(x.shape[start : None if end is None else int(end)], device=x.device)  # type: ignore[arg-type]
+
+
+def _dropout(node: Node, x: Tensor, ratio: Given = None, training: Given = None) -> Tensor:
+    del node, ratio
+    if training is not None and bool(training):
+        raise NotUnderstood("Dropout that is in training")
+    return x
+
+
+def _divide(node: Node, a: Tensor, b: Tensor) -> Tensor:
+    del node
+    return torch.div(a, b, rounding_mode=None if a.is_floating_point() else "trunc")
+
+
+def _power(node: Node, x: Tensor, exponent: Tensor) -> Tensor:
+    del node
+    return torch.pow(x, exponent).to(x.dtype)
+
+
 def _hard_sigmoid(node: Node, x: Tensor) -> Tensor:
     return (_number(node, "alpha", 0.2) * x + _number(node, "beta", 0.5)).clamp(0, 1)
 
@@ -228,8 +259,8 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
     "Clip": _clip,
     "Concat": _concat,
     "Conv": _conv,
-    "Div": _plain(torch.div),
-    "Dropout": _plain(lambda x, *given: x),  # noqa: ARG005
+    "Div": _divide,
+    "Dropout": _dropout,
     "Exp": _plain(torch.exp),
     "Flatten": _flatten,
     "Gather": _gather,
@@ -245,13 +276,13 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
     "Mul": _plain(torch.mul),
     "PRelu": _prelu,
     "Pad": _pad,
-    "Pow": _plain(torch.pow),
+    "Pow": _power,
     "ReduceL2": _reduce(torch.linalg.vector_norm),
     "ReduceMean": _reduce(torch.mean),
     "ReduceSum": _reduce(torch.sum),
     "Relu": _plain(torch.relu),
     "Reshape": _reshape,
-    "Shape": _plain(lambda x: torch.tensor(x.shape)),
+    "Shape": _shape,
     "Sigmoid": _plain(torch.sigmoid),
     "Slice": _slice,
     "Sqrt": _plain(torch.sqrt),
@@ -261,11 +292,16 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,
 }
-"""By type. `Shape` leaves its numbers on the CPU."""
+"""By type."""
 
 
-def compute(node: Node, given: Sequence[Any]) -> Tensor:
+def compute(node: Node, given: Sequence[Any], faces: int | None = None) -> Tensor:
     """What a node gives.
+
+    Args:
+        node: the operator.
+        given: its inputs, None for one that is left out.
+        faces: N of the tensors (N, ...) that it is given; None where the faces have no part in it.
 
     Raises:
         NotUnderstood: there is no such operator here, or it is used in an unusual way.
@@ -274,4 +310,19 @@ def compute(node: Node, given: Sequence[Any]) -> Tensor:
         raise NotUnderstood(f"the operator {node.op}")
     if len(node.outputs) > 1 and any(node.outputs[1:]) and node.op != "Dropout":
         raise NotUnderstood(f"{node.op} with several outputs")
+    if faces is not None:
+        node, given = _for_all(node, given, faces)
     return OPERATORS[node.op](node, *given)
+
+
+def _for_all(node: Node, given: Sequence[Any], faces: int) -> tuple[Node, Sequence[Any]]:
+    """A node and its inputs for N faces, where a graph that was exported for one face says 1."""
+    x = given[0] if given else None
+    if not isinstance(x, Tensor) or not x.is_floating_point() or x.shape[:1] != (faces,):
+        return node, given
+    if node.op == "Reshape" and len(given[1]) and int(given[1][0]) == 1:
+        return node, [x, torch.tensor([faces, *given[1][1:].tolist()])]
+    if node.op == "Squeeze" and not _axes(node, given[1:]):
+        axes = [axis for axis, size in enumerate(x.shape) if size == 1 and axis > 0]
+        return replace(node, attributes={**node.attributes, "axes": axes}), [x]
+    return node, given

@@ -1,0 +1,500 @@
+"""A graph as a network: what is folded, where it is cut, that it computes for N faces what onnxruntime does."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import helper
+from torch import Tensor, nn
+
+from pdsn.errors import PdsnError
+from pdsn.networks.backbone import freeze
+from pdsn.networks.imported.inception_resnet import InceptionResnet
+from pdsn.networks.imported.iresnet import BLOCKS, IResNet
+from pdsn.networks.imported.mobilefacenet import MobileFaceNet
+from pdsn.networks.imported.onnx_graph import Graph, read_onnx
+from pdsn.networks.imported.onnx_net import OnnxNet, folded
+from tests.networks.imported.graphs import (
+    SIZE,
+    answer,
+    ask,
+    ints,
+    model_of,
+    net_of,
+    some,
+    step,
+    tiny_nodes,
+    write,
+    write_tiny,
+)
+
+
+def faces(count: int, size: tuple[int, int] = SIZE) -> Tensor:
+    return torch.from_numpy(some(count, 3, *size))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "net.onnx"
+
+
+def built(file: Path, nodes: list[onnx.NodeProto], tensors: dict[str, np.ndarray] | None = None, **more):
+    """The network of a graph, which must compute what onnxruntime does."""
+    write(file, model_of(nodes, tensors, **more))
+    net = net_of(file)
+    assert_same(net, file, 3)
+    return net
+
+
+def assert_same(net: OnnxNet, file: Path, count: int) -> None:
+    given = faces(count, net.graph.size)
+    torch.testing.assert_close(answer(net, given), ask(file, given).flatten(1), rtol=1e-5, atol=1e-5)
+
+
+TRUNK = [step("Conv", "x w b", "c", kernel_shape=[8, 8], strides=[8, 8]), step("PRelu", "c s", "m")]
+"""To a map "m" of 8x8x6."""
+END = step("Gemm", "f v", "y", transB=1)
+"""From 384 numbers "f" to the embedding."""
+
+
+def test_maps_and_embeddings(file):
+    net = built(file, *tiny_nodes())
+    assert net.cut == (2, "m")
+    maps = net.features(faces(3))
+    assert maps.shape == (3, 8, 8, 6) and net.head(maps).shape == (3, 16)
+    assert torch.equal(net.head(maps), answer(net, faces(3)))
+    assert not torch.allclose(net.head(torch.zeros_like(maps)), net.head(maps))
+    assert_same(net, file, 1)
+
+
+def test_masks_can_be_learned_through_the_head_and_weights_stay(file):
+    net = built(file, *tiny_nodes())
+    freeze(net)
+    maps = net.features(faces(2)).detach().requires_grad_()
+    net.train()
+    net.head(maps).sum().backward()
+    assert maps.grad.abs().sum() > 0 and all(p.grad is None for p in net.parameters())
+
+
+# Folding.
+
+
+def test_what_the_faces_have_no_part_in_is_computed_once(file):
+    nodes = [
+        step("Mul", "w two", "doubled"),
+        step("Shape", "w", "shape"),
+        step("Gather", "shape zero", "channels"),
+        step("Unsqueeze", "channels zeros", "row"),
+        step("Concat", "row ones", "wanted", axis=0),
+        step("Reshape", "slopes wanted", "s"),
+        step("Reshape", "flat bias", "b4"),
+        step("Squeeze", "b4", "b"),
+        step("Conv", "x doubled b", "c", kernel_shape=[8, 8], strides=[8, 8]),
+        step("PRelu", "c s", "m"),
+        step("Flatten", "m", "f"),
+        END,
+    ]
+    stored = tiny_nodes()[1]
+    tensors = {
+        "w": stored["w"], "v": stored["v"], "two": np.float32(2), "zero": np.array(0), "zeros": ints(0), "ones": ints(1, 1),
+        "slopes": some(8), "flat": some(8, seed=1), "bias": ints(1, 8, 1, 1),
+    }  # fmt: skip
+    net = built(file, nodes, tensors)
+    assert [node.op for node in net.graph.nodes] == ["Conv", "PRelu", "Flatten", "Gemm"]
+    assert net.graph.tensors["doubled"] == ((8, 3, 8, 8), "float32")
+    assert net.graph.tensors["s"] == ((8, 1, 1), "float32") and net.graph.tensors["b"][0] == (8,)
+    assert not {"w", "two", "shape", "slopes", "b4"} & net.graph.tensors.keys()
+
+
+def test_one_face_alone_among_constants_is_not_taken_for_n(file):
+    """(1, 6, 1, 1) of six numbers is meant as it stands."""
+    nodes = [
+        step("Reshape", "six shape", "slopes"),
+        step("Conv", "x w", "c", kernel_shape=[8, 8], strides=[8, 8]),
+    ]
+    nodes += [step("Mul", "c slopes", "m"), step("Flatten", "m", "f"), step("Gemm", "f v", "y")]
+    tensors = {"six": some(6), "shape": ints(1, 6, 1, 1), "w": some(6, 3, 8, 8), "v": some(288, 4) / 20}
+    assert built(file, nodes, tensors).cut == (2, "m")
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (step("Softmax", "v", "u"), "the operator Softmax is not understood: convert the network to a --arch FILE.py"),
+        (step("Reshape", "v shape", "u"), "Reshape (u) fails: "),
+        (step("RandomNormal", "", "u", shape=[16, 384]), "the operator RandomNormal is not understood"),
+    ],
+)  # fmt: skip
+def test_folding_that_fails_is_one_line(file, node, message):
+    nodes = [node, *TRUNK, step("Flatten", "m", "f"), step("Gemm", "f u", "y", transB=1)]
+    write(file, model_of(nodes, {**tiny_nodes()[1], "shape": ints(5, 5)}))
+    graph, tensors = read_onnx(file)
+    with pytest.raises(PdsnError) as caught:
+        folded(graph, tensors, str(file))
+    assert str(caught.value).startswith(f"{file}: {message}") and "\n" not in str(caught.value)
+
+
+# A batch of one.
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        [step("Reshape", "m rest", "f")],
+        [step("Reshape", "m whole", "f")],
+        [step("Reshape", "m keep", "f")],
+        [step("Unsqueeze", "m two", "u"), step("Squeeze", "u", "n"), step("Reshape", "n rest", "f")],
+        [step("Flatten", "m", "f")],
+    ],
+    ids=["1,-1", "1,384", "0,-1", "squeeze", "flatten"],
+)
+def test_a_file_for_one_face_takes_n(file, middle):
+    stored = tiny_nodes()[1] | {
+        "rest": ints(1, -1),
+        "whole": ints(1, 384),
+        "keep": ints(0, -1),
+        "two": ints(2),
+    }
+    write(file, model_of([*TRUNK, *middle, END], stored, takes=(1, 3, *SIZE), gives=(1, 16)))
+    net = net_of(file)
+    given = faces(4)
+    wanted = torch.cat([ask(file, face) for face in given.split(1)])
+    torch.testing.assert_close(answer(net, given), wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(answer(net, given[:1]), wanted[:1], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [
+        ([step("Reshape", "e all", "y")], "takes one face alone: export it with a batch of any size"),
+        ([step("Gather", "e first", "y", axis=0)], "takes one face alone"),
+        ([step("ReduceMean", "e", "y", axes=[0])], "takes one face alone"),
+        ([step("ReduceMean", "e", "y", keepdims=0)], "takes one face alone"),
+        ([step("Reshape", "e four", "y")], "Reshape (y) fails: "),
+    ],
+    ids=["flat", "first", "mean", "number", "shape"],
+)
+def test_what_takes_one_face_alone_is_refused(file, end, message):
+    stored = tiny_nodes()[1] | {"all": ints(-1), "first": np.array(0), "four": ints(4, 4)}
+    nodes = [*TRUNK, step("Flatten", "m", "f"), step("Gemm", "f v", "e", transB=1), *end]
+    write(file, model_of(nodes, stored, takes=(1, 3, *SIZE), gives=("N",)))
+    with pytest.raises(PdsnError) as caught:
+        _ = net_of(file).cut
+    assert message in str(caught.value) and str(file) in str(caught.value) and "\n" not in str(caught.value)
+
+
+# The cut.
+
+
+def test_the_cut_is_the_last_map(file):
+    nodes = [*TRUNK, step("Relu", "m", "r"), step("Flatten", "r", "f"), END]
+    assert built(file, nodes, tiny_nodes()[1]).cut == (3, "r")
+
+
+def test_a_way_around_the_last_map_moves_the_cut_before_it(file):
+    nodes = [
+        *TRUNK,
+        step("Relu", "m", "r"),
+        step("Sigmoid", "r", "g"),
+        step("ReduceMean", "m", "pooled", axes=[2, 3], keepdims=0),
+        step("Flatten", "g", "f"),
+        step("Gemm", "f v", "e", transB=1),
+        step("Gemm", "pooled q", "p"),
+        step("Add", "e p", "y"),
+    ]
+    assert built(file, nodes, {**tiny_nodes()[1], "q": some(8, 16)}).cut == (2, "m")
+
+
+def test_a_sum_of_two_ways_is_the_last_map(file):
+    nodes = [*TRUNK, step("Relu", "m", "r"), step("Add", "r m", "a"), step("Flatten", "a", "f"), END]
+    assert built(file, nodes, tiny_nodes()[1]).cut == (4, "a")
+
+
+def test_a_shape_beside_the_map_is_no_other_way(file):
+    """A head that asks for the batch size asks the map."""
+    nodes = [*TRUNK, step("Shape", "m", "sizes"), step("Gather", "sizes zero", "batch")]
+    nodes += [step("Unsqueeze", "batch zeros", "row"), step("Concat", "row rest", "shape", axis=0)]
+    nodes += [step("Reshape", "m shape", "f"), END]
+    more = {"zero": np.array(0), "zeros": ints(0), "rest": ints(-1)}
+    net = built(file, nodes, tiny_nodes()[1] | more)
+    assert net.cut == (2, "m")
+    assert_same(net, file, 1)
+
+
+def test_a_map_of_one_place_is_none(file):
+    nodes = [
+        *TRUNK,
+        step("Conv", "m d", "one", kernel_shape=[8, 6], group=8),
+        step("Relu", "one", "r"),
+        step("Conv", "r p", "e", kernel_shape=[1, 1]),
+        step("Flatten", "e", "y"),
+    ]
+    net = built(file, nodes, {**tiny_nodes()[1], "d": some(8, 1, 8, 6), "p": some(16, 8, 1, 1)})
+    assert net.cut == (2, "m")
+
+
+def test_a_map_with_its_channels_last_is_none(file):
+    """Graphs that TensorFlow's users export turn the map before they flatten it."""
+    nodes = [*TRUNK, step("Transpose", "m", "t", perm=[0, 2, 3, 1]), step("Flatten", "t", "f"), END]
+    assert built(file, nodes, tiny_nodes()[1]).cut == (2, "m")
+    nodes[3:4] = [step("Relu", "t", "r"), step("Flatten", "r", "f")]
+    assert built(file, nodes, tiny_nodes()[1]).cut == (2, "m")
+
+
+def test_embeddings_with_places_are_flattened(file):
+    nodes = [*TRUNK, step("Conv", "m d", "y", kernel_shape=[8, 6])]
+    net = built(file, nodes, {**tiny_nodes()[1], "d": some(16, 8, 8, 6)}, gives=("N", "E", 1, 1))
+    assert net.cut == (2, "m") and answer(net, faces(2)).shape == (2, 16)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [step("Flatten", "x", "f"), step("Gemm", "f v", "y")],
+        [step("GlobalAveragePool", "x", "p"), step("Flatten", "p", "f"), step("Gemm", "f u", "y")],
+        [step("ReduceMean", "x", "f", axes=[2, 3], keepdims=0), step("Gemm", "f u", "y")],
+    ],
+)
+def test_without_a_spatial_map_it_is_refused(file, nodes):
+    write(file, model_of(nodes, {"v": some(9216, 4), "u": some(3, 4)}))
+    with pytest.raises(PdsnError, match=r"net.onnx has no spatial map \(N, C, h, w\) before its embeddings"):
+        _ = net_of(file).cut
+
+
+# What fails.
+
+
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (step("Softmax", "m", "r"), "the operator Softmax is not understood: convert the network to a --arch FILE.py"),
+        (step("Pad", "m pads", "r", mode="edge"), "Pad that repeats or that names axes is not understood"),
+        (step("MatMul", "m big", "r"), "MatMul (r) fails: "),
+        (step("Conv", "m big", "r"), "Conv (r) fails: "),
+        (step("Unsqueeze", "m pads", "r"), "Unsqueeze (r) fails: "),
+        (step("Gather", "m pads", "r", axis=9), "Gather (r) fails: "),
+    ],
+)  # fmt: skip
+def test_what_fails_is_one_line(file, node, message):
+    nodes = [*TRUNK, node, step("Flatten", "r", "f"), END]
+    write(
+        file, model_of(nodes, {**tiny_nodes()[1], "pads": ints(0, 0, 1, 1, 0, 0, 1, 99), "big": some(5, 5)})
+    )
+    with pytest.raises(PdsnError) as caught:
+        _ = net_of(file).cut
+    assert f"{file}: {message}" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("op", ["If", "Loop"])
+@pytest.mark.parametrize("asked", ["x", "c"])
+def test_choices_and_loops_are_refused(file, op, asked):
+    """Whether they depend on the faces or not."""
+    shape = ("N", 3, *SIZE)
+    if op == "If":
+        inner = helper.make_graph(
+            [step("Relu", asked, "z")], "inner", [], [helper.make_tensor_value_info("z", 1, shape)]
+        )
+        node = step("If", "yes", "r", then_branch=inner, else_branch=inner)
+    else:
+        inner = helper.make_graph(
+            [step("Identity", "go", "on"), step("Relu", "now", "z")],
+            "inner",
+            [
+                helper.make_tensor_value_info("i", 7, ()),
+                helper.make_tensor_value_info("go", 9, ()),
+                helper.make_tensor_value_info("now", 1, shape),
+            ],
+            [helper.make_tensor_value_info("on", 9, ()), helper.make_tensor_value_info("z", 1, shape)],
+        )
+        node = step("Loop", f"often yes {asked}", "r", body=inner)
+    stored = {**tiny_nodes()[1], "yes": np.array(True), "often": np.array(2), "c": some(1, 3, 1, 1)}
+    nodes = [
+        node,
+        step("Mul", "x r", "h"),
+        step("Conv", "h w b", "m", strides=[8, 8]),
+        step("Flatten", "m", "f"),
+        END,
+    ]
+    write(file, model_of(nodes, stored))
+    with pytest.raises(PdsnError, match=f"the operator {op} is not understood") as caught:
+        _ = net_of(file).cut
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tensor_that_nothing_gives_is_named(file):
+    graph, tensors = read_onnx(write_tiny(file))
+    about = {name: found for name, found in graph.tensors.items() if name != "v"}
+    net = OnnxNet(Graph(graph.nodes, "x", "y", SIZE, about, 17), "net.onnx")
+    with pytest.raises(PdsnError, match="net.onnx: nothing gives v"):
+        net.features(faces(1))
+
+
+# Weights.
+
+
+def test_names_of_any_kind_are_kept(file):
+    odd = {"w": "trunk/conv.weight:0", "b": "training", "s": "0.s", "v": "forward"}
+    nodes = [
+        helper.make_node(
+            node.op_type,
+            [odd.get(name, name) for name in node.input],
+            node.output,
+            **{one.name: helper.get_attribute_value(one) for one in node.attribute},
+        )
+        for node in tiny_nodes()[0]
+    ]
+    net = built(file, nodes, {odd[name]: array for name, array in tiny_nodes()[1].items()})
+    assert set(net.keys) == set(odd.values()) and set(net.state_dict()) == {"t0", "t1", "t2", "t3"}
+
+
+def test_weights_and_graph_come_back(file):
+    net = net_of(write_tiny(file))
+    again = OnnxNet(Graph.from_json(net.graph.to_json()), "again")
+    again.load_state_dict({name: value.clone() for name, value in net.state_dict().items()})
+    given = faces(2)
+    assert torch.equal(answer(net, given), answer(again.eval(), given))
+    lacking = net.state_dict()
+    del lacking["t0"]
+    with pytest.raises(RuntimeError, match="Missing key"):
+        again.load_state_dict(lacking)
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        again.load_state_dict({**net.state_dict(), "t9": torch.zeros(1)})
+
+
+def test_whole_numbers_are_kept_as_they_are(file):
+    stored = tiny_nodes()[1] | {"rest": ints(0, 2**40 - 2**40 - 1)}
+    net = built(file, [*TRUNK, step("Reshape", "m rest", "f"), END], stored)
+    net.half().float()
+    assert net.state_dict()[net.keys["rest"]].tolist() == [0, -1]
+    assert net.keys["rest"] not in dict(net.named_parameters())
+
+
+def test_drawing_weights_anew_changes_the_answer_and_repeats(file):
+    net = net_of(write_tiny(file))
+    given = faces(2)
+    before, slopes = answer(net, given), getattr(net, net.keys["b"]).clone()
+    found = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        net.reset_parameters()
+        found.append(answer(net, given))
+    assert torch.equal(found[0], found[1])
+    assert not torch.allclose(found[0], before) and not torch.allclose(found[0], found[2])
+    assert torch.equal(getattr(net, net.keys["b"]), slopes)
+
+
+@pytest.mark.parametrize(
+    ("op", "normalises"), [("Sub", True), ("Mul", True), ("Div", True), ("Add", True), ("Relu", False)]
+)
+def test_whether_a_graph_shifts_or_scales_its_faces_itself(file, op, normalises):
+    begin = step(op, "x" if op == "Relu" else "x one", "x1")
+    nodes = [begin, step("Conv", "x1 w b", "m", strides=[8, 8]), step("Flatten", "m", "f"), END]
+    net = built(file, nodes, {**tiny_nodes()[1], "one": np.float32(1.5)})
+    assert net.normalises is normalises
+    assert not net_of(write_tiny(file)).normalises
+
+
+# Whole recognisers, as torch's two exporters write them.
+
+
+class Whole(nn.Module):
+    """Faces to embeddings."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network.head(self.network.features(x))
+
+
+def randomised(network: nn.Module) -> nn.Module:
+    """With statistics and slopes of its own in every BatchNorm and PReLU."""
+    generator = torch.Generator().manual_seed(1)
+    for module in network.modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            module.running_mean.normal_(0, 0.2, generator=generator)
+            module.running_var.uniform_(0.5, 2, generator=generator)
+            nn.init.uniform_(module.weight, 0.6, 1.4, generator=generator)
+            nn.init.normal_(module.bias, 0, 0.2, generator=generator)
+        elif isinstance(module, nn.PReLU):
+            nn.init.uniform_(module.weight, 0, 0.5, generator=generator)
+    return network.eval()
+
+
+def export(network: nn.Module, file: Path, size: tuple[int, int], dynamo: bool, batch: bool = True) -> None:
+    """As `torch.onnx.export` writes it; for one face alone, unless `batch`."""
+    free = {0: torch.export.Dim("batch")} if dynamo else {0: "batch"}
+    more = {"dynamic_shapes": (free,)} if dynamo else {"dynamic_axes": {"x": free, "y": free}}
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Whole(network), (torch.zeros(2 if batch else 1, 3, *size),), file,
+            input_names=["x"], output_names=["y"], dynamo=dynamo, verbose=False, **(more if batch else {}),
+        )  # fmt: skip
+
+
+class Squeezing(nn.Module):
+    """What else recognisers do: channels weighed, maps joined, padded and pooled, lengths of 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.PReLU(8))
+        self.down = nn.Sequential(nn.MaxPool2d(3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1, groups=4), nn.Hardswish())
+        self.weigh = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, 4, 1), nn.ReLU6(), nn.Conv2d(4, 8, 1), nn.Hardsigmoid()
+        )
+        self.neck = nn.Sequential(nn.Dropout(0.3), nn.Linear(17 * 9 * 7, 12), nn.BatchNorm1d(12))
+
+    def features(self, x: Tensor) -> Tensor:
+        x = self.down(self.stem(x))
+        x = x * self.weigh(x)
+        x = torch.cat([x, nn.functional.leaky_relu(x, 0.1), x.mean(1, keepdim=True)], 1)
+        return nn.functional.pad(x, (0, 1, 1, 0))
+
+    def head(self, maps: Tensor) -> Tensor:
+        found = self.neck(maps.view(maps.shape[0], -1))
+        return found / found.norm(dim=1, keepdim=True).clamp_min(1e-6)
+
+
+RECOGNISERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int], tuple[int, int, int]]] = {
+    "squeezing": (Squeezing, SIZE, (17, 9, 7)),
+    "mobilefacenet": (MobileFaceNet, (112, 96), (512, 7, 6)),
+    "iresnet18": (lambda: IResNet(BLOCKS["iresnet18"]), (112, 112), (512, 7, 7)),
+    "inception_resnet_v1": (InceptionResnet, (160, 160), (1792, 3, 3)),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "dynamo", "batch"),
+    [
+        pytest.param(name, dynamo, batch, marks=() if name == "squeezing" else pytest.mark.slow)
+        for name in RECOGNISERS
+        for dynamo in (False, True)
+        for batch in ((True, False) if name in ("squeezing", "mobilefacenet") else (True,))
+    ],
+)
+def test_an_exported_recogniser_computes_what_it_did(tmp_path, name, dynamo, batch):
+    build, size, map_shape = RECOGNISERS[name]
+    torch.manual_seed(0)
+    network = randomised(build())
+    file = tmp_path / "net.onnx"
+    export(network, file, size, dynamo, batch)
+    net = net_of(file)
+    given = faces(3, size)
+    with torch.inference_mode():
+        wanted = network.head(network.features(given))
+        maps = net.features(given)
+        found = net.head(maps)
+    assert maps.shape == (3, *map_shape) and found.shape == wanted.shape
+    assert float((found - wanted).abs().max() / wanted.std()) < 1e-4
+    # The head acts on the map as the recogniser's own does, also where parts of it are gone.
+    maps[:, :, :2] = 0
+    with torch.inference_mode():
+        assert float((net.head(maps) - net.head(net.features(given))).abs().max()) > 1e-3

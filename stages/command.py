@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import io
 import os
@@ -282,6 +283,11 @@ class OneLineErrors(TyperGroup):
                 stream.reconfigure(errors="backslashreplace")
         try:
             code = super().main(args, *rest, **more)
+        except SystemExit as error:
+            # Rich, and Typer's help, end so where whoever read the output has enough of it: see `Command`.
+            if isinstance(error.__context__, OSError) and error.__context__.errno == errno.EPIPE:
+                sys.exit(0)
+            raise
         except typer.Abort:
             _complain("stopped")
             sys.exit(1)

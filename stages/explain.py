@@ -74,10 +74,10 @@ def main(
     check_rate_asked(session, fpr, pairs=True)
     check_photos(session, asked)
     make(session, steps)
-    fpr = DEFAULT_FPR if fpr is None else fpr
     run = open_run(session, strategy, source, min_face)
+    rate = DEFAULT_FPR if fpr is None else fpr  # of a person nothing is told by it
     answer = run.explain(
-        asked.probe, asked.reference, fpr=fpr, person=asked.person, methods=asked.methods, layer=asked.layer,
+        asked.probe, asked.reference, fpr=rate, person=asked.person, methods=asked.methods, layer=asked.layer,
         layout=asked.layout, occlusion=asked.occlusion,
     )  # fmt: skip
 

@@ -50,6 +50,8 @@ def main(
         raise UsageError(
             "--beside sets the Grad-CAM of several runs side by side: add --figure gradcam, or leave it out"
         )
+    if len({root.resolve() for root in (session.run.root, *beside)}) <= len(beside):
+        raise UsageError("--beside names a run that is there already: name each run once")
     session.run.check_made()
     folder = session.run.root / "figures" if out is None else out
     check_writable("--out", folder)
@@ -59,10 +61,8 @@ def main(
     make(session, steps)
     if not session.accelerator.is_main_process:
         return
-    others = {
-        _label(path, [session.run.root, *beside]): Workspace.open(path, session.accelerator)
-        for path in beside
-    }
+    roots = [session.run.root, *beside]
+    others = {_label(path, roots): Workspace.open(path, session.accelerator) for path in beside}
     for path, other in zip(beside, others.values(), strict=True):
         if other.dataset.sha256 != session.dataset.sha256:
             raise UsageError(
@@ -76,7 +76,7 @@ def main(
                 further = {
                     label: explainer_of(other, "none", methods=EXPLAINING) for label, other in others.items()
                 }
-                mine = _label(session.run.root, [session.run.root, *beside]) if further else ""
+                mine = _label(session.run.root, roots) if further else ""
                 known = {mine: own, **further}
                 figure = FIGURES[name](session, known if name == "gradcam" else own)
             elif name == "distances":

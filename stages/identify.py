@@ -294,7 +294,7 @@ def open_run(session: Session, strategy: str | None, source: str | None, min_fac
     return run
 
 
-def about_run(session: Session, run: Run, fpr: float) -> dict[str, Any]:
+def about_run(session: Session, run: Run, fpr: float | None) -> dict[str, Any]:
     """What the JSON of both commands says of how the answers came about."""
     return {
         "format": 1,

@@ -47,7 +47,7 @@ def main(runs: Sequence[Path], out: Path | None, *, faces: bool) -> Path:
     tables = [read_table(run, align) for run, align in zip(runs, aligns, strict=True)]
     strategy = _strategy(tables[0])
     first = tables[0].table
-    sections = _sections(tables, strategy, faces=faces)
+    sections = _sections(tables, aligns[0], strategy, faces=faces)
     if len(tables) > 1:
         sections.insert(1, _comparison(tables))
     title = f"Recognition under occlusion: {runs[0].resolve().name}"
@@ -64,7 +64,7 @@ def _align(run: Path) -> str:
     return "occluded" if occluded.is_file() and not clean.is_file() else "clean"
 
 
-def _sections(tables: Sequence[RunTable], strategy: str, *, faces: bool) -> list[Section]:
+def _sections(tables: Sequence[RunTable], align: str, strategy: str, *, faces: bool) -> list[Section]:
     from pdsn.report import making_sections as making
     from pdsn.report import results_sections as results
     from pdsn.report.page import photograph
@@ -72,7 +72,7 @@ def _sections(tables: Sequence[RunTable], strategy: str, *, faces: bool) -> list
     from pdsn.run.tables import read_table, read_verification
 
     table, run = tables[0].table, RunDir.open(tables[0].root)
-    folder, pairs = run.table("", table["config"]["align"]), run.verification()
+    folder, pairs = run.table("", align), run.verification()
     records, drawn = table["records"], run.about["data"] == SYNTHETIC
     verified = read_verification(run.root)
     found = None if verified is None else verified.table
@@ -83,9 +83,7 @@ def _sections(tables: Sequence[RunTable], strategy: str, *, faces: bool) -> list
     ]
     before = run.table("", "occluded") / "table.json"
     painted = (
-        read_table(run.root, "occluded").table["records"]
-        if before.is_file() and folder != before.parent
-        else []
+        read_table(run.root, "occluded").table["records"] if before.is_file() and align == "clean" else []
     )
     measured = run.explanations()
     explained = (

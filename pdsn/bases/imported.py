@@ -32,7 +32,7 @@ from pdsn.files import sha256_of
 from pdsn.metrics import nearest_ranks, rank_rate
 from pdsn.networks.imported.architecture import Architecture
 from pdsn.networks.imported.net import PretrainedNet
-from pdsn.networks.imported.onnx_architecture import save_graph, saved_architecture
+from pdsn.networks.imported.onnx_architecture import is_onnx, save_graph, saved_architecture
 from pdsn.networks.imported.table import find_architecture
 from pdsn.networks.imported.weights import load_weights, read_weights
 from pdsn.networks.margins import LMCL, MarginLoss
@@ -282,6 +282,10 @@ def find_weights(root: Path, config: PretrainedConfig, *, imported: bool = True)
     Raises:
         UsageError: the architecture is unknown, or there are no such weights.
     """
+    if is_onnx(config.arch) and config.weights not in ("", config.arch):
+        raise UsageError(f"{config.arch} holds its weights: leave out --weights {config.weights}")
+    if config.arch == "onnx" and config.weights and not is_onnx(config.weights):
+        raise SettingError("pretrained.weights", config.weights, "is no FILE.onnx, which --arch onnx takes")
     downloads = {} if is_graph(config.arch) else find_architecture(config.arch).downloads
     if config.weights in downloads:
         return f"download {config.weights}"
@@ -293,9 +297,10 @@ def find_weights(root: Path, config: PretrainedConfig, *, imported: bool = True)
     if imported and done.model.is_file():
         return str(done.found_config().get("weights", ""))
     named = "".join(f", or {name} for a download" for name in downloads)
-    if not config.weights:
+    if not config.file:
         raise UsageError(f"{config.arch} needs its weights: give --weights FILE{named}")
-    raise SettingError("pretrained.weights", config.weights, f"is no file: give one{named}")
+    setting = "pretrained.weights" if config.weights else "pretrained.arch"
+    raise SettingError(setting, config.file, f"is no file: give one{named}")
 
 
 def _code(arch: str) -> str:

@@ -31,7 +31,7 @@ class PretrainedConfig(Section):
     @property
     def architecture(self) -> str:
         """What `find_architecture` takes: of an ONNX file the file itself, which is architecture and weights in one."""
-        return self.weights if self.arch == "onnx" else self.arch
+        return (self.weights or self.arch) if self.arch == "onnx" else self.arch
 
     @property
     def file(self) -> str:

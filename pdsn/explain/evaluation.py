@@ -48,6 +48,7 @@ class Measured:
         other: (P,) rank correlation with the map of the next photo: what any two faces have in common.
         curves: scores (P, S + 1) while pixels go or come, see `measures.order_curve`, by `KINDS`, and by the same names with
             "_any" where the order is random; NaN for photos that have none.
+        blank: (P,) whether the map is 0 everywhere.
     """
 
     method: str
@@ -59,6 +60,7 @@ class Measured:
     random: np.ndarray
     other: np.ndarray
     curves: dict[str, np.ndarray]
+    blank: np.ndarray
 
 
 @dataclass
@@ -91,7 +93,7 @@ class ExplainedProbes:
                 "occlusion": one.occlusion,
                 "strategy": one.strategy,
                 "photos": len(one.random),
-                "maps": int((~np.isnan(one.random)).sum()),
+                "maps": int((~one.blank).sum()),
             }
             for name in (*SHARES, *LIKENESSES):
                 record |= self._mean(name, getattr(one, name), bootstrap, seed)
@@ -211,6 +213,7 @@ def measure(
                         rank_correlation(maps, drawn).numpy(),
                         rank_correlation(maps, maps.roll(1, 0)).numpy(),
                         _curves(task, trained, maps, faces),
+                        (maps == 0).flatten(1).all(1).numpy(),
                     )
                 )
                 if on_progress is not None:
@@ -228,7 +231,8 @@ def at_random(matcher: Cosine) -> Cosine:
             draw = getattr(module, "reset_parameters", None)
             if isinstance(module, nn.Module) and callable(draw):
                 draw()
-        for parameter, before in zip(net.parameters(), memory.encoder.net.parameters(), strict=True):
+        for parameter, old in zip(net.parameters(), memory.encoder.net.parameters(), strict=True):
+            before = old.detach()
             # What no module draws, such as the positions of a transformer, is drawn as wide as it was.
             if parameter.is_floating_point() and parameter.ndim > 1 and torch.equal(parameter, before):
                 nn.init.normal_(parameter, float(before.mean()), max(float(before.std()), 1e-3))

@@ -151,9 +151,9 @@ def drawing(canvas: Figure, text: str, caption: str = "", name: str = "") -> Pic
         canvas.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = stream.getvalue()
     svg = svg[svg.index("<svg") :].replace(TEXT, "currentColor")
-    # Names that matplotlib gives in every drawing: one page may have each once.
+    # Matplotlib calls the parts of every drawing alike, and a page may have each name once.
     prefix = f"d{hashlib.sha256((name or text).encode()).hexdigest()[:8]}-"
-    svg = re.sub(r'(?<= id=")(?=[a-z]+_\d)', prefix, svg)
+    svg = re.sub(r'(?<= id=")|(?<=href="#)|(?<=url\(#)', prefix, svg)
     return Picture(svg.strip(), text, caption)
 
 

@@ -96,7 +96,11 @@ def test_layer_and_layout(run):
     gradcam, regions = found.explanations
     assert gradcam.said["layer"] == "layer2" and gradcam.maps["no FDM"].shape == (8, 6)
     cells = [f"row{row}-col{column}" for row in (1, 2, 3) for column in (1, 2, 3)]
-    assert list(regions.said["no FDM"]["shapley"]) == cells == list(gradcam.said["no FDM"]["regions"])
+    assert (
+        list(regions.said["columns"]["no FDM"]["shapley"])
+        == cells
+        == list(gradcam.said["columns"]["no FDM"]["regions"])
+    )
     assert regions.said["layout"] == "grid3x3"
     with pytest.raises(UsageError, match="--layer layer9 is unknown"):
         run.explain(name, other, fpr=FPR, layer="layer9")

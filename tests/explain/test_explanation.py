@@ -110,36 +110,52 @@ def test_maps_come_with_their_shares(encoder, method):
         wanted = blurred(cells[0].double().numpy()) if method == "saliency" else cells[0]
         np.testing.assert_allclose(found.maps[column.name], wanted, rtol=1e-4)
         large = to_pixels(cells, SIZE)[0].double().numpy()
-        said = found.said[column.name]
+        said = found.said["columns"][column.name]
         shares = {name: large[b.top : b.bottom, b.left : b.right].sum() for name, b in REGIONS.items()}
         assert said["regions"] == pytest.approx(
             {name: share / large.sum() for name, share in shares.items()}, abs=1e-5
         )
-        area = 40 * 20 / (64 * 48)
-        assert said["covered_focus"] == pytest.approx(shares["left"] / large.sum() / area, abs=1e-3)
+        assert said["covered"] == pytest.approx(shares["left"] / large.sum(), abs=1e-4)
         assert ("cells" in said) == (method != "saliency")
         if method != "saliency":
             np.testing.assert_allclose(said["cells"], cells[0], atol=1e-6)
+    assert list(found.said) == (["columns"] if method == "saliency" else ["layer", "columns"])
+    assert list(found.said["columns"]) == ["no FDM", "fdm"]
     assert found.said.get("layer") == (None if method == "saliency" else "layer3")
     json.dumps(found.said, allow_nan=False)
 
 
-def test_where_nothing_is_covered_no_focus_is_told(encoder):
+def test_where_nothing_is_covered_no_share_of_it_is_told(encoder):
     made = explainer(encoder)
     shown = Pair(Faces.free(faces(1, 40)), Faces.free(faces(1, 41)))
     found = made.explain("saliency", shown, made.columns(shown))
-    assert [found.said[name]["covered_focus"] for name in ("no FDM", "fdm")] == [None, None]
+    assert [found.said["columns"][name]["covered"] for name in ("no FDM", "fdm")] == [None, None]
     json.dumps(found.said, allow_nan=False)
+
+
+def test_a_map_of_zeros_is_told_without_a_crash(encoder, monkeypatch):
+    made, shown = explainer(encoder), pair()
+    columns = made.columns(shown)
+    monkeypatch.setattr(
+        "pdsn.explain.explanation.attribution", lambda *asked: torch.zeros(1, *CELLS, dtype=torch.float32)
+    )
+    for method in ("saliency", "gradcam"):
+        found = made.explain(method, shown, columns)
+        for name in ("no FDM", "fdm"):
+            said = found.said["columns"][name]
+            assert said["covered"] is None and said["regions"] == dict.fromkeys(REGIONS, 0)
+            assert not found.maps[name].any()
+        json.dumps(found.said, allow_nan=False)
 
 
 def test_regions_are_painted_by_what_they_add(encoder):
     made, shown = explainer(encoder, GAPS), pair()
     columns = made.columns(shown)
     found = made.explain("regions", shown, columns)
-    assert found.signed and found.said["layout"] == "gaps" and found.said["rest"] == REST
+    assert found.signed and list(found.said) == ["layout", "columns"] and found.said["layout"] == "gaps"
     instead = torch.full((1, 3, *SIZE), 120.0)
     for column in columns:
-        said, cells = found.said[column.name], found.maps[column.name]
+        said, cells = found.said["columns"][column.name], found.maps[column.name]
         assert said["whole"] == pytest.approx(column.cosine, abs=1e-5)
         assert said["empty"] == pytest.approx(float(column.of(instead).detach()), abs=1e-5)
         values = said["shapley"]

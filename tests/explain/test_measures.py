@@ -5,34 +5,35 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from pdsn.explain.measures import area, focus, order_curve, rank_correlation, region_shares
+from pdsn.explain.measures import area, order_curve, rank_correlation, region_shares, share_inside
 
 
-def test_a_map_that_is_the_same_everywhere_has_the_focus_of_chance():
+def test_a_map_that_is_the_same_everywhere_has_the_share_of_the_area():
     covered = torch.zeros(2, 4, 5, dtype=torch.bool)
     covered[0, 1, :3] = True
     covered[1, :, :4] = True
-    assert focus(torch.full((2, 4, 5), 0.3), covered).tolist() == pytest.approx([1, 1])
+    assert share_inside(torch.full((2, 4, 5), 0.3), covered).tolist() == pytest.approx([3 / 20, 4 / 5])
 
 
-def test_focus_by_hand():
+def test_share_inside_by_hand():
     covered = torch.zeros(3, 2, 4, dtype=torch.bool)
     covered[:, :, 0] = True  # a quarter of the face
     maps = torch.zeros(3, 2, 4)
     maps[0, :, 0] = 5  # all of it on what is covered
     maps[1, :, 1:] = 7  # nothing of it
     maps[2, 0] = torch.tensor([3.0, 1.0, 1.0, 1.0])  # half of it
-    assert focus(maps, covered).tolist() == pytest.approx([4, 0, 2])
-    torch.testing.assert_close(focus(maps * 1e-6, covered), focus(maps, covered))
-    assert focus(maps, covered).dtype == torch.float64
+    assert share_inside(maps, covered).tolist() == pytest.approx([1, 0, 0.5])
+    torch.testing.assert_close(share_inside(maps * 1e-6, covered), share_inside(maps, covered))
+    assert share_inside(maps, covered).dtype == torch.float64
 
 
-def test_focus_is_not_told_of_nothing():
+def test_no_share_is_told_of_nothing():
     covered = torch.zeros(3, 2, 4, dtype=torch.bool)
-    covered[1], covered[2, 0] = True, True
+    covered[1], covered[2, 0] = True, True  # nothing, all, a half
     maps = torch.rand(3, 2, 4)
     maps[2] = 0
-    assert focus(maps, covered).isnan().tolist() == [True, True, True]
+    assert share_inside(maps, covered).isnan().all()
+    assert not share_inside(torch.rand(3, 2, 4), covered)[2].isnan()
 
 
 def test_shares_of_regions():
@@ -125,7 +126,10 @@ def test_rank_correlation_is_scipys(ties):
         assert found[1:3].tolist() == pytest.approx([1, -1])
 
 
-def test_a_map_that_is_the_same_everywhere_is_like_none():
-    cells = torch.rand(2, 3, 4)
-    assert rank_correlation(torch.ones(2, 3, 4), cells).tolist() == [0, 0]
-    assert rank_correlation(cells, torch.zeros(2, 3, 4)).tolist() == [0, 0]
+def test_of_a_map_that_is_the_same_everywhere_no_likeness_is_told():
+    cells = torch.rand(3, 3, 4)
+    flat = torch.stack([torch.ones(3, 4), torch.zeros(3, 4), cells[2]])
+    found, turned = rank_correlation(flat, cells), rank_correlation(cells, flat)
+    assert found.isnan().tolist() == turned.isnan().tolist() == [True, True, False]
+    assert found[2] == turned[2] == pytest.approx(1)
+    assert rank_correlation(torch.zeros(1, 3, 4), torch.zeros(1, 3, 4)).isnan().all()

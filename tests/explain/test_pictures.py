@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from pdsn.explain import pictures
 from pdsn.explain.explanation import Column, Explanation
 from pdsn.explain.photos import PhotoExplanation, aligned_photo
-from pdsn.explain.pictures import HEIGHT, draw_explanation, scaled
+from pdsn.explain.pictures import HEIGHT, draw_explanation, top_of, verdict
 from pdsn.explain.score import PairScore
 from tests.explain.tiny import LEFT, matcher
 from tests.matchers.tiny import SIZE, covered, faces, tiny_encoder
@@ -98,14 +99,76 @@ def test_no_method_at_all_and_one_column(columns):
     assert drawn(columns[:1], EACH["fdm"], thresholds=(0.1,)).std() > 10
 
 
-def test_a_map_is_scaled_to_what_nearly_all_of_it_lies_below():
+def test_the_brightest_value_is_what_nearly_all_lies_below():
     cells = np.linspace(0, 50, 1001)
-    assert scaled(cells)[0] == 0 and scaled(cells)[995] == pytest.approx(1, abs=1e-6)
+    assert top_of([cells]) == pytest.approx(np.sort(cells)[995], abs=1e-6)
     one = np.zeros(1001)
     one[3] = 8  # less than one in two hundred
-    assert scaled(one).max() == 1 and (scaled(one) > 0).sum() == 1
-    assert not scaled(np.zeros(9)).any()
-    np.testing.assert_allclose(scaled(cells * 1e-9), scaled(cells))
+    assert top_of([one]) == 8
+    assert top_of([np.zeros(9)]) == 0
+    assert top_of([cells * 1e-9]) == pytest.approx(top_of([cells]) * 1e-9)
+
+
+def test_maps_side_by_side_share_the_scale_of_the_brighter_one():
+    cells = np.linspace(0, 50, 1001)
+    assert top_of([cells, cells * 3]) == top_of([cells * 3, cells]) == pytest.approx(3 * top_of([cells]))
+    assert top_of([cells, np.zeros(9)]) == top_of([cells])
+
+
+@pytest.mark.parametrize("method", ["saliency", "gradcam", "layercam"])
+def test_what_is_less_is_shown_darker(columns, monkeypatch, method):
+    seen, real = [], pictures.heat_picture
+
+    def kept(crop, cells, *more, **further):
+        seen.append(np.asarray(cells))
+        return real(crop, cells, *more, **further)
+
+    monkeypatch.setattr(pictures, "heat_picture", kept)
+    drawn(columns, explanation(method, no_FDM=CELLS, LM2=CELLS * 0.25))
+    high, low = seen
+    np.testing.assert_allclose(low, high * 0.25)
+    assert high.max() == pytest.approx(1, abs=0.02) and low.max() < 0.3
+
+
+def captions(columns, monkeypatch, *explanations, **more):
+    """Everything that is written on the picture."""
+    seen, real = [], pictures.write
+
+    def kept(pen, at, text, *rest):
+        seen.append(text)
+        return real(pen, at, text, *rest)
+
+    monkeypatch.setattr(pictures, "write", kept)
+    drawn(columns, *explanations, **more)
+    return seen
+
+
+def test_maps_of_zeros_are_said_to_be_so(columns, monkeypatch):
+    nothing = explanation("gradcam", no_FDM=np.zeros((4, 3)), LM2=np.zeros((4, 3)))
+    said = captions(columns, monkeypatch, nothing)
+    assert "no FDM: 0 everywhere" in said and "LM2: 0 everywhere" in said
+    assert not any("0 everywhere" in line for line in captions(columns, monkeypatch, EACH["gradcam"]))
+
+
+def test_photos_are_named_with_the_folder_of_their_person(columns, monkeypatch):
+    said = captions(columns, monkeypatch)
+    assert "a/a.png" in said and "b/b.png" in said
+    said = captions(columns, monkeypatch, person="Ann", thresholds=(None, None))
+    assert "a/a.png" in said and "mean of Ann, nearest photo" in said and "b/b.png" not in said
+
+
+def test_a_verdict_is_told_where_there_is_a_threshold(columns, monkeypatch):
+    assert verdict(0.5, None) == ""
+    assert verdict(0.5, 0.25) == " (threshold 0.250: the same person)"
+    # As `pdsn verify` has it: who reaches the threshold alone is not the same.
+    assert verdict(0.25, 0.25) == verdict(0.2, 0.25) == " (threshold 0.250: not shown to be the same person)"
+    said = captions(columns, monkeypatch, thresholds=(0.25, 0.9))
+    assert said[-2:] == [
+        "no FDM: cosine 0.500 (threshold 0.250: the same person), covered: left",
+        "LM2: cosine 0.500 (threshold 0.900: not shown to be the same person), covered: left",
+    ]
+    said = captions(columns, monkeypatch, thresholds=(None, None))
+    assert said[-1] == "LM2: cosine 0.500, covered: left"
 
 
 def test_a_name_of_odd_bytes_can_be_drawn(columns):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pdsn.report.page import Folded, Gallery, Section, photograph, write_page
+from pdsn.report.page import Folded, Gallery, Section, Table, cells, photograph, write_page
 from pdsn.report.results_sections import headline, open_set_section, recognition, segmentation_section
 
 RATES = {("clean", "none"): 0.95, ("clean", "LM2"): 0.94, ("eyes", "none"): 0.5, ("eyes", "LM2"): 0.75}
@@ -39,11 +39,23 @@ def page(records: list[dict[str, object]], tmp_path: Path) -> Path:
         {"occlusion": "clean", "photos": 40, "pixel_accuracy": 0.99, "iou": None, "triggered": 0.0, "triggered_exact": 0.0},
     ]  # fmt: skip
     mean = {"LM2": {"occlusions": ["eyes"], "gain": 0.25, "ci95": [0.1, 0.4]}}
+    mixed = Table(
+        "Some words",
+        ["row", "value"],
+        [
+            cells(("first", "pear")),
+            cells(("second", "")),
+            cells(("third", "apple")),
+            cells(("fourth", "fig")),
+        ],
+    )
+    settings = Table("Settings", ["setting", "value"], [cells(("b", "2")), cells(("a", "1"))], plain=True)
     sections = [
         recognition(records, "LM2"),
         open_set_section(records, []),
         segmentation_section(segmentation),
         Section("pictures", "Pictures", [Gallery([picture, picture]), Folded("more", ["<b>not bold</b>", picture])]),
+        Section("words", "Words", [mixed, settings]),
         Section("nothing", "Nothing to say", []),
     ]  # fmt: skip
     path = tmp_path / "page.html"

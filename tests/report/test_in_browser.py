@@ -100,15 +100,77 @@ def test_a_table_is_sorted_by_mouse_and_by_keyboard(shown):
     assert column(shown, 0, 0) == ["eyes", "clean"]
     heading = rate.find_element(By.XPATH, "..")
     assert heading.get_attribute("aria-sort") == "ascending"
+    # The third brings the first order back, by keyboard as well; then it begins anew.
+    rate.send_keys(Keys.ENTER)
+    assert column(shown, 0, 0) == ["clean", "eyes"] and heading.get_attribute("aria-sort") is None
     rate.send_keys(Keys.ENTER)
     assert column(shown, 0, 0) == ["clean", "eyes"] and heading.get_attribute("aria-sort") == "descending"
 
 
-def test_empty_cells_and_words_are_sorted_too(shown):
-    button = "document.querySelectorAll('table')[3].querySelectorAll('thead button')[1]"
-    assert "IoU" in shown.execute_script(f"return {button}.textContent")
-    shown.execute_script(f"{button}.click(); {button}.click()")
-    assert column(shown, 3, 1) == ["0.900", ""]
+def place_of(driver: Any, caption: str) -> int:
+    """Which of the page's tables has a caption."""
+    captions = driver.execute_script(
+        "return [...document.querySelectorAll('.caption')].map((one) => one.textContent)"
+    )
+    return captions.index(caption)
+
+
+def press(driver: Any, table: int, place: int) -> None:
+    """Click on a heading, folded away or not."""
+    driver.execute_script(
+        "document.querySelectorAll('table')[arguments[0]].querySelectorAll('thead button')[arguments[1]].click()",
+        table,
+        place,
+    )
+
+
+def test_empty_cells_stand_last_whichever_way_numbers_are_sorted(shown):
+    table = place_of(shown, "Means over the test photos")
+    press(shown, table, 1)
+    assert column(shown, table, 1) == ["0.900", ""]
+    press(shown, table, 1)
+    assert column(shown, table, 1) == ["0.900", ""]
+
+
+def test_words_go_from_a_first_and_come_back(shown):
+    table = place_of(shown, "Some words")
+    start = ["pear", "", "apple", "fig"]
+    seen = [column(shown, table, 1)]
+    for _ in range(3):
+        press(shown, table, 1)
+        seen.append(column(shown, table, 1))
+    assert seen == [start, ["apple", "fig", "pear", ""], ["pear", "fig", "apple", ""], start]
+    # Another column forgets the first.
+    press(shown, table, 1)
+    press(shown, table, 0)
+    assert column(shown, table, 0) == ["first", "fourth", "second", "third"]
+    marked = shown.execute_script(
+        "return [...document.querySelectorAll('table')[arguments[0]].querySelectorAll('thead th')].map((one) => one.ariaSort)",
+        table,
+    )
+    assert marked == ["ascending", None]
+
+
+def test_a_table_of_settings_is_not_sorted(shown):
+    table = place_of(shown, "Settings")
+    script = "const t = document.querySelectorAll('table')[arguments[0]]; for (const one of t.querySelectorAll('th')) one.click(); return t.querySelectorAll('button').length"
+    assert shown.execute_script(script, table) == 0
+    assert column(shown, table, 0) == ["b", "a"]
+
+
+def test_no_name_is_given_twice_and_all_that_is_drawn_is_there(shown):
+    ids = shown.execute_script("return [...document.querySelectorAll('[id]')].map((one) => one.id)")
+    assert len(ids) == len(set(ids)) > 20
+    lost = shown.execute_script(
+        "return [...document.querySelectorAll('use')].map((one) => one.href.baseVal.slice(1))"
+        ".filter((id) => document.getElementById(id) === null)"
+    )
+    assert lost == []
+
+
+def test_printed_everything_is_unfolded(shown):
+    shown.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert shown.execute_script("return [...document.querySelectorAll('details')].every((one) => one.open)")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -10,8 +10,14 @@ import pytest
 from PIL import Image
 
 from pdsn.report.figures import new_figure
-from pdsn.report.page import Cell, drawing, photograph
-from pdsn.report.results_sections import comparison_section, headline, open_set_section, recognition
+from pdsn.report.page import Cell, Section, Table, drawing, photograph, write_page
+from pdsn.report.results_sections import (
+    comparison_section,
+    headline,
+    open_set_section,
+    painted_section,
+    recognition,
+)
 
 
 class Read(HTMLParser):
@@ -33,7 +39,7 @@ class Read(HTMLParser):
 def test_the_headline_says_what_the_table_says(records):
     mean = {"LM2": {"occlusions": ["eyes"], "gain": 0.25, "ci95": [0.1, 0.4]}}
     said = headline(records, "LM2", mean)
-    assert "75.0 of 100 photos are named right with LM2 masks, 50.0 without any" in said
+    assert "75.0 of 100 photos are named right with the learned masks (LM2), 50.0 without" in said
     assert "nothing covered it is 94.0" in said and "+25.0 (+10.0 to +40.0) points" in said
     alone = headline([r for r in records if r["strategy"] == "none"], "none", {})
     assert "50.0 of 100 photos are named right." in alone and "masks" not in alone
@@ -53,6 +59,26 @@ def test_a_rate_that_cannot_be_told_is_said_to_be_so(records):
     blocks = open_set_section(records, []).blocks
     assert blocks[1] == "For 1 % there are too few strangers among the photos to tell."
     assert blocks[2].rows[1][1].text == "30.0 (8.0)"
+
+
+def test_photos_that_were_painted_before_detection_have_a_section_where_there_are_any(records):
+    lost = [record | {"missed": missed} for record, missed in zip(records, (0, 0, 7, 5), strict=True)]
+    section = painted_section([*lost, lost[3] | {"strategy": "random"}], "LM2")
+    assert section.title == "Photos covered before detection"
+    text, table = section.blocks
+    assert "At most 7 of 40 were not found" in text
+    assert list(table.head) == ["occlusion", "no FDM", "LM2", "LM2 above no FDM"], "nobody else's"
+    assert table.rows[1][2].text == "75.0 (70.0 to 79.0)"
+    assert painted_section([], "LM2").blocks == []
+
+
+def test_a_plain_table_has_nothing_to_click(tmp_path):
+    rows = [[Cell("a"), Cell("b")]]
+    tables = [Table("words", ["one", "two"], rows, plain=True), Table("numbers", ["three", "four"], rows)]
+    write_page(tmp_path / "page.html", "t", "l", [Section("s", "S", tables)])
+    plain, other = re.findall(r"<table.*?</table>", (tmp_path / "page.html").read_text(), re.DOTALL)
+    assert "<button" not in plain and ">two<" in plain and 'class="plain"' in plain
+    assert other.count("<button") == 2 and "class=" not in other
 
 
 def test_a_comparison_shows_differences_to_the_first():
@@ -103,8 +129,12 @@ def test_a_drawing_takes_the_colour_of_the_page_and_changes_no_setting():
     first, second = (picture.content for picture in pictures)
     assert first.startswith("<svg") and first.count("currentColor") > 5 and "#010203" not in first
     assert "<text" in first and "across" in first  # letters stay letters
-    ids = [set(re.findall(r' id="(\w*[0-9a-f]{10})"', svg)) for svg in (first, second)]
-    assert ids[0] and not ids[0] & ids[1], "inner names of two drawings must differ: they share a page"
+    ids = [re.findall(r' id="([^"]+)"', svg) for svg in (first, second)]
+    assert len(ids[0]) == len(ids[1]) > 10
+    assert len({*ids[0], *ids[1]}) == 2 * len(ids[0]), "names of two drawings must differ: they share a page"
+    for own, svg in zip(ids, (first, second), strict=True):
+        asked = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
+        assert asked and asked <= set(own), "what is drawn from a name must be there"
     assert dict(matplotlib.rcParams) == before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shlex
 import shutil
@@ -9,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import pdsn.bases.opening
 from pdsn import api
 from pdsn.data.dataset import FaceDataset
+from pdsn.explain import evaluation, explanation
 from pdsn.explain.names import MAP_METHODS, METHODS
 from pdsn.matchers.matcher import Faces
 from pdsn.report.table import DRAFT
@@ -64,7 +67,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ask(run: Path, *words: object, fpr: float | None = 0.5) -> Said:
     """Give the command; of four strangers no finer rate can be told."""
-    rate = () if fpr is None else ("--fpr", fpr)
+    rate = () if fpr is None or "--person" in words else ("--fpr", fpr)
     return give("explain", *words, "--run", run, *CPU, *rate)
 
 
@@ -96,12 +99,17 @@ def test_json_is_alone_on_standard_output(run):
     for score in answer["scores"].values():
         assert -1 <= score["threshold"] <= 1 and -1 <= score["cosine"] <= 1 and score["covered"]
     for name in ("no FDM", "LM2-split"):
-        parts = answer["methods"]["regions"][name]
+        parts = answer["methods"]["regions"]["columns"][name]
         assert parts["whole"] == pytest.approx(answer["scores"][name]["cosine"], abs=1e-5)
         assert sum(parts["shapley"].values()) == pytest.approx(parts["whole"] - parts["empty"], abs=1e-4)
         for method in MAP_METHODS:
-            shares = answer["methods"][method][name]["regions"]
+            shares = answer["methods"][method]["columns"][name]["regions"]
             assert list(shares) == BANDS and sum(shares.values()) in (0, pytest.approx(1, abs=1e-4))
+    kinds = {method: list(said) for method, said in answer["methods"].items() if "columns" in said}
+    assert kinds == {
+        "saliency": ["columns"], "gradcam": ["layer", "columns"], "layercam": ["layer", "columns"],
+        "regions": ["layout", "columns"],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -115,7 +123,10 @@ def test_each_method_alone(run, tmp_path, method):
     said = ask(run, *words, "--no-draw")
     assert said.code == 0, said.err
     for name, score in answer["scores"].items():
-        line = f"{name}: cosine {score['cosine']:.3f} with {answer['reference']}, threshold {score['threshold']:.3f}"
+        verdict = (
+            "the same person" if score["cosine"] > score["threshold"] else "not shown to be the same person"
+        )
+        line = f"{name}: cosine {score['cosine']:.3f} with {answer['reference']} (threshold {score['threshold']:.3f}: {verdict}), covered: "
         assert line in said.out
     words = {"regions": "What each region adds", "fdm": "% of the features are left out"}
     words |= {name: f"Share of {name} in each region, %" for name in MAP_METHODS}
@@ -127,10 +138,45 @@ def test_the_tables_show_the_same_figures(run):
     said = ask(run, ENTRY, OTHER, "--method", "regions", "--method", "saliency", "--no-draw")
     rows = [[part.strip() for part in line.split("│")[1:-1]] for line in said.out.splitlines() if "│" in line]
     names = ["no FDM", "LM2-split"]
-    shapley = [answer["methods"]["regions"][name]["shapley"] for name in names]
-    assert rows[:5] == [[band, *(f"{one[band]:+.3f}" for one in shapley)] for band in BANDS]
-    shares = [answer["methods"]["saliency"][name]["regions"] for name in names]
-    assert rows[5:] == [[band, *(f"{100 * one[band]:.0f}" for one in shares)] for band in BANDS]
+    parts = [answer["methods"]["regions"]["columns"][name] for name in names]
+    assert rows[:5] == [[band, *(f"{one['shapley'][band]:+.3f}" for one in parts)] for band in BANDS]
+    assert rows[5] == ["all hidden", *(f"{one['empty']:+.3f}" for one in parts)]
+    assert rows[6] == ["together", *(f"{one['whole']:+.3f}" for one in parts)]
+    shares = [answer["methods"]["saliency"]["columns"][name]["regions"] for name in names]
+    assert rows[7:] == [[band, *(f"{100 * one[band]:.0f}" for one in shares)] for band in BANDS]
+
+
+def test_a_map_of_zeros_is_said_in_words(run, monkeypatch, tmp_path):
+    real = explanation.attribution
+
+    def zeroed(method, *words, **more):
+        return real(method, *words, **more) * (method != "gradcam")
+
+    monkeypatch.setattr(explanation, "attribution", zeroed)
+    words = (ENTRY, OTHER, "--method", "gradcam", "--method", "layercam")
+    said = ask(run, *words, "--picture", tmp_path / "zeros.png")
+    assert said.code == 0, said.err
+    assert "gradcam: 0 everywhere, nothing in this layer raises the score" in said.out
+    assert "Share of gradcam" not in said.out and "Share of layercam in each region, %" in said.out
+    assert (tmp_path / "zeros.png").is_file()
+    answer = told(run, *words)
+    for column in answer["methods"]["gradcam"]["columns"].values():
+        assert column["covered"] is None and not any(column["regions"].values())
+
+
+def test_an_xcos_of_another_base_is_said_to_be_left_out(own, refused):
+    about = own / "matchers/xcos/config.json"
+    content = json.loads(about.read_text())
+    before = content["inputs"]["base"]
+    about.write_text(json.dumps(content).replace(before, "0" * len(before)))
+    said = ask(own, ENTRY, OTHER, "--no-draw")
+    assert said.code == 0, said.err
+    assert "left out: xcos, which belongs to another base; pdsn xcos-train --force makes it again" in said.out
+    assert "xcos: cosine" not in said.out
+    # Where others are asked for it is not missed, and asked for itself it is an error.
+    assert "left out: " not in ask(own, ENTRY, OTHER, "--method", "fdm", "--no-draw").out
+    words = ("explain", ENTRY, OTHER, "--method", "xcos", "--no-draw", "--run", own, *CPU, "--fpr", 0.5)
+    assert "xcos" in refused(1, *words)
 
 
 def test_where_the_picture_goes(run, data, tmp_path):
@@ -153,6 +199,17 @@ def test_where_the_picture_goes(run, data, tmp_path):
     assert len(list((tmp_path / "long").glob("*-explained.png"))) == 1
 
 
+def test_from_python_the_same_picture_is_drawn(run, tmp_path):
+    words = (ENTRY, OTHER, "--method", "layercam", "--method", "regions")
+    assert ask(run, *words, "--picture", tmp_path / "typed.png").code == 0
+    one = api.load_run(run, device="cpu", precision="fp32")
+    answer = one.explain(ENTRY, OTHER, fpr=0.5, methods=["layercam", "regions"])
+    one.draw(answer, tmp_path / "drawn.png")
+    typed, drawn = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("typed", "drawn"))
+    np.testing.assert_array_equal(typed, drawn)
+    assert typed.std() > 10
+
+
 def test_an_occlusion_is_painted_first(run):
     clean = told(run, ENTRY, OTHER, "--method", "saliency", "--occlusion-source", "none")
     painted = told(
@@ -168,7 +225,7 @@ def test_an_occlusion_is_painted_first(run):
 def test_a_person_is_told_without_a_rate(run):
     answer = told(run, ENTRY, "--person", "person_02", "--method", "saliency", fpr=None)
     assert answer["person"] == "person_02" and answer["reference"].startswith("person_02/")
-    assert all(score["threshold"] is None for score in answer["scores"].values())
+    assert all(score["threshold"] is None for score in answer["scores"].values()) and answer["fpr"] is None
     said = ask(run, ENTRY, "--person", "person_02", "--method", "saliency", "--no-draw", fpr=None)
     cosine = answer["scores"]["no FDM"]["cosine"]
     assert f"no FDM: cosine {cosine:.3f} with the mean of person_02, covered: " in said.out
@@ -187,8 +244,8 @@ def test_photos_and_entries_go_together(run, data, tmp_path):
 def test_layer_and_layout(run):
     answer = told(run, ENTRY, "--method", "layercam", "--layer", "layer3.0", "--layout", "LM1")
     said = answer["methods"]["layercam"]
-    assert said["layer"] == "layer3.0" and np.shape(said["no FDM"]["cells"]) == (4, 3)
-    assert list(said["no FDM"]["regions"]) == ["left-eye", "right-eye", "nose", "mouth", "rest"]
+    assert said["layer"] == "layer3.0" and np.shape(said["columns"]["no FDM"]["cells"]) == (4, 3)
+    assert list(said["columns"]["no FDM"]["regions"]) == ["left-eye", "right-eye", "nose", "mouth", "rest"]
 
 
 def test_without_an_fdm_there_is_one_column(run):
@@ -236,7 +293,8 @@ def test_an_xcos_that_is_missing_is_trained_as_advised(own, refused):
         ([ENTRY, "--strategy", "LM1", "--no-make"], 1, "make it with `pdsn mask-train --strategy LM1 --run"),
         ([ENTRY, "--occlusion-source", "oracle"], 2, "--occlusion-source oracle is unknown: choose from segmenter"),
         ([ENTRY, "--fpr", "2"], 2, "--fpr 2.0 is out of range"),
-        ([ENTRY, "--person", "person_02", "--fpr", "0.01"], 2, "--fpr 0.01 is too small to be told by"),
+        ([ENTRY, "--fpr", "0.01"], 2, "--fpr 0.01 is too small to be told by"),
+        ([ENTRY, "--person", "person_02", "--fpr", "0.5"], 2, "--fpr sets a threshold, and the mean of a person's photos has none"),
         ([ENTRY, "--picture", "out.jpg"], 2, "pictures are written as PNG"),
         (["PHOTO", "--picture", "PHOTO"], 2, "is one of the photos: give another name"),
         ([ENTRY, "--picture", "a.png", "--no-draw"], 2, "--picture a.png and --no-draw exclude each other"),
@@ -245,6 +303,7 @@ def test_an_xcos_that_is_missing_is_trained_as_advised(own, refused):
         (["--evaluate", "--layout", "LM1"], 2, "--evaluate explains the test photos: leave out --layout"),
         (["--evaluate", "--fpr", "0.5"], 2, "--evaluate explains the test photos: leave out --fpr"),
         (["--evaluate", "--picture", "a.png"], 2, "--evaluate explains the test photos: leave out --picture"),
+        (["--evaluate", "--min-face", "20"], 2, "--evaluate explains the test photos: leave out --min-face"),
         (["--evaluate", "--no-draw"], 2, "--evaluate explains the test photos: leave out --no-draw"),
         ([ENTRY, "--probes", "4"], 2, "--probes is for --evaluate: add that, or leave it out"),
         (["--evaluate", "--method", "lime"], 2, "--method lime cannot be measured: one of saliency, gradcam"),
@@ -263,7 +322,7 @@ def test_what_cannot_be_is_one_line_before_anything_slow(
     stands_for = {"PHOTO": photo, "FOLDER": tmp_path}
     before = snapshot(tmp_path), snapshot(run)
     words = [stands_for.get(word, word) for word in words]
-    rate = () if "--fpr" in words or "--evaluate" in words else ("--fpr", 0.5)
+    rate = () if {"--fpr", "--evaluate", "--person"} & {*map(str, words)} else ("--fpr", 0.5)
     assert line in refused(code, "explain", *words, "--run", run, *CPU, *rate)
     assert (snapshot(tmp_path), snapshot(run)) == before
 
@@ -295,7 +354,7 @@ def test_what_the_networks_have_to_tell_is_one_line_too(refused, run, tmp_path, 
     nobody = save_photo(tmp_path / "nobody.png")
     before = snapshot(run / "explain")
     words = [nobody if word == "NOBODY" else word for word in words]
-    rate = () if "--evaluate" in words else ("--fpr", 0.5)
+    rate = () if {"--evaluate", "--person"} & {*map(str, words)} else ("--fpr", 0.5)
     assert line in refused(code, "explain", *words, "--run", run, *CPU, *rate)
     assert snapshot(run / "explain") == before
 
@@ -332,7 +391,8 @@ def test_many_probes_make_a_table(run, table):
     said, folder = table
     assert folder == run / "explain/asked/probes=4_curves=2_steps=3_occlusion=eyes,clean"
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert files == {"table.json", "table.md", "figures/focus.png"} and not (folder / DRAFT).exists()
+    assert files == {"table.json", "table.md", "probes.csv", "figures/covered.png"}
+    assert not (folder / DRAFT).exists()
     found = json.loads((folder / "table.json").read_text(), parse_constant=lambda name: 1 / 0)
     names = [(one["method"], one["occlusion"], one["strategy"]) for one in found["records"]]
     assert names == [
@@ -342,11 +402,27 @@ def test_many_probes_make_a_table(run, table):
         for method in MAP_METHODS
     ]
     for one in found["records"]:
-        assert one["photos"] == 4 and (one["focus"] is None) == (one["occlusion"] == "clean")
-        assert ("focus_change" in one) == (one["strategy"] != "none")
-        for figure in ("deletion", "insertion", "random"):
-            low, high = one[f"{figure}_ci95"]
-            assert low <= one[figure] + 1e-9 and one[figure] - 1e-9 <= high and -1 <= one[figure] <= 1 + 1e-6
+        assert one["photos"] == 4 and one["maps"] <= 4 and one["curved"] == 2
+        assert one["bare"] is None or 0 <= one["bare"] <= 1
+        if one["occlusion"] == "clean":
+            assert one["covered"] is one["bare"] is None and one["area"] == 0
+        else:
+            assert 0 <= one["covered"] <= 1 and 0 < one["area"] < 1
+        # Four people are too few for an interval.
+        assert all(one[f"{name}_ci95"] is None for name in ("covered", "bare", "area", "random", "other"))
+        assert ("change" in one) == (one["strategy"] != "none")
+        for figure in ("random", "other"):
+            assert one[figure] is None or -1 <= one[figure] <= 1 + 1e-6
+        curves = one["curves"]
+        assert {len(curve) for curve in curves.values()} == {4}
+        whole, empty = curves["deletion"][0], curves["deletion"][-1]
+        for name in ("deletion", "insertion", "deletion_any", "insertion_any"):
+            ends = (whole, empty) if name.startswith("deletion") else (empty, whole)
+            assert (curves[name][0], curves[name][-1]) == pytest.approx(ends, abs=2e-6)
+            scaled = (np.array(curves[name]) - empty) / (whole - empty)
+            assert one[name] == pytest.approx(
+                (scaled[0] / 2 + scaled[1:-1].sum() + scaled[-1] / 2) / 3, abs=2e-3
+            )
         line = f"| {one['method']} | {one['occlusion']} | {'no FDM' if one['strategy'] == 'none' else 'LM2-split'} |"
         assert line in (folder / "table.md").read_text()
     config = found["config"]
@@ -354,11 +430,70 @@ def test_many_probes_make_a_table(run, table):
     assert (config["occlusions"], config["strategies"]) == (["eyes", "clean"], ["LM2-split"])
     assert (config["share"], config["floor"], config["source"]) == (0.4, 0.57, "segmenter")
     assert {"base", "data set", "segmentation", "dictionary LM2-split"} <= set(found["inputs"])
-    assert np.asarray(Image.open(folder / "figures/focus.png").convert("L")).std() > 5
+    assert np.asarray(Image.open(folder / "figures/covered.png").convert("L")).std() > 5
     for method in MAP_METHODS:
-        assert f"{method}: on what is covered, times what chance gives; 4 photos a row" in said.out
+        assert f"{method}: share on what is covered, %, 4 photos a row" in said.out
     eyes = next(one for one in found["records"] if one["strategy"] == "LM2-split")
-    assert f"{eyes['focus']:.2f}" in said.out and f"{eyes['focus_change']:+.2f} (" in said.out
+    assert f"{100 * eyes['covered']:.1f}" in said.out and f"{100 * eyes['change']:+.1f}" in said.out
+    assert f"{100 * eyes['bare']:.1f}" in said.out and f"{100 * eyes['area']:.1f}" in said.out
+    empty = sum(one["photos"] - one["maps"] for one in found["records"])
+    whole = 4 * len(found["records"])
+    line = f"{empty} of {whole} maps are 0 everywhere and left out: nothing there raises the score"
+    assert (line in said.out) == (empty > 0)
+
+
+def test_each_photo_has_a_line(run, data, table):
+    _, folder = table
+    found = json.loads((folder / "table.json").read_text())
+    with (folder / "probes.csv").open(newline="") as stream:
+        lines = list(csv.DictReader(stream))
+    assert list(lines[0]) == [
+        "method",
+        "occlusion",
+        "strategy",
+        "file",
+        "covered",
+        "bare",
+        "area",
+        "random",
+        "other",
+    ]
+    rows = data.rows("test")
+    files = [data.files[row] for row in rows[np.linspace(0, len(rows) - 1, 4).round().astype(int)]]
+    for one in found["records"]:
+        names = ("method", "occlusion", "strategy")
+        mine = [line for line in lines if all(line[name] == one[name] for name in names)]
+        assert [line["file"] for line in mine] == files
+        for figure in ("covered", "bare", "area", "random", "other"):
+            known = [float(line[figure]) for line in mine if line[figure]]
+            wanted = pytest.approx(np.mean(known), abs=1e-4) if known else None
+            assert one[figure] == wanted, (one, figure)
+    assert len(lines) == 4 * len(found["records"])
+
+
+def test_maps_of_zeros_are_counted_and_said(own, monkeypatch):
+    monkeypatch.setattr(
+        evaluation, "attribution", lambda method, score, pixels, *more: torch.zeros(len(pixels), 4, 3)
+    )
+    words = ("--evaluate", "--occlusion", "eyes", "--method", "gradcam", *FEW, "--run", own, *CPU)
+    said = give("explain", *words)
+    folder = evaluated(said)
+    assert "8 of 8 maps are 0 everywhere and left out: nothing there raises the score" in said.out
+    for one in json.loads((folder / "table.json").read_text())["records"]:
+        assert one["maps"] == 0 and one["covered"] is one["random"] is one["other"] is None
+    assert "| 0 of 4 |" in (folder / "table.md").read_text()
+    with (folder / "probes.csv").open(newline="") as stream:
+        assert all(line["covered"] == line["random"] == "" for line in csv.DictReader(stream))
+    assert give("explain", *words, "--json").code == 0
+
+
+def test_without_masks_what_is_covered_makes_no_difference_and_is_not_asked_for(own):
+    shutil.rmtree(own / "segmenter")
+    words = ("--evaluate", "--strategy", "none", "--occlusion", "eyes", "--method", "saliency", "--no-make")
+    found = json.loads(
+        (evaluated(give("explain", *words, *FEW, "--run", own, *CPU)) / "table.json").read_text()
+    )
+    assert "segmentation" not in found["inputs"] and found["records"][0]["covered"] > 0
 
 
 def test_the_same_question_has_the_same_answer_as_json(run, table):
@@ -372,12 +507,12 @@ def test_the_same_question_has_the_same_answer_as_json(run, table):
 
 
 def test_the_probes_are_those_of_the_table(run, data, table):
-    """The mean share of a map on the exact pixels over their share of the face, from what is told of single scores."""
+    """The mean share of a map on the exact pixels, from what is told of single scores."""
     found = json.loads((table[1] / "table.json").read_text())
     rows, gallery = data.rows("test"), data.rows("train")
     one = api.load_run(run, device="cpu", precision="fp32")
     plain, band = one._workspace.matcher("none"), one._workspace.layout("LM2").regions["eyes"]
-    ratios = []
+    shares, area = [], (band.bottom - band.top) / data.size[0]
     for row in rows[np.linspace(0, len(rows) - 1, 4).round().astype(int)]:
         painted = data.tensor([row])
         painted[:, :, band.top : band.bottom] = 255
@@ -388,10 +523,10 @@ def test_the_probes_are_those_of_the_table(run, data, table):
         )
         names = data.files[row], data.files[own[int(scores.argmax())]]
         answer = one.explain(*names, fpr=0.5, methods=["gradcam"], occlusion="eyes")
-        share = answer.explanations[0].said["no FDM"]["regions"]["eyes"]
-        ratios.append(share / ((band.bottom - band.top) / data.size[0]))
+        shares.append(answer.explanations[0].said["columns"]["no FDM"]["regions"]["eyes"])
     record = next(r for r in found["records"] if (r["method"], r["strategy"]) == ("gradcam", "none"))
-    assert min(ratios) > 0 and record["focus"] == pytest.approx(np.mean(ratios), abs=1e-3)
+    assert min(shares) > 0 and record["covered"] == pytest.approx(np.mean(shares), abs=1e-3)
+    assert record["area"] == pytest.approx(area)
 
 
 def test_other_questions_have_other_folders(run):

@@ -126,12 +126,27 @@ def test_the_advice_can_be_followed_where_the_path_has_a_space(refused, finished
     assert all(shlex.split(entry["command"]) for entry in history)
 
 
-def test_a_reader_who_has_enough_is_no_error(tmp_path):
+@pytest.mark.parametrize(
+    "words", ["list settings", "--help", "explain --help", "show RUN", "show RUN --json"]
+)
+def test_a_reader_who_has_enough_is_no_error(tmp_path, finished, words):
+    given = words.replace("RUN", str(finished))
     done = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {sys.executable} -m pdsn list settings 2> {tmp_path / 'err'} | true"],
+        ["bash", "-c", f"set -o pipefail; {sys.executable} -m pdsn {given} 2> {tmp_path / 'err'} | true"],
         cwd=ROOT,
         capture_output=True,
         check=False,
     )  # fmt: skip
-    assert done.returncode == 0
     assert (tmp_path / "err").read_text() == ""
+    assert done.returncode == 0
+
+
+def test_an_error_is_an_error_whoever_reads(tmp_path):
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {sys.executable} -m pdsn show {tmp_path / 'none'} | true"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 1 and "holds no run" in done.stderr

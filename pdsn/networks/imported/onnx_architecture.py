@@ -152,7 +152,9 @@ def check_parity(net: OnnxNet, path: Path, faces: Tensor) -> float:
     except ImportError as error:
         raise PdsnError(f"{path}: {MISSING}") from error
     try:
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # errors: what it leaves out or fuses is no matter here
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         theirs = _answers(session, net.graph.output, faces)
     except Exception as error:
         raise PdsnError(f"{path}: onnxruntime cannot run it: {first_line(error)}") from error

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,8 @@ class Graph:
         size: (H, W) of a face in pixels.
         tensors: shape and type of each stored tensor, by name.
         opset: version of the operators.
+        numbers: type and values of stored whole numbers, truth values and single numbers, which are shapes, axes, places and
+            bounds and so belong to the network's form, not to its weights.
     """
 
     nodes: tuple[Node, ...]
@@ -62,6 +64,7 @@ class Graph:
     size: tuple[int, int]
     tensors: Mapping[str, tuple[tuple[int, ...], str]]
     opset: int
+    numbers: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """The graph without the values of its tensors."""
@@ -70,7 +73,7 @@ class Graph:
         return json.dumps(
             {
                 "nodes": nodes, "input": self.input, "output": self.output, "size": self.size,
-                "tensors": tensors, "opset": self.opset,
+                "tensors": tensors, "opset": self.opset, "numbers": self.numbers,
             }
         )  # fmt: skip
 
@@ -84,8 +87,9 @@ class Graph:
         found = json.loads(text)
         nodes = tuple(Node(op, tuple(i), tuple(o), dict(a)) for op, i, o, a in found["nodes"])
         tensors = {name: (tuple(shape), str(kind)) for name, (shape, kind) in found["tensors"].items()}
+        numbers = {name: (str(kind), values) for name, (kind, values) in found["numbers"].items()}
         size = (int(found["size"][0]), int(found["size"][1]))
-        return cls(nodes, found["input"], found["output"], size, tensors, int(found["opset"]))
+        return cls(nodes, found["input"], found["output"], size, tensors, int(found["opset"]), numbers)
 
 
 def read_onnx(path: Path) -> tuple[Graph, dict[str, Tensor]]:
@@ -138,7 +142,7 @@ def _graph(model: onnx.ModelProto, path: Path) -> tuple[Graph, dict[str, Tensor]
                 node.op_type,
                 tuple(node.input),
                 tuple(node.output),
-                {name: _plain(value) for name, value in values.items()},
+                {name: _plain(value, name, path) for name, value in values.items()},
             )
         )
     inputs = [one for one in graph.input if one.name not in tensors]
@@ -152,8 +156,13 @@ def _graph(model: onnx.ModelProto, path: Path) -> tuple[Graph, dict[str, Tensor]
     if inputs[0].name not in used:
         raise PdsnError(f"{path}: its output {output} does not depend on its input {inputs[0].name}")
     tensors = {name: value for name, value in tensors.items() if name in used}
-    about = {name: (tuple(value.shape), str(value.dtype).split(".")[-1]) for name, value in tensors.items()}
+    about = {name: (tuple(value.shape), kind_of(value)) for name, value in tensors.items()}
     return Graph(tuple(nodes), inputs[0].name, output, size, about, opset), tensors
+
+
+def kind_of(values: Tensor) -> str:
+    """Name of a tensor's type, such as "float32"."""
+    return str(values.dtype).split(".")[-1]
 
 
 def _size(given: Any, path: Path) -> tuple[int, int]:
@@ -225,7 +234,7 @@ def _constant(values: Mapping[str, Any], output: str, path: Path) -> Tensor:
     raise PdsnError(f"{path}: a constant of a kind that is not understood ({', '.join(values)})")
 
 
-def _plain(value: Any) -> Attribute:
+def _plain(value: Any, name: str, path: Path) -> Attribute:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, (int, float, str)):
@@ -233,4 +242,8 @@ def _plain(value: Any) -> Attribute:
     try:
         return list(value)
     except TypeError:
-        return str(type(value).__name__)  # a tensor or a graph: no operator that is understood has one
+        pass
+    if type(value).__name__ == "TensorProto" and list(value.dims) in ([], [1]):
+        (number,) = _stored(value, name, path).flatten().tolist()
+        return [number]
+    return str(type(value).__name__)  # a larger tensor or a graph: no operator that is understood has one

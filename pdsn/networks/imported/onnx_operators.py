@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -26,6 +28,9 @@ KINDS = {
     11: torch.float32,
 }
 """ONNX's numbers of types, as far as they occur; half and double precision become float32."""
+
+LARGEST = 1_000_000
+"""Numbers in a constant that a file describes by its shape alone; exporters need a dozen, a hostile file fills the memory."""
 
 
 class NotUnderstood(Exception):
@@ -66,7 +71,8 @@ def _conv(node: Node, x: Tensor, weight: Tensor, bias: Given = None) -> Tensor:
 
 
 def _batch_norm(node: Node, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
-    if _number(node, "training_mode", 0) or not _number(node, "spatial", 1):
+    # Exporters of old set spatial to 0 and meant each channel all the same: the statistics tell.
+    if _number(node, "training_mode", 0) or mean.ndim != 1:
         raise NotUnderstood("BatchNormalization by the statistics of the batch, or of each pixel")
     return F.batch_norm(x, mean, variance, scale, bias, False, 0.0, _number(node, "epsilon", 1e-5))
 
@@ -106,10 +112,10 @@ def _gemm(node: Node, a: Tensor, b: Tensor, c: Given = None) -> Tensor:
 def _flatten(node: Node, x: Tensor) -> Tensor:
     axis = int(_number(node, "axis", 1))
     axis += x.ndim if axis < 0 else 0
-    return x.reshape(x.shape[:axis].numel(), x.shape[axis:].numel())
+    return x.reshape(prod(x.shape[:axis]), prod(x.shape[axis:]))
 
 
-def _reshape(node: Node, x: Tensor, shape: Tensor) -> Tensor:
+def _reshape(node: Node, x: Tensor, shape: Tensor | np.ndarray) -> Tensor:
     wanted = shape.tolist()
     if not _number(node, "allowzero", 0):
         wanted = [x.shape[place] if one == 0 else one for place, one in enumerate(wanted)]
@@ -141,7 +147,7 @@ def _squeeze(node: Node, x: Tensor, *given: Given) -> Tensor:
 
 def _unsqueeze(node: Node, x: Tensor, *given: Given) -> Tensor:
     axes = _axes(node, given)
-    for axis in sorted(one % (x.ndim + len(axes)) for one in axes):
+    for axis in sorted(range(x.ndim + len(axes))[one] for one in axes):
         x = x.unsqueeze(axis)
     return x
 
@@ -169,8 +175,10 @@ def _slice(node: Node, x: Tensor, *given: Given) -> Tensor:
     assert starts is not None and ends is not None
     for place, (start, end) in enumerate(zip(starts, ends, strict=True)):
         axis, step = (axes[place] if axes else place), (steps[place] if steps else 1)
-        if step <= 0:
-            raise NotUnderstood("Slice with a step below 1")
+        if step < 0:
+            kept = range(x.shape[axis])[start:end:step]
+            x = x.index_select(axis, torch.tensor(kept, dtype=torch.int64, device=x.device))
+            continue
         index: list[slice] = [slice(None)] * x.ndim
         index[axis] = slice(start, end, step)
         x = x[tuple(index)]
@@ -178,10 +186,10 @@ def _slice(node: Node, x: Tensor, *given: Given) -> Tensor:
 
 
 def _gather(node: Node, x: Tensor, places: Tensor) -> Tensor:
-    axis = int(_number(node, "axis", 0)) % x.ndim
-    places = torch.where(places < 0, places + x.shape[axis], places)
+    axis = range(x.ndim)[int(_number(node, "axis", 0))]
+    places = torch.where(places < 0, places + x.shape[axis], places).to(x.device)
     found = x.index_select(axis, places.flatten())
-    return found.reshape(*x.shape[:axis], *places.shape, *x.shape[axis + 1 :])
+    return found.reshape((*x.shape[:axis], *places.shape, *x.shape[axis + 1 :]))
 
 
 def _pad(node: Node, x: Tensor, pads: Given = None, value: Given = None, axes: Given = None) -> Tensor:
@@ -209,15 +217,35 @@ def _cast(node: Node, x: Tensor) -> Tensor:
     return x.to(KINDS[kind])
 
 
+def _constant_of_shape(node: Node, shape: Tensor) -> Tensor:
+    wanted, value = shape.tolist(), node.attributes.get("value", [0.0])
+    if not isinstance(value, list) or prod(wanted) > LARGEST:
+        raise NotUnderstood(f"ConstantOfShape of {wanted}")
+    kind = torch.int64 if isinstance(value[0], int) else torch.float32
+    return torch.full(wanted, value[0], dtype=kind)
+
+
+def _expand(node: Node, x: Tensor, shape: Tensor) -> Tensor:
+    del node
+    wanted = shape.tolist()
+    longer = max(len(wanted), x.ndim)
+    wanted, sizes = [1] * (longer - len(wanted)) + wanted, [1] * (longer - x.ndim) + list(x.shape)
+    return x.expand([more if size == 1 else size for size, more in zip(sizes, wanted, strict=True)])
+
+
 def _norm(node: Node, x: Tensor) -> Tensor:
     order, axis = int(_number(node, "p", 2)), int(_number(node, "axis", -1))
     return x / x.norm(order, axis, keepdim=True).clamp_min(1e-12)
 
 
 def _shape(node: Node, x: Tensor) -> Tensor:
+    return torch.tensor(_part(node, x.shape))
+
+
+def _part(node: Node, shape: Sequence[int]) -> list[int]:
+    """What `Shape` gives of a shape."""
     start, end = int(_number(node, "start", 0)), node.attributes.get("end")
-    # Beside its input, since it is computed with constants that are there too.
-    return torch.tensor(x.shape[start : None if end is None else int(end)], device=x.device)  # type: ignore[arg-type]
+    return list(shape[start : None if end is None else int(end)])  # type: ignore[arg-type]
 
 
 def _dropout(node: Node, x: Tensor, ratio: Given = None, training: Given = None) -> Tensor:
@@ -258,10 +286,12 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
     "Cast": _cast,
     "Clip": _clip,
     "Concat": _concat,
+    "ConstantOfShape": _constant_of_shape,
     "Conv": _conv,
     "Div": _divide,
     "Dropout": _dropout,
     "Exp": _plain(torch.exp),
+    "Expand": _expand,
     "Flatten": _flatten,
     "Gather": _gather,
     "Gemm": _gemm,
@@ -293,15 +323,34 @@ OPERATORS: dict[str, Callable[..., Tensor]] = {
     "Unsqueeze": _unsqueeze,
 }
 """By type."""
+BY_NUMBERS = (
+    "ConstantOfShape", "Dropout", "Expand", "Pad", "ReduceL2", "ReduceMean", "ReduceSum", "Reshape", "Slice", "Squeeze", "Unsqueeze"
+)  # fmt: skip
+"""Those whose further inputs are shapes, axes or places."""
+OF_SHAPES: dict[str, Callable[..., Any]] = {
+    "Add": _plain(np.add),
+    "Concat": lambda node, *parts: np.concatenate(parts, int(_number(node, "axis", 0))),
+    "Div": _plain(np.floor_divide),
+    "Gather": lambda node, x, places: np.take(x, places.astype(np.int64), int(_number(node, "axis", 0))),
+    "Identity": _plain(lambda x: x),
+    "Mul": _plain(np.multiply),
+    "Reshape": _plain(lambda x, shape: x.reshape(shape.tolist())),
+    "Slice": _slice,
+    "Squeeze": lambda node, x, *given: np.squeeze(x, tuple(_axes(node, given)) or None),
+    "Sub": _plain(np.subtract),
+    "Unsqueeze": lambda node, x, *given: np.expand_dims(x, tuple(_axes(node, given))),
+}
+"""Those that compute shapes of shapes, on the CPU: their numbers may be torch's symbols while a network is exported."""
 
 
-def compute(node: Node, given: Sequence[Any], faces: int | None = None) -> Tensor:
+def compute(node: Node, given: Sequence[Any], faces: int | None = None) -> Any:
     """What a node gives.
 
     Args:
         node: the operator.
         given: its inputs, None for one that is left out.
-        faces: N of the tensors (N, ...) that it is given; None where the faces have no part in it.
+        faces: N of the tensors (N, ...) that it is given, beside which shapes are arrays of numbers; None where the faces
+            have no part in it and everything is a tensor.
 
     Raises:
         NotUnderstood: there is no such operator here, or it is used in an unusual way.
@@ -311,8 +360,30 @@ def compute(node: Node, given: Sequence[Any], faces: int | None = None) -> Tenso
     if len(node.outputs) > 1 and any(node.outputs[1:]) and node.op != "Dropout":
         raise NotUnderstood(f"{node.op} with several outputs")
     if faces is not None:
+        if node.op == "Shape":
+            return np.array(_part(node, given[0].shape), dtype=object)
+        if node.op == "Cast" and isinstance(given[0], np.ndarray) and node.attributes.get("to") in (6, 7):
+            return given[0]
+        if node.op in OF_SHAPES and all(isinstance(one, np.ndarray) for one in given if one is not None):
+            return np.array(OF_SHAPES[node.op](node, *given), dtype=object)
+        given = _tensors(node, given)
         node, given = _for_all(node, given, faces)
     return OPERATORS[node.op](node, *given)
+
+
+def _tensors(node: Node, given: Sequence[Any]) -> list[Any]:
+    """Inputs as an operator takes them: numbers as tensors, unless it asks for numbers, and all where the map is."""
+    device = next((one.device for one in given if isinstance(one, Tensor)), None)
+    found = []
+    for place, one in enumerate(given):
+        if isinstance(one, np.ndarray) and not (
+            node.op in BY_NUMBERS and (place or node.op == "ConstantOfShape")
+        ):
+            kind = {"f": torch.float32, "b": torch.bool}.get(one.dtype.kind, torch.int64)
+            found.append(torch.tensor(one.tolist(), dtype=kind, device=device))
+        else:
+            found.append(one.to(device) if isinstance(one, Tensor) and one.device != device else one)
+    return found
 
 
 def _for_all(node: Node, given: Sequence[Any], faces: int) -> tuple[Node, Sequence[Any]]:
@@ -320,8 +391,11 @@ def _for_all(node: Node, given: Sequence[Any], faces: int) -> tuple[Node, Sequen
     x = given[0] if given else None
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.shape[:1] != (faces,):
         return node, given
-    if node.op == "Reshape" and len(given[1]) and int(given[1][0]) == 1:
-        return node, [x, torch.tensor([faces, *given[1][1:].tolist()])]
+    if node.op == "Reshape":
+        first, *others = given[1].tolist()
+        # An exporter's symbol for N is no int.
+        if isinstance(first, int) and first == 1:
+            return node, [x, np.array([faces, *others], dtype=object)]
     if node.op == "Squeeze" and not _axes(node, given[1:]):
         axes = [axis for axis, size in enumerate(x.shape) if size == 1 and axis > 0]
         return replace(node, attributes={**node.attributes, "axes": axes}), [x]

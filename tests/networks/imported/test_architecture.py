@@ -67,7 +67,7 @@ def test_an_unknown_name_lists_the_choices():
         find_architecture("foo")
     assert str(caught.value) == (
         "[pretrained] arch = foo is unknown: choose from mobilefacenet, iresnet18, iresnet34, iresnet50, iresnet100, "
-        "inception_resnet_v1, timm:NAME or a FILE.py that defines `architecture`"
+        "inception_resnet_v1, timm:NAME, a FILE.onnx or a FILE.py that defines `architecture`"
     )
 
 

@@ -250,6 +250,15 @@ def test_what_the_output_does_not_need_is_left_out(file):
     assert "big" not in tensors and "high" in tensors
 
 
+def test_a_number_as_an_attribute_is_kept(file):
+    number = numpy_helper.from_array(ints(7))
+    larger = numpy_helper.from_array(ints(1, 2))
+    for given, kept in ((number, [7]), (larger, "TensorProto")):
+        nodes = [step("Shape", "x", "s"), step("ConstantOfShape", "s", "y", value=given)]
+        graph, _ = read_onnx(write(file, model_of(nodes)))
+        assert graph.nodes[1].attributes == {"value": kept} and Graph.from_json(graph.to_json()) == graph
+
+
 # Files that mean harm, or look as if.
 
 

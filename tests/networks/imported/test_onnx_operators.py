@@ -12,16 +12,23 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from pdsn.networks.imported.onnx_graph import Node
-from pdsn.networks.imported.onnx_operators import OPERATORS, NotUnderstood, compute
+from pdsn.networks.imported.onnx_operators import OF_SHAPES, OPERATORS, NotUnderstood, compute
 from tests.networks.imported.graphs import IR, ints, some
 
 NUMPY = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.int64): TensorProto.INT64}
+KIND = {int: np.int64, float: np.float32}
 X = some(2, 4, 9, 7)
 ROWS = some(3, 5)
 
 
 def theirs(op: str, given: list[np.ndarray | None], attributes: Mapping[str, Any], opset: int) -> np.ndarray:
     """What onnxruntime gives; the first input is no constant, as the faces are none."""
+    if op == "ConstantOfShape" and attributes:
+        attributes = {
+            "value": numpy_helper.from_array(
+                np.array(attributes["value"]).astype(KIND[type(attributes["value"][0])])
+            )
+        }
     names = ["" if array is None else f"i{place}" for place, array in enumerate(given)]
     first = given[0]
     assert first is not None
@@ -86,6 +93,7 @@ CASES = [
     case("BatchNormalization", X, *STATISTICS, epsilon=0.01, momentum=0.5, opset=11),
     case("BatchNormalization", X, *STATISTICS, training_mode=0),
     case("BatchNormalization", some(3, 4), *STATISTICS, epsilon=2e-5),
+    case("BatchNormalization", some(3, 4), *STATISTICS, spatial=0, opset=8),
     case("PRelu", X, some(4, 1, 1)),
     case("PRelu", X, some(1)),
     case("PRelu", ROWS, some(5)),
@@ -172,6 +180,15 @@ CASES = [
     case("Slice", X, ints(0, 1), ints(2, 4)),
     case("Slice", X, ints(-4, 0), ints(2**63 - 1, 2**63 - 1), ints(-1, -2), ints(1, 3)),
     case("Slice", X, ints(0), ints(9), None, ints(1)),
+    case("Slice", X, ints(-1), ints(-100), ints(2), ints(-1)),
+    case("Slice", X, ints(5, 1), ints(1, -1), ints(3, 1), ints(-2, 2)),
+    case("ConstantOfShape", ints(2, 3)),
+    case("ConstantOfShape", ints(3), value=[-1]),
+    case("ConstantOfShape", ints(1, 2), value=[0.25]),
+    case("Expand", some(2, 1), ints(2, 5)),
+    case("Expand", some(2, 1), ints(1, 5)),
+    case("Expand", some(3), ints(2, 1, 3)),
+    case("Expand", some(2, 3, 1), ints(3, 4)),
     case("Pad", X, opset=10, pads=[0, 0, 1, 2, 0, 0, 3, 0]),
     case("Pad", X, opset=10, pads=[0, 0, 1, 0, 0, 1, 0, 0], value=0.5, mode="constant"),
     case("Pad", X, ints(0, 0, 1, 2, 0, 0, 3, 0)),
@@ -234,13 +251,67 @@ def test_a_length_of_nothing_stays_nothing():
     assert np.array_equal(np.nan_to_num(theirs("LpNormalization", [rows], {}, 17)), rows)
 
 
-def test_a_shape_lies_where_its_tensor_does():
-    """On a GPU it is computed with constants that are there too."""
-    shape = compute(node_of("Shape", 1, {}), [torch.empty(2, 3, device="meta")])
-    assert shape.device.type == "meta" and shape.shape == (2,)
+def test_maps_stay_where_they_are():
+    """Whatever is computed of their shapes; the device "meta" stands for a GPU."""
+    maps = torch.empty(2, 4, 3, 5, device="meta")
+    shape = compute(node_of("Shape", 1, {}), [maps], faces=2)
+    assert shape.tolist() == [2, 4, 3, 5]
+    batch = compute(node_of("Gather", 2, {}), [shape, np.array(0)], faces=2)
+    row = compute(node_of("Unsqueeze", 2, {}), [batch, ints(0)], faces=2)
+    wanted = compute(node_of("Concat", 2, {"axis": 0}), [row, ints(-1)], faces=2)
+    flat = compute(node_of("Reshape", 2, {}), [maps, wanted], faces=2)
+    assert flat.device.type == "meta" and flat.shape == (2, 60)
+    for op, other in (
+        ("Gather", ints(0, 1)),
+        ("Mul", torch.ones(4, 1, 1)),
+        ("Mul", np.float32(2).reshape(())),
+        ("Expand", shape),
+        ("ReduceMean", ints(2, 3)),
+    ):
+        assert compute(node_of(op, 2, {}), [maps, other], faces=2).device.type == "meta"
 
 
-FACE = some(2, 1, 3, 1)
+OF_A_SHAPE = [
+    *((op, [ints(2, 8, 6), ints(3, 1, 2)], {}) for op in ("Add", "Sub", "Mul", "Div")),
+    ("Concat", [ints(2), ints(-1, 3)], {"axis": 0}),
+    ("Gather", [ints(2, 8, 6), np.array(-1)], {}),
+    ("Gather", [ints(2, 8, 6), np.array([0, 2], np.int32)], {"axis": 0}),
+    ("Identity", [ints(2, 8)], {}),
+    ("Reshape", [ints(2, 8), ints(2, -1)], {}),
+    ("Slice", [ints(2, 8, 6), ints(1), ints(3)], {}),
+    ("Slice", [ints(2, 8, 6), ints(-1), ints(2**63 - 1), ints(0), ints(1)], {}),
+    ("Squeeze", [ints(2), ints(0)], {}),
+    ("Squeeze", [ints(2)], {}),
+    ("Unsqueeze", [np.array(2), ints(0)], {}),
+    ("Unsqueeze", [ints(2, 8), ints(0, -1)], {}),
+    ("Cast", [ints(2, 8)], {"to": 7}),
+]
+
+
+@pytest.mark.parametrize(("op", "given", "attributes"), OF_A_SHAPE)
+def test_shapes_are_computed_of_shapes_as_onnxruntime_does(op, given, attributes):
+    found = compute(node_of(op, len(given), attributes), given, faces=2)
+    wanted = theirs(op, given, attributes, 17)
+    assert isinstance(found, np.ndarray) and found.shape == wanted.shape and found.tolist() == wanted.tolist()
+
+
+def test_every_operator_on_shapes_is_tried():
+    assert {op for op, *_ in OF_A_SHAPE} == {*OF_SHAPES, "Cast"}
+
+
+def test_numbers_meet_faces():
+    """A shape as a factor, a bound as a number: tensors of the right kind."""
+    rows = torch.from_numpy(ROWS)
+    size = compute(node_of("Cast", 1, {"to": 1}), [ints(3, 5)], faces=3)
+    assert size.dtype == torch.float32 and size.tolist() == [3.0, 5.0]
+    assert torch.equal(compute(node_of("Mul", 2, {}), [rows, np.array(0.5, np.float32)], faces=3), rows / 2)
+    assert torch.equal(
+        compute(node_of("Clip", 2, {}), [rows, np.array(0, np.float32)], faces=3), rows.clamp(0)
+    )
+    padded = compute(node_of("Pad", 3, {}), [rows, ints(0, 1, 0, 0), np.array(7, np.float32)], faces=3)
+    assert padded[:, 0].eq(7).all() and torch.equal(padded[:, 1:], rows)
+    filled = compute(node_of("ConstantOfShape", 1, {"value": [2.5]}), [ints(3, 2)], faces=3)
+    assert filled.shape == (3, 2) and filled.eq(2.5).all()
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
@@ -283,9 +354,10 @@ def test_a_constant_is_shaped_as_the_graph_says():
         ),
         ("AveragePool", [X], {"kernel_shape": [2, 2], "dilations": [2, 1]}, "AveragePool with dilations"),
         ("BatchNormalization", [X, *STATISTICS], {"training_mode": 1}, "by the statistics of the batch"),
-        ("BatchNormalization", [X, *STATISTICS], {"spatial": 0}, "of each pixel"),
+        ("BatchNormalization", [X, *[some(4, 9, 7)] * 4], {"spatial": 0}, "of each pixel"),
         ("Dropout", [X, np.float32(0.5).reshape(()), np.array(True)], {}, "Dropout that is in training"),
-        ("Slice", [X, ints(-1), ints(-8), ints(2), ints(-1)], {}, "Slice with a step below 1"),
+        ("ConstantOfShape", [ints(10**6, 10**6)], {}, "ConstantOfShape of"),
+        ("ConstantOfShape", [ints(3)], {"value": "TensorProto"}, "ConstantOfShape of"),
         ("Pad", [X, ints(0, 0, 1, 1, 0, 0, 1, 1)], {"mode": "reflect"}, "Pad that repeats or that names axes"),
         ("Pad", [X, ints(1, 1), None, ints(2)], {}, "Pad that repeats or that names axes"),
         ("Cast", [X], {"to": TensorProto.UINT8}, "Cast to type 2"),

@@ -120,7 +120,7 @@ def test_files_that_cannot_be_read(tmp_path):
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
     refused("a.safetensors", None, "is missing")
-    refused("a.h5", b"", r"files that end in \.safetensors, \.npz, \.pth, \.pt, \.ckpt$")
+    refused("a.h5", b"", r"files that end in \.safetensors, \.npz, \.pth, \.pt, \.ckpt, \.onnx$")
     for name in ("b.safetensors", "b.npz", "b.pth", "b.ckpt"):
         refused(name, b"no weights at all", "is damaged")
         refused(name, b"", "is damaged")

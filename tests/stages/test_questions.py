@@ -30,7 +30,7 @@ def test_a_partial_question_leaves_the_whole_answer_alone(copied):
     assert table_of(said) == folder and f"in {copied / 'eval'}, is as it was" in said.out
     assert own_table(copied) == before
     names = {path.name for path in (folder / "figures").iterdir()}
-    assert names == {"probes-eyes.png", "table.png", "regions.png"}
+    assert names == {"probes-eyes.png", "table.png", "regions.png", "examples"}
     # Asked again it replaces itself, and what does not belong to it goes.
     (folder / "figures/probes-nose.png").write_text("of an older table")
     (folder / "table.json").write_text("{}")
@@ -86,7 +86,7 @@ def test_run_with_some_strategies_keeps_the_table_of_all(copied, tiny):
 
 def test_an_evaluation_that_breaks_off_loses_nothing(copied, monkeypatch):
     before = own_table(copied)
-    stop_at(monkeypatch, "stages.evaluate._draw")
+    stop_at(monkeypatch, "stages.table_pictures.draw_table")
     assert give("eval", "--run", copied, *CPU).code == 130
     assert own_table(copied) == before
     # A killed one leaves its draft, which the next one clears away.

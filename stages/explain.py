@@ -54,8 +54,6 @@ def main(
     """Explain one score, write the picture and print the figures."""
     from pdsn.calibration.strangers import DEFAULT_FPR
     from pdsn.explain.asking import check_asked, check_photos, check_strategy
-    from pdsn.explain.pictures import draw_explanation
-    from pdsn.pictures import save_picture
 
     if not session.accelerator.is_main_process:
         return
@@ -85,10 +83,7 @@ def main(
         if count > 1:
             complain("explain", f"{shown(photo.path)} shows {count} faces: the largest is explained")
 
-    def write(path: Path) -> None:
-        save_picture(draw_explanation(answer), path)
-
-    target = draw("explain", partial(write), target)
+    target = draw("explain", partial(run.draw, answer), target)
     if as_json:
         where = None if target is None else shown(target)
         print_json({**about_run(session, run, fpr), **answer.as_dict(), "picture": where})

@@ -189,6 +189,8 @@ def measure(
         return Faces.free(enrolled[scores.masked_fill(~own, -torch.inf).argmax(1)])
 
     clean = Faces.free(dataset.tensor(task.probes))
+    generator = torch.Generator().manual_seed(0)
+    places = torch.rand(clean.pixels.shape[2:], generator=generator).expand(len(clean), -1, -1)
     free = _groups(plain, clean, beside(clean))
     bare = {method: _maps(free, method, clean, task.own.layer) for method in task.own.methods}
     for occlusion, occluder in occluders.items():
@@ -199,6 +201,9 @@ def measure(
         references = beside(faces)
         for name, matcher in task.matchers.items():
             trained, untrained = (_groups(one, faces, references) for one in (matcher, random[name]))
+            # A random order is the same whatever the method.
+            drawn_curves = _curves(task, trained, places, faces)
+            any_order = {f"{kind}_any": curves for kind, curves in drawn_curves.items()}
             for method in task.own.methods:
                 maps = _maps(trained, method, faces, task.own.layer)
                 drawn = _maps(untrained, method, faces, task.own.layer)
@@ -212,7 +217,7 @@ def measure(
                         made.exact.double().flatten(1).mean(1).numpy(),
                         rank_correlation(maps, drawn).numpy(),
                         rank_correlation(maps, maps.roll(1, 0)).numpy(),
-                        _curves(task, trained, maps, faces),
+                        _curves(task, trained, maps, faces) | any_order,
                         (maps == 0).flatten(1).all(1).numpy(),
                     )
                 )
@@ -265,13 +270,11 @@ def _maps(
 
 
 def _curves(
-    task: Task, groups: Sequence[tuple[PairScore, list[int], Tensor]], maps: Tensor, faces: Faces
+    task: Task, groups: Sequence[tuple[PairScore, list[int], Tensor]], orders: Tensor, faces: Faces
 ) -> dict[str, np.ndarray]:
-    """The curves (P, S + 1) of some probes, spread evenly, by kind; NaN of the others."""
-    names = [*KINDS, *(f"{kind}_any" for kind in KINDS)]
-    found = {name: np.full((len(faces), task.own.steps + 1), np.nan) for name in names}
+    """The curves (P, S + 1) of some probes, spread evenly, by kind, in the order of maps (P, H, W); NaN of the others."""
+    found = {kind: np.full((len(faces), task.own.steps + 1), np.nan) for kind in KINDS}
     chosen = set(evenly(np.arange(len(faces)), task.own.curves).tolist())
-    places = torch.rand(maps.shape[1:], generator=torch.Generator().manual_seed(0))
     for score, rows, known in groups:
         for place, row in enumerate(rows):
             if row not in chosen:
@@ -281,10 +284,8 @@ def _curves(
             def scored(some: Tensor, score: PairScore = score, reference: Tensor = reference) -> Tensor:
                 return score(some.to(reference.device), reference)
 
-            for name in names:
-                order = places if name.endswith("_any") else maps[row]
-                kind = name.removesuffix("_any")
-                found[name][row] = order_curve(
-                    faces.pixels[row], task.instead, order, scored, task.own.steps, kind
+            for kind, curves in found.items():
+                curves[row] = order_curve(
+                    faces.pixels[row], task.instead, orders[row], scored, task.own.steps, kind
                 ).numpy()
     return found

@@ -22,6 +22,7 @@ from pdsn.matchers.fdm import FDM
 from pdsn.matchers.matcher import Faces, Signature, names_of
 from pdsn.matchers.xcos import XCosMatcher
 from pdsn.occlusion.layouts import Layout
+from pdsn.people.verification import explained
 
 BLUR = 1.5
 """Pixels: deviation of the blur that saliency is shown with; strided convolutions leave a grid in the gradient."""
@@ -184,7 +185,9 @@ class Explainer:
         probe, reference = (
             self.xcos.prepare(pair.probe, "probe"), self.xcos.prepare(pair.reference[:1], "gallery"),
         )  # fmt: skip
-        attention, local = (part[0].double().numpy() for part in self.xcos.explained(probe, reference))
+        maps = explained(self.xcos, probe, reference)
+        assert maps is not None
+        attention, local = (part.astype(np.float64) for part in maps)
         return Explanation(
             "xcos",
             {"attention": attention, "local cosine": local},

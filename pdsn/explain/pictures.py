@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from pdsn.explain.explanation import Column, Explanation
 from pdsn.explain.photos import PhotoExplanation
+from pdsn.people.annotate import map_pictures
 from pdsn.people.gallery import readable
 from pdsn.pictures import FAINT, INK, PAPER, face_picture, heat_picture, write
 
@@ -52,10 +53,7 @@ def _panels(crop: np.ndarray, one: Explanation) -> tuple[list[Image.Image], list
     if one.method == "fdm":
         return [heat_picture(crop, values[0], HEIGHT)], captions
     if one.method == "xcos":
-        attention, local = values
-        shown = [attention / max(float(attention.max()), 1e-12), local]
-        captions = [f"counts, most {100 * attention.max():.0f} %", "cosine, 0 to 1"]
-        return [heat_picture(crop, cells, HEIGHT) for cells in shown], captions
+        return map_pictures(crop, (values[0], values[1]), HEIGHT)
     if one.signed:
         top = max(*(float(np.abs(cells).max()) for cells in values), 1e-12)
         panels = [heat_picture(crop, (cells / top + 1) / 2, HEIGHT, colours="PuOr_r") for cells in values]

@@ -69,11 +69,9 @@ def draw_verification(answer: Verification, *, maps: bool = False) -> Image.Imag
     ]
     names = [readable(photo.path.name) for photo in answer.photos]
     if maps and answer.maps is not None:
-        attention, local = answer.maps
-        face = answer.photos[0].faces[0].crop
-        parts.append(heat_picture(face, attention / max(attention.max(), 1e-12), 2 * FACE_HEIGHT))
-        parts.append(heat_picture(face, local, 2 * FACE_HEIGHT))
-        names += [f"counts, most {100 * attention.max():.0f} %", "cosine, 0 to 1"]
+        pictures, captions = map_pictures(answer.photos[0].faces[0].crop, answer.maps, 2 * FACE_HEIGHT)
+        parts += pictures
+        names += captions
     width = max(sum(part.width for part in parts) + (len(parts) + 1) * MARGIN, 420)
     picture = Image.new("RGB", (width, parts[0].height + 5 * 22 + 2 * MARGIN), PAPER)
     pen = ImageDraw.Draw(picture)
@@ -86,6 +84,16 @@ def draw_verification(answer: Verification, *, maps: bool = False) -> Image.Imag
     for place, (text, colour) in enumerate(lines):
         write(pen, (MARGIN, top + 24 * place), text, colour, 18 if place == 0 else 14, width - 2 * MARGIN)
     return picture
+
+
+def map_pictures(
+    face: np.ndarray, maps: tuple[np.ndarray, np.ndarray], height: int
+) -> tuple[list[Image.Image], list[str]]:
+    """Attention and local cosine (h, w) over a face (H, W, 3), at a height in pixels, and their captions."""
+    attention, local = maps
+    shown = (attention / max(float(attention.max()), 1e-12), local)
+    captions = [f"counts, most {100 * attention.max():.0f} %", "cosine, 0 to 1"]
+    return [heat_picture(face, cells, height) for cells in shown], captions
 
 
 def _outline(

@@ -248,9 +248,7 @@ def comparison_section(labels: Sequence[str], found: Sequence[Record]) -> Sectio
     for label, one in zip(labels, found, strict=True):
         row = [Cell(label)]
         for group in groups:
-            told = one["rank1"][group]
-            low, high = told["ci95"]
-            row.append(Cell(f"{100 * told['rate']:.1f} ({100 * low:.1f} to {100 * high:.1f})", told["rate"]))
+            row.append(_rate(one["rank1"][group], "rate", "ci95"))
         last = one["rank1"][groups[-1]]
         row.append(
             Cell("" if "difference" not in last else points(last["difference"], last["difference_ci95"]))
@@ -283,12 +281,10 @@ def _rank1_table(records: Sequence[Record]) -> Table:
             line.append(Cell("") if record is None else _rate(record, "rank1", "ci95"))
         for name in gaining:
             record = by_name[name]
-            known = record is not None and "gain" in record
-            line.append(
-                Cell(points(record["gain"], record["gain_ci95"]), record["gain"])
-                if record is not None and known
-                else Cell("")
-            )
+            if record is None or "gain" not in record:
+                line.append(Cell(""))
+            else:
+                line.append(Cell(points(record["gain"], record["gain_ci95"]), record["gain"]))
         rows.append(line)
     head = ["occlusion", *map(heading, names), *(f"{name} above no FDM" for name in gaining)]
     count = records[0]["probes"]

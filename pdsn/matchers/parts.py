@@ -184,7 +184,8 @@ def train(workspace: Workspace, own: HeadPartsConfig, folder: TrainingFolder) ->
     photos = map_photos(workspace, own.draws)
 
     def begin(workspace: Workspace, own: HeadPartsConfig) -> HeadParts:
-        made = build(workspace, own)
+        # Moved before `centre_of`: what is moved in inference mode cannot be trained.
+        made = build(workspace, own).to(workspace.accelerator.device)
         for side, role in enumerate(ROLES):
             made.centre[side] = centre_of(made, photos[0], role)
         return made
@@ -200,7 +201,7 @@ def centre_of(parts: HeadParts, photos: Photos, role: Role) -> Tensor:
     for rows in np.array_split(np.arange(count), -(-count // PROBES)):
         free = np.full(len(rows), -1)
         maps = photos.gallery(rows) if role == "gallery" else photos.probes(rows, free)[0]
-        total += parts.to(device).embedded(maps.to(device), role).sum(0).cpu()
+        total += parts.embedded(maps.to(device), role).sum(0).cpu()
     return total / count
 
 

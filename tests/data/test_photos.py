@@ -67,7 +67,8 @@ def test_colours_of_every_kind_give_the_same_picture(
     image = Image.fromarray(scene())
     image = image.quantize() if mode == "P" else image.convert(mode)
     path = save(image, tmp_path / name)
-    assert Image.open(path).mode == ("RGB" if name == "a.jpg" and mode == "YCbCr" else mode)
+    # Pillow before 13 turns YCbCr into RGB as it reads a TIFF; of a JPEG every Pillow does.
+    assert Image.open(path).mode in ({"RGB", mode} if mode == "YCbCr" else {mode})
     assert distance(path, scene()) <= tolerance
 
 

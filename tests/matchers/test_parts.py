@@ -201,3 +201,14 @@ def test_the_centre_is_the_mean_of_the_photos_on_a_side(encoder):
         for part, kept in enumerate(own.kept):
             wanted = encoder.embed(torch.from_numpy(maps).float() * kept).mean(0)
             torch.testing.assert_close(centre_of(own, photos, role)[part], wanted, **CLOSE)
+
+
+def test_the_centre_leaves_the_network_where_it_is(encoder, monkeypatch):
+    """Weights that are moved to a GPU in inference mode cannot be trained; no CPU would show it."""
+    own = model("head", encoder)
+    seen = encoder.maps(faces(4, 24)).half().numpy()
+    photos = MapPhotos(seen, seen, [Twins(seen, torch.zeros(4, 384).numpy(), SIZE)], torch.zeros(4).numpy())
+    moved = []
+    monkeypatch.setattr(torch.nn.Module, "to", lambda self, *to, **how: moved.append(to) or self)
+    centre_of(own, photos, "probe")
+    assert not moved

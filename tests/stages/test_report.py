@@ -21,6 +21,7 @@ from tests.stages.conftest import give
 __all__ = ["untrained"]
 
 CPU = ("--device", "cpu", "--precision", "fp32")
+GRADCAM = ("figures", "--figure", "gradcam", "--strategy", "none", *CPU)
 
 
 def test_a_run_ends_with_its_page(finished):
@@ -221,19 +222,7 @@ def test_every_figure_is_drawn(copied):
 def test_the_gradcam_of_two_runs_stands_side_by_side(copied, finished, tmp_path):
     alone, both = tmp_path / "alone", tmp_path / "both"
     for out, words in ((alone, ()), (both, ("--beside", finished))):
-        said = give(
-            "figures",
-            "--figure",
-            "gradcam",
-            "--strategy",
-            "none",
-            "--run",
-            copied,
-            "--out",
-            out,
-            *words,
-            *CPU,
-        )
+        said = give(*GRADCAM, "--run", copied, "--out", out, *words)
         assert said.code == 0, said.err
         assert [path.name for path in out.iterdir()] == ["gradcam.png"]
     widths = [Image.open(out / "gradcam.png").width for out in (alone, both)]
@@ -273,18 +262,7 @@ def test_runs_of_the_same_name_are_told_apart(copied, finished, tmp_path, monkey
 
     monkeypatch.setitem(papers.FIGURES, "gradcam", kept)
     namesake = Path(shutil.copytree(finished, tmp_path / "other" / copied.name))
-    words = (
-        "figures",
-        "--figure",
-        "gradcam",
-        "--strategy",
-        "none",
-        "--run",
-        copied,
-        "--out",
-        tmp_path / "out",
-        *CPU,
-    )
+    words = (*GRADCAM, "--run", copied, "--out", tmp_path / "out")
     for beside in ((), (finished,), (namesake,), (namesake, finished)):
         said = give(*words, *(word for one in beside for word in ("--beside", one)))
         assert said.code == 0, said.err

@@ -9,7 +9,9 @@ import typer
 
 from pdsn.errors import UsageError
 from pdsn.run.directory import RunDir
+from pdsn.run.stages import lacking
 from stages.command import BEGINNING, TRAINING, command
+from stages.making import make
 from stages.options import Force, Layer
 from stages.session import Session, Shared
 from stages.tables import print_table
@@ -18,20 +20,25 @@ from stages.tables import print_table
 def main(session: Session, source: Path | None = None) -> None:
     """Train the segmentation, take that of another run, or say that it is there; prints its validation figures."""
     from pdsn.coverage.segmenter import segmenter_folder
+    from pdsn.coverage.settings import BASE
     from pdsn.coverage.training import train_segmenter
     from pdsn.report.figures import plot_training
     from pdsn.training.batches import check_batch
     from pdsn.training.loop import read_metrics
 
     check_batch("segment.batch", session.settings.segment.batch, session.accelerator)
+    on_base = session.settings.segment.encoder == BASE
+    if on_base:
+        make(session, lacking(session))
     folder = session.segmenter_folder
     done = folder.open(force=session.force, replace_other=session.replace)
     if source is not None:
         run = RunDir.open(source)
         run.check_made()
         other = segmenter_folder(
-            run.segmenter, session.settings.segment, session.training, session.settings.seed
-        )
+            run.segmenter, session.settings.segment, session.training, session.settings.seed,
+            session.base_folder.sha256() if on_base else None,
+        )  # fmt: skip
         if done and folder.sha256() != other.sha256():
             raise UsageError(
                 f"--from {source}: {folder.root} holds another U-Net already: add --force to replace it"
@@ -49,7 +56,7 @@ def main(session: Session, source: Path | None = None) -> None:
     else:
         best = train_segmenter(
             session.training, session.settings.segment, folder, session.accelerator,
-            session.settings.seed, triggers,
+            session.settings.seed, triggers, session.memory.encoder.net if on_base else None,
         )  # fmt: skip
         if session.accelerator.is_main_process:
             plot_training(read_metrics(folder), folder.root / "training.png", "val_iou", "validation IoU")

@@ -1,7 +1,8 @@
-"""The U-Net that finds which pixels of a face are covered (Johnston & Ngxande, section 4.1)."""
+"""The segmentation that finds which pixels of a face are covered: a U-Net (Johnston & Ngxande, section 4.1), or `trunk`'s."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
-from pdsn.coverage.settings import SegmentConfig
+from pdsn.coverage.settings import BASE, SegmentConfig
+from pdsn.coverage.trunk import TrunkSegmentationNet
 from pdsn.networks.backbone import standardised
+from pdsn.networks.branches import Network
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -44,6 +47,11 @@ class SegmentationNet(nn.Module):
             # ResNets are cut alike; smp would keep the last stage, two thirds of all weights, unused.
             self.unet.encoder.layer4 = nn.Identity()
 
+    @property
+    def learned(self) -> nn.Module:
+        """All of it."""
+        return self
+
     def forward(self, faces: Tensor) -> Tensor:
         """Logits (N, H, W) float32, above 0 where covered, of faces (N, 3, H, W) uint8 or float in 0 to 255."""
         size = faces.shape[2:]
@@ -60,6 +68,10 @@ class SegmentationNet(nn.Module):
         return logits[:, 0]
 
 
+AnySegmentationNet = SegmentationNet | TrunkSegmentationNet
+"""Logits (N, H, W) of faces (N, 3, H, W); `learned` is what is trained of it, and kept on disk."""
+
+
 class Segmenter:
     """A trained segmentation ready to be asked.
 
@@ -69,7 +81,7 @@ class Segmenter:
         batch: faces at a time.
     """
 
-    def __init__(self, net: SegmentationNet, accelerator: Accelerator, batch: int = 128) -> None:
+    def __init__(self, net: AnySegmentationNet, accelerator: Accelerator, batch: int = 128) -> None:
         self.net = net.to(accelerator.device).to(memory_format=torch.channels_last)
         self.accelerator = accelerator
         self.batch = batch
@@ -86,26 +98,64 @@ class Segmenter:
         return torch.cat(found)
 
 
-def segmenter_folder(root: Path, config: SegmentConfig, dataset: FaceDataset, seed: int) -> TrainingFolder:
-    """The segmenter's folder for these settings and this data set."""
+def segmenter_folder(
+    root: Path, config: SegmentConfig, dataset: FaceDataset, seed: int, base: str | None
+) -> TrainingFolder:
+    """The segmenter's folder for these settings and this data set.
+
+    Args:
+        root: the folder.
+        config, dataset, seed: what it is trained with.
+        base: hash of the base; counts where the encoder is the base's trunk.
+    """
     inputs = {"data set": dataset.sha256}
+    if config.encoder == BASE and base is not None:
+        inputs["base"] = base
     settings = {**config.__dict__, "seed": seed}
     return TrainingFolder(root, settings, inputs, "pdsn segment-train", SegmentConfig.BEFORE)
 
 
-def load_segmenter(folder: TrainingFolder, accelerator: Accelerator) -> Segmenter:
-    """The finished segmenter of a folder, built from the settings that lie beside it.
+def make_net(config: SegmentConfig, base: Network | None) -> AnySegmentationNet:
+    """The network of some settings, untrained.
+
+    Args:
+        config: the settings.
+        base: the frozen base; needed where its trunk is the encoder.
 
     Raises:
-        PdsnError: it is missing, damaged, or was trained on another data set.
+        OSError: the download of ImageNet's weights failed.
+    """
+    if config.encoder != BASE:
+        return SegmentationNet(config.encoder, config.height, config.init or None)
+    assert base is not None
+    return TrunkSegmentationNet(base)
+
+
+def load_segmenter(
+    folder: TrainingFolder, accelerator: Accelerator, base: Callable[[], Network]
+) -> Segmenter:
+    """The finished segmenter of a folder, built from the settings that lie beside it.
+
+    Args:
+        folder: of its weights.
+        accelerator: device and precision.
+        base: gives the frozen base; called where its trunk is the encoder.
+
+    Raises:
+        PdsnError: it is missing, damaged, or was trained on another data set or for another base.
     """
     weights = folder.load()
     found = folder.found_config()
+    net: AnySegmentationNet
     try:
-        # Without memory of its own: filling VGG's hundred million weights at random takes seconds, for nothing.
-        with torch.device("meta"):
-            net = SegmentationNet(str(found["encoder"]), int(found["height"]))
-        net.load_state_dict(weights, assign=True)
+        if found["encoder"] == BASE:
+            net = TrunkSegmentationNet(base())
+            net.learned.load_state_dict(weights)
+        else:
+            # Without memory of its own: filling VGG's hundred million weights at random takes seconds, for nothing.
+            with torch.device("meta"):
+                net = SegmentationNet(str(found["encoder"]), int(found["height"]))
+            net.load_state_dict(weights, assign=True)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise folder.misfit(error) from error
     return Segmenter(net, accelerator)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pdsn.config.setting import Section, section, setting
 from pdsn.data.settings import LARGEST_SIDE, SMALLEST_SIDE
 
+BASE = "base"
+"""The encoder that is the frozen base's own trunk."""
 ENCODERS = (
+    BASE,
     "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn", "resnet18", "resnet34",
 )  # fmt: skip
 
@@ -25,6 +28,13 @@ class SegmentConfig(Section):
         help="rows that the network sees; larger faces are reduced to it",
         low=SMALLEST_SIDE,
         high=LARGEST_SIDE,
+    )
+    occlusions: str = setting(
+        default="varied",
+        help="what it learns to find: varied has hands in any pose, things, hair and pieces of photos drawn anew each time, on faces "
+        "with glasses and beards in any light; worn has drawn styles and plain shapes alone",
+        choices=("varied", "worn"),
+        before="worn",
     )
     steps: int = setting(
         default=1500, help="of training, whatever the number of photos", low=1, high=10_000_000

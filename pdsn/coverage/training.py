@@ -13,14 +13,23 @@ from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
 from pdsn.config.setting import SettingError
-from pdsn.coverage.segmenter import SegmentationNet, Segmenter
+from pdsn.coverage.segmenter import AnySegmentationNet, Segmenter, make_net
 from pdsn.coverage.settings import SegmentConfig
 from pdsn.data.dataset import FaceDataset, evenly
 from pdsn.errors import PdsnError
+from pdsn.networks.branches import Network
+from pdsn.occlusion.harmless import harmless_changes
 from pdsn.occlusion.labels import difference_labels, foreground_iou, pixel_accuracy
 from pdsn.occlusion.layouts import Layout
-from pdsn.occlusion.mixture import SEGMENTATION_WEIGHTS, Mixture, segmentation_occluders
-from pdsn.occlusion.occluders import CLEAN, occlude
+from pdsn.occlusion.mixture import (
+    VARIED_WEIGHTS,
+    WORN_WEIGHTS,
+    Mixture,
+    Photographed,
+    varied_occluders,
+    worn_occluders,
+)
+from pdsn.occlusion.occluders import Occluder, occlude
 from pdsn.training.augment import Augmentation
 from pdsn.training.batches import ahead, check_batch
 from pdsn.training.loop import Schedule, fit, seed_everything
@@ -28,6 +37,8 @@ from pdsn.training.loop import Schedule, fit, seed_everything
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+PIECES = 2000
+"""Training photos that pieces are cut from, spread evenly."""
 VALIDATION_PHOTOS = 96
 """Photos that each validation looks at under every occlusion, spread evenly over the validation split."""
 
@@ -39,7 +50,7 @@ class SegmentationLoss(nn.Module):
         net: the segmentation.
     """
 
-    def __init__(self, net: SegmentationNet) -> None:
+    def __init__(self, net: AnySegmentationNet) -> None:
         super().__init__()
         self.net = net
 
@@ -72,19 +83,25 @@ class OccludedBatches:
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
         """See `batches.Batches`; an epoch lasts from one validation to the next."""
-        mixture = Mixture(segmentation_occluders("train"), SEGMENTATION_WEIGHTS)
+        occluder = self._occluder()
         steps = range(number * len(self), (number + 1) * len(self))
-        for faces, covered in ahead(lambda step: self._make(mixture, step), steps):
+        for faces, covered in ahead(lambda step: self._make(occluder, step), steps):
             yield faces.to(self.accelerator.device), covered.to(self.accelerator.device)
 
-    def _make(self, mixture: Mixture, step: int) -> tuple[Tensor, Tensor]:
+    def _occluder(self) -> Occluder:
+        if self.config.occlusions == "worn":
+            return Mixture(worn_occluders("train"), WORN_WEIGHTS)
+        pieces = self.dataset.tensor(evenly(self.rows, PIECES))
+        return Photographed(Mixture(varied_occluders("train", pieces), VARIED_WEIGHTS), "train")
+
+    def _make(self, occluder: Occluder, step: int) -> tuple[Tensor, Tensor]:
         """Faces (B, 3, H, W) float32 in 0 to 255 and covered (B, H, W) float32 of one step."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         rng = np.random.default_rng((self.seed, step, rank))
         rows = rng.choice(self.rows, self.config.batch // world)
         clean = self.dataset.tensor(rows)
         points = torch.from_numpy(self.dataset.landmarks[rows])
-        pairs = [mixture(face, landmarks, rng) for face, landmarks in zip(clean, points, strict=True)]
+        pairs = [occluder(face, landmarks, rng) for face, landmarks in zip(clean, points, strict=True)]
         occluded, covered = (torch.stack(part) for part in zip(*pairs, strict=True))
         if self.config.labels == "difference":
             covered = difference_labels(clean, occluded)
@@ -102,6 +119,7 @@ def train_segmenter(
     accelerator: Accelerator,
     seed: int,
     triggers: Layout,
+    base: Network | None = None,
 ) -> dict[str, float]:
     """Train the segmentation; the state with the best mean validation IoU is kept.
 
@@ -112,10 +130,12 @@ def train_segmenter(
         accelerator: device, precision, processes.
         seed: of weights and occlusions.
         triggers: regions by which "triggered" is counted.
+        base: the frozen base; needed where its trunk is the encoder.
 
     Returns:
         Of the kept state: "iou" over all occlusions, "iou NAME" and "accuracy NAME" for each, and
-        "triggered", the share of clean photos with a region that counts as covered.
+        "triggered", the share of photos of which nothing is covered, yet a region counts as covered: of clean ones and,
+        where the occlusions are varied, of those that `harmless` changes; "triggered NAME" of each.
 
     Raises:
         PdsnError: there is no photo to train or validate on, or the download of ImageNet's weights failed.
@@ -128,7 +148,7 @@ def train_segmenter(
         )
     seed_everything(seed)
     try:
-        net = SegmentationNet(config.encoder, config.height, config.init or None)
+        net = make_net(config, base)
     except OSError as error:
         wrong = f": the download failed ({error}); leave it out"
         raise SettingError("segment.init", config.init, wrong, exit_code=1) from error
@@ -140,7 +160,7 @@ def train_segmenter(
             occluder, dataset.tensor(chosen), dataset.landmarks[chosen],
             seed=seed, name=name, rows=chosen.tolist(),
         )
-        for name, occluder in segmentation_occluders("val").items()
+        for name, occluder in _validation_occluders(config, dataset.tensor(chosen)).items()
     }  # fmt: skip
 
     def validate() -> dict[str, float]:
@@ -148,12 +168,13 @@ def train_segmenter(
         for name, (faces, covered) in probes.items():
             found = segmenter.covered(faces)
             figures[f"accuracy {name}"] = float(pixel_accuracy(found, covered).mean())
-            if name == CLEAN:
-                # More than half, whatever share the run takes: the network is to be judged by one measure.
-                figures["triggered"] = float(triggers.occluded(found).any(1).float().mean())
-            else:
+            if covered.any():
                 figures[f"iou {name}"] = float(foreground_iou(found, covered).nanmean())
-        figures["iou"] = float(np.mean([v for name, v in figures.items() if name.startswith("iou ")]))
+            else:
+                # More than half, whatever share the run takes: the network is to be judged by one measure.
+                figures[f"triggered {name}"] = float(triggers.occluded(found).any(1).float().mean())
+        for kind in ("iou", "triggered"):
+            figures[kind] = float(np.mean([v for name, v in figures.items() if name.startswith(f"{kind} ")]))
         # A clean photo taken for an occluded one costs as much as an occlusion missed.
         return {**figures, "score": figures["iou"] - figures["triggered"]}
 
@@ -166,6 +187,13 @@ def train_segmenter(
         accelerator=accelerator,
         seed=seed,
         title="segment-train",
-        weights=net.state_dict,
-        load_weights=net.load_state_dict,
+        weights=net.learned.state_dict,
+        load_weights=net.learned.load_state_dict,
     )
+
+
+def _validation_occluders(config: SegmentConfig, photos: Tensor) -> dict[str, Occluder]:
+    """What the validation photos are under, each in turn, in the styles of that split."""
+    if config.occlusions == "worn":
+        return worn_occluders("val")
+    return {**varied_occluders("val", photos), **harmless_changes("val")}

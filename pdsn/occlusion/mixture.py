@@ -9,8 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pdsn.occlusion.cutouts import CutOut
+from pdsn.occlusion.hands import PosedHand
+from pdsn.occlusion.harmless import crop_edges, cropped, harmless_changes
 from pdsn.occlusion.layouts import Box
+from pdsn.occlusion.locks import HairOverFace
+from pdsn.occlusion.objects import HeldObject
 from pdsn.occlusion.occluders import CLEAN, WHITE, Block, Nothing, Occluder, moved
+from pdsn.occlusion.textures import texture
 from pdsn.occlusion.worn import KINDS, Worn
 
 
@@ -53,30 +59,6 @@ class Patch:
         return occluded, covered
 
 
-def texture(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
-    """A random surface (rows, columns, 3) float, about 0 to 255: plain, shaded, striped, chequered or rough."""
-    colour, other = rng.uniform(0, 256, (2, 3))
-    if rng.random() < 0.4:  # clothes, walls and paper are more often grey than a random colour is
-        colour, other = np.full(3, colour.mean()), np.full(3, other.mean())
-    y, x = np.mgrid[0:rows, 0:columns].astype(float)
-    angle, period = rng.uniform(0, np.pi), rng.uniform(3, 16)
-    along = (x * np.cos(angle) + y * np.sin(angle)) / period
-    across = (y * np.cos(angle) - x * np.sin(angle)) / period
-    share = {
-        0: lambda: np.zeros((rows, columns)),
-        1: lambda: (along - along.min()) / max(float(np.ptp(along)), 1e-6),
-        2: lambda: (along % 1 < 0.5).astype(float),
-        3: lambda: ((along % 1 < 0.5) ^ (across % 1 < 0.5)).astype(float),
-        4: lambda: _clouds(rows, columns, rng),
-    }[int(rng.choice(5, p=(0.4, 0.2, 0.12, 0.08, 0.2)))]()[..., None]
-    return colour * (1 - share) + other * share + rng.normal(0, rng.uniform(0, 12), (rows, columns, 1))
-
-
-def _clouds(rows: int, columns: int, rng: np.random.Generator) -> np.ndarray:
-    coarse = torch.from_numpy(rng.random((1, 1, max(rows // 6, 2), max(columns // 6, 2))))
-    return torch.nn.functional.interpolate(coarse, (rows, columns), mode="bicubic")[0, 0].numpy().clip(0, 1)
-
-
 @dataclass(frozen=True)
 class Mixture:
     """One of several occluders by chance, now and then two of them at once.
@@ -108,8 +90,8 @@ class Mixture:
         return self.parts[self._names[int(rng.choice(len(chances), p=chances / chances.sum()))]]
 
 
-def segmentation_occluders(split: str) -> dict[str, Occluder]:
-    """Every occlusion that the segmentation learns, with the worn styles of one split.
+def worn_occluders(split: str) -> dict[str, Occluder]:
+    """Nothing, what is worn in the styles of one split, and plain shapes, by name.
 
     Args:
         split: "train", "val" or "test".
@@ -122,11 +104,75 @@ def segmentation_occluders(split: str) -> dict[str, Occluder]:
     }
 
 
-SEGMENTATION_WEIGHTS = {
+WORN_WEIGHTS = {
     "clean": 0.15, "face-mask": 0.16, "sunglasses": 0.16, "scarf": 0.08, "cap": 0.08, "hand": 0.08,
     "band": 0.14, "block": 0.15,
 }  # fmt: skip
-"""How often each is seen in training."""
+"""How often each is seen in training where these are all that there is."""
+
+
+def varied_occluders(split: str, photos: Tensor) -> dict[str, Occluder]:
+    """The same, and what is drawn anew each time: hands, things, hair, and pieces of other photos.
+
+    Args:
+        split: "train", "val" or "test": whose styles.
+        photos: (N, 3, H, W) uint8, what pieces are cut from; those of the split.
+    """
+    return {
+        **worn_occluders(split),
+        "posed-hand": PosedHand(split),
+        "object": HeldObject(split),
+        "hair": HairOverFace(split),
+        "cut-out": CutOut(photos, split),
+    }
+
+
+VARIED_WEIGHTS = {
+    "clean": 0.22, "face-mask": 0.11, "sunglasses": 0.12, "scarf": 0.05, "cap": 0.05, "hand": 0.04,
+    "band": 0.06, "block": 0.06, "posed-hand": 0.14, "object": 0.06, "hair": 0.04, "cut-out": 0.05,
+}  # fmt: skip
+"""How often each is seen in training where all of these are."""
+
+
+@dataclass(frozen=True)
+class Photographed:
+    """Something before a face as photos have it: on a face with glasses, a beard or make-up, in any light, in a poor photo.
+
+    None of that counts as covered.
+
+    Attributes:
+        occluder: what is before the face.
+        split: whose glasses and beards; "train", "val" or "test".
+        changed: probability that the face itself is changed.
+        lit: that of another light, or a shadow.
+        poor: that of a poor photo.
+        tight: that of a photo that ends at the face.
+    """
+
+    occluder: Occluder
+    split: str
+    changed: float = 0.35
+    lit: float = 0.4
+    poor: float = 0.4
+    tight: float = 0.35
+
+    def __call__(self, image: Tensor, landmarks: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """See `Occluder`."""
+        changes = harmless_changes(self.split)
+        chances, choices = rng.random(4), rng.integers(6, size=2)
+        if chances[0] < self.changed:
+            name = ("eyeglasses", "eyeglasses", "beard", "beard", "beard", "make-up")[int(choices[0])]
+            image, _ = changes[name](image, landmarks, rng)
+        image, covered = self.occluder(image, landmarks, rng)
+        if chances[1] < self.lit:
+            image, _ = changes["hard-shadow" if choices[1] < 2 else "light"](image, landmarks, rng)
+        if chances[2] < self.poor:
+            image, _ = changes["poor-photo"](image, landmarks, rng)
+        if chances[3] < self.tight:
+            edges = crop_edges(rng)
+            both = cropped(np.concatenate([image.numpy(), covered.numpy()[None]]), edges)
+            image, covered = torch.from_numpy(both[:3]), torch.from_numpy(both[3] > 0)
+        return image, covered
 
 
 def base_mixture() -> Mixture:
@@ -135,8 +181,8 @@ def base_mixture() -> Mixture:
 
 
 def base_occluders() -> dict[str, Occluder]:
-    """Every occlusion that an occlusion-aware base is trained on: the segmentation's, without clean photos."""
-    return {name: occluder for name, occluder in segmentation_occluders("train").items() if name != CLEAN}
+    """Every occlusion that an occlusion-aware base is trained on: what is worn, and plain shapes."""
+    return {name: occluder for name, occluder in worn_occluders("train").items() if name != CLEAN}
 
 
 @dataclass(frozen=True)
@@ -186,5 +232,5 @@ MATCHING_WEIGHTS = {
 """How often each is seen while masks are learned."""
 
 
-BASE_WEIGHTS = {name: weight for name, weight in SEGMENTATION_WEIGHTS.items() if name != CLEAN}
+BASE_WEIGHTS = {name: weight for name, weight in WORN_WEIGHTS.items() if name != CLEAN}
 """How often each is seen among the occluded photos of a base's training."""

@@ -1,7 +1,7 @@
 """Patterns that nothing is trained on: how an occlusion looks must not decide whether it is coped with.
 
 The segmentation and bases that see occluded photos are trained on plain, shaded, striped, chequered and cloudy
-surfaces (`mixture.texture`), white among them. These here are none of those.
+surfaces (`textures.texture`), white among them. These here are none of those.
 """
 
 from __future__ import annotations

@@ -208,7 +208,13 @@ class Workspace(RunMasks):
         """The folder of the segmentation."""
         from pdsn.coverage.segmenter import segmenter_folder
 
-        return segmenter_folder(self.run.segmenter, self.settings.segment, self.training, self.settings.seed)
+        return segmenter_folder(
+            self.run.segmenter,
+            self.settings.segment,
+            self.training,
+            self.settings.seed,
+            self.base_folder.sha256() if self.base_folder.model.is_file() else None,
+        )
 
     def segmenter(self) -> Segmenter:
         """The trained segmentation.
@@ -218,7 +224,7 @@ class Workspace(RunMasks):
         """
         from pdsn.coverage.segmenter import load_segmenter
 
-        return load_segmenter(self.segmenter_folder, self.accelerator)
+        return load_segmenter(self.segmenter_folder, self.accelerator, lambda: self.memory.encoder.net)
 
     def example_face(self) -> np.ndarray:
         """The mean training face (H, W, 3) uint8: a backdrop for pictures that shows nobody."""

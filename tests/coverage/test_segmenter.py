@@ -34,6 +34,10 @@ def test_logits_have_the_size_of_the_faces(size, encoder):
     assert logits.shape == (2, *size) and logits.dtype == torch.float32 and logits.isfinite().all()
 
 
+def no_base():
+    raise AssertionError("a U-Net needs no base")
+
+
 def test_the_loss_is_cross_entropy_plus_dice():
     class Fixed(torch.nn.Module):
         def forward(self, faces):
@@ -62,13 +66,13 @@ def test_batches_follow_from_the_seed_and_the_step(dataset, accelerator):
 
 
 def test_training_ends_with_figures_and_loads_again(dataset, accelerator, tmp_path):
-    folder = segmenter_folder(tmp_path, CONFIG, dataset, 0)
+    folder = segmenter_folder(tmp_path, CONFIG, dataset, 0, None)
     assert not folder.open()
     best = train_segmenter(dataset, CONFIG, folder, accelerator, 0, triggers(dataset))
     assert 0 <= best["iou"] <= 1 and 0 <= best["triggered"] <= 1
     assert {"iou face-mask", "accuracy clean", "iou band"} <= set(best)
     assert "iou clean" not in best
-    segmenter = load_segmenter(folder, accelerator)
+    segmenter = load_segmenter(folder, accelerator, no_base)
     faces = dataset.tensor(dataset.rows("test")[:5])
     found = segmenter.covered(faces)
     assert found.shape == (5, 64, 48) and found.dtype == torch.bool
@@ -80,15 +84,15 @@ def test_training_ends_with_figures_and_loads_again(dataset, accelerator, tmp_pa
 
 
 def test_a_missing_or_foreign_segmentation_names_the_command(dataset, accelerator, tmp_path):
-    folder = segmenter_folder(tmp_path, CONFIG, dataset, 0)
+    folder = segmenter_folder(tmp_path, CONFIG, dataset, 0, None)
     with pytest.raises(PdsnError, match="make it with `pdsn segment-train`"):
-        load_segmenter(folder, accelerator)
+        load_segmenter(folder, accelerator, no_base)
 
 
 @pytest.mark.slow
 def test_it_learns_to_find_what_is_covered(dataset, accelerator, tmp_path):
     config = SegmentConfig(encoder="vgg11_bn", height=32, steps=100, batch=8, validations=1)
-    folder = segmenter_folder(tmp_path, config, dataset, 0)
+    folder = segmenter_folder(tmp_path, config, dataset, 0, None)
     folder.open()
     best = train_segmenter(dataset, config, folder, accelerator, 0, triggers(dataset))
     assert best["iou"] > 0.6 and best["triggered"] < 0.1

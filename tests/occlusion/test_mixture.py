@@ -5,11 +5,11 @@ import torch
 from pdsn.data.template import template
 from pdsn.occlusion.layouts import Box
 from pdsn.occlusion.mixture import (
-    SEGMENTATION_WEIGHTS,
+    WORN_WEIGHTS,
     Mixture,
     Patch,
-    segmentation_occluders,
     texture,
+    worn_occluders,
 )
 from pdsn.occlusion.occluders import Block, Nothing
 
@@ -76,5 +76,5 @@ def test_two_at_once_are_covered_together():
 
 def test_every_occluder_of_the_segmentation_has_a_weight():
     for split in ("train", "val", "test"):
-        assert set(segmentation_occluders(split)) == set(SEGMENTATION_WEIGHTS)
-    assert sum(SEGMENTATION_WEIGHTS.values()) == pytest.approx(1)
+        assert set(worn_occluders(split)) == set(WORN_WEIGHTS)
+    assert sum(WORN_WEIGHTS.values()) == pytest.approx(1)

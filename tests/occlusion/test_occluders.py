@@ -5,7 +5,7 @@ import torch
 from pdsn.data.template import template
 from pdsn.errors import UsageError
 from pdsn.occlusion.layouts import Box, LandmarkStatistics, make_layout
-from pdsn.occlusion.mixture import base_occluders, matching_mixture, segmentation_occluders
+from pdsn.occlusion.mixture import base_occluders, matching_mixture, worn_occluders
 from pdsn.occlusion.occluders import (
     BANDS,
     PARTS,
@@ -182,7 +182,7 @@ def test_textured_bands_cover_what_the_white_ones_do_in_patterns_of_two_colours(
 
 def test_nothing_is_trained_on_patterns():
     boxes = list(make_layout("LM2", STATISTICS, 0.57).regions.values())
-    for parts in (segmentation_occluders("train"), base_occluders(), matching_mixture(boxes, "train").parts):
+    for parts in (worn_occluders("train"), base_occluders(), matching_mixture(boxes, "train").parts):
         assert not any(isinstance(part, Patterned) for part in parts.values())
 
 

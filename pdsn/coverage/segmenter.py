@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
+from pdsn.coverage.caution import Cautious, Segmentation
 from pdsn.coverage.settings import BASE, SegmentConfig
 from pdsn.coverage.trunk import TrunkSegmentationNet
 from pdsn.networks.backbone import standardised
@@ -25,7 +26,7 @@ DECODER = (256, 128, 64, 32)
 """Channels of the decoder's blocks, coarse to fine; as many blocks as the encoder is deep."""
 
 
-class SegmentationNet(nn.Module):
+class SegmentationNet(Segmentation):
     """U-Net (Ronneberger et al., 2015) with a VGG or ResNet encoder, for faces of any size.
 
     Args:
@@ -47,11 +48,6 @@ class SegmentationNet(nn.Module):
             # ResNets are cut alike; smp would keep the last stage, two thirds of all weights, unused.
             self.unet.encoder.layer4 = nn.Identity()
 
-    @property
-    def learned(self) -> nn.Module:
-        """All of it."""
-        return self
-
     def forward(self, faces: Tensor) -> Tensor:
         """Logits (N, H, W) float32, above 0 where covered, of faces (N, 3, H, W) uint8 or float in 0 to 255."""
         size = faces.shape[2:]
@@ -68,33 +64,38 @@ class SegmentationNet(nn.Module):
         return logits[:, 0]
 
 
-AnySegmentationNet = SegmentationNet | TrunkSegmentationNet
-"""Logits (N, H, W) of faces (N, 3, H, W); `learned` is what is trained of it, and kept on disk."""
-
-
 class Segmenter:
     """A trained segmentation ready to be asked.
 
     Args:
-        net: the network; moved to the device.
+        net: the network with its limits; moved to the device.
         accelerator: device and precision.
         batch: faces at a time.
     """
 
-    def __init__(self, net: AnySegmentationNet, accelerator: Accelerator, batch: int = 128) -> None:
+    def __init__(self, net: Cautious, accelerator: Accelerator, batch: int = 128) -> None:
         self.net = net.to(accelerator.device).to(memory_format=torch.channels_last)
         self.accelerator = accelerator
         self.batch = batch
 
-    @torch.inference_mode()
     def covered(self, faces: Tensor) -> Tensor:
         """The covered pixels (N, H, W) bool, on the CPU, of faces (N, 3, H, W) uint8."""
+        return self._ask(self.net, faces, lambda logits: logits > 0, torch.bool)
+
+    def logits(self, faces: Tensor) -> Tensor:
+        """Logits (N, H, W) float32, on the CPU, with no limit taken off."""
+        return self._ask(self.net.net, faces, lambda logits: logits, torch.float32)
+
+    @torch.inference_mode()
+    def _ask(
+        self, net: Segmentation, faces: Tensor, take: Callable[[Tensor], Tensor], dtype: torch.dtype
+    ) -> Tensor:
         self.net.eval()
-        found = [torch.zeros((0, *faces.shape[2:]), dtype=torch.bool)]
+        found = [torch.zeros((0, *faces.shape[2:]), dtype=dtype)]
         for part in faces.split(self.batch):
             with self.accelerator.autocast():
-                logits = self.net(part.to(self.accelerator.device))
-            found.append((logits > 0).cpu())
+                logits = net(part.to(self.accelerator.device))
+            found.append(take(logits).cpu())
         return torch.cat(found)
 
 
@@ -115,7 +116,7 @@ def segmenter_folder(
     return TrainingFolder(root, settings, inputs, "pdsn segment-train", SegmentConfig.BEFORE)
 
 
-def make_net(config: SegmentConfig, base: Network | None) -> AnySegmentationNet:
+def make_net(config: SegmentConfig, base: Network | None) -> Segmentation:
     """The network of some settings, untrained.
 
     Args:
@@ -146,16 +147,16 @@ def load_segmenter(
     """
     weights = folder.load()
     found = folder.found_config()
-    net: AnySegmentationNet
+    net: Segmentation
     try:
         if found["encoder"] == BASE:
             net = TrunkSegmentationNet(base())
-            net.learned.load_state_dict(weights)
         else:
             # Without memory of its own: filling VGG's hundred million weights at random takes seconds, for nothing.
             with torch.device("meta"):
                 net = SegmentationNet(str(found["encoder"]), int(found["height"]))
-            net.load_state_dict(weights, assign=True)
+        cautious = Cautious(net)
+        cautious.load_weights(weights)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise folder.misfit(error) from error
-    return Segmenter(net, accelerator)
+    return Segmenter(cautious, accelerator)

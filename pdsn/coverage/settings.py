@@ -36,6 +36,14 @@ class SegmentConfig(Section):
         choices=("varied", "worn"),
         before="worn",
     )
+    touched: float = setting(
+        default=0.02,
+        help="share of free faces, as photographs may show them, that may have a band that counts as covered: sets the limit of each "
+        "band on validation photos; 1 sets none",
+        low=0,
+        high=1,
+        before=1.0,
+    )
     steps: int = setting(
         default=1500, help="of training, whatever the number of photos", low=1, high=10_000_000
     )

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder
 from pdsn.config.setting import SettingError
-from pdsn.coverage.segmenter import AnySegmentationNet, Segmenter, make_net
+from pdsn.coverage.caution import Cautious
+from pdsn.coverage.segmenter import Segmenter, make_net
 from pdsn.coverage.settings import SegmentConfig
 from pdsn.data.dataset import FaceDataset, evenly
 from pdsn.errors import PdsnError
@@ -29,7 +30,7 @@ from pdsn.occlusion.mixture import (
     varied_occluders,
     worn_occluders,
 )
-from pdsn.occlusion.occluders import Occluder, occlude
+from pdsn.occlusion.occluders import Nothing, Occluder, occlude
 from pdsn.training.augment import Augmentation
 from pdsn.training.batches import ahead, check_batch
 from pdsn.training.loop import Schedule, fit, seed_everything
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 PIECES = 2000
 """Training photos that pieces are cut from, spread evenly."""
+FREE_PHOTOS = 500
+"""Validation photos of which nothing is covered that limits are set on, at most, spread evenly."""
 VALIDATION_PHOTOS = 96
 """Photos that each validation looks at under every occlusion, spread evenly over the validation split."""
 
@@ -50,7 +53,7 @@ class SegmentationLoss(nn.Module):
         net: the segmentation.
     """
 
-    def __init__(self, net: AnySegmentationNet) -> None:
+    def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
@@ -153,7 +156,8 @@ def train_segmenter(
         wrong = f": the download failed ({error}); leave it out"
         raise SettingError("segment.init", config.init, wrong, exit_code=1) from error
     module = SegmentationLoss(net).to(accelerator.device).to(memory_format=torch.channels_last)
-    segmenter = Segmenter(net, accelerator)
+    cautious = Cautious(net)
+    segmenter = Segmenter(cautious, accelerator)
     chosen = evenly(val, VALIDATION_PHOTOS)
     probes = {
         name: occlude(
@@ -163,7 +167,11 @@ def train_segmenter(
         for name, occluder in _validation_occluders(config, dataset.tensor(chosen)).items()
     }  # fmt: skip
 
+    free = _free_faces(dataset, evenly(val, FREE_PHOTOS), seed) if config.touched < 1 else None
+
     def validate() -> dict[str, float]:
+        if free is not None:
+            cautious.calibrate(segmenter.logits(free), list(triggers.regions.values()), config.touched)
         figures: dict[str, float] = {}
         for name, (faces, covered) in probes.items():
             found = segmenter.covered(faces)
@@ -187,9 +195,18 @@ def train_segmenter(
         accelerator=accelerator,
         seed=seed,
         title="segment-train",
-        weights=net.learned.state_dict,
-        load_weights=net.learned.load_state_dict,
+        weights=cautious.weights,
+        load_weights=cautious.load_weights,
     )
+
+
+def _free_faces(dataset: FaceDataset, rows: np.ndarray, seed: int) -> Tensor:
+    """Validation photos of which nothing is covered, as photographs may show them: more of them changed than in training."""
+    changed = Photographed(Nothing(), "val", changed=0.5, lit=0.6, poor=0.6, tight=0.5)
+    faces, _ = occlude(
+        changed, dataset.tensor(rows), dataset.landmarks[rows], seed=seed, name="free", rows=rows.tolist()
+    )
+    return faces
 
 
 def _validation_occluders(config: SegmentConfig, photos: Tensor) -> dict[str, Occluder]:

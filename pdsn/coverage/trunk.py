@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pdsn.coverage.caution import Segmentation
 from pdsn.networks.backbone import standardised
 from pdsn.networks.branches import Branch, Network, branch
 
@@ -23,7 +24,7 @@ PIXELS = 16
 """Channels that are seen of the pixels themselves at each scale."""
 
 
-class TrunkSegmentationNet(nn.Module):
+class TrunkSegmentationNet(Segmentation):
     """A decoder behind the frozen trunk of a base, see the module.
 
     Args:
@@ -38,7 +39,12 @@ class TrunkSegmentationNet(nn.Module):
             parameter.requires_grad_(False)
         self.names = tap_names(trunk)
         shapes = _shapes(trunk, self.names)
-        self.learned = Decoder(trunk.size, shapes)
+        self.decoder = Decoder(trunk.size, shapes)
+
+    @property
+    def learned(self) -> nn.Module:
+        """The decoder."""
+        return self.decoder
 
     def train(self, mode: bool = True) -> TrunkSegmentationNet:
         """As `nn.Module`; the trunk stays in evaluation mode."""
@@ -50,7 +56,7 @@ class TrunkSegmentationNet(nn.Module):
         """Logits (N, H, W) float32, above 0 where covered, of faces (N, 3, H, W) uint8 or float in 0 to 255."""
         with torch.no_grad(), tapped(self.trunk, self.names) as maps:
             last = self.trunk.features(faces)
-        logits = self.learned(faces, [*maps, last])
+        logits = self.decoder(faces, [*maps, last])
         return F.interpolate(logits.float(), faces.shape[2:], mode="bilinear", align_corners=False)[:, 0]
 
 

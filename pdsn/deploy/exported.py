@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pdsn.artefact import TrainingFolder
-from pdsn.coverage.segmenter import AnySegmentationNet
+from pdsn.coverage.caution import Cautious
 from pdsn.data.crop import crop_settings
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.settings import PrepareConfig
@@ -42,7 +42,7 @@ class Exported:
     head: TrainingFolder | None
     strategy: str
     dictionary: MaskDictionary | None
-    segmenter: AnySegmentationNet | None
+    segmenter: Cautious | None
     segmentation: TrainingFolder | None
 
     @property

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from pdsn.coverage.segmenter import AnySegmentationNet
+from pdsn.coverage.caution import Cautious
 from pdsn.errors import PdsnError
 from pdsn.networks.branches import Network, branch, has_branches
 
@@ -63,7 +63,7 @@ def require_onnx() -> None:
         ) from error
 
 
-def parts_of(net: Network, segmenter: AnySegmentationNet | None, size: tuple[int, int]) -> list[Part]:
+def parts_of(net: Network, segmenter: Cautious | None, size: tuple[int, int]) -> list[Part]:
     """The networks to export, as fresh copies in float32 on the CPU.
 
     Args:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 
 BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 """Residual blocks of each stage, by architecture."""
@@ -148,12 +145,41 @@ def _stay_in_eval(module: nn.Module, mode: bool = True) -> nn.Module:
     return module
 
 
+class BasicBlock(nn.Module):
+    """Two convolutions and a shortcut (He et al., 2016), with torchvision's names, so that its published weights load.
+
+    Written here because importing torchvision costs every command about two seconds.
+
+    Args:
+        inputs, channels: before and behind it.
+        stride: of the first convolution.
+        downsample: what the shortcut passes; None for nothing.
+    """
+
+    def __init__(
+        self, inputs: int, channels: int, stride: int = 1, downsample: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, channels, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.downsample = downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, h / stride, w / stride), not negative."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        return self.relu(out + shortcut)
+
+
 def _stage(inputs: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
     shortcut = None
     if stride != 1 or inputs != channels:
         shortcut = nn.Sequential(
             nn.Conv2d(inputs, channels, 1, stride=stride, bias=False), nn.BatchNorm2d(channels)
         )
-    layers: list[Any] = [BasicBlock(inputs, channels, stride, shortcut)]
+    layers: list[nn.Module] = [BasicBlock(inputs, channels, stride, shortcut)]
     layers += [BasicBlock(channels, channels) for _ in range(blocks - 1)]
     return nn.Sequential(*layers)

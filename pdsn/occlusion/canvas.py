@@ -24,14 +24,35 @@ class Canvas:
         colours: (3, H, W) float32, 0 to 255, times alpha.
         alpha: (H, W) float32, 0 to 1.
         size: height and width.
+        window: rows and columns of the photo that it shows: all, but for a part, see `around`.
     """
 
     def __init__(self, height: int, width: int) -> None:
         self.size = height, width
+        self.window = slice(0, height), slice(0, width)
         self.x = np.arange(width, dtype=np.float32)[None] + np.float32(0.5)
         self.y = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)
         self.colours = np.zeros((3, height, width), np.float32)
         self.alpha: np.ndarray = np.zeros((height, width), np.float32)
+
+    def around(self, points: np.ndarray, reach: float) -> Canvas:
+        """The part of the canvas near some points: what is painted there is painted here.
+
+        Args:
+            points: (N, 2) x, y in pixels.
+            reach: how far from their box it goes, in pixels.
+        """
+        low, high = np.floor(points.min(0) - reach).astype(int), np.ceil(points.max(0) + reach).astype(int)
+        part = Canvas.__new__(Canvas)
+        part.window = (
+            slice(max(int(low[1]), 0), max(int(high[1]), 0)),
+            slice(max(int(low[0]), 0), max(int(high[0]), 0)),
+        )
+        rows, columns = part.window
+        part.x, part.y = self.x[:, columns], self.y[rows]
+        part.colours, part.alpha = self.colours[:, rows, columns], self.alpha[rows, columns]
+        part.size = part.alpha.shape[0], part.alpha.shape[1]
+        return part
 
     def paint(self, colour: np.ndarray, alpha: np.ndarray) -> None:
         """Lay a part over what is there.
@@ -42,7 +63,7 @@ class Canvas:
         """
         self.colours *= 1 - alpha
         self.colours += colour * alpha
-        self.alpha = self.alpha + alpha * (1 - self.alpha)
+        self.alpha += alpha * (1 - self.alpha)
 
     def lay(
         self, image: Tensor, rng: np.random.Generator, *, shadow: float = 0.35, reach: float = 0.05

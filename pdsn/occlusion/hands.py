@@ -211,35 +211,37 @@ def _thumb(rng: np.random.Generator) -> list[_Bone]:
 
 def _finger(frame: _Frame, bones: list[_Bone], shade: _Shade) -> None:
     for bone in bones:
-        place, beside = along(frame.canvas, frame.at(*bone.start), frame.at(*bone.end))
+        ends = np.stack([frame.at(*bone.start), frame.at(*bone.end)])
+        canvas = frame.canvas.around(ends, bone.thick[0] * frame.unit + 2)
+        colours = shade.colours[:, *canvas.window]
+        place, beside = along(canvas, *ends)
         width = (bone.thick[0] + place * (bone.thick[1] - bone.thick[0])) * frame.unit
-        light = _rounded(frame, np.clip(beside / width, -1, 1), shade) * (
-            0.86 + 0.14 * abs(np.cos(bone.away))
-        )
+        light = _rounded(np.clip(beside / width, -1, 1), shade) * (0.86 + 0.14 * abs(np.cos(bone.away)))
         # Skin folds where bones meet.
         light = light - 0.1 * np.exp(-((place * 12) ** 2))
         alpha = inside(np.abs(beside) - width)
-        frame.canvas.paint(shade.colours * light, alpha)
+        canvas.paint(colours * light, alpha)
         if bone.tip and shade.back and np.cos(bone.away) > 0.4:
             nail = inside(np.maximum(np.abs(beside) - 0.6 * width, (0.45 - place) * frame.unit * 0.3))
-            frame.canvas.paint(np.minimum(shade.colours * 1.12 + 12, 255), 0.7 * nail * alpha)
+            canvas.paint(np.minimum(colours * 1.12 + 12, 255), 0.7 * nail * alpha)
 
 
-def _rounded(frame: _Frame, across: np.ndarray, shade: _Shade) -> np.ndarray:
+def _rounded(across: np.ndarray, shade: _Shade) -> np.ndarray:
     """Light (H, W) on a round thing, by how far each pixel lies from its middle, -1 to 1."""
-    del frame
     return 0.68 + 0.32 * np.sqrt(1 - across**2) + 0.5 * shade.light[0] * across
 
 
 def _palm(frame: _Frame, shade: _Shade) -> None:
     """The palm: four bones from the wrist to the knuckles under one skin."""
-    distance = np.full(frame.canvas.alpha.shape, np.inf, np.float32)
-    for x, y in KNUCKLES:
-        _, beside = along(frame.canvas, frame.at(0.6 * x, 0.0), frame.at(x, y))
-        distance = np.minimum(distance, np.abs(beside) - 0.24 * frame.unit)
-    deep = np.clip(-distance / (0.24 * frame.unit), 0, 1)
-    light = 0.78 + 0.22 * np.sqrt(deep)
-    frame.canvas.paint(shade.colours * light, inside(distance))
+    bones = [np.stack([frame.at(0.6 * x, 0.0), frame.at(x, y)]) for x, y in KNUCKLES]
+    half = 0.24 * frame.unit
+    canvas = frame.canvas.around(np.concatenate(bones), half + 2)
+    distance = np.full(canvas.size, np.inf, np.float32)
+    for bone in bones:
+        _, beside = along(canvas, *bone)
+        distance = np.minimum(distance, np.abs(beside) - half)
+    light = 0.78 + 0.22 * np.sqrt(np.clip(-distance / half, 0, 1))
+    canvas.paint(shade.colours[:, *canvas.window] * light, inside(distance))
 
 
 def _arm(frame: _Frame, shade: _Shade, rng: np.random.Generator) -> None:
@@ -248,12 +250,12 @@ def _arm(frame: _Frame, shade: _Shade, rng: np.random.Generator) -> None:
     sleeve, surface = rng.random() < 0.6, np.random.default_rng(int(rng.integers(2**32)))
     place, beside = along(frame.canvas, frame.at(0, 0.1), frame.at(bend, -6.0))
     width = (0.38 + place * 0.5) * frame.unit
-    light = _rounded(frame, np.clip(beside / width, -1, 1), shade)
+    light = _rounded(np.clip(beside / width, -1, 1), shade)
     frame.canvas.paint(shade.colours * light, inside(np.abs(beside) - width))
     if not sleeve:
         return
     wide = width + 0.12 * frame.unit
     cloth = texture(*frame.canvas.size, surface).clip(0, 255).transpose(2, 0, 1).astype(np.float32)
-    light = _rounded(frame, np.clip(beside / wide, -1, 1), shade)
+    light = _rounded(np.clip(beside / wide, -1, 1), shade)
     end = (bare - place * 6.1) * frame.unit
     frame.canvas.paint(cloth * light, inside(np.maximum(np.abs(beside) - wide, end)))

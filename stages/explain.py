@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from pdsn.artefact import MODEL
+from pdsn.artefact import MODEL, making
 from pdsn.config.layers import merge
 from pdsn.errors import UsageError
 from stages.command import GOING_ON, RECOGNITION, command
@@ -88,13 +88,14 @@ def main(
         where = None if target is None else shown(target)
         print_json({**about_run(session, run, fpr), **answer.as_dict(), "picture": where})
         return
+    from rich.markup import escape
+
     _show(session, answer)
     explained = [one.method for one in answer.explanations]
     if not asked.methods and "xcos" not in explained and (session.run.matcher("xcos") / MODEL).is_file():
-        session.say("left out: xcos, which belongs to another base; pdsn xcos-train --force makes it again")
+        again = making("pdsn xcos-train --force", session.run.matcher("xcos"))
+        session.say(escape(f"left out: xcos, which belongs to another base; `{again}` makes it again"))
     if target is not None:
-        from rich.markup import escape
-
         session.say(f"picture: {escape(shown(target))}")
 
 

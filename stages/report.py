@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -13,12 +12,14 @@ from rich.console import Console
 from pdsn.errors import PdsnError
 from pdsn.files import check_writable
 from stages.command import ALONE, EVERYTHING, command
+from stages.identify import complain
 from stages.session import Shared
 
 if TYPE_CHECKING:
     from pdsn.report.page import Section
     from pdsn.run.tables import RunTable
 
+Found = TypeVar("Found")
 NAME = "report.html"
 """Of the page, in the first run's directory."""
 
@@ -69,12 +70,12 @@ def _sections(tables: Sequence[RunTable], align: str, strategy: str, *, faces: b
     from pdsn.report import results_sections as results
     from pdsn.report.page import photograph
     from pdsn.run.directory import SYNTHETIC, RunDir
-    from pdsn.run.tables import read_table, read_verification
+    from pdsn.run.tables import read_explanations, read_table, read_verification
 
     table, run = tables[0].table, RunDir.open(tables[0].root)
     folder, pairs = run.table("", align), run.verification()
     records, drawn = table["records"], run.about["data"] == SYNTHETIC
-    verified = read_verification(run.root)
+    verified, refused_pairs = _unless_stale(lambda: read_verification(run.root))
     found = None if verified is None else verified.table
     curves = [
         photograph(path, f"ROC curves, {path.stem.removeprefix('roc-')}", path.stem.removeprefix("roc-"))
@@ -85,26 +86,31 @@ def _sections(tables: Sequence[RunTable], align: str, strategy: str, *, faces: b
     painted = (
         read_table(run.root, "occluded").table["records"] if before.is_file() and align == "clean" else []
     )
-    measured = run.explanations()
-    explained = (
-        json.loads((measured / "table.json").read_text(encoding="utf-8"))["records"]
-        if (measured / "table.json").is_file()
-        else []
-    )
-    picture = measured / "figures/covered.png" if explained else None
+    measured, refused_maps = _unless_stale(lambda: read_explanations(run.root))
+    explained = [] if measured is None else measured["records"]
+    picture = run.explanations() / "figures/covered.png" if explained else None
     return [
         results.recognition(records, strategy),
         results.open_set_section(records, results.thresholds_in_force(folder / "probes.csv", strategy)),
-        results.verification_section(found, curves),
+        results.verification_section(found, curves, refused_pairs),
         results.segmentation_section(table["segmentation"]),
         results.painted_section(painted, strategy),
-        results.explanations_section(explained, picture),
+        results.explanations_section(explained, picture, refused_maps),
         making.masks(run, strategy, faces=faces),
         *([making.examples(folder), making.probes(folder)] if faces else []),
         making.trainings(run),
         making.what_was_run(run, table, drawn=drawn),
         making.limits(table, drawn=drawn),
     ]
+
+
+def _unless_stale(read: Callable[[], Found | None]) -> tuple[Found | None, str]:
+    """What was left by another command, or why it cannot be shown: it costs its own section, not the page."""
+    try:
+        return read(), ""
+    except PdsnError as error:
+        complain("report", f"left out: {error}")
+        return None, str(error)
 
 
 def _comparison(tables: Sequence[RunTable]) -> Section:

@@ -141,10 +141,10 @@ def thresholds_in_force(probes: Path, strategy: str) -> list[Block]:
     return [Folded("The thresholds in force", [table])]
 
 
-def verification_section(table: Record | None, figures: Sequence[Picture]) -> Section:
-    """Pairs of photos: the figures of `verify-eval`."""
+def verification_section(table: Record | None, figures: Sequence[Picture], refused: str = "") -> Section:
+    """Pairs of photos: the figures of `verify-eval`, or why there are none."""
     if table is None:
-        return Section("verification", "Pairs of photos", [])
+        return Section("verification", "Pairs of photos", [refused] if refused else [])
     tables = [_pairs_table(table, kind) for kind in dict.fromkeys(r["kind"] for r in table["records"])]
     blocks: list[Block] = [
         "Do two photos show one person? EER is the error rate at which as many pairs of one person are refused as pairs of two "
@@ -220,10 +220,10 @@ def painted_section(records: Sequence[Record], strategy: str) -> Section:
     )
 
 
-def explanations_section(records: Sequence[Record], picture: Path | None) -> Section:
-    """What `explain --evaluate` measured."""
+def explanations_section(records: Sequence[Record], picture: Path | None, refused: str = "") -> Section:
+    """What `explain --evaluate` measured, or why that is not shown."""
     if not records or picture is None:
-        return Section("explained", "Where scores come from", [])
+        return Section("explained", "Where scores come from", [refused] if refused else [])
     head = ["method and occlusion", "matcher", *HEADINGS.values()]
     rows = [
         [

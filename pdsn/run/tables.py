@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from pdsn.artefact import making, read_json
+from pdsn.artefact import MODEL, making, read_json
 from pdsn.errors import PdsnError, UsageError
 from pdsn.evaluation.scores_file import SCORES, StoredScores
 from pdsn.evaluation.verification import PairScores
 from pdsn.files import sha256_of
+from pdsn.matchers.table import COMMANDS
 from pdsn.run.directory import RunDir
 
 RANKS = ("rank", "photo_rank")
@@ -104,8 +105,9 @@ def read_table(root: Path, align: str = "clean", name: str = "") -> RunTable:
 def _check_current(run: RunDir, path: Path, table: dict[str, Any], remake: str) -> None:
     """Raise PdsnError if what the table was made from has been made anew since."""
     trained = {"base": run.base, "head": run.head, "segmentation": run.segmenter}
-    files = {name: folder / "model.safetensors" for name, folder in trained.items()}
+    files = {name: folder / MODEL for name, folder in trained.items()}
     files |= {f"dictionary {name}": run.dictionary(name) for name in run.dictionaries()}
+    files |= {f"matcher {name}": run.matcher(name) / MODEL for name in COMMANDS}
     # A head that was trained since would be taken now, unless it was told not to be.
     head = {"head": ""} if table["config"].get("head") else {}
     for name, sha256 in {**head, **table["inputs"]}.items():
@@ -168,3 +170,22 @@ def read_verification(root: Path, name: str = "") -> RunVerification | None:
     table = read_json(folder / "table.json", remake)
     _check_current(run, folder / "table.json", table, remake)
     return RunVerification(root, table, StoredScores(folder / SCORES, remake))
+
+
+def read_explanations(root: Path) -> dict[str, Any] | None:
+    """What `pdsn explain --evaluate` left in a run directory: content of table.json; None where the run has none.
+
+    Args:
+        root: the run directory.
+
+    Raises:
+        PdsnError: it is damaged, or the run has changed since.
+    """
+    run = RunDir.open(root)
+    path = run.explanations() / "table.json"
+    if not path.is_file():
+        return None
+    remake = "pdsn explain --evaluate"
+    table = read_json(path, remake)
+    _check_current(run, path, table, remake)
+    return table

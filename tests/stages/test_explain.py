@@ -171,7 +171,10 @@ def test_an_xcos_of_another_base_is_said_to_be_left_out(own, refused):
     about.write_text(json.dumps(content).replace(before, "0" * len(before)))
     said = ask(own, ENTRY, OTHER, "--no-draw")
     assert said.code == 0, said.err
-    assert "left out: xcos, which belongs to another base; pdsn xcos-train --force makes it again" in said.out
+    again = f"`pdsn xcos-train --force --run {own}`"
+    assert f"left out: xcos, which belongs to another base; {again} makes it again" in said.out.replace(
+        "\n", " "
+    )
     assert "xcos: cosine" not in said.out
     # Where others are asked for it is not missed, and asked for itself it is an error.
     assert "left out: " not in ask(own, ENTRY, OTHER, "--method", "fdm", "--no-draw").out

@@ -28,6 +28,11 @@ PLAIN, OURS = "#7a838c", "#d2691e"
 """Colours of no FDM and of the strategy that the page is about."""
 MOST_NAMED = 6
 """Kinds of cover that the headline names."""
+SPOKEN = {
+    "face-mask": "a face mask", "sunglasses": "sunglasses", "scarf": "a scarf", "cap": "a cap", "hand": "a hand",
+    "random-block": "a block anywhere", "nose+mouth+chin": "a band over nose, mouth and chin",
+}  # fmt: skip
+"""What covers a face, as it is said in a sentence; where it is not listed it is a band of that name."""
 CONTROLS = ("random", "geometric", "difference", "relative")
 
 
@@ -48,7 +53,7 @@ def headline(records: Sequence[Record], strategy: str, mean_gain: dict[str, Any]
         beside = ""
         if strategy != NO_FDM and plain is not None:
             beside = f" with the learned masks ({strategy}), {100 * plain:.1f} without"
-        what = ", ".join(kinds) if len(kinds) <= MOST_NAMED else f"one of {len(kinds)} kinds of cover"
+        what = _listed(kinds) if len(kinds) <= MOST_NAMED else f"one of {len(kinds)} kinds of cover"
         parts.append(
             f"With {what} painted on the face, {100 * ours:.1f} of 100 photos are named right{beside}."
         )
@@ -57,9 +62,15 @@ def headline(records: Sequence[Record], strategy: str, mean_gain: dict[str, Any]
     if strategy in mean_gain:
         gain = mean_gain[strategy]
         parts.append(
-            f"Over {', '.join(gain['occlusions'])} the masks add {points(gain['gain'], gain['ci95'])} points (95 % interval)."
+            f"Over the bands ({', '.join(gain['occlusions'])}) the masks add {points(gain['gain'], gain['ci95'])} points (95 % interval)."
         )
     return " ".join(parts)
+
+
+def _listed(kinds: Sequence[str]) -> str:
+    """What covers a face in one photo or another, in words."""
+    *others, last = [SPOKEN.get(name, f"a band over the {name}") for name in kinds]
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def recognition(records: Sequence[Record], strategy: str) -> Section:

@@ -139,13 +139,21 @@ def levels(size: tuple[int, int], coarsest: tuple[int, int]) -> list[tuple[int, 
 
 
 def tap_names(trunk: Branch) -> list[str]:
-    """Modules of a trunk whose outputs are its maps at each scale: of each size the last one computed, the finest first."""
+    """Modules of a trunk whose outputs are its maps at each scale: of each size the last one computed, the finest first.
+
+    What is smaller than the trunk's own map is none: channels are weighed by such (squeeze-and-excitation). Nor is what
+    passes through unchanged, such as the queries and keys of a transformer (tokens by channels).
+    """
     found: dict[tuple[int, int], str] = {}
+    _, rows, columns = trunk.map_shape
 
     def seen(name: str, module: nn.Module, given: object, output: object) -> None:
-        del module, given
-        if isinstance(output, Tensor) and output.ndim == 4 and tuple(output.shape[2:]) != tuple(trunk.size):
-            found[(output.shape[2], output.shape[3])] = name
+        del given
+        if isinstance(module, nn.Identity | nn.Dropout) or not isinstance(output, Tensor) or output.ndim != 4:
+            return
+        height, width = output.shape[2:]
+        if (height, width) != tuple(trunk.size) and height >= rows and width >= columns:
+            found[(height, width)] = name
 
     handles = [
         module.register_forward_hook(partial(seen, name)) for name, module in trunk.named_modules() if name

@@ -55,7 +55,7 @@ class ViTNet(nn.Module):
     def features(self, faces: Tensor) -> Tensor:
         """Tokens as a map (N, C, h, w) of faces (N, 3, H, W) uint8, or float in 0 to 255; of either sign."""
         tokens = self.transformer.forward_features(standardised(faces))
-        return tokens.transpose(1, 2).reshape(len(tokens), *self.map_shape)
+        return tokens.transpose(1, 2).reshape(tokens.shape[0], *self.map_shape)
 
     def head(self, maps: Tensor) -> Tensor:
         """Embeddings (N, E) of maps (N, C, h, w), masked or not; not normalised."""

@@ -7,11 +7,14 @@ import pytest
 import torch
 
 from pdsn.coverage.segmenter import SegmentationNet
+from pdsn.coverage.trunk import TrunkSegmentationNet
 from pdsn.deploy.onnx import OPSET, largest_difference, parts_of, require_onnx, write_part
 from pdsn.errors import PdsnError
 from pdsn.networks.backbone import FaceNet, freeze
+from pdsn.networks.branches import TwoBranches
 from pdsn.networks.imported.architecture import Architecture
 from pdsn.networks.imported.net import PretrainedNet
+from pdsn.networks.vit import ViTNet
 
 
 def ask(path, inputs):
@@ -89,6 +92,40 @@ def test_the_unet_at_a_size_that_is_padded_alone(tmp_path):
     part = parts_of(FaceNet((33, 47), "resnet18", 8), net, (33, 47))[2]
     path = write_part(part, tmp_path)
     assert largest_difference(part, path, torch.rand(3, 3, 33, 47) * 255) < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: FaceNet((65, 47), "resnet18", 8),
+        lambda: ViTNet((64, 48), width=24, depth=2, heads=3),
+        lambda: TwoBranches(FaceNet((64, 48), "resnet18", 8), FaceNet((64, 48), "resnet18", 8)),
+    ],
+    ids=["odd size", "vit", "two branches"],
+)
+def test_a_segmentation_that_looks_through_a_base(tmp_path, build):
+    torch.manual_seed(0)
+    net = build()
+    freeze(net)
+    segmenter = TrunkSegmentationNet(net).to(memory_format=torch.channels_last).eval()
+    part = parts_of(net, segmenter, net.size)[-1]
+    path = write_part(part, tmp_path)
+    faces = torch.rand(5, 3, *net.size) * 255
+    with torch.no_grad():
+        logits = segmenter(faces)
+    assert part.name == "segmenter" and logits.std() > 0
+    for batch in (1, 2, 5):
+        assert (ask(path, faces[:batch]) - logits[:batch]).abs().max() < 1e-4 * logits.std()
+
+
+@pytest.mark.slow
+def test_a_transformers_batch_is_free(tmp_path):
+    torch.manual_seed(0)
+    net = ViTNet((64, 48), width=24, depth=1, heads=3)
+    freeze(net)
+    part = parts_of(net, None, net.size)[0]
+    assert largest_difference(part, write_part(part, tmp_path), torch.rand(3, 3, 64, 48) * 255) < 1e-4
 
 
 def test_the_check_sees_a_file_that_answers_otherwise(networks, export):

@@ -11,7 +11,7 @@ from stages.session import Session
 if TYPE_CHECKING:
     from pdsn.evaluation.enrolment import Enrolment
     from pdsn.evaluation.settings import EvalConfig
-    from pdsn.occlusion.occluders import Occluder
+    from pdsn.occlusion.occluder import Occluder
     from pdsn.run.settings import Settings
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pdsn.evaluation.settings import EvalConfig
     from pdsn.matchers.matcher import Matcher
     from pdsn.occlusion.layouts import Layout
-    from pdsn.occlusion.occluders import Occluder
+    from pdsn.occlusion.occluder import Occluder
 
 DEFAULT = "LM2"
 """The strategy that is made where a run has none."""

@@ -14,10 +14,24 @@ from stages.session import Shared
 from stages.tables import print_table
 
 if TYPE_CHECKING:
-    from pdsn.occlusion.occluders import Occluder
+    from pdsn.occlusion.occluder import Occluder
 
 Rows = Iterator[tuple[str, str]]
 LATER = "; in no table unless asked for"
+FURTHER = {
+    "face": "the face's oval in grey",
+    "background": "everything but the face's oval in grey",
+    "posed-hand": "a hand in any pose, drawn anew each time",
+    "object": "something held before the face, drawn anew each time",
+    "hair": "hair over the face, drawn anew each time",
+    "eyeglasses": "clear glasses: nothing is covered",
+    "beard": "a beard: nothing is covered",
+    "make-up": "make-up: nothing is covered",
+    "hard-shadow": "a shadow with an edge: nothing is covered",
+    "light": "little, much or coloured light: nothing is covered",
+    "poor-photo": "a blurred, coarse, noisy, grey or compressed photo: nothing is covered",
+    "tight-crop": "a photo that ends at the face: nothing is covered",
+}
 
 
 def _presets() -> Rows:
@@ -43,18 +57,13 @@ def _makers() -> Rows:
 
 def _occlusions() -> Rows:
     from pdsn.occlusion.layouts import example_statistics
-    from pdsn.occlusion.occluders import PARTS, make_occluders
+    from pdsn.occlusion.occluders import further_occluders, make_occluders
     from pdsn.occlusion.settings import RegionsConfig
 
     for name, occluder in make_occluders(example_statistics(), RegionsConfig.floor).items():
         yield name, _what_covers(name, occluder)
-    for name in PARTS:
-        yield (
-            name,
-            f"everything but the face's oval in grey{LATER}"
-            if name == "background"
-            else f"the face's oval in grey{LATER}",
-        )
+    for name in further_occluders():
+        yield name, FURTHER[name] + LATER
     yield "block:LAYOUT/REGION", f"a region of a layout in a random grey{LATER}"
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pdsn.evaluation.answers import Answer
     from pdsn.matchers.matcher import Matcher
     from pdsn.occlusion.layouts import Layout
-    from pdsn.occlusion.occluders import Occluder
+    from pdsn.occlusion.occluder import Occluder
 
 
 def shown_strategy(session: Session, matchers: Mapping[str, Matcher]) -> str:

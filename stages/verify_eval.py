@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pdsn.evaluation.pair_lists import PairList
     from pdsn.evaluation.pairs import PairScorer, ScoredPairs
-    from pdsn.occlusion.occluders import Occluder
+    from pdsn.occlusion.occluder import Occluder
 
 ASKED = ("occlusions", "split", "source", "mirror", "head", "unmasked", "bootstrap", "matchers", "fuse")
 """The settings of a table that mean something to pairs of photos."""

@@ -11,7 +11,8 @@ from torch import Tensor
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.photos import shows_mask
 from pdsn.occlusion.mixture import base_mixture
-from pdsn.occlusion.occluders import Occluder, occlude
+from pdsn.occlusion.occluder import Occluder
+from pdsn.occlusion.occluders import occlude
 from pdsn.occlusion.worn import KINDS, Worn
 
 

@@ -10,7 +10,8 @@ from pdsn.data.dataset import FaceDataset, evenly
 from pdsn.errors import PdsnError
 from pdsn.matchers.fused import Odds
 from pdsn.matchers.matcher import Faces, Matcher
-from pdsn.occlusion.occluders import Occluder, occlude
+from pdsn.occlusion.occluder import Occluder
+from pdsn.occlusion.occluders import occlude
 
 MOST_PROBES = 400
 """Validation photos that are asked about; of more, as many spread evenly."""

@@ -35,7 +35,8 @@ from pdsn.data.dataset import FaceDataset, evenly
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import atomic_path
 from pdsn.occlusion.layouts import Box
-from pdsn.occlusion.occluders import CLEAN, RANDOM_BLOCK, Block, Nothing, Occluder, RandomBlock, occlude
+from pdsn.occlusion.occluder import Occluder
+from pdsn.occlusion.occluders import CLEAN, RANDOM_BLOCK, Block, Nothing, RandomBlock, occlude
 from pdsn.occlusion.worn import KINDS, Worn
 
 DEFAULT_FPR = 0.01

@@ -30,7 +30,8 @@ from pdsn.occlusion.mixture import (
     varied_occluders,
     worn_occluders,
 )
-from pdsn.occlusion.occluders import Nothing, Occluder, occlude
+from pdsn.occlusion.occluder import Occluder
+from pdsn.occlusion.occluders import Nothing, occlude
 from pdsn.training.augment import Augmentation
 from pdsn.training.batches import ahead, check_batch
 from pdsn.training.loop import Schedule, fit, seed_everything

@@ -28,7 +28,8 @@ from pdsn.metrics import (
 )
 from pdsn.occlusion.labels import foreground_iou, pixel_accuracy
 from pdsn.occlusion.layouts import OCCLUDED_SHARE, Layout
-from pdsn.occlusion.occluders import Occluder, is_fixed
+from pdsn.occlusion.occluder import Occluder
+from pdsn.occlusion.occluders import is_fixed
 
 PROTOCOL = "2"
 """Raised whenever a table would hold other figures or columns: one that was made before is made again."""

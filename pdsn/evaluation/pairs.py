@@ -16,7 +16,8 @@ from pdsn.evaluation.verification import PairScores
 from pdsn.matchers.matcher import Faces, Matcher, Prepared, Signature, boxes_of
 from pdsn.matchers.rerank import for_pairs
 from pdsn.networks.branches import Role
-from pdsn.occlusion.occluders import CLEAN, Nothing, Occluder
+from pdsn.occlusion.occluder import Occluder
+from pdsn.occlusion.occluders import CLEAN, Nothing
 
 LISTED = "listed"
 KINDS = ("clean-clean", "clean-occluded", "occluded-occluded", LISTED)

@@ -19,7 +19,7 @@ from pdsn.errors import UsageError
 from pdsn.evaluation.enrolment import Enrolment
 from pdsn.evaluation.pair_lists import read_faces
 from pdsn.evaluation.probes import Probes
-from pdsn.occlusion.occluders import Occluder
+from pdsn.occlusion.occluder import Occluder
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from pdsn.data.faces import Detect, choose_face, crop_face, crop_matrix, detect_
 from pdsn.data.photos import UnreadablePhotoError, read_photo
 from pdsn.data.settings import PrepareConfig
 from pdsn.errors import PdsnError
-from pdsn.occlusion.occluders import Occluder, draws_of, occlude
+from pdsn.occlusion.occluder import Occluder
+from pdsn.occlusion.occluders import draws_of, occlude
 from pdsn.occlusion.worn import Worn
 
 BATCH = 16

@@ -33,7 +33,7 @@ from pdsn.people.gallery import Gallery
 from pdsn.people.photo import Cover, SearchedPhoto, check_photo
 
 if TYPE_CHECKING:
-    from pdsn.occlusion.occluders import Occluder
+    from pdsn.occlusion.occluder import Occluder
     from pdsn.run.workspace import Workspace
 
 

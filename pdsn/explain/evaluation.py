@@ -22,7 +22,7 @@ from pdsn.matchers.cosine import Cosine
 from pdsn.matchers.matcher import Faces, by_signature
 from pdsn.matchers.memory import MapMemory
 from pdsn.metrics import bootstrap_interval
-from pdsn.occlusion.occluders import Occluder
+from pdsn.occlusion.occluder import Occluder
 
 BATCH = 50
 """Faces that a gradient is taken of at a time."""

@@ -19,7 +19,7 @@ from pdsn.explain.photos import aligned_photo, entry_photo
 from pdsn.explain.pictures import top_of
 from pdsn.files import write_text
 from pdsn.matchers.matcher import Faces
-from pdsn.occlusion.occluders import Occluder
+from pdsn.occlusion.occluder import Occluder
 from pdsn.pictures import FAINT, PAPER, face_picture, heat_picture, save_picture, write
 
 COUNT = 10

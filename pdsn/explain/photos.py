@@ -15,7 +15,8 @@ from pdsn.errors import UsageError
 from pdsn.explain.explanation import Column, Explainer, Explanation, Pair
 from pdsn.masks.strategy import heading
 from pdsn.matchers.matcher import Faces
-from pdsn.occlusion.occluders import Occluder, occlude
+from pdsn.occlusion.occluder import Occluder
+from pdsn.occlusion.occluders import occlude
 from pdsn.people.gallery import Gallery, readable
 from pdsn.people.photo import Cover, FoundFace, SearchedPhoto
 from pdsn.people.verification import Verification

@@ -23,7 +23,8 @@ from pdsn.networks.branches import Role, has_branches
 from pdsn.occlusion import artwork
 from pdsn.occlusion.layouts import Layout
 from pdsn.occlusion.mixture import MATCHING_WEIGHTS, matching_mixture
-from pdsn.occlusion.occluders import Block, Nothing, Occluder, occlude
+from pdsn.occlusion.occluder import Occluder
+from pdsn.occlusion.occluders import Block, Nothing, occlude
 from pdsn.progress import Advance, progress_bar
 
 CHUNK = 256

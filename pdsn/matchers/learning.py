@@ -19,7 +19,7 @@ from pdsn.config.setting import Section, setting
 from pdsn.data.dataset import FaceDataset, evenly
 from pdsn.masks.maps import Twins
 from pdsn.occlusion.mixture import matching_mixture
-from pdsn.occlusion.occluders import Occluder
+from pdsn.occlusion.occluder import Occluder
 from pdsn.training.batches import ahead, another, check_batch
 from pdsn.training.loop import Schedule, fit, seed_everything
 

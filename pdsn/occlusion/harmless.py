@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pdsn.occlusion.canvas import Canvas, ellipse, inside, strands
 from pdsn.occlusion.locks import face_units, hair_colour
-from pdsn.occlusion.occluders import Occluder
+from pdsn.occlusion.occluder import Occluder
 from pdsn.occlusion.placing import pose_of
 
 

@@ -15,7 +15,8 @@ from pdsn.occlusion.harmless import crop_edges, cropped, harmless_changes
 from pdsn.occlusion.layouts import Box
 from pdsn.occlusion.locks import HairOverFace
 from pdsn.occlusion.objects import HeldObject
-from pdsn.occlusion.occluders import CLEAN, WHITE, Block, Nothing, Occluder, moved
+from pdsn.occlusion.occluder import Occluder
+from pdsn.occlusion.occluders import CLEAN, WHITE, Block, Nothing, moved
 from pdsn.occlusion.textures import texture
 from pdsn.occlusion.worn import KINDS, Worn
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pdsn.config.setting import SettingError
+from pdsn.occlusion.hands import PosedHand
+from pdsn.occlusion.harmless import harmless_changes
 from pdsn.occlusion.layouts import LAYOUTS, Box, LandmarkStatistics, example_statistics, make_layout
+from pdsn.occlusion.locks import HairOverFace
+from pdsn.occlusion.objects import HeldObject
+from pdsn.occlusion.occluder import Occluder
 from pdsn.occlusion.patterns import pattern
 from pdsn.occlusion.settings import RegionsConfig
 from pdsn.occlusion.worn import KINDS, Worn
@@ -25,23 +29,6 @@ BANDS = ("forehead", "eyes", "nose", "mouth", "chin")
 CLEAN = "clean"
 LOWER_FACE = "nose+mouth+chin"
 RANDOM_BLOCK = "random-block"
-
-
-class Occluder(Protocol):
-    """Anything that covers part of a photo."""
-
-    def __call__(self, image: Tensor, landmarks: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Cover part of a photo.
-
-        Args:
-            image: (3, H, W) uint8, left as it is.
-            landmarks: (5, 2) x, y in pixels.
-            rng: source of everything random.
-
-        Returns:
-            The occluded photo (3, H, W) uint8 and the exact mask (H, W) bool of the covered pixels.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -185,6 +172,21 @@ PARTS: dict[str, Occluder] = {"face": Oval(inside=True), "background": Oval(insi
 """Occlusions that nobody wears, to look into a base; no rows of the table unless asked for."""
 
 
+def further_occluders(styles: str = "test") -> dict[str, Occluder]:
+    """Occlusions that are no rows of the table unless asked for: what is drawn anew each time, and what covers nothing.
+
+    Args:
+        styles: see `make_occluders`.
+    """
+    return {
+        **PARTS,
+        "posed-hand": PosedHand(styles),
+        "object": HeldObject(styles),
+        "hair": HairOverFace(styles),
+        **harmless_changes(styles),
+    }
+
+
 def make_occluders(statistics: LandmarkStatistics, floor: float, styles: str = "test") -> dict[str, Occluder]:
     """The occlusions of the results table by name.
 
@@ -212,14 +214,14 @@ def make_occluders(statistics: LandmarkStatistics, floor: float, styles: str = "
 
 
 def find_occluder(name: str, statistics: LandmarkStatistics, floor: float, styles: str = "test") -> Occluder:
-    """An occluder by name, see `make_occluders` and `PARTS`.
+    """An occluder by name, see `make_occluders` and `further_occluders`.
 
     `block:STRATEGY/REGION` is a block of random grey on any region.
 
     Raises:
         SettingError: there is none of that name; the message lists those that exist.
     """
-    known = make_occluders(statistics, floor, styles) | PARTS
+    known = make_occluders(statistics, floor, styles) | further_occluders(styles)
     if name in known:
         return known[name]
     layout, _, region = name.removeprefix("block:").partition("/")

@@ -52,7 +52,8 @@ def headline(records: Sequence[Record], strategy: str, mean_gain: dict[str, Any]
     if ours is not None:
         beside = ""
         if strategy != NO_FDM and plain is not None:
-            beside = f" with the learned masks ({strategy}), {100 * plain:.1f} without"
+            learned = "the masks" if strategy.partition("@")[0] in CONTROLS else "the learned masks"
+            beside = f" with {learned} ({strategy}), {100 * plain:.1f} without"
         what = _listed(kinds) if len(kinds) <= MOST_NAMED else f"one of {len(kinds)} kinds of cover"
         parts.append(
             f"With {what} painted on the face, {100 * ours:.1f} of 100 photos are named right{beside}."
@@ -337,7 +338,7 @@ def _dots(records: Sequence[Record], strategy: str) -> Picture:
     rows = table_rows(list(records))
     names = strategies_of(list(records))
     shown = [name for name in (NO_FDM, strategy) if name in names]
-    canvas = new_figure(7.2, 0.27 * len(rows) + 1.1)
+    canvas = new_figure(5.2, 0.27 * len(rows) + 1.1)  # fits a phone
     axes = canvas.subplots()
     for place, name in enumerate(shown):
         column = names.index(name)

@@ -68,7 +68,7 @@ def main(session: Session, source: Path | None = None) -> None:
         head = ("occlusion", "foreground IoU", "pixel accuracy")
         print_table(session.console, head, rows, title="Segmentation, validation photos and styles")
     session.say(
-        f"segmentation: mean IoU {best['iou']:.3f}; {100 * best['triggered']:.1f} % of clean photos "
+        f"segmentation: mean IoU {best['iou']:.3f}; of photos of which nothing is covered {100 * best['triggered']:.1f} % "
         f"have a region that counts as covered -> {folder.model}"
     )
 

@@ -133,7 +133,7 @@ def make_net(config: SegmentConfig, base: Network | None) -> Segmentation:
 
 
 def load_segmenter(
-    folder: TrainingFolder, accelerator: Accelerator, base: Callable[[], Network]
+    folder: TrainingFolder, accelerator: Accelerator, base: Callable[[], Network], sha256: str | None = None
 ) -> Segmenter:
     """The finished segmenter of a folder, built from the settings that lie beside it.
 
@@ -141,12 +141,17 @@ def load_segmenter(
         folder: of its weights.
         accelerator: device and precision.
         base: gives the frozen base; called where its trunk is the encoder.
+        sha256: hash of the base, checked where its trunk is the encoder.
 
     Raises:
         PdsnError: it is missing, damaged, or was trained on another data set or for another base.
     """
     weights = folder.load()
     found = folder.found_config()
+    if found.get("encoder") == BASE and sha256 is not None:
+        # The settings in force may name another encoder, and the folder's own inputs then no base.
+        inputs = {**folder.inputs, "base": sha256}
+        TrainingFolder(folder.root, folder.config, inputs, folder.command, folder.defaults).check()
     net: Segmentation
     try:
         if found["encoder"] == BASE:

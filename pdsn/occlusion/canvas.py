@@ -12,6 +12,9 @@ from torch import Tensor
 
 from pdsn.occlusion.textures import clouds
 
+GREY = 4.0
+"""Mean difference of a pixel's channels, 0 to 255, up to which a photo counts as grey."""
+
 
 class Canvas:
     """What is drawn over a photo, part after part.
@@ -94,6 +97,13 @@ class Canvas:
         mixed = under * (1 - alpha) + colours + rough * alpha
         occluded = np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
         return torch.from_numpy(occluded), torch.from_numpy(alpha >= 0.5)
+
+
+def faded(colours: np.ndarray, photo: np.ndarray) -> np.ndarray:
+    """Colours without colour, (3, H, W), where the photo (3, H, W) has none: else whatever has a colour were covered."""
+    if np.ptp(photo.astype(np.int16), axis=0).mean() > GREY:
+        return colours
+    return np.broadcast_to(colours.mean(0, keepdims=True), colours.shape).astype(colours.dtype)
 
 
 def inside(distance: np.ndarray, edge: float = 1.0) -> np.ndarray:

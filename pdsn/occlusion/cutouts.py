@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as F
 
-from pdsn.occlusion.canvas import Canvas, blob, inside, polygon
+from pdsn.occlusion.canvas import Canvas, blob, faded, inside, polygon
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class CutOut:
         centre = np.array([rng.uniform(0, width), rng.uniform(0, height)])
         distance = self._outline(canvas, centre, rng.uniform(0.1, 0.45) * min(height, width), rng)
         photo = self.photos[int(rng.integers(len(self.photos)))]
-        surface = _piece(photo, (height, width), rng).numpy().clip(0, 255)
+        surface = faded(_piece(photo, (height, width), rng).numpy().clip(0, 255), image.numpy())
         canvas.paint(surface * rng.uniform(0.7, 1.2), inside(distance, rng.uniform(1.0, 5.0)))
         np.minimum(canvas.colours, 255, out=canvas.colours)
         return canvas.lay(image, rng)
@@ -44,7 +44,9 @@ class CutOut:
             return blob(canvas, centre, radius, rng)
         turn = rng.uniform(0, 2 * np.pi)
         if self.split == "val":
-            angles = turn + np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 7))))
+            corners = int(rng.integers(3, 7))
+            # Evenly about the middle, give or take: corners that lie together make slivers.
+            angles = turn + 2 * np.pi * (np.arange(corners) + rng.uniform(-0.3, 0.3, corners)) / corners
             return polygon(canvas, centre + 1.4 * radius * np.stack([np.cos(angles), np.sin(angles)], 1))
         across = (canvas.x - centre[0]) * np.cos(turn) + (canvas.y - centre[1]) * np.sin(turn)
         return np.abs(across) - 0.6 * radius

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.occlusion.canvas import Canvas, along, inside, speckled
+from pdsn.occlusion.canvas import Canvas, along, faded, inside, speckled
 from pdsn.occlusion.lighting import Light, light_on
 from pdsn.occlusion.placing import Pose, pose_of
 from pdsn.occlusion.textures import texture
@@ -90,6 +90,7 @@ class PosedHand:
         for _ in range(2 if rng.random() < 0.2 else 1):
             gesture = GESTURES[self.split][int(rng.integers(len(GESTURES[self.split])))]
             draw_hand(canvas, pose, gesture, skin, rng)
+        canvas.colours[:] = faded(canvas.colours, image.numpy())
         return canvas.lay(image, rng)
 
 

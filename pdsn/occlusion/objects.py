@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.occlusion.canvas import Canvas, along, ellipse, inside, polygon, speckled
+from pdsn.occlusion.canvas import Canvas, along, ellipse, faded, inside, polygon, speckled
 from pdsn.occlusion.hands import GESTURES, PLACES, draw_hand, skin_tone
 from pdsn.occlusion.lighting import light_on
 from pdsn.occlusion.placing import Pose, pose_of
@@ -188,6 +188,7 @@ class HeldObject:
         if draw in HELD and rng.random() < 0.6:
             gestures = GESTURES[self.split]
             draw_hand(canvas, pose, gestures[int(rng.integers(len(gestures)))], skin_tone(light, rng), rng)
+        canvas.colours[:] = faded(canvas.colours, image.numpy())
         return canvas.lay(image, rng)
 
 
@@ -195,7 +196,7 @@ def _placed(pose: Pose, rng: np.random.Generator, *, far: bool) -> _Place:
     """A place on the lower face for most things; from below or from the side for what stands before the person."""
     unit = pose.scale * rng.uniform(0.8, 1.25)
     if far:
-        goal, angle = np.array([rng.normal(0, 1.3), rng.uniform(1.0, 3.0)]), rng.normal(0, 0.15)
+        goal, angle = np.array([rng.normal(0, 1.0), rng.uniform(0.6, 2.2)]), rng.normal(0, 0.15)
     else:
         goal = PLACES[int(rng.integers(len(PLACES)))] + rng.normal(0, 0.4, 2)
         angle = rng.normal(0, 0.5)

@@ -213,18 +213,24 @@ class Workspace(RunMasks):
             self.settings.segment,
             self.training,
             self.settings.seed,
-            self.base_folder.sha256() if self.base_folder.model.is_file() else None,
+            self._base_sha256(),
         )
+
+    def _base_sha256(self) -> str | None:
+        """Hash of the base, None where there is none yet."""
+        return self.base_folder.sha256() if self.base_folder.model.is_file() else None
 
     def segmenter(self) -> Segmenter:
         """The trained segmentation.
 
         Raises:
-            PdsnError: there is none, or it belongs to another data set.
+            PdsnError: there is none, or it belongs to another data set or looks through another base.
         """
         from pdsn.coverage.segmenter import load_segmenter
 
-        return load_segmenter(self.segmenter_folder, self.accelerator, lambda: self.memory.encoder.net)
+        return load_segmenter(
+            self.segmenter_folder, self.accelerator, lambda: self.memory.encoder.net, self._base_sha256()
+        )
 
     def example_face(self) -> np.ndarray:
         """The mean training face (H, W, 3) uint8: a backdrop for pictures that shows nobody."""

@@ -91,7 +91,9 @@ def test_a_missing_or_foreign_segmentation_names_the_command(dataset, accelerato
 
 @pytest.mark.slow
 def test_it_learns_to_find_what_is_covered(dataset, accelerator, tmp_path):
-    config = SegmentConfig(encoder="vgg11_bn", height=32, steps=100, batch=8, validations=1)
+    config = SegmentConfig(
+        encoder="vgg11_bn", height=32, occlusions="worn", steps=100, batch=8, validations=1
+    )
     folder = segmenter_folder(tmp_path, config, dataset, 0, None)
     folder.open()
     best = train_segmenter(dataset, config, folder, accelerator, 0, triggers(dataset))

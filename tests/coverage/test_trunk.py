@@ -122,6 +122,9 @@ def test_what_is_tapped_is_what_the_modules_gave(base):
         assert torch.equal(first[0], outputs["layer1"]) and torch.equal(first[1], outputs["layer3"])
         base.features(faces_of(base, seed=1))
         assert torch.equal(maps[0], outputs["layer1"]) and not torch.equal(maps[0], first[0])
+    with torch.no_grad(), tapped(base, ["layer3", "layer1"]) as maps:
+        base.features(faces_of(base))
+    assert torch.equal(maps[0], first[1]) and torch.equal(maps[1], first[0]), "in the order of the names"
     for handle in handles:
         handle.remove()
 
@@ -310,6 +313,11 @@ def test_a_segmentation_for_another_base_is_refused_and_names_the_command(
         PdsnError, match=r"belongs to another base: rebuild it with `pdsn segment-train --force`"
     ):
         load_segmenter(other, accelerator, lambda: base)
+    # The settings in force name another encoder: what lies there still looks through its base.
+    unet = segmenter_folder(folder.root, replace(CONFIG, encoder="resnet18"), dataset, 0, None)
+    with pytest.raises(PdsnError, match="belongs to another base"):
+        load_segmenter(unet, accelerator, lambda: base, "hash of another base")
+    load_segmenter(unet, accelerator, lambda: base, "hash of the base")
     with pytest.raises(UsageError, match="was made from another base"):
         other.open()
     assert not other.open(replace_stale=True)

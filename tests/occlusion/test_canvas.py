@@ -188,6 +188,14 @@ def test_the_mask_is_where_at_least_half_is_covered():
         assert (covered ^ drawn).float().mean() < 1e-3, "a soft edge stays where it was"
 
 
+def test_a_soft_edge_has_no_fringe():
+    # Laid over a photo of its own colour, it is not to be seen.
+    image = torch.full((3, 200, 200), 200, dtype=torch.uint8)
+    for seed in range(6):
+        occluded, _ = painted((200, 200), 200.0).lay(image, np.random.default_rng(seed), shadow=0)
+        assert (occluded.int() - 200).abs().max() < 10
+
+
 def test_a_shadow_darkens_what_is_beside_and_no_more():
     size = (80, 80)
     darker = 0

@@ -57,8 +57,8 @@ def test_outlines_are_round_in_training_straight_in_validation_bands_in_the_test
 
     large = {split: [mask for mask in masks(split) if mask.sum() > 400] for split in SPLITS}
     assert max(hollow(mask) for mask in large["train"]) > 0.05, "blobs have hollows"
-    assert max(hollow(mask) for mask in large["val"]) < 0.03, "triangles to hexagons have none"
-    assert max(hollow(mask) for mask in large["test"]) < 0.03
+    assert max(hollow(mask) for mask in large["val"]) < 0.001, "triangles to hexagons have none"
+    assert max(hollow(mask) for mask in large["test"]) < 0.01
     assert all(edges(mask) >= 2 for mask in large["test"]), "a band goes from edge to edge"
     assert np.mean([edges(mask) >= 2 for mask in large["train"]]) < 0.5
 

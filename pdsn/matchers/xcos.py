@@ -183,10 +183,7 @@ class XCosMatcher(LayoutMatcher):
         result = torch.empty((len(ours), len(theirs)))
         step = max(BLOCK // max(len(ours), 1), 1)
         for first in range(0, len(theirs), step):
-            part = theirs[first : first + step]
-            rows, columns = torch.meshgrid(torch.arange(len(ours)), torch.arange(len(part)), indexing="ij")
-            found = self._pairs(ours, part, rows.flatten(), columns.flatten())
-            result[:, first : first + step] = found.view(len(ours), len(part))
+            result[:, first : first + step] = self._grid(ours, theirs[first : first + step])
         return result
 
     def pairs(self, a: Prepared, b: Prepared) -> Tensor:
@@ -214,16 +211,34 @@ class XCosMatcher(LayoutMatcher):
         return (attention * local).sum(1).cpu()
 
     @torch.inference_mode()
+    def _grid(self, ours: Looked, theirs: Looked) -> Tensor:
+        """Scores (P, G) of all pairs: of each face the cells are taken once, not once for each pair."""
+        _check_sides(ours, theirs)
+        left_out = None
+        if self.model.own.covered == "left-out":
+            left_out = (ours.covered[:, None] | theirs.covered[None]).flatten(0, 1)
+        attention = self.model.net.attention(
+            (ours.halves[:, None] + theirs.halves[None]).flatten(0, 1), left_out
+        )
+        local = torch.einsum("plc,glc->lpg", ours.cells.float(), theirs.cells.float())
+        return torch.einsum("pgl,lpg->pg", attention.view(len(ours), len(theirs), -1), local).cpu()
+
+    @torch.inference_mode()
     def _maps(self, ours: Looked, theirs: Looked, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        if not theirs.second:
-            raise ValueError("restored faces are probes, as those prepared so: prepare a gallery anew")
-        if ours.second:
-            raise ValueError("faces of a gallery are no probes: prepare them as such")
+        _check_sides(ours, theirs)
         left_out = None
         if self.model.own.covered == "left-out":
             left_out = ours.covered[rows] | theirs.covered[columns]
         attention = self.model.net.attention(ours.halves[rows] + theirs.halves[columns], left_out)
         return attention, local_cosines(ours.cells[rows], theirs.cells[columns])
+
+
+def _check_sides(ours: Looked, theirs: Looked) -> None:
+    """Raise ValueError unless these are probes and a gallery."""
+    if not theirs.second:
+        raise ValueError("restored faces are probes, as those prepared so: prepare a gallery anew")
+    if ours.second:
+        raise ValueError("faces of a gallery are no probes: prepare them as such")
 
 
 def build(workspace: Workspace, own: XCosConfig) -> XCos:

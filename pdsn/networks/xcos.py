@@ -58,12 +58,30 @@ class XCosNet(nn.Module):
             halves: (N, width / 2, h, w), the sums of both faces' halves.
             left_out: (N, h, w) bool, cells that count nothing; where that is all of them, none is left out.
         """
-        logits = self.weigh(self.both_after(halves)).flatten(1).float()
+        convolution, *after = self.weigh
+        shape = (halves.shape[2], halves.shape[3])
+        logits = self.both_after(halves).flatten(1) @ _as_matrix(convolution, shape)
+        for module in after:
+            logits = module(logits.view(-1, 1, *shape)).flatten(1)
+        logits = logits.float()
         if left_out is not None:
             left_out = left_out.flatten(1)
             left_out = left_out & ~left_out.all(1, keepdim=True)
             logits = logits.masked_fill(left_out, float("-inf"))
         return logits.softmax(1)
+
+
+def _as_matrix(convolution: nn.Module, shape: tuple[int, int]) -> Tensor:
+    """A convolution to one channel as a matrix (C h w, h w): three times as fast on maps as small as these.
+
+    Args:
+        convolution: C channels to one.
+        shape: height and width of the maps.
+    """
+    weight: Tensor = convolution.weight  # type: ignore[assignment]
+    count = weight.shape[1] * shape[0] * shape[1]
+    single = torch.eye(count, dtype=weight.dtype, device=weight.device)
+    return convolution(single.view(count, weight.shape[1], *shape)).flatten(1)
 
 
 def local_cosines(a: Tensor, b: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The U-Net that finds what is covered, and its training."""
+"""The segmentation that finds what is covered, and its training."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ ENCODERS = (
 
 @section("segment")
 class SegmentConfig(Section):
-    """Network and training of the U-Net."""
+    """Network and training of the segmentation."""
 
     encoder: str = setting(
         default="vgg16_bn",
-        help="the encoder by its name in segmentation-models-pytorch: vgg16 is the paper's; vgg11_bn takes two thirds of its time, "
-        "resnet18 a third",
+        help="base takes the frozen base's own trunk and trains a small decoder; others are a U-Net's, by their names in "
+        "segmentation-models-pytorch: vgg16 is the paper's, vgg11_bn takes two thirds of its time, resnet18 a third",
         choices=ENCODERS,
     )
     height: int = setting(
         default=64,
-        help="rows that the network sees; larger faces are reduced to it",
+        help="rows that a U-Net sees; larger faces are reduced to it",
         low=SMALLEST_SIDE,
         high=LARGEST_SIDE,
     )

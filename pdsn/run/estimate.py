@@ -25,8 +25,8 @@ BATCH = 16
 """Faces that are timed."""
 BACKWARD = 3
 """A training step costs as much as so many forward passes: one forward, two backward."""
-OCCLUSIONS = 10
-"""What the U-Net's validation photos are seen under, about."""
+OCCLUSIONS = 20
+"""What the segmentation's validation photos are seen under, about."""
 SHARES = {"train": 0.7, "val": 0.15}
 """Of the drawn people's photos, where none are drawn yet."""
 
@@ -105,10 +105,19 @@ class _Timed:
 
     def _segmenter(self) -> float:
         from pdsn.coverage.segmenter import SegmentationNet
+        from pdsn.coverage.settings import BASE
+        from pdsn.coverage.training import VALIDATION_PHOTOS
+        from pdsn.coverage.trunk import TrunkSegmentationNet
 
         config = self.workspace.settings.segment
-        one = self._forward(SegmentationNet(config.encoder, config.height), "forward")
-        return one * (BACKWARD * config.batch * config.steps + config.validations * OCCLUSIONS * self.val)
+        on_base = config.encoder == BASE
+        net = (
+            TrunkSegmentationNet(self.network) if on_base else SegmentationNet(config.encoder, config.height)
+        )
+        one, frozen = self._forward(net, "forward"), self.face if on_base else 0.0
+        step = frozen + BACKWARD * max(one - frozen, 0)
+        looked = OCCLUSIONS * min(self.val, VALIDATION_PHOTOS)
+        return config.batch * config.steps * step + config.validations * looked * one
 
     def _matcher(self, name: str) -> float:
         """The maps, which several share, and as much again: behind them the networks are small. Others see the faces."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pdsn.report.page import Section
     from pdsn.run.tables import RunTable
 
+Found = TypeVar("Found")
 NAME = "report.html"
 """Of the page, in the first run's directory."""
 
@@ -69,7 +70,7 @@ def _sections(tables: Sequence[RunTable], align: str, strategy: str, *, faces: b
     from pdsn.report import results_sections as results
     from pdsn.report.page import photograph
     from pdsn.run.directory import SYNTHETIC, RunDir
-    from pdsn.run.tables import read_table, read_verification
+    from pdsn.run.tables import read_explanations, read_table, read_verification
 
     table, run = tables[0].table, RunDir.open(tables[0].root)
     folder, pairs = run.table("", align), run.verification()
@@ -85,26 +86,32 @@ def _sections(tables: Sequence[RunTable], align: str, strategy: str, *, faces: b
     painted = (
         read_table(run.root, "occluded").table["records"] if before.is_file() and align == "clean" else []
     )
-    measured = run.explanations()
-    explained = (
-        json.loads((measured / "table.json").read_text(encoding="utf-8"))["records"]
-        if (measured / "table.json").is_file()
-        else []
-    )
-    picture = measured / "figures/covered.png" if explained else None
+    picture = run.explanations() / "figures/covered.png"
     return [
         results.recognition(records, strategy),
         results.open_set_section(records, results.thresholds_in_force(folder / "probes.csv", strategy)),
         results.verification_section(found, curves),
         results.segmentation_section(table["segmentation"]),
         results.painted_section(painted, strategy),
-        results.explanations_section(explained, picture),
+        _unless_stale(
+            lambda: read_explanations(run.root), lambda found: results.explanations_section(found, picture)
+        ),
         making.masks(run, strategy, faces=faces),
         *([making.examples(folder), making.probes(folder)] if faces else []),
         making.trainings(run),
         making.what_was_run(run, table, drawn=drawn),
         making.limits(table, drawn=drawn),
     ]
+
+
+def _unless_stale(read: Callable[[], Found | None], show: Callable[[Found | None], Section]) -> Section:
+    """The section on a table, empty where there is none; of other weights than the run's, one sentence that says so."""
+    from pdsn.run.tables import StaleTable
+
+    try:
+        return show(read())
+    except StaleTable as error:
+        return replace(show(None), blocks=[f"Left out: {error}."])
 
 
 def _comparison(tables: Sequence[RunTable]) -> Section:

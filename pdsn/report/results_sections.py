@@ -220,9 +220,9 @@ def painted_section(records: Sequence[Record], strategy: str) -> Section:
     )
 
 
-def explanations_section(records: Sequence[Record], picture: Path | None) -> Section:
-    """What `explain --evaluate` measured."""
-    if not records or picture is None:
+def explanations_section(table: Record | None, picture: Path) -> Section:
+    """What `explain --evaluate` measured: its table, None for none, and its picture."""
+    if table is None:
         return Section("explained", "Where scores come from", [])
     head = ["method and occlusion", "matcher", *HEADINGS.values()]
     rows = [
@@ -231,7 +231,7 @@ def explanations_section(records: Sequence[Record], picture: Path | None) -> Sec
             Cell(heading(record["strategy"])),
             *(Cell(told(record, name), record.get(name)) for name in HEADINGS),
         ]
-        for record in records
+        for record in table["records"]
     ]
     shown = photograph(picture, "For each method and occlusion the share of the map on covered pixels")
     return Section(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
@@ -164,7 +165,7 @@ def full(*words, **more):
     raise OSError(28, "No space left on device")
 
 
-def test_explanations_are_told_once_they_are_measured(copied):
+def test_explanations_are_told_once_they_are_measured(copied, refused):
     assert "Where scores come from" not in (copied / "report.html").read_text()
     words = (
         "--evaluate",
@@ -191,6 +192,31 @@ def test_explanations_are_told_once_they_are_measured(copied):
     assert len(re.findall(r'<img [^>]*alt="For each method and occlusion', text)) == 1
     (record, _) = json.loads((copied / "explain/table.json").read_text())["records"]
     assert f">{100 * record['covered']:.1f}<" in text
+    # Those of other masks are none of this run: the section says so, and the page goes on.
+    path = made_from_another("dictionary matched", copied / "explain")
+    assert give("report", copied).code == 0
+    said = f"{path} was made from another dictionary matched than the run has now: make it again with"
+    assert left_out(copied, "explained") == f"Left out: {said} `pdsn explain --evaluate --run {copied}`."
+    path.write_text("{")
+    line = refused(1, "report", copied)
+    assert f"{path} cannot be read" in line and "pdsn explain --evaluate --run" in line
+
+
+def made_from_another(name: str, folder: Path) -> Path:
+    """As if something had been made anew since the table in a folder was made from it; gives back the table."""
+    path = folder / "table.json"
+    table = json.loads(path.read_text())
+    assert name in table["inputs"]
+    table["inputs"][name] = "0" * 64
+    path.write_text(json.dumps(table))
+    return path
+
+
+def left_out(run: Path, anchor: str) -> str:
+    """All that a section of the page says."""
+    pattern = rf'<section id="{anchor}">\s*<h2>[^<]*</h2>\s*<p>([^<]*)</p>\s*</section>'
+    (said,) = re.findall(pattern, (run / "report.html").read_text())
+    return html.unescape(said)
 
 
 def test_several_runs_are_set_side_by_side(copied, finished):

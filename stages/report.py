@@ -27,6 +27,8 @@ NAME = "report.html"
 def main(runs: Sequence[Path], out: Path | None, *, faces: bool) -> Path:
     """Write the page of some runs, from what they hold.
 
+    A table that a section alone shows costs that section where it was made from other weights than the run has now.
+
     Args:
         runs: run directories; of the first one the page tells everything, the others are set beside it.
         out: the file; None for report.html in the first run.
@@ -36,7 +38,7 @@ def main(runs: Sequence[Path], out: Path | None, *, faces: bool) -> Path:
         The file.
 
     Raises:
-        PdsnError: a run has no table, or the runs were asked about different probes.
+        PdsnError: a run has no table or one of other weights, or the runs were asked about different probes.
     """
     from pdsn.report.page import write_page
     from pdsn.report.results_sections import headline
@@ -75,24 +77,24 @@ def _sections(tables: Sequence[RunTable], align: str, strategy: str, *, faces: b
     table, run = tables[0].table, RunDir.open(tables[0].root)
     folder, pairs = run.table("", align), run.verification()
     records, drawn = table["records"], run.about["data"] == SYNTHETIC
-    verified = read_verification(run.root)
-    found = None if verified is None else verified.table
+    before = run.table("", "occluded") / "table.json"
     curves = [
         photograph(path, f"ROC curves, {path.stem.removeprefix('roc-')}", path.stem.removeprefix("roc-"))
         for path in sorted((pairs / "figures").glob("roc-*.png"))
-        if found is not None
     ]
-    before = run.table("", "occluded") / "table.json"
-    painted = (
-        read_table(run.root, "occluded").table["records"] if before.is_file() and align == "clean" else []
-    )
     picture = run.explanations() / "figures/covered.png"
     return [
         results.recognition(records, strategy),
         results.open_set_section(records, results.thresholds_in_force(folder / "probes.csv", strategy)),
-        results.verification_section(found, curves),
+        _unless_stale(
+            lambda: read_verification(run.root),
+            lambda found: results.verification_section(None if found is None else found.table, curves),
+        ),
         results.segmentation_section(table["segmentation"]),
-        results.painted_section(painted, strategy),
+        _unless_stale(
+            lambda: read_table(run.root, "occluded") if before.is_file() and align == "clean" else None,
+            lambda found: results.painted_section([] if found is None else found.table["records"], strategy),
+        ),
         _unless_stale(
             lambda: read_explanations(run.root), lambda found: results.explanations_section(found, picture)
         ),

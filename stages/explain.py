@@ -12,7 +12,7 @@ from rich.console import Console
 
 from pdsn.artefact import MODEL
 from pdsn.config.layers import merge
-from pdsn.errors import UsageError
+from pdsn.errors import PdsnError, UsageError
 from stages.command import GOING_ON, RECOGNITION, command
 from stages.identify import (
     NAME_BYTES,
@@ -89,13 +89,24 @@ def main(
         print_json({**about_run(session, run, fpr), **answer.as_dict(), "picture": where})
         return
     _show(session, answer)
-    explained = [one.method for one in answer.explanations]
-    if not asked.methods and "xcos" not in explained and (session.run.matcher("xcos") / MODEL).is_file():
-        session.say("left out: xcos, which belongs to another base; pdsn xcos-train --force makes it again")
+    if not asked.methods:
+        _say_left_out(session)
     if target is not None:
         from rich.markup import escape
 
         session.say(f"picture: {escape(shown(target))}")
+
+
+def _say_left_out(session: Session) -> None:
+    """Say why an xCos that the run has is not shown, such as that it belongs to another base."""
+    from rich.markup import escape
+
+    if not (session.run.matcher("xcos") / MODEL).is_file():
+        return
+    try:
+        session.matcher("xcos")
+    except PdsnError as error:
+        session.say(escape(f"left out: xcos: {error}"))
 
 
 def _target(asked: Asked, picture: Path | None, default: Path) -> Path:

@@ -210,6 +210,20 @@ def evenly(rows: np.ndarray, most: int) -> np.ndarray:
     return rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]
 
 
+def next_other(labels: Tensor) -> Tensor:
+    """The place (N,) of the next photo of another person after each one's own, around the end; one's own where there is none.
+
+    Args:
+        labels: (N,) int64, who is on each.
+    """
+    import torch
+
+    count = len(labels)
+    places = torch.arange(count, device=labels.device)
+    after = (places[None] - places[:, None]) % count
+    return torch.where(labels[:, None] != labels[None], after, after + count).argmin(1)
+
+
 def split_photos(people: Sequence[str], seed: int) -> list[str]:
     """Split per photo: floor(.7 n) of each person's n photos train, up to floor(.85 n) val, the rest test.
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pdsn.bases.encoder import Encoder
-from pdsn.data.dataset import FaceDataset, evenly
+from pdsn.data.dataset import FaceDataset, evenly, next_other
 from pdsn.evaluation.probes import MakeProbes
 from pdsn.explain.attribution import attribution, layer_of, to_pixels
 from pdsn.explain.measures import area, order_curve, rank_correlation, share_inside
@@ -45,7 +45,7 @@ class Measured:
         area: (P,) share of the face that these pixels are.
         random: (P,) rank correlation with the map of the same network with random weights: a map that hardly changes
             shows the photo, not what was learned (Adebayo et al., 2018).
-        other: (P,) rank correlation with the map of the next photo: what any two faces have in common.
+        other: (P,) rank correlation with the map of the next photo of another person: what any two faces have in common.
         curves: scores (P, S + 1) while pixels go or come, see `measures.order_curve`, by `KINDS`, and by the same names with
             "_any" where the order is random; NaN for photos that have none.
         blank: (P,) whether the map is 0 everywhere.
@@ -216,7 +216,7 @@ def measure(
                         share_inside(bare[method], made.exact).numpy(),
                         made.exact.double().flatten(1).mean(1).numpy(),
                         rank_correlation(maps, drawn).numpy(),
-                        rank_correlation(maps, maps.roll(1, 0)).numpy(),
+                        _likeness_to_others(maps, labels),
                         _curves(task, trained, maps, faces) | any_order,
                         (maps == 0).flatten(1).all(1).numpy(),
                     )
@@ -267,6 +267,13 @@ def _maps(
             cells = attribution(method, score, faces.pixels[rows[part]], known[part], layer)
             result[rows[part]] = to_pixels(cells, size).cpu()
     return result
+
+
+def _likeness_to_others(maps: Tensor, labels: np.ndarray) -> np.ndarray:
+    """The rank correlation (P,) of each map (P, H, W) with that of the next photo of another person; NaN where there is nobody else."""
+    others = next_other(torch.from_numpy(labels))
+    alone = others == torch.arange(len(others))
+    return rank_correlation(maps, maps[others]).masked_fill(alone, torch.nan).numpy()
 
 
 def _curves(

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 from pdsn.artefact import TrainingFolder
 from pdsn.bases.encoder import Encoder
 from pdsn.config.setting import SettingError, section, setting
-from pdsn.matchers.learning import LAYOUT, LearningConfig, face_photos, learn, loaded, next_other
+from pdsn.data.dataset import next_other
+from pdsn.matchers.learning import LAYOUT, LearningConfig, face_photos, learn, loaded
 from pdsn.matchers.matcher import (
     Faces,
     LayoutMatcher,

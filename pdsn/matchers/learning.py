@@ -258,18 +258,6 @@ class TwinBatches:
             yield tuple(part.to(device) for part in batch)
 
 
-def next_other(labels: Tensor) -> Tensor:
-    """The place (N,) of the next photo of another person after each one's own, around the end; one's own where there is none.
-
-    Args:
-        labels: (N,) int64, who is on each.
-    """
-    count = len(labels)
-    places = torch.arange(count, device=labels.device)
-    after = (places[None] - places[:, None]) % count
-    return torch.where(labels[:, None] != labels[None], after, after + count).argmin(1)
-
-
 def judge(learner: Learner, train: Photos, val: Photos, device: torch.device) -> dict[str, float]:
     """How a matcher names validation photos by one training photo of each person.
 

@@ -15,9 +15,10 @@ from torch.nn import functional as F
 from pdsn.artefact import TrainingFolder
 from pdsn.bases.encoder import Encoder
 from pdsn.config.setting import section, setting
+from pdsn.data.dataset import next_other
 from pdsn.matchers.cosine import Cosine
 from pdsn.matchers.embedding import flip_sum
-from pdsn.matchers.learning import LAYOUT, LearningConfig, learn, loaded, map_photos, next_other
+from pdsn.matchers.learning import LAYOUT, LearningConfig, learn, loaded, map_photos
 from pdsn.matchers.matcher import Signature
 from pdsn.matchers.memory import MapMemory
 from pdsn.networks.branches import Role

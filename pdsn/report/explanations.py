@@ -26,7 +26,7 @@ HEADINGS = {
     "deletion": "deletion",
     "insertion": "insertion",
     "random": "like random weights",
-    "other": "like another photo",
+    "other": "like another person's photo",
 }
 """What the figures of a record are called."""
 NOTE = (
@@ -34,7 +34,7 @@ NOTE = (
     "features around what is covered, so that part of the change is built in: the control random, which drops as many anywhere, "
     "tells how much. Deletion (less is better) and insertion (more is better) are areas under the score from 0, nothing is seen, to "
     "1, the whole face is, beside those of a random order. The last two are rank correlations of maps: with that of the same "
-    "network with random weights, and with that of the next photo; the nearer to 0, the more a map shows of what was learned, "
+    "network with random weights, and with that of another person's photo; the nearer to 0, the more a map shows of what was learned, "
     "and of this photo."
 )
 

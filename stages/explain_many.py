@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pdsn.errors import PdsnError, UsageError
 from stages.asking import check_names, enrolment_of, find_occluders, made_from, question
-from stages.identify import check_parts
 from stages.making import make
+from stages.recognising import check_parts
 from stages.session import Session
 from stages.tables import print_table
 

@@ -326,7 +326,8 @@ def _dots(records: Sequence[Record], strategy: str) -> Picture:
     rows = table_rows(list(records))
     names = strategies_of(list(records))
     shown = [name for name in (NO_FDM, strategy) if name in names]
-    canvas = new_figure(7.2, 0.27 * len(rows) + 1.1)
+    # About as wide as a phone, so that its letters can be read there.
+    canvas = new_figure(4.6, 0.27 * len(rows) + 1.1)
     axes = canvas.subplots()
     for place, name in enumerate(shown):
         column = names.index(name)
@@ -337,12 +338,12 @@ def _dots(records: Sequence[Record], strategy: str) -> Picture:
         at = [at + 0.24 * (place - (len(shown) - 1) / 2) for at, _ in told]
         colour = PLAIN if name == NO_FDM else OURS
         axes.errorbar(values, at, xerr=[low, high], fmt="o", ms=5, lw=1.2, color=colour, label=heading(name))
-    axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=9)
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
     axes.invert_yaxis()
     axes.set_xlabel("rank-1, %")
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=9, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    axes.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     text = "; ".join(
         f"{name}: " + ", ".join(f"{heading(s)} {100 * row[names.index(s)]['rank1']:.1f} %" for s in shown if row[names.index(s)])  # type: ignore[index]
         for name, row in rows

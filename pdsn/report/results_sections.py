@@ -9,6 +9,7 @@ from typing import Any
 
 from pdsn.evaluation.evaluation import FPIRS
 from pdsn.masks.strategy import NO_FDM, heading
+from pdsn.occlusion.occluders import SPOKEN
 from pdsn.occlusion.worn import KINDS
 from pdsn.report.explanations import HEADINGS, NOTE, told
 from pdsn.report.figures import new_figure
@@ -47,8 +48,11 @@ def headline(records: Sequence[Record], strategy: str, mean_gain: dict[str, Any]
     if ours is not None:
         beside = ""
         if strategy != NO_FDM and plain is not None:
-            beside = f" with the learned masks ({strategy}), {100 * plain:.1f} without"
-        what = ", ".join(kinds) if len(kinds) <= MOST_NAMED else f"one of {len(kinds)} kinds of cover"
+            kind = "masks" if _is_control(strategy) else "learned masks"
+            beside = f" with the {kind} ({strategy}), {100 * plain:.1f} without"
+        what = f"one of {len(kinds)} kinds of cover"
+        if len(kinds) <= MOST_NAMED:
+            what = _either([SPOKEN.get(name, name) for name in kinds])
         parts.append(
             f"With {what} painted on the face, {100 * ours:.1f} of 100 photos are named right{beside}."
         )
@@ -57,9 +61,20 @@ def headline(records: Sequence[Record], strategy: str, mean_gain: dict[str, Any]
     if strategy in mean_gain:
         gain = mean_gain[strategy]
         parts.append(
-            f"Over {', '.join(gain['occlusions'])} the masks add {points(gain['gain'], gain['ci95'])} points (95 % interval)."
+            f"With a white band over the {_either(gain['occlusions'])}, the masks add "
+            f"{points(gain['gain'], gain['ci95'])} points on average (95 % interval)."
         )
     return " ".join(parts)
+
+
+def _either(names: Sequence[str]) -> str:
+    """Names as one speaks: "a, b or c"."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _is_control(strategy: str) -> bool:
+    """Whether nobody learned the masks of a strategy."""
+    return strategy.partition("@")[0] in CONTROLS
 
 
 def recognition(records: Sequence[Record], strategy: str) -> Section:
@@ -85,9 +100,9 @@ def _how(records: Sequence[Record]) -> str:
     ]
     if len(names) > 1:
         parts.append("The others leave out what a cover spoils: most by a feature-discarding mask (FDM).")
-    if any(name.partition("@")[0] in CONTROLS for name in names):
-        shown = ", ".join(name for name in names if name.partition("@")[0] in CONTROLS)
-        parts.append(f"Controls, whose masks nobody learned: {shown}.")
+    controls = [name for name in names if _is_control(name)]
+    if controls:
+        parts.append(f"Controls, whose masks nobody learned: {', '.join(controls)}.")
     rows = {record["occlusion"] for record in records}
     if any(name.endswith("-textured") for name in rows):
         parts.append("Rows that end in textured have a pattern instead of one colour.")

@@ -12,25 +12,23 @@ from rich.console import Console
 
 from pdsn.artefact import MODEL, making
 from pdsn.config.layers import merge
-from pdsn.errors import UsageError
+from pdsn.errors import PdsnError, UsageError
 from stages.command import GOING_ON, RECOGNITION, command
-from stages.identify import (
+from stages.options import Json, Layer, OneStrategy
+from stages.photo_options import Picture, Pictures, Rate, Source
+from stages.recognising import (
     NAME_BYTES,
+    Common,
     about_run,
-    check_parts,
-    check_picture,
-    check_pictures,
+    begin,
     check_rate_asked,
     complain,
     draw,
-    is_file_name,
     open_run,
+    picture_path,
     short,
     shown,
 )
-from stages.making import make
-from stages.options import Json, Layer, OneStrategy
-from stages.photo_options import Picture, Pictures, Rate, Source
 from stages.session import Session, Shared
 from stages.tables import print_json, print_table
 
@@ -39,40 +37,26 @@ if TYPE_CHECKING:
     from pdsn.explain.photos import PhotoExplanation
 
 
-def main(
-    session: Session,
-    asked: Asked,
-    *,
-    strategy: str | None,
-    source: str | None,
-    fpr: float | None,
-    min_face: int | None,
-    picture: Path | None,
-    pictures: bool,
-    as_json: bool,
-) -> None:
+def main(session: Session, asked: Asked, common: Common) -> None:
     """Explain one score, write the picture and print the figures."""
     from pdsn.calibration.strangers import DEFAULT_FPR
     from pdsn.explain.asking import check_asked, check_photos, check_strategy
 
     if not session.accelerator.is_main_process:
         return
-    if as_json:
-        session.console = Console(stderr=True)
+    fpr = common.fpr
     if asked.person is not None and fpr is not None:
         raise UsageError("--fpr sets a threshold, and the mean of a person's photos has none: leave it out")
     if asked.person is None and fpr is None:
         fpr = DEFAULT_FPR
     check_asked(asked)
-    if strategy is not None:
-        check_strategy(strategy)
-    steps = check_parts(session, strategy, source)
-    check_pictures(picture, pictures)
-    target = _target(asked, picture, session.run.root / "explain") if pictures else None
+    if common.strategy is not None:
+        check_strategy(common.strategy)
+    steps = begin(session, common)
+    target = _target(asked, common.picture, session.run.root / "explain") if common.pictures else None
     check_rate_asked(session, fpr, pairs=True)
     check_photos(session, asked)
-    make(session, steps)
-    run = open_run(session, strategy, source, min_face)
+    run = open_run(session, common, steps)
     rate = DEFAULT_FPR if fpr is None else fpr  # of a person nothing is told by it
     answer = run.explain(
         asked.probe, asked.reference, fpr=rate, person=asked.person, methods=asked.methods, layer=asked.layer,
@@ -84,35 +68,40 @@ def main(
             complain("explain", f"{shown(photo.path)} shows {count} faces: the largest is explained")
 
     target = draw("explain", partial(run.draw, answer), target)
-    if as_json:
+    if common.as_json:
         where = None if target is None else shown(target)
         print_json({**about_run(session, run, fpr), **answer.as_dict(), "picture": where})
         return
     from rich.markup import escape
 
     _show(session, answer)
-    explained = [one.method for one in answer.explanations]
-    if not asked.methods and "xcos" not in explained and (session.run.matcher("xcos") / MODEL).is_file():
-        again = making("pdsn xcos-train --force", session.run.matcher("xcos"))
-        session.say(escape(f"left out: xcos, which belongs to another base; `{again}` makes it again"))
+    if not asked.methods:
+        _say_left_out(session)
     if target is not None:
         session.say(f"picture: {escape(shown(target))}")
 
 
+def _say_left_out(session: Session) -> None:
+    """Say why an xCos that the run has is not shown, such as that it belongs to another base."""
+    from rich.markup import escape
+
+    if not (session.run.matcher("xcos") / MODEL).is_file():
+        return
+    try:
+        session.matcher("xcos")
+    except PdsnError as error:
+        session.say(escape(f"left out: xcos: {error}"))
+
+
 def _target(asked: Asked, picture: Path | None, default: Path) -> Path:
-    """Where the picture goes: a file or a folder that was asked for, else the default folder."""
+    """Where the picture goes, see `picture_path`."""
     other = asked.person or (_stem(asked.reference) if asked.reference else "nearest")
-    if picture is not None and is_file_name(picture):
-        target = picture
-    else:
-        most = (NAME_BYTES - len("--explained.png")) // 2
-        covered = f"-{asked.occlusion.replace('/', '-').replace(':', '-')}" if asked.occlusion else ""
-        probe = short(_stem(asked.probe), most - len(covered)) + covered
-        target = (default if picture is None else picture) / f"{probe}-{short(other, most)}-explained.png"
-    if picture is not None:
-        photos = [Path(name) for name in (asked.probe, asked.reference) if name is not None]
-        check_picture(target, photos)
-    return target
+    most = (NAME_BYTES - len("--explained.png")) // 2
+    covered = f"-{asked.occlusion.replace('/', '-').replace(':', '-')}" if asked.occlusion else ""
+    probe = short(_stem(asked.probe), most - len(covered)) + covered
+    name = f"{probe}-{short(other, most)}-explained.png"
+    photos = [Path(name) for name in (asked.probe, asked.reference) if name is not None]
+    return picture_path(picture, default, name, photos)
 
 
 def _stem(name: str) -> str:
@@ -271,10 +260,9 @@ def explain(
         return
     check_one(probe, covered, options.get("explain", {}))
     asked = Asked(probe, reference, person, tuple(method or ()), layer or "map", layout, "".join(covered))
-    main(
-        Session(shared, options, keep=False), asked, strategy=strategy, source=occlusion_source, fpr=fpr,
-        min_face=options.get("prepare", {}).get("min_face"), picture=picture, pictures=draw, as_json=json,
-    )  # fmt: skip
+    min_face = options.get("prepare", {}).get("min_face")
+    common = Common(strategy, occlusion_source, fpr, min_face, picture, draw, json)
+    main(Session(shared, options, keep=False), asked, common)
 
 
 def check_one(probe: str, occlusions: Sequence[str], measuring: Mapping[str, object]) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pdsn.errors import PdsnError, UsageError
 from stages.asking import check_names, enrolment_of, find_occluders, made_from, question
-from stages.identify import check_parts
 from stages.making import make
+from stages.recognising import check_parts
 from stages.session import Session
 from stages.tables import print_table
 
@@ -125,7 +125,7 @@ def _asked(session: Session, settings: Settings, strategy: str) -> dict[str, Any
 def _show(session: Session, records: list[dict[str, Any]]) -> None:
     """Two tables for each method: where its maps lie, and how good they are."""
     from pdsn.masks.strategy import heading
-    from pdsn.report.explanations import told
+    from pdsn.report.explanations import HEADINGS, told
 
     names = list(dict.fromkeys(record["strategy"] for record in records))
     columns = [heading(name) for name in names]
@@ -149,11 +149,9 @@ def _show(session: Session, records: list[dict[str, Any]]) -> None:
             head = ("occlusion", "its area", "uncovered", *columns, *(["change"] * (len(names) - 1)))
             title = f"{method}: share on what is covered, %, {records[0]['photos']} photos a row"
             print_table(session.console, head, rows, title=title)
-        rows = [
-            [name, *(_each(row, figure) for figure in ("deletion", "insertion", "random", "other"))]
-            for name, row in by_row.items()
-        ]
-        head = ("occlusion", "deletion", "insertion", "like random weights", "like another photo")
+        figures = ("deletion", "insertion", "random", "other")
+        rows = [[name, *(_each(row, figure) for figure in figures)] for name, row in by_row.items()]
+        head = ("occlusion", *(HEADINGS[figure] for figure in figures))
         print_table(session.console, head, rows, title=f"{method}: {', '.join(columns)}")
     empty = sum(record["photos"] - record["maps"] for record in records)
     if empty:

@@ -2,53 +2,46 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import check_writable
-from pdsn.run.directory import SYNTHETIC
-from pdsn.run.stages import Step, lacking
 from stages.command import GOING_ON, RECOGNITION, command
-from stages.making import make, refuse
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import Picture, Pictures, Rate, Source
+from stages.recognising import (
+    NAME_BYTES,
+    Common,
+    about_run,
+    begin,
+    check_picture,
+    check_rate_asked,
+    complain,
+    draw,
+    is_file_name,
+    open_run,
+    short,
+    shown,
+)
 from stages.session import Session, Shared
 from stages.tables import print_json, print_table
 
 if TYPE_CHECKING:
     from pdsn.api import IdentifiedPhoto, People, Run
 
-NAME_BYTES = 255
-"""Bytes that the name of a file can have."""
 ROWS = 20
 """Faces of a photo that the table shows."""
 FEW = 3
 """Files that are no photos up to which each is a line; of more there is one line, and the JSON has all."""
 
 
-def main(
-    session: Session,
-    photos: Sequence[Path],
-    *,
-    gallery: Path | None,
-    strategy: str | None,
-    source: str | None,
-    fpr: float | None,
-    min_face: int | None,
-    picture: Path | None,
-    pictures: bool,
-    as_json: bool,
-) -> bool:
+def main(session: Session, photos: Sequence[Path], gallery: Path | None, common: Common) -> bool:
     """Name the faces of some photos; a folder stands for the photos in it.
 
     A photo that nobody can be looked for in is one line on standard error, and the others go on; one that is not
@@ -62,17 +55,15 @@ def main(
     from pdsn.people.gallery import check_gallery
     from pdsn.people.photo import PhotoError, check_photo
 
-    if as_json:
-        session.console = Console(stderr=True)
     paths, others = expand(photos)
     if not session.accelerator.is_main_process:
         return True
-    steps = check_parts(session, strategy, source)
-    check_rate_asked(session, fpr)
+    steps = begin(session, common)
+    check_rate_asked(session, common.fpr)
     if gallery is not None:
         check_gallery(gallery)
-    check_pictures(picture, pictures)
-    targets = picture_paths(paths, picture, session.run.root / "identify") if pictures else {}
+    default = session.run.root / "identify"
+    targets = picture_paths(paths, common.picture, default) if common.pictures else {}
     failed = [{"photo": shown(path), "reason": f"{shown(path)}: {reason}"} for path, reason in others]
     complain_files("identify", [(shown(path), reason) for path, reason in others])
     for path in list(paths):
@@ -83,12 +74,12 @@ def main(
             complain("identify", str(error))
             paths.remove(path)
     if not paths:
-        if as_json:
+        if common.as_json:
             print_json({"format": 1, "run": shown(session.run.root), "photos": [], "failed": failed})
         return False
-    make(session, steps)
-    run = open_run(session, strategy, source, min_face)
+    run = open_run(session, common, steps)
     people = _enrol(run, gallery)
+    fpr = common.fpr
     if fpr is None:
         fpr = people.default_fpr
         if fpr > DEFAULT_FPR:
@@ -113,9 +104,9 @@ def main(
                 "faces": [face.as_dict() for face in answer],
             }
         )
-        if not as_json:
+        if not common.as_json:
             _show(session, answer, written, fpr)
-    if as_json:
+    if common.as_json:
         about = about_run(session, run, fpr) | {"gallery": people.gallery.as_dict()}
         print_json({**about, "photos": answers, "failed": failed})
     return bool(answers)
@@ -187,129 +178,6 @@ def picture_paths(photos: Sequence[Path], asked: Path | None, default: Path) -> 
     return targets
 
 
-def short(stem: str, most: int) -> str:
-    """A part of a file name in at most `most` bytes; of a longer one the start, and a digest that tells it from others."""
-    whole = os.fsencode(stem)
-    if len(whole) <= most:
-        return stem
-    digest = f"-{hashlib.sha256(whole).hexdigest()[:8]}"
-    while len(os.fsencode(stem)) > most - len(digest):
-        stem = stem[:-1]
-    return stem + digest
-
-
-def draw(command: str, write: Callable[[Path], None], target: Path | None) -> Path | None:
-    """Write a picture, if one is wanted; one that cannot be written is a line on standard error, and no more.
-
-    Returns:
-        Where it was written, or None.
-    """
-    if target is None:
-        return None
-    try:
-        write(target)
-    except OSError as error:
-        complain(command, f"the picture {shown(target)} cannot be written: {error.strerror or error}")
-        return None
-    return target
-
-
-def is_file_name(path: Path) -> bool:
-    """Whether --picture means a file, not a folder."""
-    return bool(path.suffix) and not path.is_dir()
-
-
-def check_picture(path: Path, photos: Sequence[Path]) -> None:
-    """Raise UsageError unless a picture can be written there without harm to the photos."""
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"--picture {path}: pictures are written as PNG, give a name that ends in .png")
-    check_writable("--picture", path)
-    if path.resolve() in {photo.resolve() for photo in photos}:
-        raise UsageError(f"--picture {path} is one of the photos: give another name")
-
-
-def check_pictures(picture: Path | None, pictures: bool) -> None:
-    """Raise UsageError where a picture has a place, but is not to be drawn."""
-    if picture is not None and not pictures:
-        raise UsageError(f"--picture {picture} and --no-draw exclude each other: leave one out")
-
-
-def check_parts(session: Session, strategy: str | None, source: str | None) -> list[Step]:
-    """What the run lacks for recognition, see `lacking`; opens no network.
-
-    Raises:
-        PdsnError: a name is unknown, there is no run, or what is missing is not to be made.
-    """
-    from pdsn.api import SOURCES
-    from pdsn.errors import one_of
-    from pdsn.masks.strategy import NO_FDM
-    from pdsn.run.strategies import choose_strategy
-
-    if source is not None:
-        one_of("--occlusion-source", source, SOURCES)
-    session.run.check_made()
-    chosen = choose_strategy(
-        session.run, session.shortest(strategy), session.settings.dictionary, missing=True
-    )
-    plain = chosen == NO_FDM
-    covered = (source or ("none" if plain else SOURCES[0])) == SOURCES[0]
-    steps = lacking(session, matchers=[chosen], segmenter=covered)
-    refuse(session, steps)
-    return steps
-
-
-def check_rate_asked(session: Session, fpr: float | None, *, pairs: bool = False) -> None:
-    """Raise UsageError where a false-positive rate is out of range, or finer than the run's strangers can tell.
-
-    Nothing is embedded: who they are is known from the data set. Of a gallery that leaves some of them out fewer
-    count, and the rate is checked again.
-    """
-    import numpy as np
-
-    from pdsn.calibration.strangers import MOST_STRANGERS, check_rate
-    from pdsn.data.dataset import FaceDataset, evenly
-
-    if fpr is None:
-        return
-    dataset = FaceDataset.load(session.run.data_set(session.data))
-    rows = evenly(dataset.rows("val", session.settings.split), MOST_STRANGERS)
-    count, what = len(rows), "validation photos of strangers"
-    if pairs:
-        same = int((np.bincount(dataset.labels[rows]) ** 2).sum()) if count else 0
-        count, what = (count * count - same) // 2, "pairs of validation photos of different people"
-    if count:  # a run without any says so itself
-        check_rate(fpr, count, what)
-
-
-def open_run(session: Session, strategy: str | None, source: str | None, min_face: int | None) -> Run:
-    """The run of a session as `pdsn.api` has it."""
-    from pdsn.api import Run
-
-    run = Run(session, strategy, source, min_face)
-    if session.data == SYNTHETIC:
-        note = (
-            f"note: {session.run.root} was trained on drawn people and tells real ones apart badly; see --run"
-        )
-        print(note, file=sys.stderr)
-    return run
-
-
-def about_run(session: Session, run: Run, fpr: float | None) -> dict[str, Any]:
-    """What the JSON of both commands says of how the answers came about."""
-    return {
-        "format": 1,
-        "run": shown(session.run.root),
-        "strategy": run.strategy,
-        "occlusion_source": run.occlusion_source,
-        "fpr": fpr,
-    }
-
-
-def complain(command: str, line: str) -> None:
-    """A line on standard error about something that is left out."""
-    print(f"pdsn {command}: {' '.join(line.split())}", file=sys.stderr)
-
-
 def complain_files(command: str, files: Sequence[tuple[str, str]], where: str = "") -> None:
     """A line for each (file, reason) that is left out; many files that are no photos share one.
 
@@ -326,13 +194,6 @@ def complain_files(command: str, files: Sequence[tuple[str, str]], where: str = 
         files = [(file, reason) for file, reason in files if reason != NO_PHOTO]
     for file, reason in files:
         complain(command, f"{where}{file} is left out: {reason}")
-
-
-def shown(path: Path) -> str:
-    """A path that can be printed whatever bytes it has on disk."""
-    from pdsn.people.gallery import readable
-
-    return readable(str(path))
 
 
 def _enrol(run: Run, folder: Path | None) -> People:
@@ -415,9 +276,7 @@ def identify(
 
     pdsn identify door/ --run runs/lfw --gallery team-photos --fpr 0.002 --json
     """
-    found = main(
-        Session(shared, options, keep=False), photos, gallery=gallery, strategy=strategy, source=occlusion_source,
-        fpr=fpr, min_face=options.get("prepare", {}).get("min_face"), picture=picture, pictures=draw, as_json=json,
-    )  # fmt: skip
-    if not found:
+    min_face = options.get("prepare", {}).get("min_face")
+    common = Common(strategy, occlusion_source, fpr, min_face, picture, draw, json)
+    if not main(Session(shared, options, keep=False), photos, gallery, common):
         raise typer.Exit(1)

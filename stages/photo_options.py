@@ -1,4 +1,4 @@
-"""Options that `identify` and `verify` share."""
+"""Options that `identify`, `verify` and `explain` share."""
 
 from __future__ import annotations
 

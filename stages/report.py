@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -27,6 +28,8 @@ NAME = "report.html"
 def main(runs: Sequence[Path], out: Path | None, *, faces: bool) -> Path:
     """Write the page of some runs, from what they hold.
 
+    A table that a section alone shows costs that section where it was made from other weights than the run has now.
+
     Args:
         runs: run directories; of the first one the page tells everything, the others are set beside it.
         out: the file; None for report.html in the first run.
@@ -36,7 +39,7 @@ def main(runs: Sequence[Path], out: Path | None, *, faces: bool) -> Path:
         The file.
 
     Raises:
-        PdsnError: a run has no table, or the runs were asked about different probes.
+        PdsnError: a run has no table or one of other weights, or the runs were asked about different probes.
     """
     from pdsn.report.page import write_page
     from pdsn.report.results_sections import headline
@@ -75,27 +78,27 @@ def _sections(tables: Sequence[RunTable], align: str, strategy: str, *, faces: b
     table, run = tables[0].table, RunDir.open(tables[0].root)
     folder, pairs = run.table("", align), run.verification()
     records, drawn = table["records"], run.about["data"] == SYNTHETIC
-    verified, refused_pairs = _unless_stale(lambda: read_verification(run.root))
-    found = None if verified is None else verified.table
+    before = run.table("", "occluded") / "table.json"
     curves = [
         photograph(path, f"ROC curves, {path.stem.removeprefix('roc-')}", path.stem.removeprefix("roc-"))
         for path in sorted((pairs / "figures").glob("roc-*.png"))
-        if found is not None
     ]
-    before = run.table("", "occluded") / "table.json"
-    painted = (
-        read_table(run.root, "occluded").table["records"] if before.is_file() and align == "clean" else []
-    )
-    measured, refused_maps = _unless_stale(lambda: read_explanations(run.root))
-    explained = [] if measured is None else measured["records"]
-    picture = run.explanations() / "figures/covered.png" if explained else None
+    picture = run.explanations() / "figures/covered.png"
     return [
         results.recognition(records, strategy),
         results.open_set_section(records, results.thresholds_in_force(folder / "probes.csv", strategy)),
-        results.verification_section(found, curves, refused_pairs),
+        _unless_stale(
+            lambda: read_verification(run.root),
+            lambda found: results.verification_section(None if found is None else found.table, curves),
+        ),
         results.segmentation_section(table["segmentation"]),
-        results.painted_section(painted, strategy),
-        results.explanations_section(explained, picture, refused_maps),
+        _unless_stale(
+            lambda: read_table(run.root, "occluded") if before.is_file() and align == "clean" else None,
+            lambda found: results.painted_section([] if found is None else found.table["records"], strategy),
+        ),
+        _unless_stale(
+            lambda: read_explanations(run.root), lambda found: results.explanations_section(found, picture)
+        ),
         making.masks(run, strategy, faces=faces),
         *([making.examples(folder), making.probes(folder)] if faces else []),
         making.trainings(run),
@@ -104,13 +107,14 @@ def _sections(tables: Sequence[RunTable], align: str, strategy: str, *, faces: b
     ]
 
 
-def _unless_stale(read: Callable[[], Found | None]) -> tuple[Found | None, str]:
-    """What was left by another command, or why it cannot be shown: it costs its own section, not the page."""
+def _unless_stale(read: Callable[[], Found | None], show: Callable[[Found | None], Section]) -> Section:
+    """The section on a table, empty where there is none; of other weights than the run's, one sentence that says so."""
+    from pdsn.run.tables import StaleTable
+
     try:
-        return read(), ""
-    except PdsnError as error:
-        complain("report", f"left out: {error}")
-        return None, str(error)
+        return show(read())
+    except StaleTable as error:
+        return replace(show(None), blocks=[f"Left out: {error}."])
 
 
 def _comparison(tables: Sequence[RunTable]) -> Section:

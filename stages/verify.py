@@ -7,45 +7,29 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from pdsn.errors import UsageError
 from stages.command import GOING_ON, RECOGNITION, command
-from stages.identify import (
+from stages.options import Json, Layer, OneStrategy
+from stages.photo_options import Picture, Pictures, Rate, Source
+from stages.recognising import (
     NAME_BYTES,
+    Common,
     about_run,
-    check_parts,
-    check_picture,
-    check_pictures,
+    begin,
     check_rate_asked,
     complain,
     draw,
-    is_file_name,
     open_run,
+    picture_path,
     short,
     shown,
 )
-from stages.making import make
-from stages.options import Json, Layer, OneStrategy
-from stages.photo_options import Picture, Pictures, Rate, Source
 from stages.session import Session, Shared
 from stages.tables import print_json
 
 
-def main(
-    session: Session,
-    a: Path,
-    b: Path,
-    *,
-    strategy: str | None,
-    source: str | None,
-    fpr: float | None,
-    min_face: int | None,
-    picture: Path | None,
-    pictures: bool,
-    maps: bool,
-    as_json: bool,
-) -> None:
+def main(session: Session, a: Path, b: Path, common: Common, *, maps: bool) -> None:
     """Compare the largest face of each photo and print the verdict."""
     from rich.markup import escape
 
@@ -54,17 +38,13 @@ def main(
 
     if not session.accelerator.is_main_process:
         return
-    if as_json:
-        session.console = Console(stderr=True)
-    fpr = DEFAULT_FPR if fpr is None else fpr
-    steps = check_parts(session, strategy, source)
-    check_pictures(picture, pictures)
-    target = _target(a, b, picture, session.run.root / "identify") if pictures else None
+    fpr = DEFAULT_FPR if common.fpr is None else common.fpr
+    steps = begin(session, common)
+    target = _target(a, b, common.picture, session.run.root / "identify") if common.pictures else None
     for photo in (a, b):
         check_photo(photo)
     check_rate_asked(session, fpr, pairs=True)
-    make(session, steps)
-    run = open_run(session, strategy, source, min_face)
+    run = open_run(session, common, steps)
     answer = run.verify(a, b, fpr=fpr)
     if maps and answer.maps is None:
         raise UsageError(
@@ -74,7 +54,7 @@ def main(
         if count > 1:
             complain("verify", f"{shown(compared.path)} shows {count} faces: the largest is compared")
     target = draw("verify", partial(run.draw, answer, maps=maps), target)
-    if as_json:
+    if common.as_json:
         print_json(
             {
                 **about_run(session, run, fpr),
@@ -94,16 +74,10 @@ def main(
 
 
 def _target(a: Path, b: Path, asked: Path | None, default: Path) -> Path:
-    """Where the picture goes: a file or a folder that was asked for, else the default folder."""
-    if asked is not None and is_file_name(asked):
-        target = asked
-    else:
-        most = (NAME_BYTES - len("--verified.png")) // 2
-        name = f"{short(a.stem, most)}-{short(b.stem, most)}-verified.png"
-        target = (default if asked is None else asked) / name
-    if asked is not None:
-        check_picture(target, (a, b))
-    return target
+    """Where the picture goes, see `picture_path`."""
+    most = (NAME_BYTES - len("--verified.png")) // 2
+    name = f"{short(a.stem, most)}-{short(b.stem, most)}-verified.png"
+    return picture_path(asked, default, name, (a, b))
 
 
 @command("verify", RECOGNITION, GOING_ON, settings={"prepare": ("min_face",)}, default="the run's")
@@ -135,7 +109,6 @@ def verify(
 
     pdsn verify badge.jpg door.jpg --run runs/lfw --fpr 0.001 --json
     """
-    main(
-        Session(shared, options, keep=False), a, b, strategy=strategy, source=occlusion_source, fpr=fpr,
-        min_face=options.get("prepare", {}).get("min_face"), picture=picture, pictures=draw, maps=maps, as_json=json,
-    )  # fmt: skip
+    min_face = options.get("prepare", {}).get("min_face")
+    common = Common(strategy, occlusion_source, fpr, min_face, picture, draw, json)
+    main(Session(shared, options, keep=False), a, b, common, maps=maps)

@@ -217,7 +217,7 @@ def measure(
                         share_inside(bare[method], made.exact).numpy(),
                         made.exact.double().flatten(1).mean(1).numpy(),
                         rank_correlation(maps, drawn).numpy(),
-                        rank_correlation(maps, maps[others]).numpy(),
+                        _likeness_to_others(maps, labels),
                         _curves(task, trained, maps, faces) | any_order,
                         (maps == 0).flatten(1).all(1).numpy(),
                     )
@@ -268,6 +268,13 @@ def _maps(
             cells = attribution(method, score, faces.pixels[rows[part]], known[part], layer)
             result[rows[part]] = to_pixels(cells, size).cpu()
     return result
+
+
+def _likeness_to_others(maps: Tensor, labels: np.ndarray) -> np.ndarray:
+    """The rank correlation (P,) of each map (P, H, W) with that of the next photo of another person; NaN where there is nobody else."""
+    others = next_other(torch.from_numpy(labels))
+    alone = others == torch.arange(len(others))
+    return rank_correlation(maps, maps[others]).masked_fill(alone, torch.nan).numpy()
 
 
 def _curves(

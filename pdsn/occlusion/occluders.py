@@ -29,6 +29,17 @@ BANDS = ("forehead", "eyes", "nose", "mouth", "chin")
 CLEAN = "clean"
 LOWER_FACE = "nose+mouth+chin"
 RANDOM_BLOCK = "random-block"
+SPOKEN = {
+    **{name: f"a white band over the {name}" for name in BANDS},
+    LOWER_FACE: "a white band from nose to chin",
+    "face-mask": "a face mask",
+    "sunglasses": "sunglasses",
+    "scarf": "a scarf",
+    "cap": "a cap",
+    "hand": "a hand",
+    RANDOM_BLOCK: "a block anywhere",
+}
+"""What occlusions are called in a sentence; others by their names."""
 
 
 @dataclass(frozen=True)

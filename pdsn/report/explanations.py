@@ -26,7 +26,7 @@ HEADINGS = {
     "deletion": "deletion",
     "insertion": "insertion",
     "random": "like random weights",
-    "other": "like another photo",
+    "other": "like another person's photo",
 }
 """What the figures of a record are called."""
 NOTE = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,32 +12,57 @@ import numpy as np
 from pdsn.files import atomic_path
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from pdsn.occlusion.layouts import Layout
 
 RIGHT, WRONG = "#1b8a3a", "#c0392b"
+LOSS, FIGURE = "#4f86c6", "#d2691e"
+"""Colours of a training's curves."""
+
+
+def metrics_of(root: Path) -> dict[str, list[dict[str, float]]]:
+    """A row for each epoch of everything that was trained in a run directory, by its folder there: "masks/LM2/eyes"."""
+    found = {}
+    for path in sorted(root.glob("**/metrics.jsonl")):
+        lines = path.read_text(encoding="utf-8").splitlines()
+        found[path.parent.relative_to(root).as_posix()] = [json.loads(line) for line in lines]
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def draw_training(axes: Axes, rows: Sequence[dict[str, float]], figure: str = "", label: str = "") -> None:
+    """Draw the loss of every epoch, dashed that of validation where it was taken, and at the right a figure of validation.
+
+    Args:
+        axes: where to.
+        rows: see `metrics_of`.
+        figure: name of the figure in the rows; "" for none.
+        label: its name on the axis.
+    """
+    known = {name: [row for row in rows if name in row] for name in ("loss", "val_loss", figure)}
+    for name, text, style in (("loss", "training", "-"), ("val_loss", "validation", "--")):
+        if known[name]:
+            epochs = [row["epoch"] for row in known[name]]
+            axes.plot(epochs, [row[name] for row in known[name]], style, color=LOSS, label=text)
+    axes.set_xlabel("epoch", fontsize=8)
+    axes.set_ylabel("loss" if known["val_loss"] else "training loss", fontsize=8, color=LOSS)
+    axes.tick_params(labelsize=8)
+    axes.grid(alpha=0.3)
+    if known["val_loss"]:
+        axes.legend(fontsize=7, frameon=False)
+    if known[figure]:
+        right = axes.twinx()
+        epochs = [row["epoch"] for row in known[figure]]
+        right.plot(epochs, [row[figure] for row in known[figure]], "o-", ms=3, color=FIGURE)
+        right.set_ylabel(label, fontsize=8, color=FIGURE)
+        right.tick_params(labelsize=8)
 
 
 def plot_training(rows: Sequence[dict[str, float]], path: Path, figure: str, label: str) -> None:
-    """Loss of every epoch, and one validation figure where it was taken.
-
-    Args:
-        rows: lines of metrics.jsonl.
-        path: the PNG to write.
-        figure: name of the validation figure in the rows.
-        label: its name on the axis.
-    """
+    """Write the curves of a training as PNG, see `draw_training`."""
     canvas = new_figure(6.4, 3.6)
-    axes = canvas.subplots()
-    axes.plot([row["epoch"] for row in rows], [row["loss"] for row in rows], color="#34495e")
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("training loss", color="#34495e")
-    axes.grid(alpha=0.25)
-    seen = [row for row in rows if figure in row]
-    right = axes.twinx()
-    right.plot([row["epoch"] for row in seen], [row[figure] for row in seen], "o-", ms=3, color="#d35400")
-    right.set_ylabel(label, color="#d35400")
+    draw_training(canvas.subplots(), rows, figure, label)
     save_figure(canvas, path)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pdsn.explain.examples import EXAMPLES
-from pdsn.report.figures import new_figure
+from pdsn.report.figures import draw_training, metrics_of, new_figure
 from pdsn.report.page import Block, Cell, Folded, Gallery, Picture, Section, Table, drawing, photograph
 
 if TYPE_CHECKING:
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 FEW_PEOPLE = 20
 """People below whom the mean face is left out with all others."""
 COMMAND_HEAD = ("time, UTC", "command", "revision of pdsn", "device, precision")
-LOSS, FIGURE = "#4f86c6", "#d2691e"
+VALIDATED = ("val_rank1", "val_iou", "val_accuracy")
+"""Figures of validation that a training may have taken, the first one there is drawn."""
 
 
 def what_was_run(run: RunDir, table: dict[str, Any], *, drawn: bool) -> Section:
@@ -75,17 +76,7 @@ def what_was_run(run: RunDir, table: dict[str, Any], *, drawn: bool) -> Section:
 
 def trainings(run: RunDir) -> Section:
     """Loss and validation of everything that was trained."""
-    pictures: list[Picture] = []
-    for path in sorted(run.root.glob("**/metrics.jsonl")):
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        if not rows:
-            continue
-        what = path.parent.relative_to(run.root).as_posix()
-        figure = next(
-            (name for name in ("val_rank1", "val_iou", "val_accuracy") if any(name in row for row in rows)),
-            "",
-        )
-        pictures.append(_curve(rows, what, figure))
+    pictures = [_curve(rows, what) for what, rows in metrics_of(run.root).items()]
     return Section("training", "How training went", [Gallery(pictures)] if pictures else [])
 
 
@@ -182,24 +173,17 @@ def _example(folder: Path, one: dict[str, Any]) -> Picture:
     return photograph(folder / one["file"], text, caption, quality=85)
 
 
-def _curve(rows: Sequence[dict[str, float]], what: str, figure: str) -> Picture:
+def _curve(rows: Sequence[dict[str, float]], what: str) -> Picture:
+    figure = next((name for name in VALIDATED if any(name in row for row in rows)), "")
+    named = figure.removeprefix("val_").replace("rank1", "rank-1")
     canvas = new_figure(4.6, 2.4)
-    axes = canvas.subplots()
+    draw_training(canvas.subplots(), rows, figure, f"{named}, validation")
+    text, caption = what, f"{what}: loss in blue"
     trained = [row for row in rows if "loss" in row]
-    axes.plot([row["epoch"] for row in trained], [row["loss"] for row in trained], color=LOSS)
-    axes.set_xlabel("epoch", fontsize=8)
-    axes.set_ylabel("training loss", fontsize=8)
-    axes.tick_params(labelsize=8)
-    axes.grid(alpha=0.3)
-    text = what
     if trained:
         text += f": training loss {trained[0]['loss']:.3g} in the first epoch, {trained[-1]['loss']:.3g} in the last"
     if figure:
-        seen = [row for row in rows if figure in row]
-        right = axes.twinx()
-        right.plot([row["epoch"] for row in seen], [row[figure] for row in seen], "o-", ms=3, color=FIGURE)
-        right.set_ylabel(figure.removeprefix("val_").replace("rank1", "rank-1") + ", validation", fontsize=8)
-        right.tick_params(labelsize=8)
-        text += f"; validation {seen[-1][figure]:.3f}"
+        text += f"; validation {[row[figure] for row in rows if figure in row][-1]:.3f}"
+        caption += f", {named} of validation in orange"
     minutes = sum(row.get("seconds", 0) for row in rows) / 60
-    return drawing(canvas, text, f"{what}: loss in blue, validation in orange; {minutes:.1f} min", name=what)
+    return drawing(canvas, text, f"{caption}; {minutes:.1f} min", name=what)

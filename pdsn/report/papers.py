@@ -18,7 +18,7 @@ from pdsn.data.dataset import LANDMARKS, evenly
 from pdsn.errors import PdsnError
 from pdsn.masks.strategy import NO_FDM, heading
 from pdsn.occlusion.layouts import LAYOUTS
-from pdsn.report.figures import new_figure, outline
+from pdsn.report.figures import draw_training, metrics_of, new_figure, outline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -165,26 +165,17 @@ def training(workspace: Workspace) -> Figure:
     Raises:
         PdsnError: nothing was trained.
     """
-    import json
-
-    paths = sorted(workspace.run.root.glob("**/metrics.jsonl"))
-    if not paths:
+    found = metrics_of(workspace.run.root)
+    if not found:
         raise PdsnError(f"{workspace.run.root} holds nothing that was trained: it has no curves")
-    canvas = new_figure(3.4 * min(len(paths), 3), 2.6 * (-(-len(paths) // 3)))
-    grid = canvas.subplots(-(-len(paths) // 3), min(len(paths), 3), squeeze=False)
-    for axes in grid.flat[len(paths) :]:
+    columns = min(len(found), 3)
+    canvas = new_figure(3.4 * columns, 2.6 * -(-len(found) // columns))
+    grid = canvas.subplots(-(-len(found) // columns), columns, squeeze=False)
+    for axes in grid.flat[len(found) :]:
         axes.set_axis_off()
-    for axes, path in zip(grid.flat, paths, strict=False):
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        for name, label in (("loss", "training"), ("val_loss", "validation")):
-            known = [row for row in rows if name in row]
-            if known:
-                axes.plot([row["epoch"] for row in known], [row[name] for row in known], label=label)
-        axes.set_title(path.parent.relative_to(workspace.run.root).as_posix(), fontsize=8)
-        axes.set_xlabel("epoch", fontsize=8)
-        axes.set_ylabel("loss", fontsize=8)
-        axes.tick_params(labelsize=7)
-        axes.legend(fontsize=7)
+    for axes, (name, rows) in zip(grid.flat, found.items(), strict=False):
+        draw_training(axes, rows)
+        axes.set_title(name, fontsize=8)
     return canvas
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pdsn.evaluation.evaluation import FPIRS
 from pdsn.masks.strategy import NO_FDM, heading
+from pdsn.occlusion.occluders import SPOKEN
 from pdsn.occlusion.worn import KINDS
 from pdsn.report.explanations import HEADINGS, NOTE, told
 from pdsn.report.figures import new_figure
@@ -52,9 +53,11 @@ def headline(records: Sequence[Record], strategy: str, mean_gain: dict[str, Any]
     if ours is not None:
         beside = ""
         if strategy != NO_FDM and plain is not None:
-            learned = "the masks" if strategy.partition("@")[0] in CONTROLS else "the learned masks"
-            beside = f" with {learned} ({strategy}), {100 * plain:.1f} without"
-        what = _listed(kinds) if len(kinds) <= MOST_NAMED else f"one of {len(kinds)} kinds of cover"
+            kind = "masks" if _is_control(strategy) else "learned masks"
+            beside = f" with the {kind} ({strategy}), {100 * plain:.1f} without"
+        what = f"one of {len(kinds)} kinds of cover"
+        if len(kinds) <= MOST_NAMED:
+            what = _either([SPOKEN.get(name, name) for name in kinds])
         parts.append(
             f"With {what} painted on the face, {100 * ours:.1f} of 100 photos are named right{beside}."
         )
@@ -63,15 +66,20 @@ def headline(records: Sequence[Record], strategy: str, mean_gain: dict[str, Any]
     if strategy in mean_gain:
         gain = mean_gain[strategy]
         parts.append(
-            f"Over the bands ({', '.join(gain['occlusions'])}) the masks add {points(gain['gain'], gain['ci95'])} points (95 % interval)."
+            f"With a white band over the {_either(gain['occlusions'])}, the masks add "
+            f"{points(gain['gain'], gain['ci95'])} points on average (95 % interval)."
         )
     return " ".join(parts)
 
 
-def _listed(kinds: Sequence[str]) -> str:
-    """What covers a face in one photo or another, in words."""
-    *others, last = [SPOKEN.get(name, f"a band over the {name}") for name in kinds]
-    return f"{', '.join(others)} or {last}" if others else last
+def _either(names: Sequence[str]) -> str:
+    """Names as one speaks: "a, b or c"."""
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _is_control(strategy: str) -> bool:
+    """Whether nobody learned the masks of a strategy."""
+    return strategy.partition("@")[0] in CONTROLS
 
 
 def recognition(records: Sequence[Record], strategy: str) -> Section:
@@ -97,9 +105,9 @@ def _how(records: Sequence[Record]) -> str:
     ]
     if len(names) > 1:
         parts.append("The others leave out what a cover spoils: most by a feature-discarding mask (FDM).")
-    if any(name.partition("@")[0] in CONTROLS for name in names):
-        shown = ", ".join(name for name in names if name.partition("@")[0] in CONTROLS)
-        parts.append(f"Controls, whose masks nobody learned: {shown}.")
+    controls = [name for name in names if _is_control(name)]
+    if controls:
+        parts.append(f"Controls, whose masks nobody learned: {', '.join(controls)}.")
     rows = {record["occlusion"] for record in records}
     if any(name.endswith("-textured") for name in rows):
         parts.append("Rows that end in textured have a pattern instead of one colour.")
@@ -232,10 +240,10 @@ def painted_section(records: Sequence[Record], strategy: str) -> Section:
     )
 
 
-def explanations_section(records: Sequence[Record], picture: Path | None, refused: str = "") -> Section:
-    """What `explain --evaluate` measured, or why that is not shown."""
-    if not records or picture is None:
-        return Section("explained", "Where scores come from", [refused] if refused else [])
+def explanations_section(table: Record | None, picture: Path) -> Section:
+    """What `explain --evaluate` measured: its table, None for none, and its picture."""
+    if table is None:
+        return Section("explained", "Where scores come from", [])
     head = ["method and occlusion", "matcher", *HEADINGS.values()]
     rows = [
         [
@@ -243,7 +251,7 @@ def explanations_section(records: Sequence[Record], picture: Path | None, refuse
             Cell(heading(record["strategy"])),
             *(Cell(told(record, name), record.get(name)) for name in HEADINGS),
         ]
-        for record in records
+        for record in table["records"]
     ]
     shown = photograph(picture, "For each method and occlusion the share of the map on covered pixels")
     return Section(
@@ -338,7 +346,8 @@ def _dots(records: Sequence[Record], strategy: str) -> Picture:
     rows = table_rows(list(records))
     names = strategies_of(list(records))
     shown = [name for name in (NO_FDM, strategy) if name in names]
-    canvas = new_figure(5.2, 0.27 * len(rows) + 1.1)  # fits a phone
+    # About as wide as a phone, so that its letters can be read there.
+    canvas = new_figure(4.6, 0.27 * len(rows) + 1.1)
     axes = canvas.subplots()
     for place, name in enumerate(shown):
         column = names.index(name)
@@ -349,12 +358,12 @@ def _dots(records: Sequence[Record], strategy: str) -> Picture:
         at = [at + 0.24 * (place - (len(shown) - 1) / 2) for at, _ in told]
         colour = PLAIN if name == NO_FDM else OURS
         axes.errorbar(values, at, xerr=[low, high], fmt="o", ms=5, lw=1.2, color=colour, label=heading(name))
-    axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=9)
+    axes.set_yticks(range(len(rows)), [name for name, _ in rows])
     axes.invert_yaxis()
     axes.set_xlabel("rank-1, %")
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=9, frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    axes.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     text = "; ".join(
         f"{name}: " + ", ".join(f"{heading(s)} {100 * row[names.index(s)]['rank1']:.1f} %" for s in shown if row[names.index(s)])  # type: ignore[index]
         for name, row in rows

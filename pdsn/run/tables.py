@@ -1,4 +1,4 @@
-"""What `pdsn eval` and `pdsn verify-eval` left in a run directory: tables, and the answers and scores behind them."""
+"""What `pdsn eval`, `verify-eval` and `explain --evaluate` left in a run directory: tables, and what lies behind them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ from pdsn.run.directory import RunDir
 RANKS = ("rank", "photo_rank")
 
 Key = tuple[str, str]
+
+
+class StaleTable(PdsnError):
+    """A table was made from other weights than the run has now: what it says is of something that is gone."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,8 @@ def read_table(root: Path, align: str = "clean", name: str = "") -> RunTable:
         name: "" for the run's own table, or the name of another one, see `RunDir.table`.
 
     Raises:
-        PdsnError: there is no run or no table, it is damaged, or the run has changed since.
+        PdsnError: there is no run or no table, or it is damaged.
+        StaleTable: the run has changed since.
     """
     run = RunDir.open(root)
     run.check_made()
@@ -103,7 +108,7 @@ def read_table(root: Path, align: str = "clean", name: str = "") -> RunTable:
 
 
 def _check_current(run: RunDir, path: Path, table: dict[str, Any], remake: str) -> None:
-    """Raise PdsnError if what the table was made from has been made anew since."""
+    """Raise StaleTable if what the table was made from has been made anew since."""
     trained = {"base": run.base, "head": run.head, "segmentation": run.segmenter}
     files = {name: folder / MODEL for name, folder in trained.items()}
     files |= {f"dictionary {name}": run.dictionary(name) for name in run.dictionaries()}
@@ -112,7 +117,7 @@ def _check_current(run: RunDir, path: Path, table: dict[str, Any], remake: str) 
     head = {"head": ""} if table["config"].get("head") else {}
     for name, sha256 in {**head, **table["inputs"]}.items():
         if name in files and files[name].is_file() and sha256_of(files[name]) != sha256:
-            raise PdsnError(
+            raise StaleTable(
                 f"{path} was made from another {name} than the run has now: "
                 f"make it again with `{making(remake, path)}`"
             )
@@ -160,7 +165,8 @@ def read_verification(root: Path, name: str = "") -> RunVerification | None:
         name: "" for the run's own table, or the name of another one, see `RunDir.verification`.
 
     Raises:
-        PdsnError: it is damaged, or the run has changed since.
+        PdsnError: it is damaged.
+        StaleTable: the run has changed since.
     """
     run = RunDir.open(root)
     folder = run.verification(name)
@@ -173,13 +179,11 @@ def read_verification(root: Path, name: str = "") -> RunVerification | None:
 
 
 def read_explanations(root: Path) -> dict[str, Any] | None:
-    """What `pdsn explain --evaluate` left in a run directory: content of table.json; None where the run has none.
-
-    Args:
-        root: the run directory.
+    """The run's own table of `pdsn explain --evaluate`, content of table.json; None where the run has none.
 
     Raises:
-        PdsnError: it is damaged, or the run has changed since.
+        PdsnError: it is damaged.
+        StaleTable: the run has changed since.
     """
     run = RunDir.open(root)
     path = run.explanations() / "table.json"

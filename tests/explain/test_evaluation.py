@@ -282,8 +282,9 @@ def test_figures_by_hand(found, encoder, dataset, rows, kind):
         assert one.covered[place] == pytest.approx(float(cells[left].sum() / cells.sum()), rel=1e-4)
         bare = free[place][0]
         assert one.bare[place] == pytest.approx(float(bare[left].sum() / bare.sum()), rel=1e-4)
-        # Two photos of a person, then two of another: the next one of the other person.
-        other = spearmanr(cells.flatten(), maps[(2, 2, 0, 0)[place]][0].flatten()).statistic
+        # Photos 0 and 1 show one person, 2 and 3 another.
+        stranger = maps[(2, 2, 0, 0)[place]][0]
+        other = spearmanr(cells.flatten(), stranger.flatten()).statistic
         assert one.other[place] == pytest.approx(other, abs=1e-3)
         if place not in (0, 3):
             continue
@@ -366,7 +367,7 @@ def test_maps_of_zeros_are_counted_and_change_no_other_figure(encoder, dataset, 
             return found * 0
         calls.append(score)
         if len(calls) > 1:  # of covered probes, after the clean ones
-            found[1] = 0
+            found[2] = 0
         return found
 
     monkeypatch.setattr(evaluation, "attribution", zeroed)
@@ -374,14 +375,22 @@ def test_maps_of_zeros_are_counted_and_change_no_other_figure(encoder, dataset, 
     for one, before, record in zip(
         result.measured, whole.measured, result.records(bootstrap=50, seed=0), strict=True
     ):
-        assert one.blank.tolist() == [False, True, False, False] and record["maps"] == 3
-        assert np.isnan(one.covered).tolist() == [False, True, False, False]
-        np.testing.assert_array_equal(np.delete(one.covered, 1), np.delete(before.covered, 1))
+        assert one.blank.tolist() == [False, False, True, False] and record["maps"] == 3
+        assert np.isnan(one.covered).tolist() == [False, False, True, False]
+        np.testing.assert_array_equal(np.delete(one.covered, 2), np.delete(before.covered, 2))
         np.testing.assert_array_equal(one.bare, before.bare)
         assert np.isnan(one.random).all() and record["random"] is None
-        # It has no likeness to tell; nobody else is compared with it.
-        assert np.isnan(one.other).tolist() == [False, True, False, False]
-        assert record["covered"] == pytest.approx(np.delete(before.covered, 1).mean())
+        # Neither it nor those that are compared with it have a likeness to tell.
+        assert np.isnan(one.other).tolist() == [True, True, True, False]
+        assert record["covered"] == pytest.approx(np.delete(before.covered, 2).mean())
+
+
+def test_of_one_person_alone_there_is_no_likeness_to_others(encoder, dataset, rows):
+    task = task_of(encoder, dataset, (rows[0], rows[1][:2]), curves=0)
+    result = measure(task, {"left": OCCLUDERS["left"]}, aligned_probes(dataset, rows[1][:2], 0))
+    for one, record in zip(result.measured, result.records(bootstrap=50, seed=0), strict=True):
+        assert np.isnan(one.other).all() and record["other"] is None
+        assert not np.isnan(one.random).any()
 
 
 @pytest.mark.parametrize("branches", [1, 2])

@@ -131,7 +131,7 @@ def test_each_photo_has_a_line_and_what_cannot_be_told_is_empty(tmp_path):
 
 def test_the_pages_section_shows_the_table_and_the_picture(tmp_path):
     write_explanations(tmp_path, TABLE, MEASURED, FILES)
-    section = explanations_section(RECORDS, tmp_path / "figures/covered.png")
+    section = explanations_section(TABLE, tmp_path / "figures/covered.png")
     assert section.title == "Where scores come from"
     _, shown, folded = section.blocks
     (table,) = folded.blocks
@@ -140,7 +140,7 @@ def test_the_pages_section_shows_the_table_and_the_picture(tmp_path):
     change = list(HEADINGS).index("change") + 2
     assert [row[change].key for row in table.rows] == [None, None, None, -0.25, None, 0.25]
     assert all(len(row) == len(table.head) for row in table.rows)
-    assert explanations_section([], None).blocks == []
+    assert explanations_section(None, tmp_path).blocks == []
 
 
 def files(folder):

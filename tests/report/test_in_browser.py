@@ -40,6 +40,15 @@ return low;
 """
 """Texts whose contrast with what is behind them is below 4.5 to 1 (WCAG 2.1, 1.4.3)."""
 
+DRAWINGS = """
+return [...document.querySelectorAll(".drawing")].map((one) => {
+  const letters = [...one.querySelectorAll("text")].map((text) => parseFloat(getComputedStyle(text).fontSize));
+  const svg = one.querySelector("svg");
+  return [one.scrollWidth - one.clientWidth, Math.min(...letters) * svg.getBoundingClientRect().width / svg.viewBox.baseVal.width];
+});
+"""
+"""Of each drawing the pixels by which it has to be scrolled sideways, and the size of its smallest letters in pixels."""
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
@@ -187,6 +196,15 @@ def test_it_fits_a_phone(shown):
     shown.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     try:
         wide = shown.execute_script("return document.documentElement.scrollWidth")
+        drawings = shown.execute_script(DRAWINGS)
     finally:
         shown.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert wide <= 360
+    assert len(drawings) == 1
+    for scrolled, letters in drawings:
+        assert scrolled == 0 and letters >= 9
+
+
+def test_a_drawing_is_no_larger_than_it_need_be_on_a_desk(shown):
+    ((_, letters),) = shown.execute_script(DRAWINGS)
+    assert letters <= 16

@@ -9,6 +9,8 @@ import matplotlib
 import pytest
 from PIL import Image
 
+from pdsn.occlusion.layouts import example_statistics
+from pdsn.occlusion.occluders import CLEAN, SPOKEN, make_occluders
 from pdsn.report.figures import new_figure
 from pdsn.report.page import Cell, Section, Table, drawing, photograph, write_page
 from pdsn.report.results_sections import (
@@ -43,6 +45,40 @@ def test_the_headline_says_what_the_table_says(records):
     assert "nothing covered it is 94.0" in said and "+25.0 (+10.0 to +40.0) points" in said
     alone = headline([r for r in records if r["strategy"] == "none"], "none", {})
     assert "50.0 of 100 photos are named right." in alone and "masks" not in alone
+
+
+def test_the_headline_is_english(records):
+    def said(names, strategy="LM2", **gains):
+        table = [
+            record | {"occlusion": name, "strategy": record["strategy"].replace("LM2", strategy)}
+            for name in names
+            for record in records[2:]
+        ]
+        return headline(table, strategy, gains)
+
+    assert said(["eyes"]).startswith("With a white band over the eyes painted on the face, 75.0 of 100 ")
+    assert said(["eyes", "sunglasses"]).startswith("With sunglasses painted on"), (
+        "what people wear comes first"
+    )
+    assert said(["face-mask", "hand"]).startswith("With a face mask or a hand painted on")
+    assert said(["face-mask", "scarf", "cap"]).startswith("With a face mask, a scarf or a cap painted on")
+    assert said(["eyes-textured", "block:LM1/nose"]).startswith(
+        "With eyes-textured or block:LM1/nose painted"
+    )
+    many = [f"block:LM2-split/{number}" for number in range(7)]
+    assert said(many).startswith("With one of 7 kinds of cover painted on")
+    mean = {"occlusions": ["forehead", "eyes", "chin"], "gain": 0.25, "ci95": [0.1, 0.4]}
+    assert "With a white band over the forehead, eyes or chin, the masks add +25.0 " in said(
+        ["hand"], LM2=mean
+    )
+    # A control's masks were not learned.
+    assert " with the learned masks (LM2)" in said(["hand"])
+    assert " with the masks (random@LM1)" in said(["hand"], "random@LM1")
+
+
+def test_what_is_painted_has_a_name_for_sentences():
+    asked = set(make_occluders(example_statistics(), 0.57)) - {CLEAN}
+    assert set(SPOKEN) == {name for name in asked if not name.endswith(("-textured", "-seen"))}
 
 
 def test_every_figure_of_the_table_is_there(records):

@@ -87,6 +87,23 @@ def test_a_page_is_about_the_strategy_whose_answers_the_pictures_show(copied):
     assert f"({table['config']['strategies'][-1]})" in headline_of(copied / "report.html")
 
 
+def made_from_another(name: str, folder: Path) -> Path:
+    """As if something had been made anew since the table in a folder was made from it; gives back the table."""
+    path = folder / "table.json"
+    table = json.loads(path.read_text())
+    assert name in table["inputs"]
+    table["inputs"][name] = "0" * 64
+    path.write_text(json.dumps(table))
+    return path
+
+
+def left_out(run: Path, anchor: str) -> str:
+    """All that a section of the page says."""
+    pattern = rf'<section id="{anchor}">\s*<h2>[^<]*</h2>\s*<p>([^<]*)</p>\s*</section>'
+    (said,) = re.findall(pattern, (run / "report.html").read_text())
+    return html.unescape(said)
+
+
 def painted(run: Path, *, move: bool) -> None:
     """As if photos had been painted before detection: the run's table beside its own, or in its place."""
     folder = run / "eval/align-occluded"
@@ -107,6 +124,10 @@ def test_photos_covered_before_detection_are_told_where_there_is_a_table_of_them
     text = (copied / "report.html").read_text()
     assert text.count(">Photos covered before detection<") == 2  # in the list of sections, and its heading
     assert re.search(r"At most 3 of \d+ were not found", text)
+    path = made_from_another("segmentation", copied / "eval/align-occluded")
+    assert give("report", copied).code == 0
+    said = left_out(copied, "painted")
+    assert str(path) in said and f"`pdsn eval --align occluded --run {copied}`" in said
 
 
 def test_a_run_whose_own_table_is_of_these_has_its_page(copied):
@@ -134,15 +155,12 @@ def test_pairs_are_told_once_there_are_any(copied, refused):
     assert give("report", copied).code == 0
     text = (copied / "report.html").read_text()
     assert ">Pairs of photos<" in text and "Pairs of two clean photos" in text
-    # Those of another base are none of this run.
-    path = copied / "verify-eval/table.json"
-    table = json.loads(path.read_text())
-    table["inputs"]["base"] = "0" * 64
-    path.write_text(json.dumps(table))
-    reason = (
-        f"{path} was made from another base than the run has now: make it again with `pdsn verify-eval --run"
-    )
-    assert_left_out(copied, reason, "Pairs of two clean photos")
+    # Those of another base are none of this run: the section says so, and the page goes on.
+    path = made_from_another("base", copied / "verify-eval")
+    assert give("report", copied).code == 0
+    said = f"{path} was made from another base than the run has now: make it again with"
+    assert left_out(copied, "verification") == f"Left out: {said} `pdsn verify-eval --run {copied}`."
+    assert ">How training went<" in (copied / "report.html").read_text()
     assert "another base" in refused(1, "figures", "--figure", "distances", "--run", copied, *CPU)
 
 
@@ -167,7 +185,7 @@ def full(*words, **more):
     raise OSError(28, "No space left on device")
 
 
-def test_explanations_are_told_once_they_are_measured(copied):
+def test_explanations_are_told_once_they_are_measured(copied, refused):
     assert "Where scores come from" not in (copied / "report.html").read_text()
     words = (
         "--evaluate",
@@ -196,12 +214,14 @@ def test_explanations_are_told_once_they_are_measured(copied):
     table = json.loads(path.read_text())
     (record, _) = table["records"]
     assert f">{100 * record['covered']:.1f}<" in text
-    name, _ = next(item for item in table["inputs"].items() if item[0].startswith("dictionary"))
-    path.write_text(json.dumps({**table, "inputs": {**table["inputs"], name: "0" * 64}}))
-    again = "make it again with `pdsn explain --evaluate --run"
-    assert_left_out(
-        copied, f"{path} was made from another {name} than the run has now: {again}", "layercam, eyes"
-    )
+    # Those of other masks are none of this run: the section says so, and the page goes on.
+    path = made_from_another("dictionary matched", copied / "explain")
+    assert give("report", copied).code == 0
+    said = f"{path} was made from another dictionary matched than the run has now: make it again with"
+    assert left_out(copied, "explained") == f"Left out: {said} `pdsn explain --evaluate --run {copied}`."
+    path.write_text("{")
+    line = refused(1, "report", copied)
+    assert f"{path} cannot be read" in line and "pdsn explain --evaluate --run" in line
 
 
 def test_several_runs_are_set_side_by_side(copied, finished):
@@ -215,7 +235,10 @@ def test_several_runs_are_set_side_by_side(copied, finished):
 def test_what_cannot_be_is_one_line(refused, tmp_path, copied):
     assert "holds no run" in refused(1, "report", tmp_path / "nothing")
     assert "is a folder: give a file such as" in refused(1, "report", copied, "--out", tmp_path)
-    (copied / "eval/table.json").unlink()
+    # Without its own table a run has no page.
+    path = made_from_another("base", copied / "eval")
+    assert f"{path} was made from another base" in refused(1, "report", copied)
+    path.unlink()
     assert "pdsn eval" in refused(1, "report", copied)
 
 

@@ -1,0 +1,211 @@
+"""What `identify`, `verify` and `explain` have in common: their options, the checks before anything slow, the run, the picture."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from pdsn.errors import UsageError
+from pdsn.files import check_writable
+from pdsn.run.directory import SYNTHETIC
+from pdsn.run.stages import Step, lacking
+from stages.making import make, refuse
+from stages.session import Session
+
+if TYPE_CHECKING:
+    from pdsn.api import Run
+
+NAME_BYTES = 255
+"""Bytes that the name of a file can have."""
+
+
+@dataclass(frozen=True)
+class Common:
+    """What the three commands are asked alike.
+
+    Attributes:
+        strategy: None for the one that the run takes.
+        source: where the covered pixels come from, one of `pdsn.api.SOURCES`; None for the default.
+        fpr: share of strangers who may pass, 0 to 1; None for the command's default.
+        min_face: the least side of a face that is looked for, in pixels; None for the run's.
+        picture: the file or folder for the picture; None for the run's folder.
+        pictures: whether one is drawn.
+        as_json: whether the answer is JSON, alone on standard output.
+    """
+
+    strategy: str | None
+    source: str | None
+    fpr: float | None
+    min_face: int | None
+    picture: Path | None
+    pictures: bool
+    as_json: bool
+
+
+def begin(session: Session, common: Common) -> list[Step]:
+    """What each of the commands does first: make room for JSON on standard output, and check its options.
+
+    Returns:
+        What the run lacks, see `check_parts`, for `open_run`.
+
+    Raises:
+        PdsnError: see `check_parts`.
+        UsageError: a picture has a place, but is not to be drawn.
+    """
+    if common.as_json:
+        session.console = Console(stderr=True)
+    steps = check_parts(session, common.strategy, common.source)
+    if common.picture is not None and not common.pictures:
+        raise UsageError(f"--picture {common.picture} and --no-draw exclude each other: leave one out")
+    return steps
+
+
+def check_parts(session: Session, strategy: str | None, source: str | None) -> list[Step]:
+    """What the run lacks for recognition, see `lacking`; opens no network.
+
+    Raises:
+        PdsnError: a name is unknown, there is no run, or what is missing is not to be made.
+    """
+    from pdsn.api import SOURCES
+    from pdsn.errors import one_of
+    from pdsn.masks.strategy import NO_FDM
+    from pdsn.run.strategies import choose_strategy
+
+    if source is not None:
+        one_of("--occlusion-source", source, SOURCES)
+    session.run.check_made()
+    chosen = choose_strategy(
+        session.run, session.shortest(strategy), session.settings.dictionary, missing=True
+    )
+    plain = chosen == NO_FDM
+    covered = (source or ("none" if plain else SOURCES[0])) == SOURCES[0]
+    steps = lacking(session, matchers=[chosen], segmenter=covered)
+    refuse(session, steps)
+    return steps
+
+
+def check_rate_asked(session: Session, fpr: float | None, *, pairs: bool = False) -> None:
+    """Raise UsageError where a false-positive rate is out of range, or finer than the run's strangers can tell.
+
+    Nothing is embedded: who they are is known from the data set. Of a gallery that leaves some of them out fewer
+    count, and the rate is checked again.
+    """
+    import numpy as np
+
+    from pdsn.calibration.strangers import MOST_STRANGERS, check_rate
+    from pdsn.data.dataset import FaceDataset, evenly
+
+    if fpr is None:
+        return
+    dataset = FaceDataset.load(session.run.data_set(session.data))
+    rows = evenly(dataset.rows("val", session.settings.split), MOST_STRANGERS)
+    count, what = len(rows), "validation photos of strangers"
+    if pairs:
+        same = int((np.bincount(dataset.labels[rows]) ** 2).sum()) if count else 0
+        count, what = (count * count - same) // 2, "pairs of validation photos of different people"
+    if count:  # a run without any says so itself
+        check_rate(fpr, count, what)
+
+
+def open_run(session: Session, common: Common, steps: Sequence[Step]) -> Run:
+    """The run of a session as `pdsn.api` has it, once what it lacks is made."""
+    make(session, steps)
+    from pdsn.api import Run
+
+    run = Run(session, common.strategy, common.source, common.min_face)
+    if session.data == SYNTHETIC:
+        note = (
+            f"note: {session.run.root} was trained on drawn people and tells real ones apart badly; see --run"
+        )
+        print(note, file=sys.stderr)
+    return run
+
+
+def about_run(session: Session, run: Run, fpr: float | None) -> dict[str, Any]:
+    """What the JSON of each command says of how the answers came about."""
+    return {
+        "format": 1,
+        "run": shown(session.run.root),
+        "strategy": run.strategy,
+        "occlusion_source": run.occlusion_source,
+        "fpr": fpr,
+    }
+
+
+def picture_path(asked: Path | None, default: Path, name: str, photos: Sequence[Path]) -> Path:
+    """Where the one picture of some photos goes.
+
+    Args:
+        asked: a file or a folder; None for `default`.
+        default: the folder for pictures nobody asked for by name.
+        name: of the file in a folder.
+        photos: what it must not take the place of.
+
+    Raises:
+        UsageError: it cannot be written to the place that was asked for.
+    """
+    if asked is None:  # a run that cannot be written to answers all the same
+        return default / name
+    target = asked if is_file_name(asked) else asked / name
+    check_picture(target, photos)
+    return target
+
+
+def is_file_name(path: Path) -> bool:
+    """Whether --picture means a file, not a folder."""
+    return bool(path.suffix) and not path.is_dir()
+
+
+def check_picture(path: Path, photos: Sequence[Path]) -> None:
+    """Raise UsageError unless a picture can be written there without harm to the photos."""
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"--picture {path}: pictures are written as PNG, give a name that ends in .png")
+    check_writable("--picture", path)
+    if path.resolve() in {photo.resolve() for photo in photos}:
+        raise UsageError(f"--picture {path} is one of the photos: give another name")
+
+
+def short(stem: str, most: int) -> str:
+    """A part of a file name in at most `most` bytes; of a longer one the start, and a digest that tells it from others."""
+    whole = os.fsencode(stem)
+    if len(whole) <= most:
+        return stem
+    digest = f"-{hashlib.sha256(whole).hexdigest()[:8]}"
+    while len(os.fsencode(stem)) > most - len(digest):
+        stem = stem[:-1]
+    return stem + digest
+
+
+def draw(command: str, write: Callable[[Path], None], target: Path | None) -> Path | None:
+    """Write a picture, if one is wanted; one that cannot be written is a line on standard error, and no more.
+
+    Returns:
+        Where it was written, or None.
+    """
+    if target is None:
+        return None
+    try:
+        write(target)
+    except OSError as error:
+        complain(command, f"the picture {shown(target)} cannot be written: {error.strerror or error}")
+        return None
+    return target
+
+
+def complain(command: str, line: str) -> None:
+    """A line on standard error about something that is left out."""
+    print(f"pdsn {command}: {' '.join(line.split())}", file=sys.stderr)
+
+
+def shown(path: Path) -> str:
+    """A path that can be printed whatever bytes it has on disk."""
+    from pdsn.people.gallery import readable
+
+    return readable(str(path))

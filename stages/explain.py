@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from pdsn.artefact import MODEL, making
+from pdsn.artefact import MODEL
 from pdsn.config.layers import merge
 from pdsn.errors import PdsnError, UsageError
 from stages.command import GOING_ON, RECOGNITION, command

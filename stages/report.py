@@ -13,7 +13,6 @@ from rich.console import Console
 from pdsn.errors import PdsnError
 from pdsn.files import check_writable
 from stages.command import ALONE, EVERYTHING, command
-from stages.identify import complain
 from stages.session import Shared
 
 if TYPE_CHECKING:

@@ -188,7 +188,6 @@ def measure(
         scores = plain.compare(plain.prepare(faces, "probe"), gallery)
         return Faces.free(enrolled[scores.masked_fill(~own, -torch.inf).argmax(1)])
 
-    others = next_other(torch.from_numpy(labels))
     clean = Faces.free(dataset.tensor(task.probes))
     generator = torch.Generator().manual_seed(0)
     places = torch.rand(clean.pixels.shape[2:], generator=generator).expand(len(clean), -1, -1)

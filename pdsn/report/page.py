@@ -151,9 +151,6 @@ def drawing(canvas: Figure, text: str, caption: str = "", name: str = "") -> Pic
         canvas.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = stream.getvalue()
     svg = svg[svg.index("<svg") :].replace(TEXT, "currentColor")
-    # In CSS pixels: the page keeps its text between three fifths and five quarters of the drawn size.
-    width = round(96 * canvas.get_size_inches()[0])
-    svg = svg.replace("<svg ", f'<svg style="--width: {width}px" ', 1)
     # Matplotlib calls the parts of every drawing alike, and a page may have each name once.
     prefix = f"d{hashlib.sha256((name or text).encode()).hexdigest()[:8]}-"
     svg = re.sub(r'(?<= id=")|(?<=href="#)|(?<=url\(#)', prefix, svg)

@@ -29,11 +29,6 @@ PLAIN, OURS = "#7a838c", "#d2691e"
 """Colours of no FDM and of the strategy that the page is about."""
 MOST_NAMED = 6
 """Kinds of cover that the headline names."""
-SPOKEN = {
-    "face-mask": "a face mask", "sunglasses": "sunglasses", "scarf": "a scarf", "cap": "a cap", "hand": "a hand",
-    "random-block": "a block anywhere", "nose+mouth+chin": "a band over nose, mouth and chin",
-}  # fmt: skip
-"""What covers a face, as it is said in a sentence; where it is not listed it is a band of that name."""
 CONTROLS = ("random", "geometric", "difference", "relative")
 
 
@@ -161,10 +156,10 @@ def thresholds_in_force(probes: Path, strategy: str) -> list[Block]:
     return [Folded("The thresholds in force", [table])]
 
 
-def verification_section(table: Record | None, figures: Sequence[Picture], refused: str = "") -> Section:
-    """Pairs of photos: the figures of `verify-eval`, or why there are none."""
+def verification_section(table: Record | None, figures: Sequence[Picture]) -> Section:
+    """Pairs of photos: the figures of `verify-eval`."""
     if table is None:
-        return Section("verification", "Pairs of photos", [refused] if refused else [])
+        return Section("verification", "Pairs of photos", [])
     tables = [_pairs_table(table, kind) for kind in dict.fromkeys(r["kind"] for r in table["records"])]
     blocks: list[Block] = [
         "Do two photos show one person? EER is the error rate at which as many pairs of one person are refused as pairs of two "

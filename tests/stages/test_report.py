@@ -164,17 +164,14 @@ def test_pairs_are_told_once_there_are_any(copied, refused):
     assert "another base" in refused(1, "figures", "--figure", "distances", "--run", copied, *CPU)
 
 
-def assert_left_out(run, reason, figures):
-    """What another command left costs its own section alone, which says why; the rest of the page is there."""
-    said = give("report", run)
-    assert said.code == 0 and f"left out: {reason}" in said.err
-    text = (run / "report.html").read_text()
-    assert "What it recognises" in text and reason in html.unescape(text) and figures not in text
-
-
-def test_a_run_without_its_page_is_done_all_the_same(copied, tiny, monkeypatch):
+@pytest.mark.parametrize("wrong", ["pairs", "disk"])
+def test_a_run_without_its_page_is_done_all_the_same(copied, tiny, monkeypatch, wrong):
     (copied / "report.html").unlink()
-    monkeypatch.setattr("stages.report.main", full)
+    if wrong == "pairs":
+        (copied / "verify-eval").mkdir()
+        (copied / "verify-eval/table.json").write_text("{")
+    else:
+        monkeypatch.setattr("stages.report.main", full)
     said = give("run", "--run", copied, "--config", tiny, *CPU)
     assert said.code == 0, said.err
     assert "no page: " in said.out and "page to look at" not in said.out and "run: done in" in said.out
@@ -210,9 +207,7 @@ def test_explanations_are_told_once_they_are_measured(copied, refused):
     text = (copied / "report.html").read_text()
     assert text.count(">Where scores come from<") == 2 and "layercam, eyes" in text
     assert len(re.findall(r'<img [^>]*alt="For each method and occlusion', text)) == 1
-    path = copied / "explain/table.json"
-    table = json.loads(path.read_text())
-    (record, _) = table["records"]
+    (record, _) = json.loads((copied / "explain/table.json").read_text())["records"]
     assert f">{100 * record['covered']:.1f}<" in text
     # Those of other masks are none of this run: the section says so, and the page goes on.
     path = made_from_another("dictionary matched", copied / "explain")

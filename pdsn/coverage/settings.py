@@ -30,16 +30,16 @@ class SegmentConfig(Section):
         high=LARGEST_SIDE,
     )
     occlusions: str = setting(
-        default="varied",
+        default="worn",
         help="what it learns to find: varied has hands in any pose, things, hair and pieces of photos drawn anew each time, on faces "
         "with glasses and beards in any light; worn has drawn styles and plain shapes alone",
         choices=("varied", "worn"),
         before="worn",
     )
     touched: float = setting(
-        default=0.02,
-        help="share of free faces, as photographs may show them, that may have a band that counts as covered: sets the limit of each "
-        "band on validation photos; 1 sets none",
+        default=1.0,
+        help="share of free faces, as photographs may show them, that may have a band that counts as covered, such as 0.02: sets the "
+        "limit of each band on validation photos; 1 sets none",
         low=0,
         high=1,
         before=1.0,

@@ -7,14 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from pdsn.data.detector import Detection
+from pdsn.data.detector import Detection, sure
 from pdsn.data.settings import PrepareConfig
 from pdsn.data.template import template
 
 DETECTION_SIDE = 1024
 """Pixels: longest side of the photo that the detector is shown."""
-SURE = 0.9
-"""Probability of a face from which a weaker one is no longer considered, however near the centre."""
 SMALLEST_SCALE = 0.01
 """Crop pixels per photo pixel: a face 50 times as large as its crop is larger than any photo."""
 CLEARLY = 2.0
@@ -119,7 +117,7 @@ def reduce_photo(photo: np.ndarray) -> np.ndarray:
 def choose_face(detections: Sequence[Detection], size: tuple[int, int], choice: str) -> Detection:
     """The face a photo is about.
 
-    Detections below `SURE` are considered only if there is no other.
+    Detections below `detector.SURE` are considered only if there is no other.
 
     Args:
         detections: at least one.
@@ -134,8 +132,8 @@ def choose_face(detections: Sequence[Detection], size: tuple[int, int], choice: 
 
 
 def sure_faces(detections: Sequence[Detection]) -> list[Detection]:
-    """The detections of a probability of at least `SURE`."""
-    return [face for face in detections if face.probability >= SURE]
+    """The detections of a probability of at least `detector.SURE`."""
+    return [face for face in detections if sure(face)]
 
 
 def clear_face(detections: Sequence[Detection]) -> Detection | None:

@@ -37,11 +37,13 @@ class Detection:
         box: (4,) float64 left, top, right, bottom in pixels of the photo; may reach over its edge.
         probability: the last network's confidence, above the look's threshold and at most 1.
         landmarks: (5, 2) float64 x, y in pixels of the photo, in the order of `pdsn.data.dataset.LANDMARKS`.
+        further: whether it took a further look to find it.
     """
 
     box: np.ndarray
     probability: float
     landmarks: np.ndarray
+    further: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class Detector:
             final = shifted(np.column_stack([box[:, :4], score]), shift)
             found.append(
                 [
-                    Detection(final[i, :4] - margin, float(final[i, 4]), landmarks[i] - margin)
+                    Detection(final[i, :4] - margin, float(final[i, 4]), landmarks[i] - margin, look.trained)
                     for i in _suppress_nested(final, 0.7)
                 ]
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -49,7 +50,7 @@ def detect_faces(photos: Sequence[np.ndarray], detect: Detect) -> list[list[Dete
         for index, detections in zip(members, answers, strict=True):
             ratio = np.array(photos[index].shape[1::-1]) / reduced[index].shape[1::-1]
             found[index] = [
-                Detection(face.box * np.tile(ratio, 2), face.probability, face.landmarks * ratio)
+                replace(face, box=face.box * np.tile(ratio, 2), landmarks=face.landmarks * ratio)
                 for face in detections
             ]
     return found
@@ -58,8 +59,9 @@ def detect_faces(photos: Sequence[np.ndarray], detect: Detect) -> list[list[Dete
 def find_faces(photos: Sequence[np.ndarray], detect: Detect) -> list[tuple[list[Detection], int]]:
     """Detect in photos of any size that may lie on their side or stand on their head.
 
-    A photo that shows a sure face as it is is not turned. Another is searched under each of `TURNS`; the turn with the
-    most faces of at least `TURNED`, by the sum of their probabilities, is taken, if there is one.
+    A photo that shows a sure face as it is at first look is not turned. Another is searched under each of `TURNS`; the turn with
+    the most faces of at least `TURNED` at first look, by the sum of their probabilities, is taken, if there is one: further
+    looks find faces that lie on their side, too, but their landmarks are no good.
 
     Args:
         photos: N arrays (H, W, 3) uint8, RGB.
@@ -70,15 +72,20 @@ def find_faces(photos: Sequence[np.ndarray], detect: Detect) -> list[tuple[list[
         list and 0 where there is no face.
     """
     found = [(faces, 0) for faces in detect_faces(photos, detect)]
-    lost = [index for index, (faces, _) in enumerate(found) if not sure_faces(faces)]
+    lost = [index for index, (faces, _) in enumerate(found) if not _at_once(faces)]
     best = dict.fromkeys(lost, 0.0)
     for turn in TURNS if lost else ():
         answers = detect_faces([turn_photo(photos[index], turn) for index in lost], detect)
-        for index, faces in zip(lost, map(sure_faces, answers), strict=True):
+        for index, faces in zip(lost, map(_at_once, answers), strict=True):
             worth = sum(face.probability for face in faces if face.probability >= TURNED)
             if worth > best[index]:
                 best[index], found[index] = worth, (faces, turn)
     return found
+
+
+def _at_once(detections: Sequence[Detection]) -> list[Detection]:
+    """The sure ones that took no further look."""
+    return [face for face in sure_faces(detections) if not face.further]
 
 
 def turn_photo(photo: np.ndarray, turn: int) -> np.ndarray:

@@ -261,7 +261,7 @@ class Run:
 
     @cached_property
     def _detect(self) -> Detect:
-        return Detector(self._crop.min_face, str(self._workspace.accelerator.device))
+        return Detector(self._crop.min_face, str(self._workspace.accelerator.device), self._crop.detector)
 
     @cached_property
     def _strangers(self) -> Strangers:

@@ -207,7 +207,9 @@ def _kind(reason: str) -> str:
     "prepare",
     DATA,
     ("data", "preset", "config", "device", "debug"),
-    settings={"prepare": ("size", "align", "face", "min_photos", "frontal", "min_face", "split_seed")},
+    settings={
+        "prepare": ("size", "align", "face", "min_photos", "frontal", "min_face", "detector", "split_seed")
+    },
     shared_help={
         "data": "Where the data set goes: a new folder, outside of the photos.",
         "preset": f"Whose settings hold: {', '.join(presets())}. Default lfw10.",

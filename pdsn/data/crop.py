@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.settings import PrepareConfig
+from pdsn.data.weights import COVERED
 
 
 def crop_settings(dataset: FaceDataset, min_face: int | None = None) -> PrepareConfig:
@@ -23,4 +24,5 @@ def crop_settings(dataset: FaceDataset, min_face: int | None = None) -> PrepareC
         face=made.get("face", "centre"),
         min_face=made.get("min_face", PrepareConfig.min_face) if min_face is None else min_face,
         template=made.get("template"),
+        detector=made.get("detector", PrepareConfig.BEFORE["detector"] if "method" in made else COVERED),
     )

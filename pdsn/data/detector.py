@@ -9,19 +9,26 @@ what photo by photo finds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from torch import nn
+from pdsn.data.sums import Sums
+from pdsn.data.weights import COVERED, load_networks, weights_of
 
-PYRAMID = 0.709
-"""Each level of the pyramid is this much smaller than the last: half the area, MTCNN's own value."""
-THRESHOLDS = (0.6, 0.7, 0.7)
-"""Probability from which each network passes a candidate on, MTCNN's own values."""
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+MTCNN = "mtcnn"
+"""The networks as published; `weights.COVERED` has the last two trained on for covered faces."""
+SURE = 0.9
+"""Probability of a face from which a weaker one is no longer considered, however near the centre."""
 PIXELS_A_PASS = 2**18
 """Pixels of photos that the first network sees at once: its maps stay in the cache and memory bounded."""
 
@@ -32,13 +39,41 @@ class Detection:
 
     Attributes:
         box: (4,) float64 left, top, right, bottom in pixels of the photo; may reach over its edge.
-        probability: the last network's confidence, above 0.7 and at most 1.
+        probability: the last network's confidence, above the look's threshold and at most 1.
         landmarks: (5, 2) float64 x, y in pixels of the photo, in the order of `pdsn.data.dataset.LANDMARKS`.
+        further: whether it took a further look to find it.
     """
 
     box: np.ndarray
     probability: float
     landmarks: np.ndarray
+    further: bool = False
+
+
+@dataclass(frozen=True)
+class Look:
+    """How closely a photo is looked at.
+
+    Attributes:
+        thresholds: probability from which each of the three networks passes a candidate on.
+        pyramid: each level of the pyramid is this much smaller than the last.
+        margin: the photo's edge is repeated around it, as a share of its shorter side: the first network proposes nothing
+            that reaches over the edge, so that a face that fills the photo is lost.
+        trained: ask the last two networks as they were trained on, not as published.
+    """
+
+    thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7)
+    pyramid: float = 0.709
+    margin: float = 0.0
+    trained: bool = False
+
+
+LOOKS: dict[str, tuple[Look, ...]] = {
+    MTCNN: (Look(),),
+    COVERED: (Look(), Look((0.4, 0.2, 0.6), margin=0.3, trained=True)),
+}
+"""Looks at a photo, MTCNN's own values first; each further one at photos that show no sure face so far. So what MTCNN is
+sure of stays as it is, and so does the time that it takes."""
 
 
 class Detector:
@@ -47,18 +82,26 @@ class Detector:
     Args:
         min_face: edge in pixels of the smallest face looked for; the time grows with its inverse square.
         device: torch device of the networks.
+        networks: `COVERED`, `MTCNN`, or a file that `pdsn detector-train` made.
+
+    Raises:
+        PdsnError: the file cannot be read.
     """
 
-    def __init__(self, min_face: int = 40, device: str = "cpu") -> None:
+    def __init__(self, min_face: int = 40, device: str = "cpu", networks: str = COVERED) -> None:
         import torch
-        from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
 
-        self.min_face = min_face
+        from pdsn.data.mtcnn import OutputNet, RefinementNet, published
+
+        self.min_face, self.networks = min_face, networks
         self.device = torch.device(device)
-        self._proposal, self._refine, self._output = (
-            network().eval().to(self.device, memory_format=torch.channels_last)
-            for network in (PNet, RNet, ONet)
+        modules: tuple[nn.Module, ...] = (*published(), RefinementNet(), OutputNet())
+        self.proposal, self.refine, self.output, *trained = (
+            module.eval().to(self.device).to(memory_format=torch.channels_last) for module in modules
         )
+        self._trained = trained
+        if networks != MTCNN:
+            load_networks(weights_of(networks), *trained)
 
     def __call__(self, photos: Sequence[np.ndarray]) -> list[list[Detection]]:
         """Detect in photos of equal size.
@@ -76,35 +119,52 @@ class Detector:
             raise ValueError("the photos of a batch must have one size")
         if not photos:
             return []
-        sums = [_Sums(photo) for photo in photos]
-        boxes = self._proposals(sums)
+        first, *more = LOOKS.get(self.networks, LOOKS[COVERED])
+        found = self.look(photos, first)
+        for look in more:
+            unsure = [index for index, faces in enumerate(found) if not any(sure(face) for face in faces)]
+            if not unsure:
+                break
+            for index, faces in zip(unsure, self.look([photos[i] for i in unsure], look), strict=True):
+                found[index] = max(found[index], faces, key=_surest)
+        return found
+
+    def look(self, photos: Sequence[np.ndarray], look: Look) -> list[list[Detection]]:
+        """Detect in at least one photo of equal size, as `__call__` does, once."""
+        refine, output = self._trained if look.trained else (self.refine, self.output)
+        margin = int(look.margin * min(photos[0].shape[:2]))
+        if margin:
+            around = ((margin, margin), (margin, margin), (0, 0))
+            photos = [np.pad(photo, around, mode="edge") for photo in photos]
+        sums = [Sums(photo) for photo in photos]
+        boxes = self.proposals(sums, look)
 
         # Second stage: 24 px crops refine the boxes and drop most of them.
-        regression, passed = self._look(self._refine, sums, boxes, 24)
+        regression, passed = self.ask(refine, sums, boxes, 24)
         for index, (shift, score) in enumerate(zip(regression, passed, strict=True)):
-            keep = score > THRESHOLDS[1]
+            keep = score > look.thresholds[1]
             kept = np.column_stack([boxes[index][keep, :4], score[keep]])
             order = _suppress(kept, 0.7)
-            boxes[index] = _square(_shifted(kept[order], shift[keep][order]))
+            boxes[index] = square(shifted(kept[order], shift[keep][order]))
 
         # Third stage: 48 px crops give the final box and the landmarks.
-        regression, passed, places = self._look(self._output, sums, boxes, 48)
+        regression, passed, places = self.ask(output, sums, boxes, 48)
         found = []
         for box, shift, score, place in zip(boxes, regression, passed, places, strict=True):
-            keep = score > THRESHOLDS[2]
+            keep = score > look.thresholds[2]
             box, shift, score, place = box[keep], shift[keep], score[keep], place[keep]
             edges = box[:, 2:4] - box[:, :2] + 1
             landmarks = np.stack([place[:, :5], place[:, 5:]], axis=2) * edges[:, None] + box[:, None, :2] - 1
-            final = _shifted(np.column_stack([box[:, :4], score]), shift)
+            final = shifted(np.column_stack([box[:, :4], score]), shift)
             found.append(
                 [
-                    Detection(final[i, :4], float(final[i, 4]), landmarks[i])
+                    Detection(final[i, :4] - margin, float(final[i, 4]), landmarks[i] - margin, look.trained)
                     for i in _suppress_nested(final, 0.7)
                 ]
             )
         return found
 
-    def _proposals(self, photos: list[_Sums]) -> list[np.ndarray]:
+    def proposals(self, photos: list[Sums], look: Look) -> list[np.ndarray]:
         """First stage: a fully convolutional look at each level of the pyramid -> per photo (M, 5) squares."""
         import torch
 
@@ -118,10 +178,10 @@ class Detector:
                 small = np.stack([photo.resized(size) for photo in photos[first : first + step]])
                 pixels = self._input(small)
                 with torch.inference_mode():
-                    shift, probability = self._propose(pixels)
+                    shift, probability = self.proposal(pixels)
                 shift, probability = shift.cpu().numpy(), probability[:, 1].cpu().numpy()
                 for index in range(len(small)):
-                    row, column = np.nonzero(probability[index] >= THRESHOLDS[0])
+                    row, column = np.nonzero(probability[index] >= look.thresholds[0])
                     corner = np.column_stack([column, row]) * 2.0
                     box = np.column_stack(
                         [
@@ -132,32 +192,18 @@ class Detector:
                         ]
                     )
                     levels[first + index].append(box[_suppress(box, 0.5)])
-            scale *= PYRAMID
+            scale *= look.pyramid
         boxes = []
         for level in levels:
             box = np.concatenate([np.zeros((0, 9)), *level])
             box = box[_suppress(box, 0.7)]
             edges = box[:, 2:4] - box[:, :2]
             corners = np.column_stack([box[:, :2] + box[:, 5:7] * edges, box[:, 2:4] + box[:, 7:9] * edges])
-            boxes.append(_square(np.column_stack([corners, box[:, 4]])))
+            boxes.append(square(np.column_stack([corners, box[:, 4]])))
         return boxes
 
-    def _propose(self, pixels):  # type: ignore[no-untyped-def]
-        """PNet as facenet-pytorch's, with its pooling as three maxima: several times faster on a CPU."""
-        import torch
-        from torch.nn import functional
-
-        net = self._proposal
-        maps = net.prelu1(net.conv1(pixels))
-        # An odd row or column is pooled with itself, as ceil_mode does.
-        maps = functional.pad(maps, (0, maps.shape[3] % 2, 0, maps.shape[2] % 2), mode="replicate")
-        rows = torch.maximum(maps[:, :, ::2], maps[:, :, 1::2])
-        maps = torch.maximum(rows[..., ::2], rows[..., 1::2])
-        maps = net.prelu3(net.conv3(net.prelu2(net.conv2(maps))))
-        return net.conv4_2(maps), net.softmax4_1(net.conv4_1(maps))
-
-    def _look(
-        self, network: nn.Module, photos: list[_Sums], boxes: list[np.ndarray], edge: int
+    def ask(
+        self, network: nn.Module, photos: list[Sums], boxes: list[np.ndarray], edge: int
     ) -> list[list[np.ndarray]]:
         """Show all boxes of all photos to a network; boxes wholly outside their photo are dropped from `boxes`.
 
@@ -168,12 +214,9 @@ class Detector:
 
         crops = []
         for index, photo in enumerate(photos):
-            # The parts outside the photo are cut off and the rest is stretched, as MTCNN does.
-            low = np.maximum(np.trunc(boxes[index][:, :2]), 1) - 1
-            high = np.minimum(np.trunc(boxes[index][:, 2:4]), (photo.width, photo.height))
-            inside = (high > low).all(axis=1)
+            inside, cut = photo.candidates(boxes[index], edge)
             boxes[index] = boxes[index][inside]
-            crops.append(photo.crops(np.column_stack([low, high])[inside].astype(np.int64), edge))
+            crops.append(cut)
         landmarks = 1 if edge == 48 else 0
         pixels = np.concatenate(crops)
         if not len(pixels):
@@ -183,7 +226,7 @@ class Detector:
         for first in range(0, len(pixels), 256):
             with torch.inference_mode():
                 out = network(self._input(pixels[first : first + 256]))
-            # RNet answers (boxes, scores), ONet (boxes, landmarks, scores).
+            # The refinement answers (boxes, scores), the output (boxes, landmarks, scores).
             parts.append(
                 [part.cpu().numpy().astype(np.float64) for part in (out[0], out[-1][:, 1], *out[1:-1])]
             )
@@ -197,62 +240,43 @@ class Detector:
         return (torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2) - 127.5) * 0.0078125
 
 
-class _Sums:
-    """A photo's running sums: the mean of any rectangle from four look-ups, exact in whole numbers.
-
-    Resizing takes the mean over each pixel's share of the source, rounded outwards to whole source
-    pixels: torch's adaptive average pooling, which MTCNN resizes with.
-    """
-
-    def __init__(self, photo: np.ndarray) -> None:
-        self.height, self.width = photo.shape[:2]
-        kind = np.int32 if self.height * self.width * 255 < 2**31 else np.int64
-        self._sums = np.zeros((self.height + 1, self.width + 1, 3), dtype=kind)
-        rows = np.cumsum(photo, axis=0, dtype=kind)
-        np.cumsum(rows, axis=1, out=self._sums[1:, 1:])
-
-    def resized(self, size: tuple[int, int]) -> np.ndarray:
-        """The whole photo as (h, w, 3) float32, 0 to 255."""
-        (top, bottom), (left, right) = (
-            _bins(np.array([length]), count)
-            for length, count in zip((self.height, self.width), size, strict=True)
-        )
-        rows = self._sums[bottom[0]] - self._sums[top[0]]
-        total = rows[:, right[0]] - rows[:, left[0]]
-        area = (bottom - top)[0][:, None] * (right - left)[0]
-        return (total / area[..., None]).astype(np.float32)
-
-    def crops(self, boxes: np.ndarray, edge: int) -> np.ndarray:
-        """Boxes (M, 4) int64 left, top, right, bottom inside the photo -> (M, edge, edge, 3) float32, 0 to 255."""
-        left, right = (part + boxes[:, 0, None] for part in _bins(boxes[:, 2] - boxes[:, 0], edge))
-        top, bottom = (
-            (part + boxes[:, 1, None]) * (self.width + 1) for part in _bins(boxes[:, 3] - boxes[:, 1], edge)
-        )
-        flat = self._sums.reshape(-1, 3)
-
-        def at(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-            return np.take(flat, rows[:, :, None] + columns[:, None, :], axis=0)
-
-        total = at(bottom, right) - at(top, right) - at(bottom, left) + at(top, left)
-        area = ((bottom - top) // (self.width + 1))[:, :, None] * (right - left)[:, None, :]
-        return (total / area[..., None]).astype(np.float32)
+def sure(face: Detection) -> bool:
+    """Whether the probability is at least `SURE`."""
+    return face.probability >= SURE
 
 
-def _bins(lengths: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """First and one past last source pixel (M, count) of each of `count` pixels, for M lengths."""
-    steps = np.arange(count)
-    return steps * lengths[:, None] // count, -(-(steps + 1) * lengths[:, None] // count)
+def _surest(faces: Sequence[Detection]) -> float:
+    """The largest probability among faces, 0 if there is none."""
+    return max((face.probability for face in faces), default=0.0)
 
 
 def _suppress(boxes: np.ndarray, overlap: float) -> np.ndarray:
     """Indices of the boxes (M, 5 or more: corners, score) left by non-maximum suppression, best first."""
     import torch
-    from torchvision.ops import nms
 
     if len(boxes) == 0:
         return np.zeros(0, dtype=np.int64)
-    kept: np.ndarray = nms(torch.from_numpy(boxes[:, :4]), torch.from_numpy(boxes[:, 4]), overlap).numpy()
+    kept: np.ndarray = _suppression()(
+        torch.from_numpy(boxes[:, :4]), torch.from_numpy(boxes[:, 4]), overlap
+    ).numpy()
     return kept
+
+
+@cache
+def _suppression() -> Callable[[Tensor, Tensor, float], Tensor]:
+    """torchvision's non-maximum suppression, from its library alone: importing all of torchvision takes about two seconds."""
+    import torch
+
+    spec = find_spec("torchvision")
+    folder = Path(spec.origin).parent if spec is not None and spec.origin else Path()
+    with suppress(OSError, AttributeError, RuntimeError):
+        for library in folder.glob("_C*"):
+            torch.ops.load_library(str(library))
+        operator: Callable[[Tensor, Tensor, float], Tensor] = torch.ops.torchvision.nms
+        return operator
+    from torchvision.ops import nms
+
+    return nms
 
 
 def _suppress_nested(boxes: np.ndarray, overlap: float) -> list[int]:
@@ -268,13 +292,13 @@ def _suppress_nested(boxes: np.ndarray, overlap: float) -> list[int]:
     return kept
 
 
-def _shifted(boxes: np.ndarray, shift: np.ndarray) -> np.ndarray:
+def shifted(boxes: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Move the corners of (M, 5) boxes by a network's (M, 4) answer, given in edges of the box."""
     edges = boxes[:, 2:4] - boxes[:, :2] + 1
     return np.column_stack([boxes[:, :4] + shift * np.tile(edges, 2), boxes[:, 4]])
 
 
-def _square(boxes: np.ndarray) -> np.ndarray:
+def square(boxes: np.ndarray) -> np.ndarray:
     """(M, 5) boxes grown to squares around their centres."""
     edges = boxes[:, 2:4] - boxes[:, :2]
     longest = edges.max(axis=1, keepdims=True)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
-from pdsn.data.detector import Detection
+from pdsn.data.detector import Detection, sure
 from pdsn.data.settings import PrepareConfig
 from pdsn.data.template import template
 
 DETECTION_SIDE = 1024
 """Pixels: longest side of the photo that the detector is shown."""
-SURE = 0.9
-"""Probability of a face from which a weaker one is no longer considered, however near the centre."""
 SMALLEST_SCALE = 0.01
 """Crop pixels per photo pixel: a face 50 times as large as its crop is larger than any photo."""
 CLEARLY = 2.0
@@ -51,7 +50,7 @@ def detect_faces(photos: Sequence[np.ndarray], detect: Detect) -> list[list[Dete
         for index, detections in zip(members, answers, strict=True):
             ratio = np.array(photos[index].shape[1::-1]) / reduced[index].shape[1::-1]
             found[index] = [
-                Detection(face.box * np.tile(ratio, 2), face.probability, face.landmarks * ratio)
+                replace(face, box=face.box * np.tile(ratio, 2), landmarks=face.landmarks * ratio)
                 for face in detections
             ]
     return found
@@ -60,8 +59,9 @@ def detect_faces(photos: Sequence[np.ndarray], detect: Detect) -> list[list[Dete
 def find_faces(photos: Sequence[np.ndarray], detect: Detect) -> list[tuple[list[Detection], int]]:
     """Detect in photos of any size that may lie on their side or stand on their head.
 
-    A photo that shows a sure face as it is is not turned. Another is searched under each of `TURNS`; the turn with the
-    most faces of at least `TURNED`, by the sum of their probabilities, is taken, if there is one.
+    A photo that shows a sure face as it is at first look is not turned. Another is searched under each of `TURNS`; the turn with
+    the most faces of at least `TURNED` at first look, by the sum of their probabilities, is taken, if there is one: further
+    looks find faces that lie on their side, too, but their landmarks are no good.
 
     Args:
         photos: N arrays (H, W, 3) uint8, RGB.
@@ -72,15 +72,20 @@ def find_faces(photos: Sequence[np.ndarray], detect: Detect) -> list[tuple[list[
         list and 0 where there is no face.
     """
     found = [(faces, 0) for faces in detect_faces(photos, detect)]
-    lost = [index for index, (faces, _) in enumerate(found) if not sure_faces(faces)]
+    lost = [index for index, (faces, _) in enumerate(found) if not _at_once(faces)]
     best = dict.fromkeys(lost, 0.0)
     for turn in TURNS if lost else ():
         answers = detect_faces([turn_photo(photos[index], turn) for index in lost], detect)
-        for index, faces in zip(lost, map(sure_faces, answers), strict=True):
+        for index, faces in zip(lost, map(_at_once, answers), strict=True):
             worth = sum(face.probability for face in faces if face.probability >= TURNED)
             if worth > best[index]:
                 best[index], found[index] = worth, (faces, turn)
     return found
+
+
+def _at_once(detections: Sequence[Detection]) -> list[Detection]:
+    """The sure ones that took no further look."""
+    return [face for face in sure_faces(detections) if not face.further]
 
 
 def turn_photo(photo: np.ndarray, turn: int) -> np.ndarray:
@@ -119,7 +124,7 @@ def reduce_photo(photo: np.ndarray) -> np.ndarray:
 def choose_face(detections: Sequence[Detection], size: tuple[int, int], choice: str) -> Detection:
     """The face a photo is about.
 
-    Detections below `SURE` are considered only if there is no other.
+    Detections below `detector.SURE` are considered only if there is no other.
 
     Args:
         detections: at least one.
@@ -134,8 +139,8 @@ def choose_face(detections: Sequence[Detection], size: tuple[int, int], choice: 
 
 
 def sure_faces(detections: Sequence[Detection]) -> list[Detection]:
-    """The detections of a probability of at least `SURE`."""
-    return [face for face in detections if face.probability >= SURE]
+    """The detections of a probability of at least `detector.SURE`."""
+    return [face for face in detections if sure(face)]
 
 
 def clear_face(detections: Sequence[Detection]) -> Detection | None:

@@ -24,19 +24,20 @@ import numpy as np
 from pdsn.artefact import completed
 from pdsn.data.chunks import Chunk, make_chunk
 from pdsn.data.dataset import Face, FaceDataset, write_dataset
-from pdsn.data.detector import Detector
+from pdsn.data.detector import MTCNN, Detector
 from pdsn.data.listing import NAME as PHOTOS
 from pdsn.data.listing import SeenPhoto, as_csv, compare, read_listing, shown, with_times
 from pdsn.data.photos import EXTENSIONS, Listing, PhotoFile, list_photos
 from pdsn.data.settings import PrepareConfig
+from pdsn.data.weights import weights_of
 from pdsn.errors import PdsnError, UsageError
-from pdsn.files import write_text
+from pdsn.files import sha256_of, write_text
 
 METHOD = "MTCNN of facenet-pytorch 2.5.3, method 2"
-"""Changes whenever reading, detection or alignment change what comes out: old chunks are then not taken up."""
+"""What the published networks find by; see `method_of`. Changes whenever reading, detection or alignment change what comes out: old chunks are then not taken up."""
 CHUNK = 64
 """Photos that are finished, and lost by a kill, together."""
-MAKING = ("size", "align", "face", "min_face", "template")
+MAKING = ("size", "align", "face", "min_face", "template", "detector")
 """Settings that a chunk depends on; the others decide which of its photos are kept."""
 
 
@@ -70,6 +71,17 @@ class PrepareReport:
     turned: int = 0
     reused: bool = False
     outdated: bool = False
+
+
+def method_of(detector: str) -> str:
+    """What a data set says of how its faces were found: `METHOD`, and the weights of other networks than the published.
+
+    Raises:
+        PdsnError: there are no such weights.
+    """
+    if detector == MTCNN:
+        return METHOD
+    return f"{METHOD}, networks {sha256_of(weights_of(detector))[:16]}"
 
 
 def _nothing(done: int, total: int) -> None:
@@ -140,7 +152,7 @@ def prepare_photos(
         several=sum(photo.faces > 1 for photo in seen),
         turned=sum(photo.turn > 0 for photo in seen),
         reused=made is not None,
-        outdated=dataset.settings.get("method") != METHOD,
+        outdated=dataset.settings.get("method") != method_of(config.detector),
     )
 
 
@@ -175,7 +187,7 @@ def _make(
         _read_faces(paths, set(kept)),
         [described[row] for row in kept],
         config.size,
-        settings={**_asked(config), "photos": str(photos.resolve()), "method": METHOD},
+        settings={**_asked(config), "photos": str(photos.resolve()), "method": method_of(config.detector)},
         split_seed=config.split_seed,
         skipped=skipped,
         photos=as_csv([searched.get(photo.file, photo) for photo in seen]),
@@ -207,7 +219,7 @@ def _run_chunks(
 
     # What only decides which photos are kept may change between a kill and the next call.
     making = {name: value for name, value in _asked(config).items() if name in MAKING}
-    folder = root / "partial" / _fingerprint(making, wanted)[:16]
+    folder = root / "partial" / _fingerprint(making, wanted, method_of(config.detector))[:16]
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.parent.iterdir():
         if stale != folder:
@@ -219,7 +231,7 @@ def _run_chunks(
     on_progress(done, len(wanted))
     if not missing:
         return paths
-    detect = Detector(config.min_face, device)
+    detect = Detector(config.min_face, device, config.detector)
     # One network thread per worker: reading, searching and warping all run side by side, and the
     # numbers do not depend on how many cores share a multiplication.
     threads = torch.get_num_threads()
@@ -352,7 +364,7 @@ def _asked(config: PrepareConfig) -> dict[str, object]:
     }
 
 
-def _fingerprint(settings: dict[str, object], photos: Sequence[PhotoFile], method: str = METHOD) -> str:
+def _fingerprint(settings: dict[str, object], photos: Sequence[PhotoFile], method: str) -> str:
     listing = [(photo.file, photo.bytes, photo.changed) for photo in photos]
     return hashlib.sha256(json.dumps([method, settings, listing]).encode()).hexdigest()
 

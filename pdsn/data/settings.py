@@ -44,6 +44,13 @@ class PrepareConfig(Section):
         default=40,
         help=f"edge in pixels of the smallest face looked for, {SMALLEST_FACE} to {LARGEST_SIDE}, in the photo reduced to 1024",
     )
+    detector: str = setting(
+        default="covered",
+        help="networks that find faces: covered is MTCNN whose last two were trained on with painted photos, mtcnn as it was "
+        "published, or a file of `pdsn detector-train`",
+        metavar="NAME",
+        before="mtcnn",
+    )
     template: tuple[tuple[float, ...], ...] | None = setting(
         default=None,
         help="five points x, y in pixels of the crop where alignment by similarity puts the landmarks; none is pdsn's own, and "

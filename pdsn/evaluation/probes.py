@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from pdsn.data.dataset import FaceDataset
@@ -19,7 +18,7 @@ from pdsn.data.settings import PrepareConfig
 from pdsn.errors import PdsnError
 from pdsn.occlusion.occluder import Occluder
 from pdsn.occlusion.occluders import draws_of, occlude
-from pdsn.occlusion.worn import Worn
+from pdsn.occlusion.painting import paint_photo
 
 BATCH = 16
 """Photos that are searched together."""
@@ -140,24 +139,9 @@ class PhotoProbes:
     ) -> tuple[np.ndarray, np.ndarray]:
         """The occluded photo (H, W, 3) uint8 and what is covered of it (H, W) bool."""
         face, _ = self._clean[row]
-        if isinstance(occluder, Worn):
-            image = torch.from_numpy(photo.copy()).permute(2, 0, 1)
-            occluded, covered = occluder(image, torch.from_numpy(face.landmarks), rng)
-            return occluded.permute(1, 2, 0).numpy(), covered.numpy()
-        crop = self.dataset.tensor([row])[0]
-        occluded, covered = occluder(crop, torch.from_numpy(self.dataset.landmarks[row]), rng)
+        crop, points = self.dataset.tensor([row])[0], self.dataset.landmarks[row]
         matrix = crop_matrix(photo.shape, face, self.crop)
-        size = (photo.shape[1], photo.shape[0])
-        # Pillow asks where each pixel of the photo lies in the crop, and gives 0 to those outside.
-        back, where = (
-            np.asarray(
-                Image.fromarray(part).transform(
-                    size, Image.Transform.AFFINE, tuple(matrix[:2].ravel()), Image.Resampling.NEAREST
-                )
-            )
-            for part in (occluded.permute(1, 2, 0).contiguous().numpy(), covered.numpy().astype(np.uint8))
-        )
-        return np.where(where[..., None] > 0, back, photo), where > 0
+        return paint_photo(photo, face.landmarks, crop, matrix, occluder, rng, points)
 
     def _crop(
         self, photo: np.ndarray, covered: np.ndarray, detections: Sequence[Detection]

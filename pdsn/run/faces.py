@@ -60,7 +60,7 @@ class RunFaces:
         from pdsn.data.detector import Detector
 
         crop = crop_settings(self.dataset)
-        return crop, Detector(crop.min_face, str(self.accelerator.device))
+        return crop, Detector(crop.min_face, str(self.accelerator.device), crop.detector)
 
     @cached_property
     def training(self) -> FaceDataset:

@@ -14,6 +14,7 @@ from pdsn.config.layers import Layer, fill, read_toml
 from pdsn.config.setting import Section, section, setting
 from pdsn.coverage.settings import SegmentConfig
 from pdsn.data.settings import PrepareConfig
+from pdsn.detection.settings import DetectorConfig
 from pdsn.drawn.settings import SyntheticConfig
 from pdsn.errors import PdsnError, UsageError
 from pdsn.evaluation.settings import EvalConfig
@@ -50,6 +51,7 @@ class Settings(Section):
     head: HeadConfig = field(default_factory=HeadConfig)
     segment: SegmentConfig = field(default_factory=SegmentConfig)
     eval: EvalConfig = field(default_factory=EvalConfig)
+    detector: DetectorConfig = field(default_factory=DetectorConfig, metadata={"before": {}})
     explain: ExplainConfig = field(default_factory=ExplainConfig, metadata={"before": {}})
     plugins: dict[str, Any] = field(default_factory=dict, metadata={"before": {}})
     """Settings of bases and matchers, by the plug-in's name: those that somebody has set."""

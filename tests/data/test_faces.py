@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pdsn.data.detector import Detection, Detector
+from pdsn.data.detector import MTCNN, Detection, Detector
 from pdsn.data.faces import (
     align_box,
     align_similarity,
@@ -34,7 +34,7 @@ def astronaut() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def detector() -> Detector:
-    return Detector(min_face=40)
+    return Detector(min_face=40, networks=MTCNN)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_detector_finds_what_facenet_pytorch_finds(astronaut: np.ndarray, crowd:
         for smallest in (20, 40):
             mtcnn = MTCNN(keep_all=True, min_face_size=smallest, select_largest=False)
             boxes, probabilities, landmarks = mtcnn.detect(photo, landmarks=True)
-            found = Detector(smallest)([photo])[0]
+            found = Detector(smallest, networks="mtcnn")([photo])[0]
             assert len(found) == len(boxes) >= 1
             order = np.argsort(-np.asarray(probabilities, dtype=float))
             for index, ours in zip(order, found, strict=True):

@@ -34,7 +34,7 @@ class FakeDetector:
 
     photos_seen = 0
 
-    def __init__(self, min_face: int, device: str) -> None:
+    def __init__(self, min_face: int, device: str, networks: str) -> None:
         assert (min_face, device) == (40, "cpu")
 
     def __call__(self, photos: Sequence[np.ndarray]) -> list[list[Detection]]:

@@ -19,7 +19,7 @@ SCALE = 2
 class PlainDetector:
     """Finds what stands out from a grey background, from left to right, landmarks on the template."""
 
-    def __init__(self, min_face: int = 40, device: str = "cpu") -> None:
+    def __init__(self, min_face: int = 40, device: str = "cpu", networks: str = "mtcnn") -> None:
         self.min_face = min_face
 
     def __call__(self, photos: Sequence[np.ndarray]) -> list[list[Detection]]:

@@ -45,6 +45,7 @@ OFFERED = {
     "unmask-train": ALL,
     "cross-encoder-train": ALL,
     "segment-train": BEGINS,
+    "detector-train": {"--config", "--device", "--seed", "--debug"},
     "eval": ALL,
     "verify-eval": ALL,
     "pool": {"--debug"},
@@ -105,7 +106,9 @@ def settings_of(monkeypatch):
         inside = one.function.__globals__
         monkeypatch.setitem(
             inside,
-            "main" if one.name in ("prepare", "run", "pool", "compare", "show", "report") else "Session",
+            "main"
+            if one.name in ("prepare", "detector-train", "run", "pool", "compare", "show", "report")
+            else "Session",
             session,
         )
 

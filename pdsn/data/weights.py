@@ -1,0 +1,65 @@
+"""The weights of the detector's last two networks that come with pdsn, or that `pdsn detector-train` made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pdsn.artefact import load_tensors, save_tensors
+from pdsn.errors import PdsnError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+COVERED = "covered"
+"""The name of those that come with pdsn."""
+REMAKE = "pdsn detector-train"
+PARTS = ("refine", "output")
+"""Names of the second and third network in a file."""
+
+
+def weights_of(name: str) -> Path:
+    """The file of some networks.
+
+    Args:
+        name: `COVERED`, or a path.
+
+    Raises:
+        PdsnError: they should have come with pdsn, but did not.
+    """
+    if name != COVERED:
+        return Path(name)
+    package = Path(__file__).parent.parent
+    for place in (package / "detector", package.parent / "assets" / "detector"):
+        if (place / "covered.safetensors").is_file():
+            return place / "covered.safetensors"
+    raise PdsnError("the detector's weights (covered.safetensors) are missing: install the package again")
+
+
+def load_networks(path: Path, refine: nn.Module, output: nn.Module) -> None:
+    """Put the weights of a file into the second and third network of MTCNN.
+
+    Raises:
+        PdsnError: it is missing, damaged, or holds something else.
+    """
+    tensors, _ = load_tensors(path, REMAKE)
+    for part, network in zip(PARTS, (refine, output), strict=True):
+        own = {
+            name.partition(".")[2]: value.float()
+            for name, value in tensors.items()
+            if name.startswith(f"{part}.")
+        }
+        try:
+            network.load_state_dict(own)
+        except RuntimeError as error:
+            raise PdsnError(f"{path} holds no networks of the detector: make them with `{REMAKE}`") from error
+
+
+def save_networks(path: Path, refine: nn.Module, output: nn.Module, about: dict[str, str]) -> None:
+    """Write the second and third network as float16, with what is to be known of them."""
+    tensors = {
+        f"{part}.{name}": value.detach().half().cpu()
+        for part, network in zip(PARTS, (refine, output), strict=True)
+        for name, value in network.state_dict().items()
+    }
+    save_tensors(path, tensors, about)

@@ -334,7 +334,7 @@ def test_a_data_set_made_before_a_setting_existed_is_the_one_asked_for():
     request = "d1236f985b4376945e906756f25867d97ee9c57dd3a88d0567a6867210b50541"
     method = "MTCNN of facenet-pytorch 2.5.3, method 1"
     assert _fingerprint(_asked(settings_of(PrepareConfig, {})), listed, method) == request
-    assert _fingerprint(_asked(_LaterPrepare(sharpen=False)), listed, method) == request
+    assert _fingerprint(_asked(_LaterPrepare(detector="mtcnn", sharpen=False)), listed, method) == request
     assert _fingerprint(_asked(_LaterPrepare()), listed, method) != request
 
 

@@ -59,21 +59,27 @@ class Look:
         pyramid: each level of the pyramid is this much smaller than the last.
         margin: the photo's edge is repeated around it, as a share of its shorter side: the first network proposes nothing
             that reaches over the edge, so that a face that fills the photo is lost.
+        smallest: no smaller face is looked for than this share of the photo's shorter side, margin included.
         trained: ask the last two networks as they were trained on, not as published.
     """
 
     thresholds: tuple[float, float, float] = (0.6, 0.7, 0.7)
     pyramid: float = 0.709
     margin: float = 0.0
+    smallest: float = 0.0
     trained: bool = False
 
 
 LOOKS: dict[str, tuple[Look, ...]] = {
     MTCNN: (Look(),),
-    COVERED: (Look(), Look((0.4, 0.2, 0.6), margin=0.3, trained=True)),
+    COVERED: (
+        Look(),
+        Look((0.4, 0.1, 0.9), margin=0.3, trained=True),
+        Look((0.3, 0.05, 0.5), pyramid=0.8, margin=0.3, smallest=0.35, trained=True),
+    ),
 }
 """Looks at a photo, MTCNN's own values first; each further one at photos that show no sure face so far. So what MTCNN is
-sure of stays as it is, and so does the time that it takes."""
+sure of stays as it is, and so does the time that it takes. The last look is for portraits: in crowds it would take a sleeve for a face."""
 
 
 class Detector:
@@ -169,7 +175,7 @@ class Detector:
         import torch
 
         height, width = photos[0].height, photos[0].width
-        scale = 12 / self.min_face
+        scale = 12 / max(self.min_face, look.smallest * min(height, width))
         levels: list[list[np.ndarray]] = [[] for _ in photos]
         while min(height, width) * scale >= 12:
             size = (int(height * scale + 1), int(width * scale + 1))

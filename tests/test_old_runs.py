@@ -241,7 +241,7 @@ def folder_of(artefact: str, root: Path, dataset: FaceDataset) -> TrainingFolder
     if artefact == "head":
         settings = Settings(seed=seed, head=settings_of(HeadConfig, stored), regions=RegionsConfig(share=0.5))
         return open_head(root, root / "none.safetensors", settings, "base")
-    return segmenter_folder(root, settings_of(SegmentConfig, stored), dataset, seed)
+    return segmenter_folder(root, settings_of(SegmentConfig, stored), dataset, seed, None)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from pdsn.runtime import start
 from tests.networks.imported.tiny import architecture
 
 SIZE = (64, 48)
-CONFIG = SegmentConfig(encoder="base", steps=4, batch=4, validations=2)
+CONFIG = SegmentConfig(encoder="base", occlusions="varied", touched=0.02, steps=4, batch=4, validations=2)
 
 
 def two_branches():
@@ -175,7 +175,7 @@ def test_training_moves_the_decoder_and_nothing_of_the_base(name):
     loss = SegmentationLoss(net).train()
     learned = {name: value.clone() for name, value in net.learned.named_parameters()}
     trainable = {name for name, value in loss.named_parameters() if value.requires_grad}
-    assert trainable == {f"net.learned.{name}" for name in learned}
+    assert trainable == {f"net.decoder.{name}" for name in learned}
     optimizer = torch.optim.AdamW([p for p in loss.parameters() if p.requires_grad], 1e-2, weight_decay=0.1)
     covered = (torch.rand(2, *base.size) < 0.5).float()
     for step in range(2):

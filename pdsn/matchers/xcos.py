@@ -221,7 +221,9 @@ class XCosMatcher(LayoutMatcher):
             (ours.halves[:, None] + theirs.halves[None]).flatten(0, 1), left_out
         )
         local = torch.einsum("plc,glc->lpg", ours.cells.float(), theirs.cells.float())
-        return torch.einsum("pgl,lpg->pg", attention.view(len(ours), len(theirs), attention.shape[1]), local).cpu()
+        return torch.einsum(
+            "pgl,lpg->pg", attention.view(len(ours), len(theirs), attention.shape[1]), local
+        ).cpu()
 
     @torch.inference_mode()
     def _maps(self, ours: Looked, theirs: Looked, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:

@@ -294,10 +294,15 @@ def test_it_loads_again_and_finds_the_same(dataset, accelerator, base, trained, 
     assert again.open()
     faces = dataset.tensor(dataset.rows("test")[:5])
     one, two = (load_segmenter(again, accelerator, lambda: base) for _ in range(2))
+    weights = folder.load()
+    limits, bands = weights.pop("limits"), weights.pop("bands")
     by_hand = make_net(CONFIG, base)
-    by_hand.learned.load_state_dict(folder.load())
-    with torch.inference_mode():
-        wanted = by_hand.eval()(faces) > 0
+    by_hand.learned.load_state_dict(weights)
+    with torch.no_grad():
+        logits = by_hand.eval()(faces)
+    for limit, (top, bottom, left, right) in zip(limits, bands.tolist(), strict=True):
+        logits[:, top:bottom, left:right] -= limit
+    wanted = logits > 0
     assert torch.equal(one.covered(faces), wanted) and torch.equal(two.covered(faces), wanted)
     one.batch = 2
     assert torch.equal(one.covered(faces), wanted)

@@ -360,7 +360,7 @@ def test_a_folder_from_before_there_were_occlusions_to_choose_is_of_worn_things(
 
 @pytest.mark.slow
 def test_a_trunk_of_random_weights_is_enough_to_find_what_is_covered(dataset, accelerator, base, tmp_path):
-    config = replace(CONFIG, steps=150, batch=8, validations=1, occlusions="worn")
+    config = replace(CONFIG, steps=150, batch=8, validations=1, occlusions="worn", touched=1.0)
     folder = segmenter_folder(tmp_path, config, dataset, 0, "a")
     folder.open()
     best = train_segmenter(dataset, config, folder, accelerator, 0, triggers(dataset), base)

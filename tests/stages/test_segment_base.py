@@ -14,7 +14,8 @@ from tests.stages.test_segment_from import CPU
 def test_a_segmentation_behind_the_base_is_made_used_and_refused_for_another(tiny, tmp_path, refused):
     run = tmp_path / "run"
     # The base that it needs is made first.
-    said = give("segment-train", "--encoder", "base", "--run", run, "--config", tiny, *CPU)
+    varied = ("--occlusions", "varied", "--touched", 0.02)
+    said = give("segment-train", "--encoder", "base", *varied, "--run", run, "--config", tiny, *CPU)
     assert said.code == 0, said.err
     assert "posed-hand" in said.out and "cut-out" in said.out and "tight-crop" in said.out
     assert (run / "base/model.safetensors").is_file()

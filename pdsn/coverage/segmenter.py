@@ -133,7 +133,10 @@ def make_net(config: SegmentConfig, base: Network | None) -> Segmentation:
 
 
 def load_segmenter(
-    folder: TrainingFolder, accelerator: Accelerator, base: Callable[[], Network], sha256: str | None = None
+    folder: TrainingFolder,
+    accelerator: Accelerator,
+    base: Callable[[], Network],
+    sha256: Callable[[], str | None] = lambda: None,
 ) -> Segmenter:
     """The finished segmenter of a folder, built from the settings that lie beside it.
 
@@ -141,16 +144,17 @@ def load_segmenter(
         folder: of its weights.
         accelerator: device and precision.
         base: gives the frozen base; called where its trunk is the encoder.
-        sha256: hash of the base, checked where its trunk is the encoder.
+        sha256: gives the hash of the base, if it is known; called likewise, and checked.
 
     Raises:
         PdsnError: it is missing, damaged, or was trained on another data set or for another base.
     """
     weights = folder.load()
     found = folder.found_config()
-    if found.get("encoder") == BASE and sha256 is not None:
+    known = sha256() if found.get("encoder") == BASE else None
+    if known is not None:
         # The settings in force may name another encoder, and the folder's own inputs then no base.
-        inputs = {**folder.inputs, "base": sha256}
+        inputs = {**folder.inputs, "base": known}
         TrainingFolder(folder.root, folder.config, inputs, folder.command, folder.defaults).check()
     net: Segmentation
     try:

@@ -6,7 +6,7 @@ The base has learned what faces look like, so the decoder alone is trained. A U-
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -37,9 +37,9 @@ class TrunkSegmentationNet(Segmentation):
         self.trunk = trunk
         for parameter in trunk.parameters():
             parameter.requires_grad_(False)
-        self.names = tap_names(trunk)
-        shapes = _shapes(trunk, self.names)
-        self.decoder = Decoder(trunk.size, shapes)
+        shapes = taps(trunk)
+        self.names = list(shapes)
+        self.decoder = Decoder(trunk.size, [*shapes.values(), trunk.map_shape])
 
     @property
     def learned(self) -> nn.Module:
@@ -138,38 +138,38 @@ def levels(size: tuple[int, int], coarsest: tuple[int, int]) -> list[tuple[int, 
     return found
 
 
-def tap_names(trunk: Branch) -> list[str]:
-    """Modules of a trunk whose outputs are its maps at each scale: of each size the last one computed, the finest first.
+def taps(trunk: Branch) -> dict[str, tuple[int, int, int]]:
+    """Modules of a trunk whose outputs are its maps at each scale, and their shapes (C, h, w): of each size the last one computed,
+    the finest first.
 
     What is smaller than the trunk's own map is none: channels are weighed by such (squeeze-and-excitation). Nor is what
     passes through unchanged, such as the queries and keys of a transformer (tokens by channels).
     """
-    found: dict[tuple[int, int], str] = {}
+    found: dict[tuple[int, int], tuple[str, int]] = {}
     _, rows, columns = trunk.map_shape
 
     def seen(name: str, module: nn.Module, given: object, output: object) -> None:
         del given
         if isinstance(module, nn.Identity | nn.Dropout) or not isinstance(output, Tensor) or output.ndim != 4:
             return
-        height, width = output.shape[2:]
+        channels, height, width = output.shape[1:]
         if (height, width) != tuple(trunk.size) and height >= rows and width >= columns:
-            found[(height, width)] = name
+            found[(height, width)] = name, channels
 
-    handles = [
-        module.register_forward_hook(partial(seen, name)) for name, module in trunk.named_modules() if name
-    ]
-    try:
-        _run(trunk)
-    finally:
-        for handle in handles:
-            handle.remove()
-    return [found[size] for size in sorted(found, reverse=True)]
+    device = next(trunk.parameters()).device
+    was_training = trunk.training
+    trunk.eval()
+    with torch.no_grad(), _heard(trunk, [name for name, _ in trunk.named_modules() if name], seen):
+        trunk.features(torch.zeros(1, 3, *trunk.size, device=device))
+    trunk.train(was_training)
+    named = {size: found[size] for size in sorted(found, reverse=True)}
+    return {name: (channels, *size) for size, (name, channels) in named.items()}
 
 
 @contextmanager
 def tapped(trunk: nn.Module, names: list[str]) -> Iterator[list[Tensor]]:
     """While this lasts, the list holds the outputs of some modules of the trunk's latest run, in the order of their names."""
-    modules, outputs = dict(trunk.named_modules()), dict[str, Tensor]()
+    outputs: dict[str, Tensor] = {}
     found: list[Tensor] = []
 
     def keep(name: str, module: nn.Module, given: object, output: Tensor) -> None:
@@ -178,30 +178,20 @@ def tapped(trunk: nn.Module, names: list[str]) -> Iterator[list[Tensor]]:
         if len(outputs) == len(names):
             found[:] = [outputs[one] for one in names]
 
-    handles = [modules[name].register_forward_hook(partial(keep, name)) for name in names]
-    try:
+    with _heard(trunk, names, keep):
         yield found
+
+
+@contextmanager
+def _heard(trunk: nn.Module, names: list[str], hear: Callable[..., None]) -> Iterator[None]:
+    """While this lasts, `hear` is told name, module, input and output of some modules each time that they run."""
+    modules = dict(trunk.named_modules())
+    handles = [modules[name].register_forward_hook(partial(hear, name)) for name in names]
+    try:
+        yield
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _shapes(trunk: Branch, names: list[str]) -> list[tuple[int, int, int]]:
-    """(C, h, w) of the maps that are tapped, and of the last one."""
-    with tapped(trunk, names) as maps:
-        last = _run(trunk)
-    return [(one.shape[1], one.shape[2], one.shape[3]) for one in (*maps, last)]
-
-
-def _run(trunk: Branch) -> Tensor:
-    """The last map of an empty photo."""
-    device = next(trunk.parameters()).device
-    was_training = trunk.training
-    trunk.eval()
-    with torch.no_grad():
-        last = trunk.features(torch.zeros(1, 3, *trunk.size, device=device))
-    trunk.train(was_training)
-    return last
 
 
 def _block(given: int, width: int, stride: int = 1) -> nn.Sequential:

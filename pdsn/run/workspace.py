@@ -207,14 +207,11 @@ class Workspace(RunMasks):
     def segmenter_folder(self) -> TrainingFolder:
         """The folder of the segmentation."""
         from pdsn.coverage.segmenter import segmenter_folder
+        from pdsn.coverage.settings import BASE
 
-        return segmenter_folder(
-            self.run.segmenter,
-            self.settings.segment,
-            self.training,
-            self.settings.seed,
-            self._base_sha256(),
-        )
+        segment = self.settings.segment
+        base = self._base_sha256() if segment.encoder == BASE else None
+        return segmenter_folder(self.run.segmenter, segment, self.training, self.settings.seed, base)
 
     def _base_sha256(self) -> str | None:
         """Hash of the base, None where there is none yet."""
@@ -229,7 +226,7 @@ class Workspace(RunMasks):
         from pdsn.coverage.segmenter import load_segmenter
 
         return load_segmenter(
-            self.segmenter_folder, self.accelerator, lambda: self.memory.encoder.net, self._base_sha256()
+            self.segmenter_folder, self.accelerator, lambda: self.memory.encoder.net, self._base_sha256
         )
 
     def example_face(self) -> np.ndarray:

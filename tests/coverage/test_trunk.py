@@ -10,7 +10,7 @@ from torch import nn
 from pdsn.coverage.segmenter import Segmenter, load_segmenter, make_net, segmenter_folder
 from pdsn.coverage.settings import SegmentConfig
 from pdsn.coverage.training import SegmentationLoss, train_segmenter
-from pdsn.coverage.trunk import TrunkSegmentationNet, levels, tap_names, tapped
+from pdsn.coverage.trunk import TrunkSegmentationNet, levels, tapped, taps
 from pdsn.errors import PdsnError, UsageError
 from pdsn.networks.backbone import FaceNet, freeze
 from pdsn.networks.branches import TwoBranches, branch
@@ -89,7 +89,7 @@ def base():
 @pytest.mark.parametrize("name", BASES)
 def test_maps_are_tapped_once_at_each_scale_the_finest_first(name):
     trunk = branch(made(name), "probe").eval()
-    names = tap_names(trunk)
+    names = list(taps(trunk))
     with torch.no_grad(), tapped(trunk, names) as maps:
         last = trunk.features(faces_of(trunk, 3))
     assert [tuple(one.shape[2:]) for one in maps] == SCALES[name], names
@@ -102,7 +102,7 @@ def test_a_square_inside_a_base_is_tapped_as_it_is():
     # SENet50 stretches faces, and its attention has maps of a single cell, which are no scale.
     torch.manual_seed(0)
     net = SENet50(SIZE, side=64)
-    names = tap_names(net)
+    names = list(taps(net))
     with torch.no_grad(), tapped(net.eval(), names) as maps:
         net.features(faces_of(net, 1))
     assert [tuple(one.shape[2:]) for one in maps] == [(32, 32), (16, 16), (8, 8), (4, 4), (2, 2)]
@@ -321,8 +321,8 @@ def test_a_segmentation_for_another_base_is_refused_and_names_the_command(
     # The settings in force name another encoder: what lies there still looks through its base.
     unet = segmenter_folder(folder.root, replace(CONFIG, encoder="resnet18"), dataset, 0, None)
     with pytest.raises(PdsnError, match="belongs to another base"):
-        load_segmenter(unet, accelerator, lambda: base, "hash of another base")
-    load_segmenter(unet, accelerator, lambda: base, "hash of the base")
+        load_segmenter(unet, accelerator, lambda: base, lambda: "hash of another base")
+    load_segmenter(unet, accelerator, lambda: base, lambda: "hash of the base")
     with pytest.raises(UsageError, match="was made from another base"):
         other.open()
     assert not other.open(replace_stale=True)

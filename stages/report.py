@@ -16,7 +16,7 @@ from stages.command import ALONE, EVERYTHING, command
 from stages.session import Shared
 
 if TYPE_CHECKING:
-    from pdsn.report.page import Section
+    from pdsn.report.page import Picture, Section
     from pdsn.run.tables import RunTable
 
 Found = TypeVar("Found")
@@ -70,25 +70,24 @@ def _align(run: Path) -> str:
 def _sections(tables: Sequence[RunTable], align: str, strategy: str, *, faces: bool) -> list[Section]:
     from pdsn.report import making_sections as making
     from pdsn.report import results_sections as results
-    from pdsn.report.page import photograph
     from pdsn.run.directory import SYNTHETIC, RunDir
     from pdsn.run.tables import read_explanations, read_table, read_verification
 
     table, run = tables[0].table, RunDir.open(tables[0].root)
-    folder, pairs = run.table("", align), run.verification()
+    folder = run.table("", align)
     records, drawn = table["records"], run.about["data"] == SYNTHETIC
     before = run.table("", "occluded") / "table.json"
-    curves = [
-        photograph(path, f"ROC curves, {path.stem.removeprefix('roc-')}", path.stem.removeprefix("roc-"))
-        for path in sorted((pairs / "figures").glob("roc-*.png"))
-    ]
     picture = run.explanations() / "figures/covered.png"
     return [
         results.recognition(records, strategy),
         results.open_set_section(records, results.thresholds_in_force(folder / "probes.csv", strategy)),
         _unless_stale(
             lambda: read_verification(run.root),
-            lambda found: results.verification_section(None if found is None else found.table, curves),
+            lambda found: (
+                results.verification_section(None, [])
+                if found is None
+                else results.verification_section(found.table, _curves(run.verification()))
+            ),
         ),
         results.segmentation_section(table["segmentation"]),
         _unless_stale(
@@ -104,6 +103,14 @@ def _sections(tables: Sequence[RunTable], align: str, strategy: str, *, faces: b
         making.what_was_run(run, table, drawn=drawn),
         making.limits(table, drawn=drawn),
     ]
+
+
+def _curves(folder: Path) -> list[Picture]:
+    """The ROC curves that `verify-eval` drew."""
+    from pdsn.report.page import photograph
+
+    names = {path: path.stem.removeprefix("roc-") for path in sorted((folder / "figures").glob("roc-*.png"))}
+    return [photograph(path, f"ROC curves, {name}", name) for path, name in names.items()]
 
 
 def _unless_stale(read: Callable[[], Found | None], show: Callable[[Found | None], Section]) -> Section:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,25 +88,26 @@ class OccludedBatches:
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
         """See `batches.Batches`; an epoch lasts from one validation to the next."""
-        occluder = self._occluder()
         steps = range(number * len(self), (number + 1) * len(self))
-        for faces, covered in ahead(lambda step: self._make(occluder, step), steps):
+        for faces, covered in ahead(self._make, steps):
             yield faces.to(self.accelerator.device), covered.to(self.accelerator.device)
 
-    def _occluder(self) -> Occluder:
+    @cached_property
+    def occluder(self) -> Occluder:
+        """What the training photos are under."""
         if self.config.occlusions == "worn":
             return Mixture(worn_occluders("train"), WORN_WEIGHTS)
         pieces = self.dataset.tensor(evenly(self.rows, PIECES))
         return Photographed(Mixture(varied_occluders("train", pieces), VARIED_WEIGHTS), "train")
 
-    def _make(self, occluder: Occluder, step: int) -> tuple[Tensor, Tensor]:
+    def _make(self, step: int) -> tuple[Tensor, Tensor]:
         """Faces (B, 3, H, W) float32 in 0 to 255 and covered (B, H, W) float32 of one step."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         rng = np.random.default_rng((self.seed, step, rank))
         rows = rng.choice(self.rows, self.config.batch // world)
         clean = self.dataset.tensor(rows)
         points = torch.from_numpy(self.dataset.landmarks[rows])
-        pairs = [occluder(face, landmarks, rng) for face, landmarks in zip(clean, points, strict=True)]
+        pairs = [self.occluder(face, landmarks, rng) for face, landmarks in zip(clean, points, strict=True)]
         occluded, covered = (torch.stack(part) for part in zip(*pairs, strict=True))
         if self.config.labels == "difference":
             covered = difference_labels(clean, occluded)
@@ -160,14 +162,11 @@ def train_segmenter(
     cautious = Cautious(net)
     segmenter = Segmenter(cautious, accelerator)
     chosen = evenly(val, VALIDATION_PHOTOS)
+    photos, landmarks, rows = dataset.tensor(chosen), dataset.landmarks[chosen], chosen.tolist()
     probes = {
-        name: occlude(
-            occluder, dataset.tensor(chosen), dataset.landmarks[chosen],
-            seed=seed, name=name, rows=chosen.tolist(),
-        )
-        for name, occluder in _validation_occluders(config, dataset.tensor(chosen)).items()
-    }  # fmt: skip
-
+        name: occlude(occluder, photos, landmarks, seed=seed, name=name, rows=rows)
+        for name, occluder in _validation_occluders(config, photos).items()
+    }
     free = _free_faces(dataset, evenly(val, FREE_PHOTOS), seed) if config.touched < 1 else None
 
     def validate() -> dict[str, float]:

@@ -90,14 +90,11 @@ class XCos(nn.Module):
         """Scores (P, G), each half of a face computed once."""
         with torch.autocast(probes.device.type, enabled=False):
             ours, theirs = self.net.cells(probes, second=False), self.net.cells(gallery, second=True)
-            halves = (ours[1][:, None] + theirs[1][None]).flatten(0, 1)
-            local = torch.einsum("plc,glc->pgl", ours[0], theirs[0])
             left_out = None
             if self.own.covered == "left-out":
                 hidden = covered_cells(covered, (probes.shape[2], probes.shape[3]))
-                left_out = hidden[:, None].expand(-1, len(gallery), -1, -1).flatten(0, 1)
-            attention = self.net.attention(halves, left_out).view(len(probes), len(gallery), -1)
-            return (attention * local).sum(2)
+                left_out = hidden[:, None].expand(-1, len(gallery), -1, -1)
+            return self.net.matrix(ours, theirs, left_out)
 
 
 @dataclass(frozen=True)
@@ -216,14 +213,8 @@ class XCosMatcher(LayoutMatcher):
         _check_sides(ours, theirs)
         left_out = None
         if self.model.own.covered == "left-out":
-            left_out = (ours.covered[:, None] | theirs.covered[None]).flatten(0, 1)
-        attention = self.model.net.attention(
-            (ours.halves[:, None] + theirs.halves[None]).flatten(0, 1), left_out
-        )
-        local = torch.einsum("plc,glc->lpg", ours.cells.float(), theirs.cells.float())
-        return torch.einsum(
-            "pgl,lpg->pg", attention.view(len(ours), len(theirs), attention.shape[1]), local
-        ).cpu()
+            left_out = ours.covered[:, None] | theirs.covered[None]
+        return self.model.net.matrix((ours.cells, ours.halves), (theirs.cells, theirs.halves), left_out).cpu()
 
     @torch.inference_mode()
     def _maps(self, ours: Looked, theirs: Looked, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:

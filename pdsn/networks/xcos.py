@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+Cells = tuple[Tensor, Tensor]
+"""What is kept of faces to compare them, see `XCosNet.cells`."""
+
 
 class XCosNet(nn.Module):
     """The explainable cosine of two maps (Lin, Liu, Chen, Hsu, ACCV 2020, section 3).
@@ -37,7 +40,7 @@ class XCosNet(nn.Module):
             nn.Conv2d(half, 1, 3, padding=1, bias=False), nn.BatchNorm2d(1), nn.PReLU(1)
         )
 
-    def cells(self, maps: Tensor, *, second: bool) -> tuple[Tensor, Tensor]:
+    def cells(self, maps: Tensor, *, second: bool) -> Cells:
         """What is kept of faces to compare them: unit vectors of each cell (N, h w, width), and their half (N, width / 2, h, w)
         of the convolution that sees both.
 
@@ -69,6 +72,18 @@ class XCosNet(nn.Module):
             left_out = left_out & ~left_out.all(1, keepdim=True)
             logits = logits.masked_fill(left_out, float("-inf"))
         return logits.softmax(1)
+
+    def matrix(self, ours: Cells, theirs: Cells, left_out: Tensor | None = None) -> Tensor:
+        """Scores (P, G) of all pairs of P first and G second faces: of each face the cells are taken once.
+
+        Args:
+            ours, theirs: see `cells`.
+            left_out: (P, G, h, w) bool, see `attention`.
+        """
+        halves = (ours[1][:, None] + theirs[1][None]).flatten(0, 1)
+        attention = self.attention(halves, None if left_out is None else left_out.flatten(0, 1))
+        local = torch.einsum("plc,glc->pgl", ours[0].float(), theirs[0].float())
+        return (attention.view(local.shape) * local).sum(2)
 
 
 def _as_matrix(convolution: nn.Module, shape: tuple[int, int]) -> Tensor:

@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from pdsn.errors import PdsnError
 
-WEIGHTS = {"proposal": "pnet.pt", "refine": "rnet.pt", "output": "onet.pt"}
-"""Files in facenet-pytorch, by network."""
+WEIGHTS = ("pnet.pt", "rnet.pt", "onet.pt")
+"""Files in facenet-pytorch, a network each."""
 
 
 class ProposalNet(nn.Module):
@@ -92,7 +92,7 @@ def published() -> tuple[ProposalNet, RefinementNet, OutputNet]:
     spec = find_spec("facenet_pytorch")
     package = Path(spec.origin).parent if spec is not None and spec.origin else Path("facenet_pytorch")
     nets = ProposalNet(), RefinementNet(), OutputNet()
-    for net, name in zip(nets, WEIGHTS.values(), strict=True):
+    for net, name in zip(nets, WEIGHTS, strict=True):
         path = package / "data" / name
         try:
             net.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))

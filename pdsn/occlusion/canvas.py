@@ -10,6 +10,7 @@ import torch
 from scipy.ndimage import gaussian_filter, shift
 from torch import Tensor
 
+from pdsn.occlusion.occluder import left_clean
 from pdsn.occlusion.textures import clouds
 
 GREY = 4.0
@@ -86,7 +87,7 @@ class Canvas:
         blur, dark, away = rng.uniform(0.0, 0.008) * width, shadow * rng.random(), rng.normal(0, reach, 2)
         grain = np.random.default_rng(int(rng.integers(2**32)))
         if not self.alpha.any():
-            return image.clone(), torch.zeros(image.shape[1:], dtype=torch.bool)
+            return left_clean(image)
         colours, alpha = self.colours, self.alpha
         if blur > 0.3:  # below that nothing is seen of it
             alpha = gaussian_filter(alpha, blur)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from pdsn.occlusion.canvas import Canvas, along, faded, inside, speckled
 from pdsn.occlusion.lighting import Light, light_on
+from pdsn.occlusion.occluder import left_clean
 from pdsn.occlusion.placing import Pose, pose_of
 from pdsn.occlusion.textures import texture
 
@@ -83,7 +83,7 @@ class PosedHand:
         """See `Occluder`; landmarks that are no face leave the photo clean."""
         pose = pose_of(np.asarray(landmarks, dtype=np.float64))
         if pose is None:
-            return image.clone(), torch.zeros(image.shape[1:], dtype=torch.bool)
+            return left_clean(image)
         pose = pose.unturned()
         canvas = Canvas(image.shape[1], image.shape[2])
         skin = skin_tone(light_on(image.numpy(), pose), rng)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pdsn.occlusion.canvas import Canvas, inside, strands
 from pdsn.occlusion.lighting import light_on
+from pdsn.occlusion.occluder import left_clean
 from pdsn.occlusion.placing import Pose, pose_of
 
 COLOURS = np.array(
@@ -91,7 +92,7 @@ class HairOverFace:
         """See `Occluder`; landmarks that are no face leave the photo clean."""
         pose = pose_of(np.asarray(landmarks, dtype=np.float64))
         if pose is None:
-            return image.clone(), torch.zeros(image.shape[1:], dtype=torch.bool)
+            return left_clean(image)
         canvas = Canvas(image.shape[1], image.shape[2])
         u, v = face_units(canvas, pose)
         region = HAIR[self.split][int(rng.integers(len(HAIR[self.split])))]

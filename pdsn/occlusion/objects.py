@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from pdsn.occlusion.canvas import Canvas, along, ellipse, faded, inside, polygon, speckled
 from pdsn.occlusion.hands import GESTURES, PLACES, draw_hand, skin_tone
 from pdsn.occlusion.lighting import light_on
+from pdsn.occlusion.occluder import left_clean
 from pdsn.occlusion.placing import Pose, pose_of
 from pdsn.occlusion.textures import texture
 
@@ -178,7 +178,7 @@ class HeldObject:
         """See `Occluder`; landmarks that are no face leave the photo clean."""
         pose = pose_of(np.asarray(landmarks, dtype=np.float64))
         if pose is None:
-            return image.clone(), torch.zeros(image.shape[1:], dtype=torch.bool)
+            return left_clean(image)
         pose = pose.unturned()
         draw = OBJECTS[self.split][int(rng.integers(len(OBJECTS[self.split])))]
         canvas = Canvas(image.shape[1], image.shape[2])

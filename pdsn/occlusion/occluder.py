@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 
@@ -23,3 +24,8 @@ class Occluder(Protocol):
             The occluded photo (3, H, W) uint8 and the exact mask (H, W) bool of the covered pixels.
         """
         ...
+
+
+def left_clean(image: Tensor) -> tuple[Tensor, Tensor]:
+    """What an occluder gives that covers nothing of a photo (3, H, W)."""
+    return image.clone(), torch.zeros(image.shape[1:], dtype=torch.bool)

@@ -19,7 +19,7 @@ from pdsn.occlusion.harmless import harmless_changes
 from pdsn.occlusion.layouts import LAYOUTS, Box, LandmarkStatistics, example_statistics, make_layout
 from pdsn.occlusion.locks import HairOverFace
 from pdsn.occlusion.objects import HeldObject
-from pdsn.occlusion.occluder import Occluder
+from pdsn.occlusion.occluder import Occluder, left_clean
 from pdsn.occlusion.patterns import pattern
 from pdsn.occlusion.settings import RegionsConfig
 from pdsn.occlusion.worn import KINDS, Worn
@@ -49,7 +49,7 @@ class Nothing:
     def __call__(self, image: Tensor, landmarks: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """See `Occluder`."""
         del landmarks, rng
-        return image.clone(), torch.zeros(image.shape[1:], dtype=torch.bool)
+        return left_clean(image)
 
 
 @dataclass(frozen=True)

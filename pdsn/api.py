@@ -26,24 +26,22 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from pdsn import __version__
-from pdsn.artefact import MODEL, load_tensors, plain, save_tensors
+from pdsn.artefact import MODEL, load_tensors, save_tensors
 from pdsn.calibration.impostors import Seen, seen_by
 from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, KeptScores, Strangers
 from pdsn.data.crop import crop_settings
 from pdsn.data.detector import Detector
 from pdsn.data.faces import Detect
 from pdsn.errors import PdsnError, UsageError, one_of
-from pdsn.files import sha256_of
 from pdsn.masks.strategy import NO_FDM
 from pdsn.matchers.matcher import Matcher
-from pdsn.matchers.table import COMMANDS, SIGN, parts_of
 from pdsn.networks.imported.architecture import Architecture
 from pdsn.people.gallery import Gallery, digest_of, own_gallery, read_gallery
 from pdsn.people.identification import IdentifiedFace, Identifier
 from pdsn.people.photo import PhotoError, SearchedPhoto, nothing_covered, search_photo
 from pdsn.people.verification import Verification, Verifier
-from pdsn.run.strategies import choose_strategy, further_matchers
+from pdsn.run.kept import encoding_of, kept_scores
+from pdsn.run.strategies import choose_strategy
 from pdsn.run.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -54,8 +52,6 @@ __all__ = [
     "Verification", "load_run",
 ]  # fmt: skip
 
-METHOD = 1
-"""Raised by hand whenever encoding or comparing changes what comes out: what the cache holds is then made again."""
 SOURCES = ("segmenter", "none")
 """Where the covered pixels of a new photo come from: the run's segmenter, or nothing is covered."""
 
@@ -133,7 +129,6 @@ class Run:
         blind = self.strategy == NO_FDM and not (run.segmenter / MODEL).is_file()
         self.occlusion_source = occlusion_source or ("none" if blind else SOURCES[0])
         one_of("--occlusion-source", self.occlusion_source, SOURCES)
-        _, self._networks = workspace.tuned
         self._matcher: Matcher = workspace.matcher(self.strategy)
         self._cover = nothing_covered if self.occlusion_source == "none" else workspace.segmenter().covered
         self._memory = workspace.memory
@@ -286,53 +281,16 @@ class Run:
             found.save(path)
         return found
 
-    def _made(self) -> tuple[object, ...]:
-        """What the maps of faces, and the scores of strangers under blocks of grey, depend on besides the faces."""
-        return (
-            __version__,
-            METHOD,
-            self._networks["base"],
-            str(self._workspace.accelerator.mixed_precision),
-            self._memory.mirror,
-        )
-
     @cached_property
     def _scores(self) -> KeptScores:
-        asked = self._workspace.settings
-        path = self._workspace.run.dictionary(self.strategy)
-        made: tuple[object, ...] = (
-            *self._made(),
-            self._networks.get("head"),
-            sha256_of(path) if path.is_file() else None,
-            asked.regions.share,
-            asked.eval.compare,
-            asked.eval.unmasked,
-            self._workspace.training.sha256,
-        )
-        if any(part in further_matchers() for part in parts_of(self.strategy)) or SIGN in self.strategy:
-            made += (
-                self.strategy,
-                *self._workspace.behind([self.strategy]),
-                asked.regions.floor,
-                asked.eval.enrol,
-                *(plain(own) for own in asked.plugins.values()),
-                *self._learned(),
-            )
-        return KeptScores(self._workspace.run.cache, made)
-
-    def _learned(self) -> list[str]:
-        """The sha256 of everything that a matcher beside the cosine and PDSN may build on: matchers and dictionaries."""
-        run = self._workspace.run
-        paths = [run.matcher(name) / MODEL for name in COMMANDS]
-        paths += [run.dictionary(name) for name in run.dictionaries()]
-        return [sha256_of(path) for path in paths if path.is_file()]
+        return kept_scores(self._workspace, self.strategy)
 
     def _keep(self, faces: Tensor, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Keep the maps of faces that every call needs, on disk too: the trunk takes a minute for a gallery.
 
         Of a base with two branches these are the maps of galleries.
         """
-        digest = digest_of(repr((self._made(), tuple(faces.shape))), faces)
+        digest = digest_of(repr((encoding_of(self._workspace), tuple(faces.shape))), faces)
         path = self._workspace.run.cache / f"views-{digest[:16]}.safetensors"
         try:
             stored, _ = load_tensors(path, "pdsn identify")

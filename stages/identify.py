@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,8 @@ import typer
 
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import check_writable
+from pdsn.masks.strategy import heading
+from pdsn.matchers.table import SIGN
 from stages.command import GOING_ON, RECOGNITION, command
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import Picture, Pictures, Rate, Source
@@ -54,10 +57,13 @@ def main(session: Session, photos: Sequence[Path], gallery: Path | None, common:
     from pdsn.calibration.strangers import DEFAULT_FPR
     from pdsn.people.gallery import check_gallery
     from pdsn.people.photo import PhotoError, check_photo
+    from pdsn.run.strategies import strategy_for_own_people
 
     paths, others = expand(photos)
     if not session.accelerator.is_main_process:
         return True
+    if gallery is None and common.strategy is None:
+        common = replace(common, strategy=strategy_for_own_people(session.run, session.settings.dictionary))
     steps = begin(session, common)
     check_rate_asked(session, common.fpr)
     if gallery is not None:
@@ -105,7 +111,7 @@ def main(session: Session, photos: Sequence[Path], gallery: Path | None, common:
             }
         )
         if not common.as_json:
-            _show(session, answer, written, fpr)
+            _show(session, answer, written, fpr, run.strategy)
     if common.as_json:
         about = about_run(session, run, fpr) | {"gallery": people.gallery.as_dict()}
         print_json({**about, "photos": answers, "failed": failed})
@@ -219,14 +225,15 @@ def _enrol(run: Run, folder: Path | None) -> People:
     return people
 
 
-def _show(session: Session, answer: IdentifiedPhoto, picture: Path | None, fpr: float) -> None:
+def _show(session: Session, answer: IdentifiedPhoto, picture: Path | None, fpr: float, strategy: str) -> None:
     from rich.markup import escape
 
     faces = answer.faces
     count = f"{len(faces)} face{'s' * (len(faces) > 1)}"
     session.say(
         escape(
-            f"{shown(answer.photo.path)}: {count}, known where at most {100 * fpr:.2g} % of strangers pass"
+            f"{shown(answer.photo.path)}: {count}, compared by {heading(strategy)}, "
+            f"known where at most {100 * fpr:.2g} % of strangers pass"
         )
     )
     rows = [
@@ -240,7 +247,8 @@ def _show(session: Session, answer: IdentifiedPhoto, picture: Path | None, fpr: 
         for number, face in enumerate(faces[:ROWS], 1)
     ]
     words = ("person", "covered", "nearest people")
-    print_table(session.console, ("face", "person", "cosine (threshold)", *words[1:]), rows, text=words)
+    kind = "log odds" if SIGN in strategy else "cosine"
+    print_table(session.console, ("face", "person", f"{kind} (threshold)", *words[1:]), rows, text=words)
     if len(faces) > ROWS:
         session.say(f"and {len(faces) - ROWS} more faces: --json has all")
     if picture is not None:

@@ -11,6 +11,8 @@ people.draw(people.identify("meeting.jpg"), "meeting-named.png")
 print(run.verify("a.jpg", "b.jpg").same)
 ```
 
+A photo is a path, the bytes of an image file, an image of Pillow, or an array of uint8, (H, W, 3) in RGB or (H, W) in grey.
+
 What goes wrong raises `PdsnError`, with one line that says what to do; a photo that nobody can
 be looked for in raises its kind `PhotoError`.
 """
@@ -32,13 +34,14 @@ from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, KeptScores, Strangers
 from pdsn.data.crop import crop_settings
 from pdsn.data.detector import Detector
 from pdsn.data.faces import Detect
+from pdsn.data.given import PhotoLike
 from pdsn.errors import PdsnError, UsageError, one_of
 from pdsn.masks.strategy import NO_FDM
 from pdsn.matchers.matcher import Matcher
 from pdsn.networks.imported.architecture import Architecture
 from pdsn.people.gallery import Gallery, digest_of, own_gallery, read_gallery
 from pdsn.people.identification import IdentifiedFace, Identifier
-from pdsn.people.photo import PhotoError, SearchedPhoto, nothing_covered, search_photo
+from pdsn.people.photo import FIRST, SECOND, PhotoError, SearchedPhoto, nothing_covered, search_photo
 from pdsn.people.verification import Verification, Verifier
 from pdsn.run.kept import encoding_of, kept_scores
 from pdsn.run.strategies import choose_strategy
@@ -48,8 +51,8 @@ if TYPE_CHECKING:
     from pdsn.explain.photos import PhotoExplanation, Verify
 
 __all__ = [
-    "Architecture", "IdentifiedFace", "IdentifiedPhoto", "PdsnError", "People", "PhotoError", "Run", "UsageError",
-    "Verification", "load_run",
+    "Architecture", "IdentifiedFace", "IdentifiedPhoto", "PdsnError", "People", "PhotoError", "PhotoLike",
+    "Run", "UsageError", "Verification", "load_run",
 ]  # fmt: skip
 
 SOURCES = ("segmenter", "none")
@@ -156,17 +159,29 @@ class Run:
         )
         return People(self, gallery, identifier)
 
-    def verify(self, a: str | Path, b: str | Path, *, fpr: float = DEFAULT_FPR) -> Verification:
+    def verify(
+        self,
+        a: PhotoLike,
+        b: PhotoLike,
+        *,
+        fpr: float = DEFAULT_FPR,
+        names: tuple[str | None, str | None] = (None, None),
+    ) -> Verification:
         """Whether two photos show the same person; of several faces in a photo the largest counts.
 
         Args:
-            a, b: the photos.
+            a, b: the photos, see `search`.
             fpr: share of pairs of different people that may pass for the same, above 0 and below 1.
+            names: what the answer calls them; None for a path, or "photo 1" and "photo 2".
 
         Raises:
             PhotoError: one of them cannot be read or shows no face.
         """
-        return self._verdict(fpr, self.search(a), self.search(b))
+        return self._verdict(fpr, self.search(a, names[0]), self._second(b, names[1]))
+
+    def _second(self, photo: PhotoLike, name: str | None = None) -> SearchedPhoto:
+        """See `search`, for the other of two photos."""
+        return self.search(photo, name or (None if isinstance(photo, str | Path) else SECOND))
 
     def _verdict(self, fpr: float, a: SearchedPhoto, b: SearchedPhoto) -> Verification:
         """What `verify` says of two photos that were searched before; thresholds are looked for now."""
@@ -174,8 +189,8 @@ class Run:
 
     def explain(
         self,
-        probe: str | Path,
-        reference: str | Path | None = None,
+        probe: PhotoLike,
+        reference: PhotoLike | None = None,
         *,
         fpr: float = DEFAULT_FPR,
         person: str | None = None,
@@ -183,15 +198,17 @@ class Run:
         layer: str = "map",
         layout: str = "LM2",
         occlusion: str = "",
+        names: tuple[str | None, str | None] = (None, None),
     ) -> PhotoExplanation:
         """Where the score of two photos comes from, with and without the FDM; of several faces the largest counts.
 
         Args:
-            probe: a photo, or an entry of the run's data set by its name there.
+            probe: a photo, see `search`, or an entry of the run's data set by its name there.
             reference: another one; None for the nearest photo of the run's people.
             fpr: see `verify`: it sets the threshold that is told.
             person: one of the run's people, whose mean takes the reference's place.
             methods, layer, layout, occlusion: see `pdsn.explain.asking.Asked`.
+            names: see `verify`; what has one is a photo.
 
         Raises:
             PhotoError: a photo cannot be read or shows no face.
@@ -199,6 +216,11 @@ class Run:
         """
         from pdsn.explain.asking import Asked, check_asked, explain
 
+        searched = {}
+        if names[0] or not isinstance(probe, str | Path):
+            probe, searched[FIRST] = FIRST, self.search(probe, names[0])
+        if reference is not None and (names[1] or not isinstance(reference, str | Path)):
+            reference, searched[SECOND] = SECOND, self._second(reference, names[1])
         asked = Asked(
             str(probe),
             None if reference is None else str(reference),
@@ -207,6 +229,7 @@ class Run:
             layer,
             layout,
             occlusion,
+            searched,
         )
         check_asked(asked)
         verify: dict[str, Verify] = {}
@@ -227,13 +250,17 @@ class Run:
             return self
         return Run(self._workspace, NO_FDM, self.occlusion_source, self._crop.min_face)
 
-    def search(self, photo: str | Path) -> SearchedPhoto:
+    def search(self, photo: PhotoLike, name: str | None = None) -> SearchedPhoto:
         """Find and crop every face of a photo.
+
+        Args:
+            photo: a path, the bytes of an image file, an image of Pillow, or an array of uint8, (H, W, 3) in RGB or (H, W).
+            name: what answers call it; None for its path, or "photo 1" if it has none.
 
         Raises:
             PhotoError: it cannot be read or shows no face.
         """
-        return search_photo(Path(photo), self._crop, self._detect)
+        return search_photo(photo, self._crop, self._detect, name)
 
     def draw(self, answer: Verification | PhotoExplanation, path: str | Path, *, maps: bool = False) -> None:
         """Write the picture of a verification or of an explanation as PNG.
@@ -318,11 +345,13 @@ class People:
         self.gallery = gallery
         self._identifier = identifier
 
-    def identify(self, photo: str | Path, *, fpr: float | None = None) -> IdentifiedPhoto:
+    def identify(
+        self, photo: PhotoLike, *, fpr: float | None = None, name: str | None = None
+    ) -> IdentifiedPhoto:
         """Name every face of a photo, from left to right.
 
         Args:
-            photo: the photo.
+            photo, name: see `Run.search`.
             fpr: share of strangers who may be taken for somebody in the gallery, above 0 and below 1; None for
                 `default_fpr`.
 
@@ -332,7 +361,7 @@ class People:
         """
         fpr = self.default_fpr if fpr is None else fpr
         self._identifier.check(fpr)
-        searched = self._run.search(photo)
+        searched = self._run.search(photo, name)
         return IdentifiedPhoto(searched, self._identifier.identify(searched, fpr))
 
     def two_names(self) -> list[tuple[str, str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +146,49 @@ def test_verify(run, others, tmp_path):
     assert same.impostors == 32 * 31 // 2 - 16  # sixteen people with two validation photos each
     run.draw(same, tmp_path / "pair.png")
     assert (tmp_path / "pair.png").is_file()
+
+
+def test_a_photo_may_come_as_a_path_as_bytes_as_an_image_or_as_an_array(run, team, others, tmp_path):
+    people = run.enrol(team)
+    path = save_photo(tmp_path / "a.png", others[2], others[5])
+    with Image.open(path) as image:
+        ways = [
+            path,
+            str(path),
+            path.read_bytes(),
+            image,
+            np.asarray(image),
+            np.asarray(image)[:, ::-1][:, ::-1],
+        ]
+        answers = [people.identify(photo, fpr=0.1) for photo in ways]
+        verdicts = [run.verify(photo, photo, fpr=0.1) for photo in ways[2:]]
+    said = [[face.as_dict() for face in answer] for answer in answers]
+    assert [face["person"] for face in said[0]] == TEN[:2] and said[1:] == said[:-1]
+    assert [str(answer.photo.path) for answer in answers] == [str(path)] * 2 + ["photo 1"] * 4
+    for verdict in verdicts:
+        assert [photo["photo"] for photo in verdict.as_dict()["photos"]] == ["photo 1", "photo 2"]
+    named = run.verify(path, path.read_bytes(), fpr=0.1, names=("door", "badge"))
+    assert [photo["photo"] for photo in named.as_dict()["photos"]] == ["door", "badge"]
+    assert people.identify(path.read_bytes(), fpr=0.1, name="door").photo.path == Path("door")
+    people.draw(answers[-1], tmp_path / "drawn.png")
+    run.draw(named, tmp_path / "pair.png")
+
+
+def test_the_readmes_lines_name_people(trained, team, others, tmp_path, monkeypatch, capsys):
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    code = re.search(r"## From Python\n+```python\n(.*?)```", readme, re.S)
+    for name, target in (("runs/mine", trained), ("team", team)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to(target)
+    # The detector of these tests needs a background that JPEG leaves alone: what a file is, its content says.
+    save_photo(tmp_path / "badge.png", others[0]).rename(tmp_path / "badge.jpg")
+    save_photo(tmp_path / "door.png", others[2], others[30]).rename(tmp_path / "door.jpg")
+    plain = partial(load_run, occlusion_source="none", device="cpu", precision="fp32")
+    monkeypatch.setattr(api, "load_run", plain)
+    monkeypatch.chdir(tmp_path)
+    exec(code[1], {})
+    known, unknown, same = capsys.readouterr().out.splitlines()
+    assert known.startswith(f"{TEN[0]} ") and unknown.startswith("unknown ") and same == "True"
 
 
 def test_the_largest_face_is_verified(run, others, tmp_path):

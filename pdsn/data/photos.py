@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import threading
@@ -277,8 +278,8 @@ def _photo_file(person: str, path: Path, file: str) -> PhotoFile:
     return PhotoFile(person, file, status.st_size, status.st_mtime_ns)
 
 
-def read_photo(path: Path) -> Photo:
-    """Read a photo of any kind.
+def read_photo(source: Path | bytes | Image.Image) -> Photo:
+    """Read a photo of any kind: a file, what is in one, or an image that Pillow has opened.
 
     Colours of every kind become 8-bit RGB: transparency is laid on white, 16-bit grey is scaled by the fewest of 8, 10,
     12, 14 and 16 bits that its values fit in (many cameras write 12 bits into 16), grey in floating point is read as
@@ -286,19 +287,26 @@ def read_photo(path: Path) -> Photo:
     alone: 12-bit colour in such a file is nearly black, and must be converted first. The first picture of an animation
     is taken. The EXIF orientation is applied.
 
+    An image has the pixels that its file has, but for a JPEG of more than `LONGEST_SIDE` pixels: of a file it is reduced while
+    it is decoded, an image stays as its owner has it and is reduced afterwards, which rounds otherwise.
+
     Raises:
-        UnreadablePhotoError: the file cannot be used; the message says why.
+        UnreadablePhotoError: the photo cannot be used; the message says why.
     """
     try:
-        if path.stat().st_size == 0:
+        if isinstance(source, Image.Image):
+            return _read(source, source.size)
+        if not (len(source) if isinstance(source, bytes) else source.stat().st_size):
             raise UnreadablePhotoError("empty file")
-        with _open(path, FORMATS) as image:
-            return _read(image)
+        with _open(source, FORMATS) as image:
+            original = image.size
+            _reduce_jpeg(image)
+            return _read(image, original)
     except UnreadablePhotoError:
         raise
     except UnidentifiedImageError as error:
-        kind = "HEIC, convert it to JPEG" if path.suffix.lower() in (".heic", ".heif") else "not an image"
-        raise UnreadablePhotoError(kind) from error
+        heic = isinstance(source, Path) and source.suffix.lower() in (".heic", ".heif")
+        raise UnreadablePhotoError("HEIC, convert it to JPEG" if heic else "not an image") from error
     except PermissionError as error:
         raise UnreadablePhotoError("no permission") from error
     except FileNotFoundError as error:
@@ -311,7 +319,7 @@ def read_photo(path: Path) -> Photo:
         raise UnreadablePhotoError(f"truncated ({text})" if cut_off else f"damaged ({text})") from error
 
 
-def _open(path: Path, kinds: Sequence[str]) -> Image.Image:
+def _open(source: Path | bytes, kinds: Sequence[str]) -> Image.Image:
     # Pillow's own limit is one number for the whole process and would reject a photo before a JPEG can be
     # reduced while it is decoded: it is lifted for the look at the header, `_read` sets the limit that counts.
     with _OPENING:
@@ -319,19 +327,24 @@ def _open(path: Path, kinds: Sequence[str]) -> Image.Image:
         formats = [name for name in kinds if name in Image.OPEN]  # AVIF came with Pillow 11.3
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(path, formats=formats)
+            return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=formats)
         finally:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def _read(image: Image.Image) -> Photo:
-    width, height = original = image.size
+def _reduce_jpeg(image: Image.Image) -> None:
+    """Have a large JPEG that is not decoded yet reduced by its decoder, which can halve it up to three times."""
+    shrink = LONGEST_SIDE / max(image.size)
+    # A progressive one it keeps in memory all the same.
+    if image.format in ("JPEG", "MPO") and shrink < 1 and not image.info.get("progressive"):
+        image.draft(None, (max(1, int(image.width * shrink)), max(1, int(image.height * shrink))))
+
+
+def _read(image: Image.Image, original: tuple[int, int]) -> Photo:
+    """The photo of an image whose file says that it is `original` (W, H) pixels large."""
+    width, height = original
     if min(original) < SMALLEST_SIDE:
         raise UnreadablePhotoError(f"too small ({width}x{height} pixels)")
-    shrink = LONGEST_SIDE / max(original)
-    if image.format in ("JPEG", "MPO") and shrink < 1 and not image.info.get("progressive"):
-        # The decoder itself can halve a JPEG up to three times. A progressive one it keeps in memory all the same.
-        image.draft(None, (max(1, int(width * shrink)), max(1, int(height * shrink))))
     pixels = image.width * image.height
     if pixels > MOST_PIXELS:
         raise UnreadablePhotoError(f"too large ({width}x{height} pixels)")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -49,6 +49,7 @@ class Asked:
         layer: of the base, for gradcam and layercam.
         layout: the regions that contributions are told for.
         occlusion: what is painted on the probe, an entry of the data set; "" for nothing.
+        searched: photos without a file, whose faces were found before, by the names that `probe` and `reference` give them.
     """
 
     probe: str
@@ -58,6 +59,7 @@ class Asked:
     layer: str = MAP
     layout: str = "LM2"
     occlusion: str = ""
+    searched: Mapping[str, SearchedPhoto] = field(default_factory=dict)
 
 
 def explainer_of(
@@ -114,13 +116,13 @@ def explain(
     """
     explainer = explainer_of(workspace, strategy, asked.layer, asked.layout, asked.methods)
     methods = check_methods(asked.methods, explainer.methods, quote(str(workspace.run.root)))
-    probe = _photo(workspace, asked.probe, asked.occlusion, search)
+    probe = _photo(workspace, asked, asked.probe, asked.occlusion, search)
     if asked.person is not None:
         return explain_person(explainer, cover, probe, enrolled(), asked.person, methods)
     if asked.reference is None:
         other = nearest_photo(explainer, cover, probe, enrolled())
     else:
-        other = _photo(workspace, asked.reference, "", search)
+        other = _photo(workspace, asked, asked.reference, "", search)
     return explain_photos(explainer, cover, (probe, other), methods, verify)
 
 
@@ -130,7 +132,7 @@ def check_asked(asked: Asked) -> None:
         raise UsageError(
             f"--person {asked.person} and the photo {asked.reference} exclude each other: leave one out"
         )
-    if asked.occlusion and Path(asked.probe).is_file():
+    if asked.occlusion and (asked.probe in asked.searched or Path(asked.probe).is_file()):
         raise UsageError(
             f"--occlusion {asked.occlusion} is painted on entries of the data set, and {asked.probe} is a photo: leave it out"
         )
@@ -153,9 +155,11 @@ def check_photos(workspace: Workspace, asked: Asked) -> None:
 
 
 def _photo(
-    workspace: Workspace, name: str, occlusion: str, search: Callable[[str], SearchedPhoto]
+    workspace: Workspace, asked: Asked, name: str, occlusion: str, search: Callable[[str], SearchedPhoto]
 ) -> SearchedPhoto:
-    """A photo by its path, else an entry of the data set by its name there."""
+    """A photo that was searched before, or by its path, else an entry of the data set by its name there."""
+    if name in asked.searched:
+        return asked.searched[name]
     if _is_photo(workspace, name):
         return search(name)
     data = workspace.dataset

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from pdsn.data.chunks import NO_FACE
 from pdsn.data.faces import Detect, crop_face, find_faces, sure_faces, turn_back, turn_photo
-from pdsn.data.photos import UnreadablePhotoError, read_photo
+from pdsn.data.given import PhotoLike, read_given
+from pdsn.data.photos import UnreadablePhotoError
 from pdsn.data.settings import PrepareConfig
 from pdsn.errors import PdsnError
 from pdsn.people.gallery import readable
@@ -23,6 +24,8 @@ from pdsn.people.gallery import readable
 VIDEOS = frozenset(
     f".{name}" for name in ("mp4", "m4v", "avi", "mov", "webm", "mkv", "mpg", "mpeg", "wmv", "flv", "3gp")
 )
+FIRST, SECOND = "photo 1", "photo 2"
+"""What photos are called that come without a name."""
 
 Cover = Callable[[Tensor], Tensor]
 """Faces (N, 3, H, W) uint8 -> their covered pixels (N, H, W) bool; `Segmenter.covered` is one."""
@@ -72,7 +75,7 @@ class SearchedPhoto:
     """A photo and its faces.
 
     Attributes:
-        path: the file.
+        path: the file; of a photo that came without one, or with a name, that name.
         pixels: (H, W, 3) uint8, as its EXIF turns it, at most 2048 pixels long.
         scale: (2,) pixels of the original photo per pixel, in x and y.
         faces: at least one, from left to right.
@@ -94,44 +97,49 @@ class SearchedPhoto:
         )
 
 
-def search_photo(path: Path, config: PrepareConfig, detect: Detect) -> SearchedPhoto:
+def search_photo(
+    photo: PhotoLike, config: PrepareConfig, detect: Detect, name: str | None = None
+) -> SearchedPhoto:
     """Read a photo and crop every face in it; one without a face is turned, see `pdsn.data.faces.find_faces`.
 
     Detections of a probability below 0.9 are considered only if there is no other, and then the most
     probable one alone.
 
     Args:
-        path: a photo of any kind that `pdsn prepare` reads.
+        photo: a photo of any kind that `pdsn prepare` reads, see `pdsn.data.given.PhotoLike`.
         config: size and alignment, see `pdsn.data.crop.crop_settings`.
         detect: the detector.
+        name: what answers call it; None for its path, or "photo 1" if it has none.
 
     Raises:
-        PhotoError: it is a video or a folder, cannot be read, or shows no face; the line says which.
+        PhotoError: it is a video or a folder, is no photo, cannot be read, or shows no face; the line says which.
     """
-    check_photo(path)
+    path = Path(name or (photo if isinstance(photo, str | Path) else FIRST))
     name = readable(str(path))
+    if isinstance(photo, str | Path):
+        check_photo(Path(photo))
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\.")
-            photo = read_photo(path)
+            read = read_given(photo)
     except UnreadablePhotoError as error:
         raise PhotoError(f"{name} cannot be read: {error}") from error
-    detections, turn = find_faces([photo.pixels], detect)[0]
-    pixels = turn_photo(photo.pixels, turn)
+    detections, turn = find_faces([read.pixels], detect)[0]
+    pixels = turn_photo(read.pixels, turn)
     faces = []
     for face in sure_faces(detections) or sorted(detections, key=lambda face: -face.probability)[:1]:
         try:
             crop, _ = crop_face(pixels, face, config)
         except ValueError:  # landmarks that form no face: there is nothing to compare
             continue
-        box = turn_back(face.box, photo.pixels.shape, turn) * np.tile(photo.scale, 2)
+        box = turn_back(face.box, read.pixels.shape, turn) * np.tile(read.scale, 2)
         faces.append(FoundFace(box, face.probability, crop, turn))
     if not faces:
         raise PhotoError(
             f"{name}: {NO_FACE}: it may be too small (try --min-face 20), turned away or largely covered"
         )
     faces.sort(key=lambda face: float(face.box[0] + face.box[2]))
-    return SearchedPhoto(path, photo.pixels, photo.scale, faces)
+    return SearchedPhoto(path, read.pixels, read.scale, faces)
 
 
 def check_photo(path: Path) -> None:
@@ -146,7 +154,7 @@ def check_photo(path: Path) -> None:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
     except FileNotFoundError as error:
         raise PhotoError(f"{name} cannot be read: no such file") from error
-    except OSError:  # reading it says what is wrong
+    except (OSError, ValueError):  # reading it says what is wrong
         return
     if is_folder:
         raise PhotoError(f"{name} is a folder: give one photo")

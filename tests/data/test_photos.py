@@ -34,8 +34,17 @@ def save(image: Image.Image, path: Path, **options: object) -> Path:
 
 
 def distance(path: Path, expected: np.ndarray) -> float:
-    """Mean absolute difference of the photo as read and (H, W) or (H, W, 3) values from 0 to 255."""
+    """Mean absolute difference of the photo as read and (H, W) or (H, W, 3) values from 0 to 255.
+
+    The file's content, and Pillow's image of it, must give the same photo as the file.
+    """
     pixels = read_photo(path).pixels
+    with Image.open(path) as image:
+        for same in (path.read_bytes(), image):
+            photo = read_photo(same)
+            assert np.array_equal(photo.pixels, pixels) and np.array_equal(
+                photo.scale, read_photo(path).scale
+            )
     if expected.ndim == 2:
         expected = np.repeat(expected[..., None], 3, axis=2)
     assert pixels.shape == expected.shape and pixels.dtype == np.uint8

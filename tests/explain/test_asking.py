@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pdsn import api
 from pdsn.api import PdsnError, PhotoError, UsageError, load_run
@@ -199,6 +200,21 @@ def test_what_can_be(tmp_path):
     check_asked(Asked(str(save_photo(tmp_path / "a.png")), person="Ann"))
     for name in ("none", "LM2", "matched@grid3x3", "cosine", "fdm"):
         check_strategy(name)
+
+
+def test_photos_without_a_file_are_explained_as_their_files_are(run, tmp_path):
+    rows = run.dataset.rows("test")[:2]
+    a, b = (save_photo(tmp_path / f"{n}.png", run.dataset.faces[row]) for n, row in enumerate(rows))
+    expected = run.explain(a, b, fpr=FPR, methods=["saliency"]).as_dict()
+    with Image.open(b) as image:
+        found = run.explain(a.read_bytes(), np.asarray(image), fpr=FPR, methods=["saliency"]).as_dict()
+        mixed = run.explain(a, image, fpr=FPR, methods=["saliency"], names=(None, "badge")).as_dict()
+    assert (found["probe"], found["reference"]) == ("photo 1", "photo 2")
+    assert (mixed["probe"], mixed["reference"]) == (str(a), "badge")
+    for one in (found, mixed):
+        assert one | {"probe": str(a), "reference": str(b)} == expected
+    with pytest.raises(UsageError, match="--occlusion eyes is painted on entries .*, and photo 1 is a photo"):
+        run.explain(a.read_bytes(), b, occlusion="eyes")
 
 
 def test_a_photo_is_not_painted(tmp_path):

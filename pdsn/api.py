@@ -9,6 +9,8 @@ for face in people.identify("meeting.jpg", fpr=0.01):
     print(face.person or "unknown", face.cosine, face.covered)
 people.draw(people.identify("meeting.jpg"), "meeting-named.png")
 print(run.verify("a.jpg", "b.jpg").same)
+for track in people.identify_video("film.mp4").tracks:    # with the extra video
+    print(track.person or "unknown", track.track.first, track.track.last)
 ```
 
 A photo is a path, the bytes of an image file, an image of Pillow, or an array of uint8, (H, W, 3) in RGB or (H, W) in grey.

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 EVERY = 0.5
 """Seconds from one frame that is searched to the next, unless told."""
+JUMP = 1.0
+"""Seconds by which times that go back are those of another recording, joined to this one."""
 FORMATS = "mov,matroska,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,nut,h264,hevc,mjpeg,m4v,dv,gxf,mxf,rm,ivf"
 """What FFmpeg may take a file for: never a playlist, which would have it open other files and addresses."""
 DEVICES = {
@@ -189,9 +191,9 @@ class Film:
                 time = frame.time
                 if time is None:  # bare streams have no times: the rate tells them
                     time = 0.0 if start is None else start + last + float(1 / rate if rate else 0.04)
-                if start is None or time - start < last:  # joined recordings start anew
+                if start is None or time - start < last - JUMP:  # joined recordings start anew
                     start = time - last
-                last = time - start
+                last = max(last, time - start)  # an AVI may have two frames in the wrong order
                 yield last, frame
 
     def _photo(self, frame: Any, stream: VideoStream) -> Photo:

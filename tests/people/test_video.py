@@ -59,6 +59,16 @@ def test_times_start_with_the_first_picture(tmp_path):
     assert times(film, 1) == [0, 1]
 
 
+def test_times_never_go_back(tmp_path):
+    """Two recordings one after the other, as those who cut an MPEG stream join them; and an AVI, whose frames have no times of their own."""
+    once = write_film(tmp_path / "a.ts", counting(20), codec="libx264").read_bytes()
+    (tmp_path / "b.ts").write_bytes(once + once)
+    joined = times(Film(tmp_path / "b.ts"), 0)
+    assert len(joined) > 35 and joined == sorted(joined) and 3.5 < joined[-1] < 4.1
+    avi = times(Film(write_film(tmp_path / "a.avi", counting(20), codec="libx264")), 0)
+    assert len(avi) == 20 and avi == sorted(avi) and 1.5 < avi[-1] <= 2
+
+
 def test_the_end_may_be_early(tmp_path):
     film = Film(write_film(tmp_path / "a.mkv", counting(30)))
     assert times(film, 0.5, seconds=1.0) == [0, 0.5, 1]

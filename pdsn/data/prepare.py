@@ -6,33 +6,28 @@ chunk depends on nothing but its photos and the settings, so a run that was kill
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import json
 import shutil
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pdsn.artefact import completed
 from pdsn.data.chunks import Chunk, make_chunk
 from pdsn.data.dataset import Face, FaceDataset, write_dataset
 from pdsn.data.detector import MTCNN, Detector
-from pdsn.data.listing import NAME as PHOTOS
-from pdsn.data.listing import SeenPhoto, as_csv, compare, read_listing, shown, with_times
-from pdsn.data.photos import EXTENSIONS, Listing, PhotoFile, list_photos
+from pdsn.data.listing import SeenPhoto, as_csv, read_listing, shown
+from pdsn.data.made import asked, fingerprint, open_made
+from pdsn.data.photos import Listing, PhotoFile, list_photos
 from pdsn.data.settings import PrepareConfig
-from pdsn.data.shards import Shard, as_options, lacking, recorded, why_other
+from pdsn.data.shards import Shard, lacking, recorded, why_other
 from pdsn.data.weights import weights_of
 from pdsn.errors import PdsnError, UsageError
-from pdsn.files import sha256_of, write_text
+from pdsn.files import sha256_of
 
 METHOD = "MTCNN of facenet-pytorch 2.5.3, method 2"
 """What the published networks find by; see `method_of`. Changes whenever reading, detection or alignment change what comes out: old chunks are then not taken up."""
@@ -128,7 +123,7 @@ def prepare_photos(
     try:
         if not force and (root / "dataset.json").is_file():
             try:
-                made = _open_made(photos, root, listing.photos, config, elsewhere)
+                made = open_made(photos, root, listing.photos, config, elsewhere)
             except UsageError:
                 if not replace_other:
                     raise
@@ -187,7 +182,7 @@ def prepare_shard(
     listing = list_photos(photos)
     try:
         if not force and (root / "dataset.json").is_file():
-            _open_made(photos, root, listing.photos, config, "--data")
+            open_made(photos, root, listing.photos, config, "--data")
             return None
         work = Work(photos, root, listing, config, device, force, "--data", on_progress)
         wanted, _ = _wanted(work)
@@ -259,7 +254,7 @@ def _make(work: Work, *, merge: bool) -> tuple[FaceDataset, list[tuple[str, str]
         [described[row] for row in kept],
         config.size,
         settings={
-            **_asked(config), "photos": str(work.photos.resolve()), "method": method_of(config.detector),
+            **asked(config), "photos": str(work.photos.resolve()), "method": method_of(config.detector),
         },
         split_seed=config.split_seed,
         skipped=skipped,
@@ -298,8 +293,8 @@ def _run_chunks(
 
     config, device, on_progress = work.config, work.device, work.on_progress
     # What only decides which photos are kept may change between a kill and the next call.
-    making = {name: value for name, value in _asked(config).items() if name in MAKING}
-    folder = work.root / "partial" / _fingerprint(making, wanted, method_of(config.detector))[:16]
+    making = {name: value for name, value in asked(config).items() if name in MAKING}
+    folder = work.root / "partial" / fingerprint(making, wanted, method_of(config.detector))[:16]
     _drop_others(work, folder)
     parts = [wanted[first : first + CHUNK] for first in range(0, len(wanted), CHUNK)]
     paths = [folder / f"{index:06}.npz" for index in range(len(parts))]
@@ -405,69 +400,12 @@ def _load(path: Path) -> Chunk:
     return chunk
 
 
-def _open_made(
-    photos: Path, root: Path, listed: Sequence[PhotoFile], config: PrepareConfig, elsewhere: str
-) -> tuple[FaceDataset, list[tuple[str, str]]]:
-    """The data set that lies in `root`, if it is the one asked for."""
-    dataset = FaceDataset.load(root)
-    advice = f"choose another {elsewhere}, or replace it with --force"
-    asked = json.loads(json.dumps(asdict(config)))
-    then = completed(dataset.settings, asked, config.BEFORE)
-    other = [name for name in asked if then.get(name) != asked[name]]
-    if other:
-        raise UsageError(f"{root} holds another data set, made with {as_options(other, then)}: {advice}")
-    known = read_listing(root)
-    if known is None:
-        if not _is_old(dataset, listed, config):
-            raise UsageError(
-                f"{root} was made from other photos, {dataset.settings.get('photos')}, by an older pdsn, which kept no list "
-                f"of them to tell the difference: {advice}"
-            )
-    else:
-        changes = compare(photos, known, listed)
-        if str(changes):
-            raise UsageError(f"{root} was made from other photos; since then {changes}: {advice}")
-        if changes.touched:
-            with suppress(OSError):  # a data set that cannot be written to can be used all the same
-                write_text(root / PHOTOS, as_csv(with_times(known, listed)))
-    if dataset.settings.get("photos") != str(photos.resolve()):
-        with suppress(OSError):
-            dataset.remember("photos", str(photos.resolve()))
-    with (root / "skipped.csv").open(newline="", encoding="utf-8") as stream:
-        return dataset, [(row["file"], row["reason"]) for row in csv.DictReader(stream)]
-
-
-def _is_old(dataset: FaceDataset, listed: Sequence[PhotoFile], config: PrepareConfig) -> bool:
-    """Whether a data set without a list of its photos was made from these, by the fingerprint that it has instead."""
-    named = [photo for photo in listed if Path(photo.file).suffix.lower() in EXTENSIONS]
-    named.sort(key=lambda photo: (photo.file.partition("/")[0], photo.file))
-    method = str(dataset.settings.get("method"))
-    return dataset.settings.get("request") == _fingerprint(_asked(config), named, method)
-
-
 def _clean(root: Path) -> None:
     """Remove the chunks, and what a kill in the middle of `write_dataset` left."""
     shutil.rmtree(root / "partial", ignore_errors=True)
     for name in ("faces", "manifest", "skipped", "photos", "dataset"):
         for left in root.glob(f".{name}-*"):
             left.unlink(missing_ok=True)
-
-
-def _asked(config: PrepareConfig) -> dict[str, object]:
-    """The settings as they are written down; later ones only where they are not as before there were any.
-
-    So the fingerprint of a data set stays what it was when a later version asks for the same.
-    """
-    return {
-        name: value
-        for name, value in asdict(config).items()
-        if name not in config.BEFORE or value != config.BEFORE[name]
-    }
-
-
-def _fingerprint(settings: dict[str, object], photos: Sequence[PhotoFile], method: str) -> str:
-    listing = [(photo.file, photo.bytes, photo.changed) for photo in photos]
-    return hashlib.sha256(json.dumps([method, settings, listing]).encode()).hexdigest()
 
 
 def _is_utf8(name: str) -> bool:

@@ -63,6 +63,8 @@ def check_video(path: Path) -> None:
     check_pyav(f"{name} is a video, and reading it", f", or extract frames first, for example with {example}")
     try:
         size = path.stat().st_size
+    except FileNotFoundError as error:
+        raise VideoError(f"{name} cannot be read: no such file") from error
     except (OSError, ValueError) as error:
         raise VideoError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if path.is_dir():

@@ -118,7 +118,7 @@ def test_what_is_no_film(tmp_path):
     for name, (content, reason) in cases.items():
         (tmp_path / name).write_bytes(content)
         assert refusal(tmp_path / name) == reason, name
-    assert refusal(tmp_path / "gone.mp4") == " cannot be read: No such file or directory"
+    assert refusal(tmp_path / "gone.mp4") == " cannot be read: no such file"
     assert refusal(tmp_path) == " is a folder: give one video"
     sound = write_film(tmp_path / "sound.mkv", [], sound=True)
     assert refusal(sound) == " cannot be read: it has no moving pictures, sound alone"

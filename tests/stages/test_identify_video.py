@@ -117,7 +117,7 @@ def test_films_among_photos_and_those_that_are_none(people, drawn, film, tmp_pat
         f"pdsn identify: {failed['reason']}" for failed in answer["failed"]
     ]
     assert [failed["reason"].removeprefix(failed["photo"]) for failed in answer["failed"]] == [
-        " cannot be read: No such file or directory",
+        " cannot be read: no such file",
         " cannot be read: damaged, cut off, or no video",
         " cannot be read: it has no moving pictures, sound alone",
     ]

@@ -9,6 +9,8 @@ for face in people.identify("meeting.jpg", fpr=0.01):
     print(face.person or "unknown", face.cosine, face.covered)
 people.draw(people.identify("meeting.jpg"), "meeting-named.png")
 print(run.verify("a.jpg", "b.jpg").same)
+for track in people.identify_video("film.mp4").tracks:    # with the extra video
+    print(track.person or "unknown", track.track.first, track.track.last)
 ```
 
 A photo is a path, the bytes of an image file, an image of Pillow, or an array of uint8, (H, W, 3) in RGB or (H, W) in grey.
@@ -33,7 +35,7 @@ from pdsn.calibration.impostors import Seen, seen_by
 from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, KeptScores, Strangers
 from pdsn.data.crop import crop_settings
 from pdsn.data.detector import Detector
-from pdsn.data.faces import Detect
+from pdsn.data.faces import Detect, detect_faces, sure_faces
 from pdsn.data.given import PhotoLike
 from pdsn.errors import PdsnError, UsageError, one_of
 from pdsn.masks.strategy import NO_FDM
@@ -41,8 +43,19 @@ from pdsn.matchers.matcher import Matcher
 from pdsn.networks.imported.architecture import Architecture
 from pdsn.people.gallery import Gallery, digest_of, own_gallery, read_gallery
 from pdsn.people.identification import IdentifiedFace, Identifier
-from pdsn.people.photo import FIRST, SECOND, PhotoError, SearchedPhoto, nothing_covered, search_photo
+from pdsn.people.photo import (
+    FIRST,
+    SECOND,
+    FoundFace,
+    PhotoError,
+    SearchedPhoto,
+    crop_faces,
+    nothing_covered,
+    search_photo,
+)
+from pdsn.people.tracks import IdentifiedTrack, IdentifiedVideo, identify_film
 from pdsn.people.verification import Verification, Verifier
+from pdsn.people.video import EVERY, Film, Frame, VideoError
 from pdsn.run.kept import encoding_of, kept_scores
 from pdsn.run.strategies import choose_strategy
 from pdsn.run.workspace import Workspace
@@ -51,8 +64,8 @@ if TYPE_CHECKING:
     from pdsn.explain.photos import PhotoExplanation, Verify
 
 __all__ = [
-    "Architecture", "IdentifiedFace", "IdentifiedPhoto", "PdsnError", "People", "PhotoError", "PhotoLike",
-    "Run", "UsageError", "Verification", "load_run",
+    "Architecture", "IdentifiedFace", "IdentifiedPhoto", "IdentifiedTrack", "IdentifiedVideo", "PdsnError", "People",
+    "PhotoError", "PhotoLike", "Run", "UsageError", "Verification", "VideoError", "load_run",
 ]  # fmt: skip
 
 SOURCES = ("segmenter", "none")
@@ -262,6 +275,11 @@ class Run:
         """
         return search_photo(photo, self._crop, self._detect, name)
 
+    def search_frame(self, frame: Frame) -> list[FoundFace]:
+        """Find and crop the sure faces of a frame of a film; unlike a photo it is not turned in search of any."""
+        (found,) = detect_faces([frame.photo.pixels], self._detect)
+        return crop_faces(frame.photo, sure_faces(found), self._crop)
+
     def draw(self, answer: Verification | PhotoExplanation, path: str | Path, *, maps: bool = False) -> None:
         """Write the picture of a verification or of an explanation as PNG.
 
@@ -364,6 +382,41 @@ class People:
         searched = self._run.search(photo, name)
         return IdentifiedPhoto(searched, self._identifier.identify(searched, fpr))
 
+    def identify_video(
+        self,
+        video: str | Path,
+        *,
+        every: float = EVERY,
+        seconds: float | None = None,
+        camera: bool = False,
+        fpr: float | None = None,
+        stop: Callable[[], bool] | None = None,
+        on_track: Callable[[IdentifiedTrack], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> IdentifiedVideo:
+        """Follow every face of a film, and name each once; needs the extra `video`. See `pdsn.people.tracks.answer`.
+
+        Args:
+            video: a file, or with `camera` the name of a camera as the system calls it, such as "/dev/video0".
+            every: seconds from one frame that is searched to the next; 0 for every frame.
+            seconds: how much of it is searched; None for all.
+            camera: it is a camera.
+            fpr: see `identify`.
+            stop: asked at each frame; an answer that is true ends the film there, and a camera's answers are given.
+            on_track: told each answer once the face is gone.
+            on_progress: told the seconds done and the seconds in all, where the film says how long it is.
+
+        Raises:
+            VideoError: it cannot be read.
+            UsageError: `fpr` is out of range, or smaller than the run's strangers can tell.
+        """
+        fpr = self.default_fpr if fpr is None else fpr
+        self._identifier.check(fpr)
+        film = Film(video, camera=camera)
+        frames = film.frames(every, seconds=seconds, stop=stop, on_progress=on_progress)
+        named = partial(self._identifier.identify, fpr=fpr)
+        return identify_film(film, frames, self._run.search_frame, named, on_track)
+
     def two_names(self) -> list[tuple[str, str]]:
         """(name in the run, name in the gallery) of those who seem to be known under two names.
 
@@ -385,9 +438,14 @@ class People:
         """Raise UsageError unless the run's strangers can tell this false-positive rate."""
         self._identifier.check(fpr)
 
-    def draw(self, answer: IdentifiedPhoto, path: str | Path) -> None:
-        """Write the annotated photo as PNG."""
-        from pdsn.people.annotate import draw_identification
+    def draw(self, answer: IdentifiedPhoto | IdentifiedVideo, path: str | Path) -> None:
+        """Write the annotated photo as PNG; of a video a face of each track with the answer."""
+        from pdsn.people.annotate import draw_identification, draw_tracks
         from pdsn.pictures import save_picture
 
-        save_picture(draw_identification(answer.photo, answer.faces, self.gallery), Path(path))
+        picture = (
+            draw_tracks(answer.tracks)
+            if isinstance(answer, IdentifiedVideo)
+            else draw_identification(answer.photo, answer.faces, self.gallery)
+        )
+        save_picture(picture, Path(path))

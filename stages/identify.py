@@ -34,6 +34,7 @@ from stages.recognising import (
 )
 from stages.session import Session, Shared
 from stages.tables import print_json, print_table
+from stages.video import Camera, Every, Seconds, Watching, check_watching, watch
 
 if TYPE_CHECKING:
     from pdsn.api import IdentifiedPhoto, People, Run
@@ -44,8 +45,14 @@ FEW = 3
 """Files that are no photos up to which each is a line; of more there is one line, and the JSON has all."""
 
 
-def main(session: Session, photos: Sequence[Path], gallery: Path | None, common: Common) -> bool:
-    """Name the faces of some photos; a folder stands for the photos in it.
+def main(
+    session: Session,
+    photos: Sequence[Path],
+    gallery: Path | None,
+    common: Common,
+    watching: Watching,
+) -> bool:
+    """Name the faces of some photos and videos; a folder stands for the photos in it.
 
     A photo that nobody can be looked for in is one line on standard error, and the others go on; one that is not
     there is said at once, as are the files of a folder that are no photos. All that is cheap is checked before the
@@ -57,9 +64,17 @@ def main(session: Session, photos: Sequence[Path], gallery: Path | None, common:
     from pdsn.calibration.strangers import DEFAULT_FPR
     from pdsn.people.gallery import check_gallery
     from pdsn.people.photo import PhotoError, check_photo
+    from pdsn.people.video import check_pyav, check_video, is_video
     from pdsn.run.strategies import strategy_for_own_people
 
     paths, others = expand(photos)
+    check_watching(watching, [path for path in paths if is_video(path)])
+    camera = None if watching.camera is None else Path(watching.camera)
+    if camera is not None:
+        check_pyav(f"--camera {watching.camera}")
+        paths.append(camera)
+    elif not paths:
+        raise UsageError("give a PHOTO, a video or a folder of photos, or --camera NAME")
     if not session.accelerator.is_main_process:
         return True
     if gallery is None and common.strategy is None:
@@ -74,7 +89,8 @@ def main(session: Session, photos: Sequence[Path], gallery: Path | None, common:
     complain_files("identify", [(shown(path), reason) for path, reason in others])
     for path in list(paths):
         try:
-            check_photo(path)
+            if path != camera:
+                (check_video if is_video(path) else check_photo)(path)
         except PhotoError as error:
             failed.append({"photo": shown(path), "reason": str(error)})
             complain("identify", str(error))
@@ -95,8 +111,13 @@ def main(session: Session, photos: Sequence[Path], gallery: Path | None, common:
             )
     people.check(fpr)
     answers: list[dict[str, Any]] = []
+    films: list[dict[str, Any]] = []
     for path in paths:
         try:
+            if is_video(path) or path == camera:
+                target = targets.get(path)
+                films.append(watch(session, people, path, fpr, watching, target, as_json=common.as_json))
+                continue
             answer = people.identify(path, fpr=fpr)
         except PhotoError as error:
             failed.append({"photo": shown(path), "reason": str(error)})
@@ -114,8 +135,9 @@ def main(session: Session, photos: Sequence[Path], gallery: Path | None, common:
             _show(session, answer, written, fpr, run.strategy)
     if common.as_json:
         about = about_run(session, run, fpr) | {"gallery": people.gallery.as_dict()}
-        print_json({**about, "photos": answers, "failed": failed})
-    return bool(answers)
+        watched = {"videos": films} if films else {}
+        print_json({**about, "photos": answers, **watched, "failed": failed})
+    return bool(answers) or any(film["tracks"] for film in films)
 
 
 def expand(photos: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -260,8 +282,11 @@ def identify(
     shared: Shared,
     options: Layer,
     photos: Annotated[
-        list[Path], typer.Argument(metavar="PHOTO...", help="Photos; a folder stands for those in it.")
-    ],
+        list[Path] | None,
+        typer.Argument(
+            metavar="PHOTO...", help="Photos, a folder for those in it, or videos (the extra video)."
+        ),
+    ] = None,
     gallery: Annotated[
         Path | None,
         typer.Option(
@@ -274,17 +299,25 @@ def identify(
     fpr: Rate = None,
     picture: Picture = None,
     draw: Pictures = True,
+    every: Every = None,
+    camera: Camera = None,
+    seconds: Seconds = None,
     json: Json = False,
 ) -> None:
     """Name every face of new photos, or say that nobody known is near enough. Exit code 1 if no photo shows a face.
+
+    In a video, or in front of a camera, each face is followed and named once, from several frames. Needs PyAV: pip install "pdsn\\[video]"
 
     [bold]Examples[/bold]
 
     pdsn identify meeting.jpg --run runs/lfw
 
     pdsn identify door/ --run runs/lfw --gallery team-photos --fpr 0.002 --json
+
+    pdsn identify film.mp4 --run runs/lfw --every 1
     """
     min_face = options.get("prepare", {}).get("min_face")
     common = Common(strategy, occlusion_source, fpr, min_face, picture, draw, json)
-    if not main(Session(shared, options, keep=False), photos, gallery, common):
+    watching = Watching(every, seconds, camera)
+    if not main(Session(shared, options, keep=False), photos or [], gallery, common, watching):
         raise typer.Exit(1)

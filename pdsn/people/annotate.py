@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from pdsn.people.gallery import Gallery, readable
 from pdsn.people.identification import NEAREST, IdentifiedFace
 from pdsn.people.photo import SearchedPhoto
+from pdsn.people.tracks import IdentifiedTrack, clock
 from pdsn.people.verification import Verification
 from pdsn.pictures import FAINT, INK, PAPER, RIGHT, WRONG, face_picture, fitted, heat_picture, write
 
@@ -17,6 +18,8 @@ WIDEST, NARROWEST, TALLEST = 1400, 560, 1100
 """Pixels: bounds of the photo in the picture; a small one is enlarged."""
 MOST_CARDS = 12
 """Faces that get a card; of more the largest."""
+MOST_TRACKS = 100
+"""Faces of a film that get a card; of more those that are seen longest."""
 FACE_HEIGHT = 128
 """Pixels: height of an aligned face in the picture."""
 FEW = 3
@@ -45,6 +48,44 @@ def draw_identification(
     cards = [_card(faces[index], index + 1, gallery, shown) for index in sorted(largest)]
     note = f"and {len(faces) - len(cards)} smaller faces, in the JSON" if len(faces) > len(cards) else ""
     return _sheet(picture, cards, note)
+
+
+def draw_tracks(tracks: Sequence[IdentifiedTrack]) -> Image.Image:
+    """A card for each face of a film, in the order of the tracks: the best sighting, what is covered tinted, and the answer.
+
+    Of more than `MOST_TRACKS` those seen in the most frames get one; the numbers count all.
+    """
+    longest = sorted(range(len(tracks)), key=lambda row: -tracks[row].track.frames)[:MOST_TRACKS]
+    cards = [_track_card(tracks[row], row + 1) for row in sorted(longest)]
+    if not cards:
+        cards = [Image.new("RGB", (CARD_WIDTH, 40), PAPER)]
+        write(ImageDraw.Draw(cards[0]), (0, 10), "no face found", FAINT, 14, CARD_WIDTH)
+    columns = min(len(cards), WIDEST // (CARD_WIDTH + MARGIN))
+    height = cards[0].height + MARGIN
+    sheet = Image.new(
+        "RGB", (columns * (CARD_WIDTH + MARGIN) + MARGIN, -(-len(cards) // columns) * height + MARGIN), PAPER
+    )
+    for place, card in enumerate(cards):
+        row, column = divmod(place, columns)
+        sheet.paste(card, (MARGIN + column * (CARD_WIDTH + MARGIN), MARGIN + row * height))
+    return sheet
+
+
+def _track_card(track: IdentifiedTrack, number: int) -> Image.Image:
+    card = Image.new("RGB", (CARD_WIDTH, FACE_HEIGHT + 96), PAPER)
+    card.paste(face_picture(track.best.found.crop, FACE_HEIGHT, track.best.covered_pixels), (0, 0))
+    pen = ImageDraw.Draw(card)
+    lines = [
+        (f"{number}  {track.person or 'unknown'}", RIGHT if track.person else WRONG, 16),
+        (f"{clock(track.track.first)} to {clock(track.track.last)}", INK, 12),
+        (f"score {track.score:.2f}, known above {track.threshold:.2f}", INK, 12),
+        (_covered(track.best.covered), FAINT, 12),
+    ]
+    top = FACE_HEIGHT + 6
+    for text, colour, size in lines:
+        write(pen, (0, top), text, colour, size, CARD_WIDTH)
+        top += size + 8
+    return card
 
 
 def draw_verification(answer: Verification, *, maps: bool = False) -> Image.Image:

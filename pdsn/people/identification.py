@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pdsn.calibration.impostors import Impostors, Seen, seen_by, two_names
+from pdsn.calibration.rivals import GalleryRivals
 from pdsn.calibration.strangers import DEFAULT_FPR, KeptScores, Strangers
 from pdsn.matchers.matcher import Faces, Matcher, names_of
 from pdsn.metrics import best_per_person
@@ -110,10 +111,9 @@ class Identifier:
         ]
         self._enrolled = matcher.prepare(Faces.free(gallery.faces, gallery.labels), "gallery")
         seen = seen or cache(lambda: seen_by(matcher, strangers, cover))
-        self.impostors = Impostors(
-            matcher, self._enrolled, gallery.people, gallery.labels, strangers, seen, kept,
-            ("identification", gallery.digest()),
-        )  # fmt: skip
+        key = ("identification", gallery.digest())
+        rivals = GalleryRivals(matcher, self._enrolled, gallery.people, gallery.labels, kept, key)
+        self.impostors = Impostors(matcher, rivals, strangers, seen)
 
     @property
     def finest_fpr(self) -> float:

@@ -19,13 +19,13 @@ be looked for in raises its kind `PhotoError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from torch import Tensor
 
 from pdsn import __version__
@@ -43,7 +43,7 @@ from pdsn.matchers.matcher import Matcher
 from pdsn.matchers.table import COMMANDS, SIGN, parts_of
 from pdsn.networks.imported.architecture import Architecture
 from pdsn.people.gallery import Gallery, digest_of, own_gallery, read_gallery
-from pdsn.people.identification import IdentifiedFace, Identifier
+from pdsn.people.identification import IdentifiedFace, IdentifiedPhoto, Identifier, Match
 from pdsn.people.photo import FIRST, SECOND, PhotoError, SearchedPhoto, nothing_covered, search_photo
 from pdsn.people.verification import Verification, Verifier
 from pdsn.run.strategies import choose_strategy, further_matchers
@@ -51,6 +51,7 @@ from pdsn.run.workspace import Workspace
 
 if TYPE_CHECKING:
     from pdsn.explain.photos import PhotoExplanation, Verify
+    from pdsn.store.people import PeopleStore
 
 __all__ = [
     "Architecture", "IdentifiedFace", "IdentifiedPhoto", "PdsnError", "People", "PhotoError", "PhotoLike",
@@ -61,25 +62,6 @@ METHOD = 1
 """Raised by hand whenever encoding or comparing changes what comes out: what the cache holds is then made again."""
 SOURCES = ("segmenter", "none")
 """Where the covered pixels of a new photo come from: the run's segmenter, or nothing is covered."""
-
-
-@dataclass(frozen=True)
-class IdentifiedPhoto:
-    """The faces of a photo with their answers, from left to right; iterate over it.
-
-    Attributes:
-        photo: the photo as it was searched.
-        faces: the answers, see `IdentifiedFace`.
-    """
-
-    photo: SearchedPhoto
-    faces: list[IdentifiedFace]
-
-    def __iter__(self) -> Iterator[IdentifiedFace]:
-        return iter(self.faces)
-
-    def __len__(self) -> int:
-        return len(self.faces)
 
 
 def load_run(
@@ -163,6 +145,57 @@ class Run:
             self._matcher, gallery, self._strangers, self._cover, self._scores, lambda: self._seen
         )
         return People(self, gallery, identifier)
+
+    def people(self, folder: str | Path, *, create: bool = False) -> PeopleStore:
+        """People who stay enrolled, in the store of a folder.
+
+        Args:
+            folder: the store's own folder.
+            create: make an empty one where there is none.
+
+        Raises:
+            UsageError: the folder holds something else, or the strategy's photos cannot be stored.
+            PdsnError: there is no store, or another run's.
+        """
+        from pdsn.store.answers import StoreIdentifier
+        from pdsn.store.enrolling import Enroller
+        from pdsn.store.people import Finding, PeopleStore
+        from pdsn.store.store import Store
+        from pdsn.store.variants import Variants
+
+        root, variants, made = Path(folder), Variants(self._matcher, self.strategy), self._made_with()
+        if create and not Store.exists(root):
+            store = Store.create(root, made, variants.widths(self._crop.size))
+        else:
+            store = Store.open(root)
+        store.check_made(made, self._workspace.run.root)
+        identifier = StoreIdentifier(
+            store, variants, lambda: self._strangers, lambda: self._seen, self._cover, self._scores,
+            free=self.occlusion_source == "none",
+        )  # fmt: skip
+        finding = Finding(self.search, self._crop, lambda: self._detect)
+        return PeopleStore(store, identifier, Enroller(store, variants, self._cover), finding)
+
+    def _made_with(self) -> dict[str, object]:
+        """What the embeddings of a gallery depend on, by what it is called in messages."""
+        asked, crop = self._workspace.settings, self._crop
+        path = self._workspace.run.dictionary(self.strategy)
+        return {
+            "base": self._networks["base"],
+            "head": self._networks.get("head", "none"),
+            "strategy": self.strategy,
+            "dictionary": sha256_of(path) if path.is_file() else "none",
+            "alignment": [
+                list(crop.size),
+                crop.align,
+                None if crop.template is None else list(crop.template),
+            ],
+            "layout": {name: list(box) for name, box in self._matcher.regions.items()},
+            "share under [regions]": asked.regions.share,
+            "mirror under [eval]": self._memory.mirror,
+            "unmasked under [eval]": asked.eval.unmasked,
+            "learned": self._learned() if self.strategy in further_matchers() else [],
+        }
 
     def verify(
         self,
@@ -432,4 +465,9 @@ class People:
         from pdsn.people.annotate import draw_identification
         from pdsn.pictures import save_picture
 
-        save_picture(draw_identification(answer.photo, answer.faces, self.gallery), Path(path))
+        faces = self.gallery.faces
+
+        def crop_of(match: Match) -> np.ndarray:
+            return faces[match.row].permute(1, 2, 0).numpy()
+
+        save_picture(draw_identification(answer.photo, answer.faces, crop_of), Path(path))

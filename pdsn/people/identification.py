@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -77,6 +77,25 @@ class IdentifiedFace:
                 for match in self.nearest
             ],
         }
+
+
+@dataclass(frozen=True)
+class IdentifiedPhoto:
+    """The faces of a photo with their answers, from left to right; iterate over it.
+
+    Attributes:
+        photo: the photo as it was searched.
+        faces: the answers, see `IdentifiedFace`.
+    """
+
+    photo: SearchedPhoto
+    faces: list[IdentifiedFace]
+
+    def __iter__(self) -> Iterator[IdentifiedFace]:
+        return iter(self.faces)
+
+    def __len__(self) -> int:
+        return len(self.faces)
 
 
 class Identifier:

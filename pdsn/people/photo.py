@@ -49,12 +49,14 @@ class FoundFace:
         probability: the detector's confidence, above 0.7 and at most 1.
         crop: (H, W, 3) uint8, aligned.
         turn: degrees counter-clockwise by which the photo was turned to show the face: 0, 90, 180 or 270.
+        landmarks: (5, 2) x, y in pixels of the crop; None where nobody looked for them.
     """
 
     box: np.ndarray
     probability: float
     crop: np.ndarray
     turn: int = 0
+    landmarks: np.ndarray | None = None
 
     @property
     def area(self) -> float:
@@ -129,11 +131,11 @@ def search_photo(
     faces = []
     for face in sure_faces(detections) or sorted(detections, key=lambda face: -face.probability)[:1]:
         try:
-            crop, _ = crop_face(pixels, face, config)
+            crop, landmarks = crop_face(pixels, face, config)
         except ValueError:  # landmarks that form no face: there is nothing to compare
             continue
         box = turn_back(face.box, read.pixels.shape, turn) * np.tile(read.scale, 2)
-        faces.append(FoundFace(box, face.probability, crop, turn))
+        faces.append(FoundFace(box, face.probability, crop, turn, landmarks))
     if not faces:
         raise PhotoError(
             f"{name}: {NO_FACE}: it may be too small (try --min-face 20), turned away or largely covered"

@@ -456,9 +456,13 @@ class People:
         """The smallest false-positive rate that the run's strangers can tell."""
         return self._identifier.finest_fpr
 
-    def check(self, fpr: float) -> None:
+    def check_fpr(self, fpr: float) -> None:
         """Raise UsageError unless the run's strangers can tell this false-positive rate."""
         self._identifier.check(fpr)
+
+    def as_dict(self) -> dict[str, object]:
+        """What JSON says of the gallery."""
+        return self.gallery.as_dict()
 
     def draw(self, answer: IdentifiedPhoto, path: str | Path) -> None:
         """Write the annotated photo as PNG."""

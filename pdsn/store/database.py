@@ -107,12 +107,16 @@ class Database:
             yield connection
 
     @contextmanager
-    def alone(self, patience: float = PATIENCE) -> Iterator[None]:
+    def alone(self, patience: float | None = None) -> Iterator[None]:
         """Keep others from changing the store while the block runs; a killed process keeps nobody out.
+
+        Args:
+            patience: seconds to wait for another one; None for `PATIENCE`.
 
         Raises:
             PdsnError: another command is still at it after so many seconds.
         """
+        patience = PATIENCE if patience is None else patience
         until = time.monotonic() + patience
         while True:
             with sole_use(self.root) as sole:

@@ -128,17 +128,15 @@ def _search(
     joints: list[Joint],
 ) -> None:
     """Compare probes (P, E) of one signature with all photos but those that they are compared with under another."""
-    scores = torch.empty((len(known), BLOCK))
     for start, block in snapshot.blocks(variants.place(signature)):
-        part = scores[:, : len(block)]
-        torch.mm(known[:, : block.shape[1]], block.T, out=part)
+        scores = known[:, : block.shape[1]] @ block.T
         for probe, joint in enumerate(joints):
             if len(joint.rows):
                 first, last = np.searchsorted(joint.rows, (start, start + len(block)))
-                part[probe, joint.rows[first:last] - start] = -torch.inf
-        best = part.amax(1).tolist()
+                scores[probe, joint.rows[first:last] - start] = -torch.inf
+        best = scores.amax(1).tolist()
         for probe, one in enumerate(found):
             if best[probe] > one.least:
-                values = part[probe].numpy()
+                values = scores[probe].numpy()
                 chosen = np.flatnonzero(values > one.least)
                 one.offer(values[chosen], start + chosen, snapshot.labels[start + chosen], signature)

@@ -104,9 +104,10 @@ class Snapshot:
         first = sum(self.store.vectors.widths[:place])
         return self._tail[:, first : first + self.store.vectors.widths[place]]
 
-    def _raw(self, place: int, first: int = 0, step: int = BLOCK) -> Iterator[tuple[int, Tensor]]:
+    def _raw(self, place: int, first: int = 0) -> Iterator[tuple[int, Tensor]]:
         """(first row, embeddings (n, E) float32) of one signature, block by block, from a row on."""
         mapped, late = self._map(place), self._late(place)
+        step = BLOCK
         buffer = torch.empty((step, self.store.vectors.widths[place]))
         for start in range(first, len(self), step):
             stop = min(start + step, len(self))

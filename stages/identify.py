@@ -41,7 +41,9 @@ FEW = 3
 """Files that are no photos up to which each is a line; of more there is one line, and the JSON has all."""
 
 
-def main(session: Session, photos: Sequence[Path], gallery: Path | None, common: Common) -> bool:
+def main(
+    session: Session, photos: Sequence[Path], gallery: Path | None, people: Path | None, common: Common
+) -> bool:
     """Name the faces of some photos; a folder stands for the photos in it.
 
     A photo that nobody can be looked for in is one line on standard error, and the others go on; one that is not
@@ -54,7 +56,10 @@ def main(session: Session, photos: Sequence[Path], gallery: Path | None, common:
     from pdsn.calibration.strangers import DEFAULT_FPR
     from pdsn.people.gallery import check_gallery
     from pdsn.people.photo import PhotoError, check_photo
+    from pdsn.store.store import Store
 
+    if gallery is not None and people is not None:
+        raise UsageError("--gallery and --people exclude each other: both say who can be named")
     paths, others = expand(photos)
     if not session.accelerator.is_main_process:
         return True
@@ -62,6 +67,8 @@ def main(session: Session, photos: Sequence[Path], gallery: Path | None, common:
     check_rate_asked(session, common.fpr)
     if gallery is not None:
         check_gallery(gallery)
+    if people is not None:
+        Store.open(people)
     default = session.run.root / "identify"
     targets = picture_paths(paths, common.picture, default) if common.pictures else {}
     failed = [{"photo": shown(path), "reason": f"{shown(path)}: {reason}"} for path, reason in others]
@@ -78,25 +85,25 @@ def main(session: Session, photos: Sequence[Path], gallery: Path | None, common:
             print_json({"format": 1, "run": shown(session.run.root), "photos": [], "failed": failed})
         return False
     run = open_run(session, common, steps)
-    people = _enrol(run, gallery)
+    known = _enrol(run, gallery) if people is None else run.people(people)
     fpr = common.fpr
     if fpr is None:
-        fpr = people.default_fpr
+        fpr = known.default_fpr
         if fpr > DEFAULT_FPR:
             complain(
                 "identify",
                 f"--fpr is {fpr:g}: the run has too few validation photos of strangers for {DEFAULT_FPR}",
             )
-    people.check(fpr)
+    known.check_fpr(fpr)
     answers: list[dict[str, Any]] = []
     for path in paths:
         try:
-            answer = people.identify(path, fpr=fpr)
+            answer = known.identify(path, fpr=fpr)
         except PhotoError as error:
             failed.append({"photo": shown(path), "reason": str(error)})
             complain("identify", str(error))
             continue
-        written = draw("identify", partial(people.draw, answer), targets.get(path))
+        written = draw("identify", partial(known.draw, answer), targets.get(path))
         answers.append(
             {
                 "photo": shown(path),
@@ -107,7 +114,7 @@ def main(session: Session, photos: Sequence[Path], gallery: Path | None, common:
         if not common.as_json:
             _show(session, answer, written, fpr)
     if common.as_json:
-        about = about_run(session, run, fpr) | {"gallery": people.gallery.as_dict()}
+        about = about_run(session, run, fpr) | {"gallery": known.as_dict()}
         print_json({**about, "photos": answers, "failed": failed})
     return bool(answers)
 
@@ -261,6 +268,10 @@ def identify(
             help="Who can be named: a folder per person, or a prepared data set. Default: the run's people.",
         ),
     ] = None,
+    people: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Who can be named: the people of a store, see `pdsn enrol`."),
+    ] = None,
     strategy: OneStrategy = None,
     occlusion_source: Source = None,
     fpr: Rate = None,
@@ -275,8 +286,10 @@ def identify(
     pdsn identify meeting.jpg --run runs/lfw
 
     pdsn identify door/ --run runs/lfw --gallery team-photos --fpr 0.002 --json
+
+    pdsn identify door.jpg --run runs/lfw --people team
     """
     min_face = options.get("prepare", {}).get("min_face")
     common = Common(strategy, occlusion_source, fpr, min_face, picture, draw, json)
-    if not main(Session(shared, options, keep=False), photos, gallery, common):
+    if not main(Session(shared, options, keep=False), photos, gallery, people, common):
         raise typer.Exit(1)

@@ -14,6 +14,9 @@ from pdsn.store.joint import Joint, joint_with
 from pdsn.store.snapshot import BLOCK, Snapshot
 from pdsn.store.variants import Variants
 
+GROUP = 32
+"""Photos of which the best one alone is looked at first."""
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -50,15 +53,16 @@ class Nearest:
 
     def offer(self, scores: np.ndarray, rows: np.ndarray, labels: np.ndarray, signature: Signature) -> None:
         """Take up the scores (n,) of some rows (n,) that show some people (n,)."""
-        order = np.argsort(-scores, kind="stable")
-        _, first = np.unique(labels[order], return_index=True)
-        best = order[np.sort(first)][: self.count]
         found = {hit.person: hit for hit in self.hits}
-        for place in best.tolist():
-            person, score = int(labels[place]), float(scores[place])
+        for place in np.argsort(-scores, kind="stable").tolist():
+            score = float(scores[place])
+            if score <= self.least:
+                break
+            person = int(labels[place])
             if person not in found or score > found[person].score:
                 found[person] = Hit(person, int(rows[place]), score, signature)
-        self.hits = sorted(found.values(), key=lambda hit: -hit.score)[: self.count]
+                self.hits = sorted(found.values(), key=lambda hit: -hit.score)[: self.count]
+                found = {hit.person: hit for hit in self.hits}
 
 
 def nearest_people(
@@ -134,9 +138,21 @@ def _search(
             if len(joint.rows):
                 first, last = np.searchsorted(joint.rows, (start, start + len(block)))
                 scores[probe, joint.rows[first:last] - start] = -torch.inf
-        best = scores.amax(1).tolist()
-        for probe, one in enumerate(found):
-            if best[probe] > one.least:
-                values = scores[probe].numpy()
+        for probe, (one, least) in enumerate(zip(found, _promising(scores, 4 * found[0].count), strict=True)):
+            values = scores[probe].numpy()
+            # Among the best photos there are nearly always enough people; else every photo counts.
+            chosen = np.flatnonzero(values >= max(least, one.least))
+            if least > one.least and len(np.unique(snapshot.labels[start + chosen])) < one.count:
                 chosen = np.flatnonzero(values > one.least)
+            if len(chosen):
                 one.offer(values[chosen], start + chosen, snapshot.labels[start + chosen], signature)
+
+
+def _promising(scores: Tensor, count: int) -> list[float]:
+    """For each row of scores (P, n) a score that at least so many reach, and not many more; -inf where there are fewer."""
+    groups = scores.shape[1] // GROUP
+    if groups < count:
+        return [-np.inf] * len(scores)
+    best = scores[:, : groups * GROUP].unflatten(1, (groups, GROUP)).amax(2)
+    least: list[float] = best.topk(count).values[:, -1].tolist()
+    return least

@@ -17,6 +17,8 @@ from pdsn.store.store import Store
 
 BLOCK = 2048
 """Photos whose embeddings are compared at a time: in float32 they stay in the processor's cache."""
+KEPT = 2**26
+"""Bytes of embeddings in float32 that stay in memory: of a small store those of the last signatures."""
 MEANS_KEPT = 4
 """Signatures whose means of people stay in memory."""
 
@@ -68,6 +70,7 @@ class Snapshot:
         self.counts = np.array([np.frombuffer(row[1], "<i4") for row in covered], dtype=np.int64)
         self._maps: dict[int, np.ndarray] = {}
         self._means: OrderedDict[int, Tensor] = OrderedDict()
+        self._whole: OrderedDict[int, Tensor] = OrderedDict()
 
     def _arrays_complete(self) -> bool:
         store = self.store
@@ -122,12 +125,27 @@ class Snapshot:
     def blocks(self, place: int, first: int = 0) -> Iterator[tuple[int, Tensor]]:
         """(first row, what a probe is multiplied with (n, E) float32) of one signature, block by block.
 
-        Each block takes the place of the one before.
+        A small store's is one block, and kept; of a large one each block takes the place of the one before.
 
         Args:
             place: number of the signature, see `Variants.place`.
             first: row to begin with.
         """
+        if not len(self):
+            return
+        size = 4 * len(self) * self.store.vectors.widths[place]
+        if size > KEPT:
+            yield from self._parts(place, first)
+            return
+        if place not in self._whole:
+            self._whole[place] = torch.cat([part.clone() for _, part in self._parts(place, 0)])
+            while len(self._whole) * size > KEPT:
+                self._whole.popitem(last=False)
+        self._whole.move_to_end(place)
+        yield first, self._whole[place][first:]
+
+    def _parts(self, place: int, first: int) -> Iterator[tuple[int, Tensor]]:
+        """See `blocks`, read anew."""
         for start, part in self._raw(place, first):
             yield start, self._compared(place, part, self.labels[start : start + len(part)])
 

@@ -132,10 +132,12 @@ class Store:
             UsageError: there is none.
         """
         with self.database.reading() as connection:
-            row = connection.execute(
-                f"SELECT {PHOTO} FROM photo JOIN person ON person.id = photo.person WHERE photo.id = ?",
-                (number,),
-            ).fetchone()
+            return self._photo(connection, number)
+
+    def _photo(self, connection: sqlite3.Connection, number: int) -> PhotoRecord:
+        row = connection.execute(
+            f"SELECT {PHOTO} FROM photo JOIN person ON person.id = photo.person WHERE photo.id = ?", (number,)
+        ).fetchone()
         if row is None:
             raise UsageError(f"--people {self.root} has no photo {number}")
         return PhotoRecord.of(row, self.root)
@@ -175,7 +177,8 @@ class Store:
                 for photo in photos:
                     outcomes.append(insert(self.database, connection, photo))
             self._follow(moved=False)
-        return [one if isinstance(one, str) else self.photo(one) for one in outcomes]
+        with self.database.reading() as connection:
+            return [one if isinstance(one, str) else self._photo(connection, one) for one in outcomes]
 
     def rename(self, who: str | int, new: str) -> None:
         """Call a person something else.

@@ -18,9 +18,10 @@ NAMES = [f"person {n % 9}" for n in range(40)]
 OWN = np.array([-1] * 20 + [n % 9 for n in range(10)])
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, params=[0, 2**26], ids=["large", "small"])
+def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "BLOCK", 7)
+    monkeypatch.setattr(snapshot, "KEPT", request.param)
 
 
 def prepared(matcher: Halves, signature: tuple[bool, bool] = (False, False)):

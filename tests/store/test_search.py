@@ -21,11 +21,12 @@ FLOAT16 = 2e-3
 """By how much a cosine may differ that was taken with an embedding in float16."""
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, params=[0, 2**26], ids=["large", "small"])
+def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seven photos a block, so that there are several."""
     monkeypatch.setattr(search, "BLOCK", 7)
     monkeypatch.setattr(snapshot, "BLOCK", 7)
+    monkeypatch.setattr(snapshot, "KEPT", request.param)
 
 
 def expected(matcher: Halves, probes: Faces, gallery: Faces, names: list[str]) -> torch.Tensor:

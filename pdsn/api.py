@@ -21,13 +21,13 @@ be looked for in raises its kind `PhotoError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from torch import Tensor
 
 from pdsn.artefact import MODEL, load_tensors, save_tensors
@@ -42,7 +42,7 @@ from pdsn.masks.strategy import NO_FDM
 from pdsn.matchers.matcher import Matcher
 from pdsn.networks.imported.architecture import Architecture
 from pdsn.people.gallery import Gallery, digest_of, own_gallery, read_gallery
-from pdsn.people.identification import IdentifiedFace, Identifier
+from pdsn.people.identification import IdentifiedFace, IdentifiedPhoto, Identifier, Match
 from pdsn.people.photo import (
     FIRST,
     SECOND,
@@ -56,12 +56,13 @@ from pdsn.people.photo import (
 from pdsn.people.tracks import IdentifiedTrack, IdentifiedVideo, identify_film
 from pdsn.people.verification import Verification, Verifier
 from pdsn.people.video import EVERY, Film, Frame, VideoError
-from pdsn.run.kept import encoding_of, kept_scores
+from pdsn.run.kept import embeddings_of, encoding_of, kept_scores
 from pdsn.run.strategies import choose_strategy
 from pdsn.run.workspace import Workspace
 
 if TYPE_CHECKING:
     from pdsn.explain.photos import PhotoExplanation, Verify
+    from pdsn.store.people import PeopleStore
 
 __all__ = [
     "Architecture", "IdentifiedFace", "IdentifiedPhoto", "IdentifiedTrack", "IdentifiedVideo", "PdsnError", "People",
@@ -70,25 +71,6 @@ __all__ = [
 
 SOURCES = ("segmenter", "none")
 """Where the covered pixels of a new photo come from: the run's segmenter, or nothing is covered."""
-
-
-@dataclass(frozen=True)
-class IdentifiedPhoto:
-    """The faces of a photo with their answers, from left to right; iterate over it.
-
-    Attributes:
-        photo: the photo as it was searched.
-        faces: the answers, see `IdentifiedFace`.
-    """
-
-    photo: SearchedPhoto
-    faces: list[IdentifiedFace]
-
-    def __iter__(self) -> Iterator[IdentifiedFace]:
-        return iter(self.faces)
-
-    def __len__(self) -> int:
-        return len(self.faces)
 
 
 def load_run(
@@ -171,6 +153,37 @@ class Run:
             self._matcher, gallery, self._strangers, self._cover, self._scores, lambda: self._seen
         )
         return People(self, gallery, identifier)
+
+    def people(self, folder: str | Path, *, create: bool = False) -> PeopleStore:
+        """People who stay enrolled, in the store of a folder.
+
+        Args:
+            folder: the store's own folder.
+            create: make an empty one where there is none.
+
+        Raises:
+            UsageError: the folder holds something else, or the strategy's photos cannot be stored.
+            PdsnError: there is no store, or another run's.
+        """
+        from pdsn.store.answers import StoreIdentifier
+        from pdsn.store.enrolling import Enroller
+        from pdsn.store.people import Finding, PeopleStore
+        from pdsn.store.store import Store
+        from pdsn.store.variants import Variants
+
+        root, variants = Path(folder), Variants(self._matcher, self.strategy)
+        made = embeddings_of(self._workspace, self.strategy, self._matcher, self._crop)
+        if create and not Store.exists(root):
+            store = Store.create(root, made, variants.widths(self._crop.size))
+        else:
+            store = Store.open(root)
+        store.check_made(made, self._workspace.run.root)
+        identifier = StoreIdentifier(
+            store, variants, lambda: self._strangers, lambda: self._seen, self._cover, self._scores,
+            free=self.occlusion_source == "none",
+        )  # fmt: skip
+        finding = Finding(self.search, self.search_frame, self._crop, lambda: self._detect)
+        return PeopleStore(store, identifier, Enroller(store, variants, self._cover), finding)
 
     def verify(
         self,
@@ -434,18 +447,22 @@ class People:
         """The smallest false-positive rate that the run's strangers can tell."""
         return self._identifier.finest_fpr
 
-    def check(self, fpr: float) -> None:
+    def check_fpr(self, fpr: float) -> None:
         """Raise UsageError unless the run's strangers can tell this false-positive rate."""
         self._identifier.check(fpr)
 
+    def as_dict(self) -> dict[str, object]:
+        """What JSON says of the gallery."""
+        return self.gallery.as_dict()
+
     def draw(self, answer: IdentifiedPhoto | IdentifiedVideo, path: str | Path) -> None:
         """Write the annotated photo as PNG; of a video a face of each track with the answer."""
-        from pdsn.people.annotate import draw_identification, draw_tracks
+        from pdsn.people.annotate import draw_answer
         from pdsn.pictures import save_picture
 
-        picture = (
-            draw_tracks(answer.tracks)
-            if isinstance(answer, IdentifiedVideo)
-            else draw_identification(answer.photo, answer.faces, self.gallery)
-        )
-        save_picture(picture, Path(path))
+        faces = self.gallery.faces
+
+        def crop_of(match: Match) -> np.ndarray:
+            return faces[match.row].permute(1, 2, 0).numpy()
+
+        save_picture(draw_answer(answer, crop_of), Path(path))

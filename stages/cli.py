@@ -17,6 +17,7 @@ from stages import (
     build_dictionary,
     compare,
     detector_train,
+    enrol,
     evaluate,
     explain,
     export,
@@ -26,6 +27,7 @@ from stages import (
     listing,
     mask_train,
     matcher_train,
+    people,
     pool,
     prepare,
     report,
@@ -36,7 +38,7 @@ from stages import (
     verify,
     verify_eval,
 )
-from stages.command import OneLineErrors
+from stages.command import RECOGNITION, OneLineErrors
 
 app = typer.Typer(
     name="pdsn",
@@ -74,6 +76,7 @@ COMMANDS = (
     evaluate.evaluate,
     pool.pool,
     compare.compare,
+    enrol.enrol,
     identify.identify,
     verify.verify,
     verify_eval.verify_eval,
@@ -93,6 +96,15 @@ def _main(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 for command in COMMANDS:
     command.add_to(app)
+group = typer.Typer(
+    cls=OneLineErrors,
+    help="Who is in a store of people, and changes to it.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+for command in people.COMMANDS:
+    command.add_to(group)
+app.add_typer(group, name="people", rich_help_panel=RECOGNITION)
 
 if __name__ == "__main__":
     app()

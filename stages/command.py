@@ -111,7 +111,7 @@ class Command:
     """A command of `pdsn`: a function, and what it offers.
 
     Attributes:
-        name: as it is typed.
+        name: as it is typed, after that of its group if it has one: "people list".
         panel: under which it is listed.
         function: takes a `Shared` first, then, where it offers settings, the layer of those that were typed as
             `options`, then its own arguments and options.
@@ -149,7 +149,9 @@ class Command:
         parameters += [_shared_parameter(option, self.shared_help.get(option)) for option in self.shared]
         invoke = _with_signature(self._invoke, parameters, self.function.__doc__)
         kind = _with_plugins(self.plugins, self.name, self._typed) if self.plugins else TyperCommand
-        app.command(self.name, cls=kind, rich_help_panel=self.panel, no_args_is_help=False)(invoke)
+        app.command(
+            self.name.rpartition(" ")[2], cls=kind, rich_help_panel=self.panel, no_args_is_help=False
+        )(invoke)
 
     def _invoke(self, **given: Any) -> None:
         given |= self._typed

@@ -49,6 +49,7 @@ def main(
     session: Session,
     photos: Sequence[Path],
     gallery: Path | None,
+    people: Path | None,
     common: Common,
     watching: Watching,
 ) -> bool:
@@ -66,7 +67,10 @@ def main(
     from pdsn.people.photo import PhotoError, check_photo
     from pdsn.people.video import check_pyav, check_video, is_video
     from pdsn.run.strategies import strategy_for_own_people
+    from pdsn.store.store import Store
 
+    if gallery is not None and people is not None:
+        raise UsageError("--gallery and --people exclude each other: both say who can be named")
     paths, others = expand(photos)
     check_watching(watching, [path for path in paths if is_video(path)])
     camera = None if watching.camera is None else Path(watching.camera)
@@ -77,12 +81,14 @@ def main(
         raise UsageError("give a PHOTO, a video or a folder of photos, or --camera NAME")
     if not session.accelerator.is_main_process:
         return True
-    if gallery is None and common.strategy is None:
+    if gallery is None and people is None and common.strategy is None:
         common = replace(common, strategy=strategy_for_own_people(session.run, session.settings.dictionary))
     steps = begin(session, common)
     check_rate_asked(session, common.fpr)
     if gallery is not None:
         check_gallery(gallery)
+    if people is not None:
+        Store.open(people)
     default = session.run.root / "identify"
     targets = picture_paths(paths, common.picture, default) if common.pictures else {}
     failed = [{"photo": shown(path), "reason": f"{shown(path)}: {reason}"} for path, reason in others]
@@ -100,30 +106,30 @@ def main(
             print_json({"format": 1, "run": shown(session.run.root), "photos": [], "failed": failed})
         return False
     run = open_run(session, common, steps)
-    people = _enrol(run, gallery)
+    known = _enrol(run, gallery) if people is None else run.people(people)
     fpr = common.fpr
     if fpr is None:
-        fpr = people.default_fpr
+        fpr = known.default_fpr
         if fpr > DEFAULT_FPR:
             complain(
                 "identify",
                 f"--fpr is {fpr:g}: the run has too few validation photos of strangers for {DEFAULT_FPR}",
             )
-    people.check(fpr)
+    known.check_fpr(fpr)
     answers: list[dict[str, Any]] = []
     films: list[dict[str, Any]] = []
     for path in paths:
         try:
             if is_video(path) or path == camera:
                 target = targets.get(path)
-                films.append(watch(session, people, path, fpr, watching, target, as_json=common.as_json))
+                films.append(watch(session, known, path, fpr, watching, target, as_json=common.as_json))
                 continue
-            answer = people.identify(path, fpr=fpr)
+            answer = known.identify(path, fpr=fpr)
         except PhotoError as error:
             failed.append({"photo": shown(path), "reason": str(error)})
             complain("identify", str(error))
             continue
-        written = draw("identify", partial(people.draw, answer), targets.get(path))
+        written = draw("identify", partial(known.draw, answer), targets.get(path))
         answers.append(
             {
                 "photo": shown(path),
@@ -134,7 +140,7 @@ def main(
         if not common.as_json:
             _show(session, answer, written, fpr, run.strategy)
     if common.as_json:
-        about = about_run(session, run, fpr) | {"gallery": people.gallery.as_dict()}
+        about = about_run(session, run, fpr) | {"gallery": known.as_dict()}
         watched = {"videos": films} if films else {}
         print_json({**about, "photos": answers, **watched, "failed": failed})
     return bool(answers) or any(film["tracks"] for film in films)
@@ -294,6 +300,10 @@ def identify(
             help="Who can be named: a folder per person, or a prepared data set. Default: the run's people.",
         ),
     ] = None,
+    people: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Who can be named: the people of a store, see `pdsn enrol`."),
+    ] = None,
     strategy: OneStrategy = None,
     occlusion_source: Source = None,
     fpr: Rate = None,
@@ -314,10 +324,12 @@ def identify(
 
     pdsn identify door/ --run runs/lfw --gallery team-photos --fpr 0.002 --json
 
+    pdsn identify door.jpg --run runs/lfw --people team
+
     pdsn identify film.mp4 --run runs/lfw --every 1
     """
     min_face = options.get("prepare", {}).get("min_face")
     common = Common(strategy, occlusion_source, fpr, min_face, picture, draw, json)
     watching = Watching(every, seconds, camera)
-    if not main(Session(shared, options, keep=False), photos or [], gallery, common, watching):
+    if not main(Session(shared, options, keep=False), photos or [], gallery, people, common, watching):
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Options that `identify`, `verify` and `explain` share."""
+"""Options that `identify`, `verify`, `explain`, `enrol` and `people` share."""
 
 from __future__ import annotations
 
@@ -30,3 +30,7 @@ Picture = Annotated[
     ),
 ]
 Pictures = Annotated[bool, typer.Option("--draw/--no-draw", help="Draw the picture.")]
+PeopleDir = Annotated[
+    Path,
+    typer.Option("--people", metavar="DIR", help="The store: a folder of its own, which `enrol` makes."),
+]

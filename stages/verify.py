@@ -73,6 +73,46 @@ def main(session: Session, a: Path, b: Path, common: Common, *, maps: bool) -> N
         session.say(f"picture: {escape(shown(target))}")
 
 
+def claim(session: Session, photo: Path, people: Path, name: str, common: Common) -> None:
+    """Compare the largest face of a photo with a person of a store and print the verdict."""
+    from rich.markup import escape
+
+    from pdsn.calibration.strangers import DEFAULT_FPR
+    from pdsn.people.photo import check_photo
+    from pdsn.store.store import Store
+
+    if not session.accelerator.is_main_process:
+        return
+    steps = begin(session, common)
+    default = session.run.root / "identify"
+    file = f"{short(photo.stem, NAME_BYTES - len('-verified.png'))}-verified.png"
+    target = picture_path(common.picture, default, file, (photo,)) if common.pictures else None
+    check_photo(photo)
+    Store.open(people).show(name)
+    check_rate_asked(session, common.fpr)
+    store = open_run(session, common, steps)
+    enrolled = store.people(people)
+    fpr = max(DEFAULT_FPR, enrolled.finest_fpr) if common.fpr is None else common.fpr
+    answer = enrolled.verify(photo, name, fpr=fpr)
+    if answer.faces > 1:
+        complain("verify", f"{shown(photo)} shows {answer.faces} faces: the largest is compared")
+    target = draw("verify", partial(enrolled.draw_verification, answer), target)
+    if common.as_json:
+        picture = None if target is None else shown(target)
+        print_json({**about_run(session, store, fpr), **answer.as_dict(), "picture": picture})
+        return
+    verdict = answer.person if answer.same else f"not shown to be {answer.person}"
+    covered = ", ".join(answer.covered) or "nothing"
+    session.say(
+        escape(
+            f"{verdict}: cosine {answer.cosine:.3f} to {answer.nearest.photo}, threshold {answer.threshold:.3f} "
+            f"(passed by {100 * fpr:g} % of strangers, {answer.impostors} of them covered alike), covered: {covered}"
+        )
+    )
+    if target is not None:
+        session.say(f"picture: {escape(shown(target))}")
+
+
 def _target(a: Path, b: Path, asked: Path | None, default: Path) -> Path:
     """Where the picture goes, see `picture_path`."""
     most = (NAME_BYTES - len("--verified.png")) // 2
@@ -85,7 +125,21 @@ def verify(
     shared: Shared,
     options: Layer,
     a: Annotated[Path, typer.Argument(metavar="A", help="A photo.")],
-    b: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    b: Annotated[
+        Path | None,
+        typer.Argument(metavar="[B]", help="Another one; none with --people.", show_default=False),
+    ] = None,
+    people: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Instead of B: compare with all photos of a person of a store, see `pdsn enrol`.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Whom A is said to show, with --people."),
+    ] = None,
     strategy: OneStrategy = None,
     occlusion_source: Source = None,
     fpr: Rate = None,
@@ -101,14 +155,27 @@ def verify(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Say whether two photos show the same person; of several faces the largest is compared.
+    """Say whether two photos show the same person, or a photo the person it is said to show; of several faces the largest counts.
+
+    With --people and --name the photo is compared with all photos of that person in the store, and --fpr is the share of
+    strangers who may pass for that very person. `pdsn identify` names somebody of whom nothing is said.
 
     [bold]Examples[/bold]
 
     pdsn verify badge.jpg door.jpg --run runs/lfw
 
+    pdsn verify door.jpg --people team --name Ann --run runs/lfw
+
     pdsn verify badge.jpg door.jpg --run runs/lfw --fpr 0.001 --json
     """
     min_face = options.get("prepare", {}).get("min_face")
     common = Common(strategy, occlusion_source, fpr, min_face, picture, draw, json)
-    main(Session(shared, options, keep=False), a, b, common, maps=maps)
+    session = Session(shared, options, keep=False)
+    if people is None and b is not None and name is None:
+        main(session, a, b, common, maps=maps)
+        return
+    if people is None or name is None or b is not None:
+        raise UsageError("give two photos, or one with --people DIR and --name NAME")
+    if maps:
+        raise UsageError("--maps is for two photos: leave it out with --people")
+    claim(session, a, people, name, common)

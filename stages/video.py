@@ -20,6 +20,7 @@ from stages.tables import print_table
 
 if TYPE_CHECKING:
     from pdsn.api import IdentifiedTrack, IdentifiedVideo, People
+    from pdsn.store.people import PeopleStore
 
 ROWS = 100
 """Tracks of a film that the table shows."""
@@ -70,7 +71,7 @@ def check_watching(asked: Watching, films: Sequence[Path]) -> None:
 
 def watch(
     session: Session,
-    people: People,
+    people: People | PeopleStore,
     film: Path,
     fpr: float,
     asked: Watching,

@@ -31,10 +31,12 @@ def commands(text: str) -> list[list[str]]:
     return [[word for word in words[1:] if word != "…"] for words in found]
 
 
-def options_of(name: str) -> set[str]:
-    """Every option of a command, those of plug-ins, too."""
-    command = COMMANDS[name]
-    with command.make_context(name, [], resilient_parsing=True) as context:
+def options_of(words: list[str]) -> set[str]:
+    """Every option of a command, those of plug-ins, too; of a group's command it is the second word that tells."""
+    command = COMMANDS[words[0]]
+    if hasattr(command, "commands"):
+        command = command.commands[words[1]]
+    with command.make_context(words[0], [], resilient_parsing=True) as context:
         return {flag for one in command.get_params(context) for flag in (*one.opts, *one.secondary_opts)}
 
 
@@ -48,7 +50,7 @@ def test_commands_options_and_presets_exist(path):
         assert words[0] in COMMANDS, words
         for place, word in enumerate(words):
             if word.startswith("--") and word != "--help":
-                assert word in options_of(words[0]), words
+                assert word in options_of(words), words
             if word == "--preset":
                 assert words[place + 1] in presets(), words
             if word == "--base":

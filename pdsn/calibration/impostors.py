@@ -12,17 +12,10 @@ import torch
 from torch import Tensor
 
 from pdsn.artefact import load_tensors, making, save_tensors
-from pdsn.calibration.strangers import (
-    LOOKS,
-    KeptScores,
-    Strangers,
-    check_rate,
-    finest_rate,
-    threshold_at,
-)
+from pdsn.calibration.rivals import Rivals
+from pdsn.calibration.strangers import LOOKS, Strangers, check_rate, finest_rate, threshold_at
 from pdsn.errors import PdsnError
 from pdsn.matchers.matcher import Faces, Matcher, Prepared, Signature, boxes_of, by_signature
-from pdsn.metrics import best_per_person
 from pdsn.occlusion.occluders import CLEAN
 
 RARE = 50
@@ -139,13 +132,9 @@ class Impostors:
 
     Args:
         matcher: whose scores count.
-        gallery: the G photos of the gallery as it compares them; nothing of them is covered.
-        people: K names of the gallery's people.
-        labels: (G,) int64, whose photo each gallery photo is.
+        rivals: the gallery's people, and what strangers score against them.
         strangers: whoever among them has the name of somebody in the gallery is a stranger to everybody else there.
         seen: the strangers as the matcher compares them, or what gives them when they are needed.
-        kept: where scores are kept.
-        key: what the scores depend on besides the signature.
 
     Raises:
         PdsnError: everybody among the strangers has the name of the only person in the gallery.
@@ -154,24 +143,16 @@ class Impostors:
     def __init__(
         self,
         matcher: Matcher,
-        gallery: Prepared,
-        people: Sequence[str],
-        labels: Tensor,
+        rivals: Rivals,
         strangers: Strangers,
         seen: Seen | Callable[[], Seen],
-        kept: KeptScores | None = None,
-        key: Sequence[str] = (),
     ) -> None:
         self.matcher = matcher
-        self.gallery = gallery
-        self.people = list(people)
-        self.labels = labels
+        self.rivals = rivals
         self.strangers = strangers
         self._seen = seen
-        self._kept = KeptScores() if kept is None else kept
-        self._key = tuple(key)
         self._limits: dict[float, float] = {}
-        number = {name: index for index, name in enumerate(self.people)}
+        number = {name: index for index, name in enumerate(rivals.people)}
         self._own = np.array([number.get(name, -1) for name in strangers.names], dtype=np.int64)
         # With one person enrolled, that person's photos have nobody left to be compared with.
         self._usable = self._own < 0 if len(number) == 1 else np.ones(len(strangers), bool)
@@ -204,8 +185,7 @@ class Impostors:
         found = self._found(signature)
         if len(found) >= RARE:
             return found
-        blocks = self._kept.get((*self._key, "blocked", signature), lambda: self._blocked(signature))
-        return np.concatenate([found, blocks])
+        return np.concatenate([found, self._blocked(signature)])
 
     def normal(self, signature: Signature) -> tuple[float, float]:
         """Mean and standard deviation of `scores`: what makes scores of different signatures comparable."""
@@ -240,32 +220,29 @@ class Impostors:
         return np.concatenate(parts)
 
     def _found(self, signature: Signature) -> np.ndarray:
-        """Scores (n,) of the strangers who were found under a signature."""
-        return self._kept.get((*self._key, "found", signature), lambda: self._score_found(signature))
-
-    def _score_found(self, signature: Signature) -> np.ndarray:
+        """Scores (n,) of the strangers who were found under a signature; unusable ones are left out."""
         places = self.seen.places.get(signature)
         if places is None:
             return np.empty(0, np.float32)
-        return self._highest(self.seen.found(signature), places % len(self.strangers))
+        rows = places % len(self.strangers)
+        usable = np.flatnonzero(self._usable[rows])
+        return self.rivals.highest(
+            ("found", signature), lambda: self.seen.found(signature)[usable.tolist()], self._own[rows[usable]]
+        )
 
     def _blocked(self, signature: Signature) -> np.ndarray:
-        rows, few = self.strangers.few
-        missing = np.isin(rows, self.seen.missing(signature, len(self.strangers)))
-        if not missing.any():
+        """Scores (n,) of a few strangers with a block over the regions of a signature; unusable ones are left out."""
+        rows, _ = self.strangers.few
+        wanted = np.isin(rows, self.seen.missing(signature, len(self.strangers))) & self._usable[rows]
+        if not wanted.any():
             return np.empty(0, np.float32)
-        boxes = boxes_of(signature, self.matcher.regions)
-        prepared = self.matcher.prepare(Faces.free(few.blocked(boxes)).also_under(boxes), "probe")
-        return self._highest(prepared[np.flatnonzero(missing).tolist()], rows[missing])
 
-    def _highest(self, probes: Prepared, rows: np.ndarray) -> np.ndarray:
-        """The highest scores of some strangers to people other than themselves; unusable ones are left out."""
-        scores = self.matcher.compare(probes, self.gallery)
-        best = best_per_person(scores, self.labels, len(self.people)).numpy()
-        own = self._own[rows]
-        known = np.flatnonzero(own >= 0)
-        best[known, own[known]] = -np.inf
-        return best[self._usable[rows]].max(1)
+        def probes() -> Prepared:
+            boxes = boxes_of(signature, self.matcher.regions)
+            faces = Faces.free(self.strangers.few[1].blocked(boxes)).also_under(boxes)
+            return self.matcher.prepare(faces, "probe")[np.flatnonzero(wanted).tolist()]
+
+        return self.rivals.highest(("blocked", signature), probes, self._own[rows[wanted]])
 
 
 def two_names(impostors: Impostors) -> list[tuple[str, str]]:
@@ -280,13 +257,12 @@ def two_names(impostors: Impostors) -> list[tuple[str, str]]:
     clean = next((signature for signature in seen.places if not any(signature)), None)
     if clean is None or seen.looks[0] != CLEAN:
         return []
-    strangers, matcher = impostors.strangers, impostors.matcher
+    strangers, matcher, people = impostors.strangers, impostors.matcher, impostors.rivals.people
     rows = seen.places[clean][seen.places[clean] < len(strangers)]
     shown = seen.prepared[rows.tolist()]
-    scores = matcher.compare(shown, impostors.gallery)
-    best = best_per_person(scores, impostors.labels, len(impostors.people)).numpy()
     names = np.array([strangers.names[row] for row in rows])
-    number = {name: index for index, name in enumerate(impostors.people)}
+    number = {name: index for index, name in enumerate(people)}
+    scores = impostors.rivals.nearest(shown, np.array([number.get(name, -1) for name in names]))
     photos = matcher.prepare(Faces.free(strangers.faces), "gallery")[rows.tolist()]
     among = matcher.compare(shown, photos).numpy()
     np.fill_diagonal(among, -np.inf)
@@ -295,16 +271,11 @@ def two_names(impostors: Impostors) -> list[tuple[str, str]]:
         mine = np.flatnonzero(names == name)
         if len(mine) < 2:
             continue
-        others = best[mine].copy()
-        own = among[np.ix_(mine, mine)].max(1)
-        if name in number:
-            own = others[:, number[name]].copy()
-            others[:, number[name]] = -np.inf
-        nearest = others.argmax(1)
-        near = others.max(1) >= own
-        counts = np.bincount(nearest[near], minlength=len(impostors.people))
+        own = scores.own[mine] if name in number else among[np.ix_(mine, mine)].max(1)
+        near = scores.other[mine] >= own
+        counts = np.bincount(scores.whom[mine][near], minlength=len(people))
         if 2 * counts.max() > len(mine):
-            found.append((name, impostors.people[int(counts.argmax())]))
+            found.append((name, people[int(counts.argmax())]))
     return found
 
 

@@ -133,7 +133,7 @@ def make_chunk(
         except UnreadablePhotoError as error:
             reasons[row] = f"cannot be read: {error}"
             continue
-        digests[row] = _digest(photo.pixels)
+        digests[row] = pixels_digest(photo.pixels)
         waiting[row] = photo
         if len(waiting) == BATCH or sum(one.pixels.nbytes for one in waiting.values()) > 3 * BATCH_PIXELS:
             search()
@@ -155,5 +155,6 @@ def make_chunk(
     )
 
 
-def _digest(pixels: np.ndarray) -> str:
+def pixels_digest(pixels: np.ndarray) -> str:
+    """SHA-256 of a photo's pixels (H, W, 3) uint8, in hexadecimal."""
     return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()

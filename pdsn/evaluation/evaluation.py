@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pdsn.calibration.impostors import Impostors, look_at
+from pdsn.calibration.rivals import GalleryRivals
 from pdsn.calibration.strangers import Strangers
 from pdsn.data.dataset import FaceDataset
 from pdsn.evaluation.answers import Answer, FoundPixels, join_answers, join_pixels
@@ -18,7 +19,7 @@ from pdsn.evaluation.enrolment import Enrolment
 from pdsn.evaluation.probes import MakeProbes, Probes
 from pdsn.evaluation.rates import closed_set, hits, mean_gain
 from pdsn.masks.strategy import NO_FDM
-from pdsn.matchers.matcher import Faces, Matcher, by_signature, names_of
+from pdsn.matchers.matcher import Faces, Matcher, Prepared, by_signature, names_of
 from pdsn.metrics import (
     best_per_person,
     open_set_rates,
@@ -158,7 +159,12 @@ def evaluate(
     enrolled = {strategy: matcher.prepare(gallery, "gallery") for strategy, matcher in matchers.items()}
     seen = look_at(strangers, matchers, find_covered, on_look=on_look)
     impostors = {
-        strategy: Impostors(matcher, enrolled[strategy], dataset.people, people, strangers, seen[strategy])
+        strategy: Impostors(
+            matcher,
+            GalleryRivals(matcher, enrolled[strategy], dataset.people, people),
+            strangers,
+            seen[strategy],
+        )
         for strategy, matcher in matchers.items()
     }
     for occlusion, occluder in occluders.items():
@@ -175,7 +181,8 @@ def evaluate(
             _calibrate(impostors, shown)
             for strategy in matchers:
                 names = (occlusion, strategy)
-                answer = _answer(names, dataset, enrolment, draw, shown, asked.found, impostors[strategy])
+                given = (enrolled[strategy], impostors[strategy])
+                answer = _answer(names, dataset, enrolment, draw, shown, asked.found, *given)
                 answers[strategy].append(answer)
                 on_answer(answer)
             if draw == 0:
@@ -203,13 +210,14 @@ def _answer(
     draw: int,
     probes: Faces,
     seen: np.ndarray,
+    enrolled: Prepared,
     impostors: Impostors,
 ) -> Answer:
     """What the matcher behind some impostors says of one draw; `seen` (P,) is in which probes a face was found."""
     began = time.perf_counter()
     matcher, count = impostors.matcher, len(probes)
     prepared = matcher.prepare(probes, "probe")
-    scores = matcher.compare(prepared, impostors.gallery)
+    scores = matcher.compare(prepared, enrolled)
     thresholds = {fpr: np.full(count, np.nan) for fpr in FPIRS.values()}
     normal = np.empty((count, 2))
     for signature, rows in by_signature(prepared.signatures).items():

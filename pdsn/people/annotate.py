@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pdsn.people.gallery import Gallery, readable
-from pdsn.people.identification import NEAREST, IdentifiedFace
+from pdsn.people.gallery import readable
+from pdsn.people.identification import NEAREST, IdentifiedFace, IdentifiedPhoto, Match
 from pdsn.people.photo import SearchedPhoto
-from pdsn.people.tracks import IdentifiedTrack, clock
+from pdsn.people.tracks import IdentifiedTrack, IdentifiedVideo, clock
 from pdsn.people.verification import Verification
 from pdsn.pictures import FAINT, INK, PAPER, RIGHT, WRONG, face_picture, fitted, heat_picture, write
 
@@ -27,15 +28,25 @@ FEW = 3
 CARD_WIDTH = 236
 MARGIN, GAP = 12, 4
 
+CropOf = Callable[[Match], "np.ndarray | None"]
+"""The aligned face (H, W, 3) uint8 of a nearest photo; None where there is no picture of it."""
+
+
+def draw_answer(answer: IdentifiedPhoto | IdentifiedVideo, crop_of: CropOf) -> Image.Image:
+    """The picture of an answer: see `draw_identification`, and for a video `draw_tracks`."""
+    if isinstance(answer, IdentifiedVideo):
+        return draw_tracks(answer.tracks)
+    return draw_identification(answer.photo, answer.faces, crop_of)
+
 
 def draw_identification(
-    photo: SearchedPhoto, faces: Sequence[IdentifiedFace], gallery: Gallery
+    photo: SearchedPhoto, faces: Sequence[IdentifiedFace], crop_of: CropOf
 ) -> Image.Image:
     """The photo with a numbered box around each face, and a card for each below it.
 
     A card shows the aligned face, what is covered tinted, beside the nearest gallery photo of each of the
-    nearest people (of the nearest alone where there are more than `FEW` faces). Of more than `MOST_CARDS`
-    faces the largest get a card; the numbers count from left to right.
+    nearest people (of the nearest alone where there are more than `FEW` faces), whose picture `crop_of` gives if there is one.
+    Of more than `MOST_CARDS` faces the largest get a card; the numbers count from left to right.
     """
     picture = _scaled(photo.pixels)
     ratio = np.tile(np.array(picture.size) / photo.pixels.shape[1::-1] / photo.scale, 2)
@@ -44,8 +55,8 @@ def draw_identification(
     for number, (face, box) in enumerate(zip(faces, boxes, strict=True), 1):
         _outline(pen, box, face, number, alone=len(faces) == 1)
     largest = sorted(range(len(faces)), key=lambda index: -faces[index].found.area)[:MOST_CARDS]
-    shown = min(NEAREST if len(faces) <= FEW else 1, len(gallery.people))
-    cards = [_card(faces[index], index + 1, gallery, shown) for index in sorted(largest)]
+    shown = min(NEAREST if len(faces) <= FEW else 1, max(len(face.nearest) for face in faces))
+    cards = [_card(faces[index], index + 1, crop_of, shown) for index in sorted(largest)]
     note = f"and {len(faces) - len(cards)} smaller faces, in the JSON" if len(faces) > len(cards) else ""
     return _sheet(picture, cards, note)
 
@@ -100,19 +111,48 @@ def draw_verification(answer: Verification, *, maps: bool = False) -> Image.Imag
         face_picture(photo.faces[0].crop, 2 * FACE_HEIGHT, covered)
         for photo, covered in zip(answer.photos, answer.covered_pixels, strict=True)
     ]
-    lines = [
-        (
-            "same person" if answer.same else "not shown to be the same person",
-            RIGHT if answer.same else WRONG,
-        ),
-        (f"cosine {answer.cosine:.3f}, threshold {answer.threshold:.3f}", INK),
-        (_covered(answer.covered), FAINT),
-    ]
+    verdict = "same person" if answer.same else "not shown to be the same person"
     names = [readable(photo.path.name) for photo in answer.photos]
     if maps and answer.maps is not None:
         pictures, captions = map_pictures(answer.photos[0].faces[0].crop, answer.maps, 2 * FACE_HEIGHT)
         parts += pictures
         names += captions
+    return side_by_side(parts, names, verdict, answer)
+
+
+class Verdict(Protocol):
+    """What a picture tells of a verification, see `Verification`."""
+
+    @property
+    def same(self) -> bool:
+        """Whether it is yes."""
+        ...
+
+    @property
+    def cosine(self) -> float:
+        """What was measured."""
+        ...
+
+    @property
+    def threshold(self) -> float:
+        """What it had to pass."""
+        ...
+
+    @property
+    def covered(self) -> Sequence[str]:
+        """Regions that count as covered."""
+        ...
+
+
+def side_by_side(
+    parts: Sequence[Image.Image], names: Sequence[str], verdict: str, answer: Verdict
+) -> Image.Image:
+    """Pictures of faces, all of one height, with their names, and the verdict below."""
+    lines = [
+        (verdict, RIGHT if answer.same else WRONG),
+        (f"cosine {answer.cosine:.3f}, threshold {answer.threshold:.3f}", INK),
+        (_covered(answer.covered), FAINT),
+    ]
     width = max(sum(part.width for part in parts) + (len(parts) + 1) * MARGIN, 420)
     picture = Image.new("RGB", (width, parts[0].height + 5 * 22 + 2 * MARGIN), PAPER)
     pen = ImageDraw.Draw(picture)
@@ -154,7 +194,7 @@ def _outline(
     pen.text((at[0] + 4 - left, at[1] + 4 - top), text, font=font, fill=PAPER)
 
 
-def _card(face: IdentifiedFace, number: int, gallery: Gallery, shown: int) -> Image.Image:
+def _card(face: IdentifiedFace, number: int, crop_of: CropOf, shown: int) -> Image.Image:
     """The aligned face beside the nearest photo of each of `shown` people, and the answer below."""
     probe = face_picture(face.found.crop, FACE_HEIGHT, face.covered_pixels)
     step = probe.width + GAP
@@ -165,8 +205,9 @@ def _card(face: IdentifiedFace, number: int, gallery: Gallery, shown: int) -> Im
     known = face.person is not None
     for place, match in enumerate(face.nearest[:shown]):
         left = (place + 1) * step + GAP
-        neighbour = gallery.faces[match.row].permute(1, 2, 0).numpy()
-        card.paste(face_picture(neighbour, FACE_HEIGHT), (left, 0))
+        neighbour = crop_of(match)
+        if neighbour is not None:
+            card.paste(face_picture(neighbour, FACE_HEIGHT), (left, 0))
         colour = RIGHT if known and place == 0 else FAINT
         write(pen, (left, FACE_HEIGHT + 2), f"{match.cosine:.2f} {match.person}", colour, 10, probe.width)
     lines = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pdsn.calibration.impostors import Impostors, Seen, seen_by, two_names
+from pdsn.calibration.rivals import GalleryRivals
 from pdsn.calibration.strangers import DEFAULT_FPR, KeptScores, Strangers
 from pdsn.matchers.matcher import Faces, Matcher, names_of
 from pdsn.metrics import best_per_person
@@ -85,6 +86,25 @@ class IdentifiedFace:
         }
 
 
+@dataclass(frozen=True)
+class IdentifiedPhoto:
+    """The faces of a photo with their answers, from left to right; iterate over it.
+
+    Attributes:
+        photo: the photo as it was searched.
+        faces: the answers, see `IdentifiedFace`.
+    """
+
+    photo: SearchedPhoto
+    faces: list[IdentifiedFace]
+
+    def __iter__(self) -> Iterator[IdentifiedFace]:
+        return iter(self.faces)
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+
 class Identifier:
     """Names the faces of photos.
 
@@ -117,10 +137,9 @@ class Identifier:
         ]
         self._enrolled = matcher.prepare(Faces.free(gallery.faces, gallery.labels), "gallery")
         seen = seen or cache(lambda: seen_by(matcher, strangers, cover))
-        self.impostors = Impostors(
-            matcher, self._enrolled, gallery.people, gallery.labels, strangers, seen, kept,
-            ("identification", gallery.digest()),
-        )  # fmt: skip
+        key = ("identification", gallery.digest())
+        rivals = GalleryRivals(matcher, self._enrolled, gallery.people, gallery.labels, kept, key)
+        self.impostors = Impostors(matcher, rivals, strangers, seen)
 
     @property
     def finest_fpr(self) -> float:

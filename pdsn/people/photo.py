@@ -50,12 +50,14 @@ class FoundFace:
         probability: the detector's confidence, above 0.7 and at most 1.
         crop: (H, W, 3) uint8, aligned.
         turn: degrees counter-clockwise by which the photo was turned to show the face: 0, 90, 180 or 270.
+        landmarks: (5, 2) x, y in pixels of the crop; None where nobody looked for them.
     """
 
     box: np.ndarray
     probability: float
     crop: np.ndarray
     turn: int = 0
+    landmarks: np.ndarray | None = None
 
     @property
     def area(self) -> float:
@@ -150,11 +152,11 @@ def crop_faces(
     faces = []
     for face in detections:
         try:
-            crop, _ = crop_face(pixels, face, config)
+            crop, landmarks = crop_face(pixels, face, config)
         except ValueError:
             continue
         box = turn_back(face.box, photo.pixels.shape, turn) * np.tile(photo.scale, 2)
-        faces.append(FoundFace(box, face.probability, crop, turn))
+        faces.append(FoundFace(box, face.probability, crop, turn, landmarks))
     return sorted(faces, key=lambda face: float(face.box[0] + face.box[2]))
 
 

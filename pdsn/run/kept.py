@@ -12,6 +12,8 @@ from pdsn.run.strategies import further_matchers
 
 if TYPE_CHECKING:
     from pdsn.calibration.strangers import KeptScores
+    from pdsn.data.settings import PrepareConfig
+    from pdsn.matchers.matcher import Matcher
     from pdsn.run.workspace import Workspace
 
 METHOD = 1
@@ -56,6 +58,34 @@ def kept_scores(workspace: Workspace, strategy: str) -> KeptScores:
             *_learned(workspace),
         )
     return KeptScores(workspace.run.cache, made)
+
+
+def embeddings_of(
+    workspace: Workspace, strategy: str, matcher: Matcher, crop: PrepareConfig
+) -> dict[str, object]:
+    """What the embeddings of a gallery depend on, by what it is called in messages.
+
+    Args:
+        workspace: the run.
+        strategy: the name of the matcher in it.
+        matcher: whose embeddings.
+        crop: size and alignment of the faces.
+    """
+    settings = workspace.settings
+    _, networks = workspace.tuned
+    path = workspace.run.dictionary(strategy)
+    return {
+        "base": networks["base"],
+        "head": networks.get("head", "none"),
+        "strategy": strategy,
+        "dictionary": sha256_of(path) if path.is_file() else "none",
+        "alignment": [list(crop.size), crop.align, None if crop.template is None else list(crop.template)],
+        "layout": {name: list(box) for name, box in matcher.regions.items()},
+        "share under [regions]": settings.regions.share,
+        "mirror under [eval]": workspace.memory.mirror,
+        "unmasked under [eval]": settings.eval.unmasked,
+        "learned": _learned(workspace) if strategy in further_matchers() else [],
+    }
 
 
 def _learned(workspace: Workspace) -> list[str]:

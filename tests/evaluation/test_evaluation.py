@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from pdsn.calibration.impostors import Impostors, look_at
+from pdsn.calibration.rivals import GalleryRivals
 from pdsn.calibration.strangers import Strangers
 from pdsn.evaluation.enrolment import Enrolment
 from pdsn.evaluation.evaluation import evaluate
@@ -140,7 +141,8 @@ def test_thresholds_come_from_validation_photos_by_signature_as_identify_has_the
         matcher = pixels(strategy == "careful")
         enrolled = matcher.prepare(Faces.free(dataset.tensor(gallery), people), "gallery")
         seen = look_at(strangers, {"": matcher}, None)[""]
-        impostors = Impostors(matcher, enrolled, dataset.people, people, strangers, seen)
+        rivals = GalleryRivals(matcher, enrolled, dataset.people, people)
+        impostors = Impostors(matcher, rivals, strangers, seen)
         for occlusion, signature in (("clean", (False, False)), ("top", (True, False))):
             answer = evaluation.find(occlusion, strategy)
             limits[strategy, occlusion] = impostors.threshold(signature, 0.1)

@@ -52,6 +52,8 @@ OFFERED = {
     "compare": {"--device", "--precision", "--debug"},
     "show": {"--debug"},
     "list": {"--preset", "--debug"},
+    "enrol": GOING_ON,
+    "people": set(),
     "identify": GOING_ON,
     "verify": GOING_ON,
     "explain": GOING_ON,

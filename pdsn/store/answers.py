@@ -1,0 +1,241 @@
+"""Who of a store is on a photo, and whether a photo shows the person of the store that it is said to show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from pdsn.calibration.impostors import Impostors, Seen, two_names
+from pdsn.calibration.strangers import DEFAULT_FPR, KeptScores, Strangers
+from pdsn.errors import PdsnError, UsageError
+from pdsn.matchers.embedding import EmbeddingMatcher
+from pdsn.matchers.matcher import Faces, names_of
+from pdsn.people.gallery import readable
+from pdsn.people.identification import BATCH, NEAREST, IdentifiedFace, Match
+from pdsn.people.photo import Cover, FoundFace, SearchedPhoto
+from pdsn.store.rivals import PersonRivals, StoreRivals
+from pdsn.store.search import Hit, nearest_people
+from pdsn.store.snapshot import Snapshot, current
+from pdsn.store.store import Store
+from pdsn.store.variants import Variants
+
+
+@dataclass(frozen=True)
+class PersonVerification:
+    """Whether a photo shows the person whom it is said to show.
+
+    Attributes:
+        photo: with the face that was compared.
+        faces: number of faces found; of several the largest was compared.
+        covered_pixels: (H, W) bool, what of the crop is covered.
+        covered: names of the regions that count as covered in the photo, or jointly with the person's nearest one.
+        person: the person.
+        nearest: the person's nearest photo; its `row` is the photo's id.
+        cosine: to that photo or, as the run compares, to the person's mean.
+        score: the cosine in standard deviations above the mean of strangers who are covered alike.
+        threshold: the cosine above which the photo counts as the person's.
+        impostors: number of scores of strangers behind the threshold.
+    """
+
+    photo: SearchedPhoto
+    faces: int
+    covered_pixels: np.ndarray
+    covered: list[str]
+    person: str
+    nearest: Match
+    cosine: float
+    score: float
+    threshold: float
+    impostors: int
+
+    @property
+    def same(self) -> bool:
+        """The verdict."""
+        return self.cosine > self.threshold
+
+    def as_dict(self) -> dict[str, object]:
+        """What JSON says of the answer."""
+        return {
+            "person": self.person,
+            "same": self.same,
+            "cosine": round(self.cosine, 6),
+            "score": round(self.score, 4),
+            "threshold": round(self.threshold, 6),
+            "impostors": self.impostors,
+            "covered": self.covered,
+            "photo": readable(str(self.photo.path)),
+            "faces": self.faces,
+            **self.photo.faces[0].as_dict(),
+            "covered_share": round(float(self.covered_pixels.mean()), 4),
+            "nearest": self.nearest.photo,
+        }
+
+
+class StoreIdentifier:
+    """Names the faces of photos by a store, as it is at each call.
+
+    Args:
+        store: who can be named.
+        variants: of the matcher whose answers count.
+        strangers: gives those from whom the thresholds are calibrated.
+        seen: gives them as the matcher sees them.
+        cover: finds the covered pixels.
+        kept: names what scores depend on besides the store.
+        free: nothing counts as covered of the store's photos.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        variants: Variants,
+        strangers: Callable[[], Strangers],
+        seen: Callable[[], Seen],
+        cover: Cover,
+        kept: KeptScores,
+        *,
+        free: bool = False,
+    ) -> None:
+        self.store = store
+        self.variants = variants
+        self.matcher: EmbeddingMatcher = variants.matcher
+        self.cover = cover
+        self._strangers = strangers
+        self._seen = seen
+        self._kept = kept
+        self._free = free
+        self._snapshot: Snapshot | None = None
+        self._impostors: tuple[Snapshot, Impostors] | None = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The store as it is now."""
+        self._snapshot = current(self.store, self._snapshot, self.matcher.comparison)
+        return self._snapshot
+
+    def impostors(self, snapshot: Snapshot) -> Impostors:
+        """What strangers score in the store as it is in a snapshot.
+
+        Raises:
+            PdsnError: nobody is enrolled, or nobody else than the strangers themselves.
+        """
+        if not len(snapshot):
+            raise PdsnError(
+                f"--people {self.store.root} is empty: enrol people with `pdsn enrol PHOTOS --people {self.store.root}`"
+            )
+        if self._impostors is None or self._impostors[0] is not snapshot:
+            rivals = StoreRivals(snapshot, self.variants, self._kept)
+            self._impostors = snapshot, Impostors(self.matcher, rivals, self._strangers(), self._seen)
+        return self._impostors[1]
+
+    def two_names(self) -> list[tuple[str, str]]:
+        """Who seems to be in the run under one name and in the store under another, see `impostors.two_names`."""
+        return two_names(self.impostors(self.snapshot))
+
+    def identify(self, photo: SearchedPhoto, fpr: float = DEFAULT_FPR) -> list[IdentifiedFace]:
+        """Name every face of a photo, in its order.
+
+        Args:
+            photo: the photo.
+            fpr: share of strangers who may be taken for somebody in the store, see `threshold_at`.
+
+        Raises:
+            UsageError: `fpr` is not within what the strangers can tell.
+            PdsnError: nobody is enrolled.
+        """
+        snapshot = self.snapshot
+        impostors = self.impostors(snapshot)
+        impostors.check(fpr)
+        answers: list[IdentifiedFace] = []
+        for first in range(0, len(photo.faces), BATCH):
+            part = slice(first, first + BATCH)
+            answers += self._name(snapshot, impostors, photo.faces[part], photo.crops(part), fpr)
+        return answers
+
+    def _name(
+        self, snapshot: Snapshot, impostors: Impostors, faces: list[FoundFace], crops: Tensor, fpr: float
+    ) -> list[IdentifiedFace]:
+        covered = self.cover(crops)
+        probes = self.matcher.prepare(Faces(crops, covered), "probe")
+        found = nearest_people(snapshot, self.variants, probes, NEAREST, free=self._free)
+        sources = self._sources(snapshot, [hit.row for hits in found for hit in hits])
+        answers = []
+        for row, (face, hits) in enumerate(zip(faces, found, strict=True)):
+            best = hits[0]
+            # What is covered of either photo is compared in neither: the threshold goes by that.
+            threshold, (mean, deviation) = (
+                impostors.threshold(best.signature, fpr),
+                impostors.normal(best.signature),
+            )
+            matches = [self._match(snapshot, hit, sources) for hit in hits]
+            answers.append(
+                IdentifiedFace(
+                    face,
+                    covered[row].numpy(),
+                    names_of(probes.signatures[row], self.matcher.regions),
+                    matches[0].person if best.score > threshold else None,
+                    best.score,
+                    (best.score - mean) / deviation,
+                    threshold,
+                    len(impostors.scores(best.signature)),
+                    matches,
+                    deviation,
+                )
+            )
+        return answers
+
+    def verify(self, photo: SearchedPhoto, name: str, fpr: float = DEFAULT_FPR) -> PersonVerification:
+        """Whether the largest face of a photo is a person of the store.
+
+        Args:
+            photo: the photo.
+            name: the person.
+            fpr: share of strangers who may pass for this very person, see `threshold_at`.
+
+        Raises:
+            UsageError: nobody is called so, or `fpr` is not within what the strangers can tell.
+        """
+        snapshot = self.snapshot
+        shown = self.store.show(name).person.name
+        if shown not in snapshot.numbers:
+            raise UsageError(f"--people {self.store.root} has nobody called {shown} any more")
+        person = snapshot.numbers[shown]
+        impostors = Impostors(
+            self.matcher, PersonRivals(snapshot, self.variants, person), self._strangers(), self._seen
+        )
+        impostors.check(fpr)
+        largest = photo.largest()
+        crops = largest.crops()
+        covered = self.cover(crops)
+        probes = self.matcher.prepare(Faces(crops, covered), "probe")
+        ((hit,),) = nearest_people(
+            snapshot, self.variants, probes, 1, free=self._free, members=snapshot.members(person)
+        )
+        mean, deviation = impostors.normal(hit.signature)
+        return PersonVerification(
+            largest,
+            len(photo.faces),
+            covered[0].numpy(),
+            names_of(hit.signature, self.matcher.regions),
+            shown,
+            self._match(snapshot, hit, self._sources(snapshot, [hit.row])),
+            hit.score,
+            (hit.score - mean) / deviation,
+            impostors.threshold(hit.signature, fpr),
+            len(impostors.scores(hit.signature)),
+        )
+
+    def _sources(self, snapshot: Snapshot, rows: list[int]) -> dict[int, str]:
+        """The files, as they were given, of some rows; a photo that was just removed has none."""
+        with self.store.database.reading() as connection:
+            found = {}
+            for row in set(rows):
+                number = int(snapshot.photos[row])
+                known = connection.execute("SELECT source FROM photo WHERE id = ?", (number,)).fetchone()
+                found[row] = "" if known is None else str(known[0])
+        return found
+
+    def _match(self, snapshot: Snapshot, hit: Hit, sources: dict[int, str]) -> Match:
+        return Match(snapshot.people[hit.person], hit.score, sources[hit.row], int(snapshot.photos[hit.row]))

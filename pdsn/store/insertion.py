@@ -1,0 +1,103 @@
+"""How a photo is written into the database of a store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from pdsn.files import atomic_path
+from pdsn.store.database import Database
+from pdsn.store.names import checked_name
+
+CROPS = "crops"
+
+
+@dataclass(frozen=True)
+class NewPhoto:
+    """A photo to be enrolled; see `PhotoRecord` for what they share.
+
+    Attributes:
+        vectors: (sum of the widths,) float16, its embeddings under all signatures, one after the other.
+        pixels: (H, W) bool, the covered pixels; None where none is.
+        counts: (R,) int32, covered pixels by region; None where no pixel is.
+        crop: (H, W, 3) uint8 to be kept, or None.
+    """
+
+    name: str
+    source: str
+    sha256: str
+    pixels_sha256: str
+    box: tuple[float, float, float, float]
+    probability: float
+    size: float
+    sharpness: float
+    pose: float
+    covered: list[str]
+    notes: list[str]
+    vectors: np.ndarray
+    pixels: np.ndarray | None = None
+    counts: np.ndarray | None = None
+    crop: np.ndarray | None = None
+
+
+def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto) -> int | str:
+    """Write a photo, and its person where that is new, within a change.
+
+    Returns:
+        The photo's id; where the same face is enrolled already, whose it is and where it came from.
+
+    Raises:
+        UsageError: nobody can be called so.
+    """
+    box = json.dumps([round(edge, 1) for edge in photo.box])
+    twin = connection.execute(
+        "SELECT person.name, source FROM photo JOIN person ON person.id = photo.person "
+        "WHERE pixels_sha256 = ? AND box = ?",
+        (photo.pixels_sha256, box),
+    ).fetchone()
+    if twin is not None:
+        return f"enrolled already as {twin[0]} ({twin[1]})"
+    name = checked_name(photo.name)
+    connection.execute(
+        "INSERT INTO person (name, added) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, now())
+    )
+    (person,) = connection.execute("SELECT id FROM person WHERE name = ?", (name,)).fetchone()
+    number = connection.execute(
+        "INSERT INTO photo (person, source, sha256, pixels_sha256, box, probability, size, sharpness, pose, covered, "
+        "notes, added, counts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            person, photo.source, photo.sha256, photo.pixels_sha256, box, photo.probability, photo.size, photo.sharpness,
+            photo.pose, json.dumps(photo.covered), json.dumps(photo.notes), now(),
+            None if photo.counts is None else photo.counts.astype("<i4").tobytes(),
+        ),
+    ).lastrowid  # fmt: skip
+    assert number is not None
+    blob = photo.vectors.astype("<f2").tobytes()
+    pixels = None if photo.pixels is None else np.packbits(photo.pixels).tobytes()
+    connection.execute(
+        "INSERT INTO embedding (photo, sha256, vectors, pixels) VALUES (?, ?, ?, ?)",
+        (number, hashlib.sha256(blob).hexdigest(), blob, pixels),
+    )
+    if photo.crop is not None:
+        _save_crop(database, connection, number, photo.crop)
+    return number
+
+
+def _save_crop(database: Database, connection: sqlite3.Connection, number: int, crop: np.ndarray) -> None:
+    from PIL import Image
+
+    file = f"{CROPS}/{number}.png"
+    database.unfinished.touch()
+    with atomic_path(database.root / file) as temporary:
+        Image.fromarray(crop).save(temporary, "PNG")
+    connection.execute("UPDATE photo SET crop = ? WHERE id = ?", (file, number))
+
+
+def now() -> str:
+    """The time, UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

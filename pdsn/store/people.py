@@ -1,0 +1,303 @@
+"""The people of a store, as programs use them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from pdsn.calibration.strangers import DEFAULT_FPR
+from pdsn.data.faces import Detect
+from pdsn.data.given import PhotoLike
+from pdsn.data.listing import sha256_or_nothing
+from pdsn.data.settings import PrepareConfig
+from pdsn.errors import UsageError
+from pdsn.people.gallery import readable
+from pdsn.people.identification import IdentifiedPhoto, Match
+from pdsn.people.photo import FoundFace, SearchedPhoto
+from pdsn.people.tracks import IdentifiedTrack, IdentifiedVideo, identify_film
+from pdsn.people.video import EVERY, Film, Frame
+from pdsn.store.answers import PersonVerification, StoreIdentifier
+from pdsn.store.checking import CheckReport, check_store
+from pdsn.store.enrolling import Enroller, EnrolReport, candidate_of, enrol_folder
+from pdsn.store.records import PersonPhotos, PersonRecord, PhotoRecord
+from pdsn.store.store import Store
+
+People = list[PersonRecord]
+Names = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How faces are found in photos.
+
+    Attributes:
+        search: finds and crops every face of a photo, given the photo and what answers call it.
+        frame: the same of a frame of a film.
+        crop: size and alignment.
+        detect: gives the detector.
+    """
+
+    search: Callable[[PhotoLike, str | None], SearchedPhoto]
+    frame: Callable[[Frame], list[FoundFace]]
+    crop: PrepareConfig
+    detect: Callable[[], Detect]
+
+
+class PeopleStore:
+    """People who stay enrolled; made by `Run.people`.
+
+    Everything is as the store is at the moment of a call, whoever else changes it; it can be used by several threads.
+    A person is given by name, or by id.
+
+    Attributes:
+        root: the folder.
+    """
+
+    def __init__(
+        self, store: Store, identifier: StoreIdentifier, enroller: Enroller, finding: Finding
+    ) -> None:
+        self.root = store.root
+        self._store = store
+        self._identifier = identifier
+        self._enroller = enroller
+        self._finding = finding
+
+    # Enrolling.
+
+    def enrol(
+        self,
+        folder: str | Path,
+        *,
+        accept_poor: bool = False,
+        keep_crops: bool = False,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> EnrolReport:
+        """Enrol what is new in a folder that holds a folder of photos per person.
+
+        Args:
+            folder: the photos.
+            accept_poor: enrol what the gate refuses, too, with a warning; see `pdsn.store.quality`.
+            keep_crops: keep the aligned faces as pictures. Otherwise no picture of anybody is kept.
+            on_progress: told the photos done and the photos in all.
+
+        Raises:
+            PdsnError: the folder cannot be read, or the store not be changed.
+        """
+        return enrol_folder(
+            self._enroller, Path(folder), self._finding.crop, self._finding.detect(),
+            accept_poor=accept_poor, keep_crops=keep_crops, on_progress=on_progress,
+        )  # fmt: skip
+
+    def enrol_photo(
+        self,
+        photo: PhotoLike,
+        name: str,
+        *,
+        source: str | None = None,
+        face: int | None = None,
+        accept_poor: bool = False,
+        keep_crops: bool = False,
+    ) -> EnrolReport:
+        """Enrol one photo of a person, who need not be there yet.
+
+        Args:
+            photo: a path, the bytes of an image file, an image of Pillow, or an array of uint8.
+            name: whom it shows.
+            source: what the photo is called; None for its path.
+            face: number of the face, from left to right, 1 for the first; None for the one that is clearly the largest.
+            accept_poor, keep_crops: see `enrol`.
+
+        Raises:
+            PhotoError: it cannot be read or shows no face.
+            UsageError: no face is clearly the largest, or nobody can be called so.
+        """
+        digest = ""
+        if isinstance(photo, str | Path):
+            digest = sha256_or_nothing(Path(photo))
+        elif isinstance(photo, bytes):
+            digest = hashlib.sha256(photo).hexdigest()
+        searched = self._finding.search(photo, source)
+        candidate = candidate_of(searched, name, digest, face, accept_poor=accept_poor)
+        return self._enroller.enrol([candidate], accept_poor=accept_poor, keep_crops=keep_crops)
+
+    # Who is there.
+
+    def list(self) -> People:
+        """Everybody, by name."""
+        return self._store.people()
+
+    def show(self, name: str | int) -> PersonPhotos:
+        """A person with all photos.
+
+        Raises:
+            UsageError: there is nobody of that name.
+        """
+        return self._store.show(name)
+
+    def photo(self, number: int) -> PhotoRecord:
+        """A photo by its id, which is the `row` of a `Match`.
+
+        Raises:
+            UsageError: there is none.
+        """
+        return self._store.photo(number)
+
+    def rename(self, name: str | int, new: str) -> None:
+        """Call a person something else.
+
+        Raises:
+            UsageError: there is nobody of the old name, or somebody of the new one.
+        """
+        self._store.rename(name, new)
+
+    def merge(self, name: str | int, into: str | int) -> None:
+        """Give all photos of a person to another one: both are one, who keeps the second name.
+
+        Raises:
+            UsageError: there is nobody of one of the names, or both are one.
+        """
+        self._store.merge(name, into)
+
+    def remove(self, name: str | int) -> int:
+        """Remove a person with every trace; the number of photos that were removed.
+
+        Raises:
+            UsageError: there is nobody of that name.
+        """
+        return self._store.remove(name)
+
+    def remove_photo(self, number: int) -> bool:
+        """Remove a photo with every trace, by its id; of a person with no other one the person, too.
+
+        Returns:
+            Whether the person is still there.
+
+        Raises:
+            UsageError: there is no such photo.
+        """
+        return self._store.remove_photo(number)
+
+    def check(self) -> CheckReport:
+        """Whether everything in the store's folder is as it must be: nobody lost, and no trace of anybody removed."""
+        return check_store(self._store)
+
+    # Recognising.
+
+    def identify(
+        self, photo: PhotoLike, *, fpr: float | None = None, name: str | None = None
+    ) -> IdentifiedPhoto:
+        """Name every face of a photo, from left to right.
+
+        Args:
+            photo: see `enrol_photo`.
+            fpr: share of strangers who may be taken for somebody in the store, above 0 and below 1; None for `default_fpr`.
+            name: what the answer calls the photo; None for its path.
+
+        Raises:
+            PhotoError: it cannot be read or shows no face.
+            UsageError: `fpr` is out of range, or smaller than the run's strangers can tell.
+            PdsnError: nobody is enrolled.
+        """
+        fpr = self.default_fpr if fpr is None else fpr
+        self.check_fpr(fpr)
+        searched = self._finding.search(photo, name)
+        return IdentifiedPhoto(searched, self._identifier.identify(searched, fpr))
+
+    def identify_video(
+        self,
+        video: str | Path,
+        *,
+        every: float = EVERY,
+        seconds: float | None = None,
+        camera: bool = False,
+        fpr: float | None = None,
+        stop: Callable[[], bool] | None = None,
+        on_track: Callable[[IdentifiedTrack], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> IdentifiedVideo:
+        """Follow every face of a film, and name each once; see `pdsn.api.People.identify_video`.
+
+        Raises:
+            VideoError: it cannot be read.
+            UsageError: `fpr` is out of range, or smaller than the run's strangers can tell.
+            PdsnError: nobody is enrolled.
+        """
+        fpr = self.default_fpr if fpr is None else fpr
+        self.check_fpr(fpr)
+        film = Film(video, camera=camera)
+        frames = film.frames(every, seconds=seconds, stop=stop, on_progress=on_progress)
+        named = partial(self._identifier.identify, fpr=fpr)
+        return identify_film(film, frames, self._finding.frame, named, on_track)
+
+    def verify(
+        self, photo: PhotoLike, name: str, *, fpr: float = DEFAULT_FPR, source: str | None = None
+    ) -> PersonVerification:
+        """Whether a photo shows the person whom it is said to show; of several faces the largest counts.
+
+        Args:
+            photo: see `enrol_photo`.
+            name: the person.
+            fpr: share of strangers who may pass for this very person, above 0 and below 1.
+            source: what the answer calls the photo; None for its path.
+
+        Raises:
+            PhotoError: it cannot be read or shows no face.
+            UsageError: nobody is called so, or `fpr` is out of range.
+        """
+        self._store.show(name)
+        return self._identifier.verify(self._finding.search(photo, source), name, fpr)
+
+    def two_names(self) -> Names:
+        """(name in the run, name in the store) of those who seem to be known under two names.
+
+        Their own photos count as a stranger's, and thresholds rise above themselves: give both the same name.
+        """
+        return self._identifier.two_names()
+
+    @property
+    def default_fpr(self) -> float:
+        """The false-positive rate of `identify` that is told none: 0.01, or the finest where that is larger."""
+        return max(DEFAULT_FPR, self.finest_fpr)
+
+    @property
+    def finest_fpr(self) -> float:
+        """The smallest false-positive rate that the run's strangers can tell."""
+        return self._identifier.impostors(self._identifier.snapshot).finest_fpr
+
+    def check_fpr(self, fpr: float) -> None:
+        """Raise UsageError unless the run's strangers can tell this false-positive rate."""
+        self._identifier.impostors(self._identifier.snapshot).check(fpr)
+
+    def crop_of(self, match: Match) -> np.ndarray | None:
+        """The aligned face (H, W, 3) uint8 of a nearest photo; None where none is kept."""
+        from PIL import Image
+
+        try:
+            path = self._store.photo(match.row).crop
+            return None if path is None else np.asarray(Image.open(path).convert("RGB"))
+        except (UsageError, OSError):  # removed meanwhile
+            return None
+
+    def draw(self, answer: IdentifiedPhoto | IdentifiedVideo, path: str | Path) -> None:
+        """Write the annotated photo as PNG; nearest photos are shown where their faces are kept. Of a video see `People.draw`."""
+        from pdsn.people.annotate import draw_answer
+        from pdsn.pictures import save_picture
+
+        save_picture(draw_answer(answer, self.crop_of), Path(path))
+
+    def draw_verification(self, answer: PersonVerification, path: str | Path) -> None:
+        """Write the picture of a verification as PNG."""
+        from pdsn.pictures import save_picture
+        from pdsn.store.pictures import draw_claim
+
+        save_picture(draw_claim(answer, self.crop_of(answer.nearest)), Path(path))
+
+    def as_dict(self) -> dict[str, object]:
+        """What JSON says of the store."""
+        people, photos = self._store.counts()
+        return {"source": readable(str(self.root)), "people": people, "photos": photos}

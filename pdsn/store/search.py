@@ -1,0 +1,158 @@
+"""The nearest people of a store: block by block, with one matrix product for each signature among the probes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pdsn.matchers.embedding import Embedded
+from pdsn.matchers.matcher import Signature, by_signature
+from pdsn.store.joint import Joint, joint_with
+from pdsn.store.snapshot import BLOCK, Snapshot
+from pdsn.store.variants import Variants
+
+GROUP = 32
+"""Photos of which the best one alone is looked at first."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A person near a probe: by the best photo's score.
+
+    Attributes:
+        person: index in `Snapshot.people`.
+        row: the photo with the score.
+        score: higher is nearer.
+        signature: under which probe and photo were compared.
+    """
+
+    person: int
+    row: int
+    score: float
+    signature: Signature
+
+
+class Nearest:
+    """The nearest people of one probe so far; scores of more photos come part by part.
+
+    Args:
+        count: people that are wanted.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.hits: list[Hit] = []
+
+    @property
+    def least(self) -> float:
+        """The score from which a photo is of interest."""
+        return self.hits[-1].score if len(self.hits) == self.count else -np.inf
+
+    def offer(self, scores: np.ndarray, rows: np.ndarray, labels: np.ndarray, signature: Signature) -> None:
+        """Take up the scores (n,) of some rows (n,) that show some people (n,)."""
+        found = {hit.person: hit for hit in self.hits}
+        for place in np.argsort(-scores, kind="stable").tolist():
+            score = float(scores[place])
+            if score <= self.least:
+                break
+            person = int(labels[place])
+            if person not in found or score > found[person].score:
+                found[person] = Hit(person, int(rows[place]), score, signature)
+                self.hits = sorted(found.values(), key=lambda hit: -hit.score)[: self.count]
+                found = {hit.person: hit for hit in self.hits}
+
+
+def nearest_people(
+    snapshot: Snapshot,
+    variants: Variants,
+    probes: Embedded,
+    count: int,
+    *,
+    free: bool = False,
+    members: np.ndarray | None = None,
+) -> list[list[Hit]]:
+    """The nearest people of each of P probes, nearest first; as `Matcher.compare` with all photos would have it.
+
+    Args:
+        snapshot: the store.
+        variants: of the matcher that prepared the probes.
+        probes: the probes.
+        count: people for each, at most.
+        free: nothing counts as covered of the store's photos.
+        members: rows, sorted, of the photos that are compared with; None for all.
+    """
+    matcher = variants.matcher
+    joints = [Joint(np.empty(0, np.int64), {})] * len(probes)
+    if matcher.masked and not free and len(snapshot.touched):
+        joints = [joint_with(snapshot, matcher, covered) for covered in probes.coverage()]
+    found = [Nearest(count) for _ in range(len(probes))]
+    for signature, rows in by_signature(probes.signatures).items():
+        known = probes.under(signature, rows).cpu()
+        if members is not None:
+            for row, probe in zip(rows, known, strict=True):
+                alike = np.setdiff1d(members, joints[row].rows)
+                _few(snapshot, variants, signature, probe, alike, found[row])
+            continue
+        _search(
+            snapshot, variants, signature, known, [found[row] for row in rows], [joints[row] for row in rows]
+        )
+    for row, joint in enumerate(joints):
+        for signature, others in joint.groups.items():
+            wanted = others if members is None else np.intersect1d(others, members)
+            if len(wanted):
+                (probe,) = probes.under(signature, [row]).cpu()
+                _few(snapshot, variants, signature, probe, wanted, found[row])
+    return [one.hits for one in found]
+
+
+def _few(
+    snapshot: Snapshot,
+    variants: Variants,
+    signature: Signature,
+    probe: Tensor,
+    rows: np.ndarray,
+    found: Nearest,
+) -> None:
+    """Compare a probe (E,) under a signature with some photos."""
+    for start in range(0, len(rows), BLOCK):
+        part = rows[start : start + BLOCK]
+        photos = snapshot.rows(variants.place(signature), part)
+        found.offer((photos @ probe[: photos.shape[1]]).numpy(), part, snapshot.labels[part], signature)
+
+
+def _search(
+    snapshot: Snapshot,
+    variants: Variants,
+    signature: Signature,
+    known: Tensor,
+    found: list[Nearest],
+    joints: list[Joint],
+) -> None:
+    """Compare probes (P, E) of one signature with all photos but those that they are compared with under another."""
+    for start, block in snapshot.blocks(variants.place(signature)):
+        scores = known[:, : block.shape[1]] @ block.T
+        for probe, joint in enumerate(joints):
+            if len(joint.rows):
+                first, last = np.searchsorted(joint.rows, (start, start + len(block)))
+                scores[probe, joint.rows[first:last] - start] = -torch.inf
+        for probe, (one, least) in enumerate(zip(found, _promising(scores, 4 * found[0].count), strict=True)):
+            values = scores[probe].numpy()
+            # Among the best photos there are nearly always enough people; else every photo counts.
+            chosen = np.flatnonzero(values >= max(least, one.least))
+            if least > one.least and len(np.unique(snapshot.labels[start + chosen])) < one.count:
+                chosen = np.flatnonzero(values > one.least)
+            if len(chosen):
+                one.offer(values[chosen], start + chosen, snapshot.labels[start + chosen], signature)
+
+
+def _promising(scores: Tensor, count: int) -> list[float]:
+    """For each row of scores (P, n) a score that at least so many reach, and not many more; -inf where there are fewer."""
+    groups = scores.shape[1] // GROUP
+    if groups < count:
+        return [-np.inf] * len(scores)
+    best = scores[:, : groups * GROUP].unflatten(1, (groups, GROUP)).amax(2)
+    least: list[float] = best.topk(count).values[:, -1].tolist()
+    return least

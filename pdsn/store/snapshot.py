@@ -1,0 +1,198 @@
+"""A store as it is at one moment, ready to be searched in."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pdsn.errors import PdsnError
+from pdsn.store.store import Store
+
+BLOCK = 2048
+"""Photos whose embeddings are compared at a time: in float32 they stay in the processor's cache."""
+KEPT = 2**26
+"""Bytes of embeddings in float32 that stay in memory: of a small store those of the last signatures."""
+MEANS_KEPT = 4
+"""Signatures whose means of people stay in memory."""
+
+
+class Snapshot:
+    """People and photos of a store, in the order of the photos' ids, which is that of the arrays' rows.
+
+    Args:
+        store: the store.
+        comparison: see `EmbeddingMatcher`: "nearest", "mean" or "both".
+
+    Attributes:
+        generation: of the store; when it has another one, this is out of date.
+        state: (epoch, naming) of the store: as long as both stay, people and photos are only added.
+        people: K names, in the order in which they were enrolled.
+        labels: (G,) int64, index in `people` of each photo's person.
+        photos: (G,) int64 ids.
+        counts: (C, R) int64, covered pixels by region, of the photos of which any is covered.
+        touched: (C,) int64, rows of these photos.
+    """
+
+    def __init__(self, store: Store, comparison: str = "nearest") -> None:
+        self.store = store
+        self.comparison = comparison
+        with suppress(
+            OSError, PdsnError
+        ):  # whoever changes the store does it then; a read-only one is searched, too
+            if not self._arrays_complete():
+                store.follow(patience=0.0)
+        with store.database.reading() as connection:
+            self.generation, self._epoch, naming = connection.execute(
+                "SELECT generation, epoch, naming FROM store"
+            ).fetchone()
+            people = connection.execute("SELECT id, name FROM person ORDER BY id").fetchall()
+            photos = connection.execute("SELECT id, person FROM photo ORDER BY id").fetchall()
+            covered = connection.execute(
+                "SELECT id, counts FROM photo WHERE counts IS NOT NULL ORDER BY id"
+            ).fetchall()
+            count = min(store.vectors.count(self._epoch), len(photos))
+            self._mapped = count
+            tail = list(store._blobs(connection, count))
+        self.state = (self._epoch, naming)
+        self.people = [name for _, name in people]
+        table = np.array(photos, dtype=np.int64).reshape(-1, 2)
+        self.photos = table[:, 0]
+        self.labels = np.searchsorted(np.array([number for number, _ in people], dtype=np.int64), table[:, 1])
+        self._tail = np.concatenate(tail) if tail else np.empty((0, sum(store.vectors.widths)), np.float16)
+        self.touched = np.searchsorted(self.photos, np.array([row[0] for row in covered], dtype=np.int64))
+        self.counts = np.array([np.frombuffer(row[1], "<i4") for row in covered], dtype=np.int64)
+        self._maps: dict[int, np.ndarray] = {}
+        self._means: OrderedDict[int, Tensor] = OrderedDict()
+        self._whole: OrderedDict[int, Tensor] = OrderedDict()
+
+    def _arrays_complete(self) -> bool:
+        store = self.store
+        with store.database.reading() as connection:
+            (epoch,) = connection.execute("SELECT epoch FROM store").fetchone()
+            (count,) = connection.execute("SELECT count(*) FROM photo").fetchone()
+        return store.vectors.count(epoch) == count
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the store is still as it is here."""
+        with self.store.database.reading() as connection:
+            return bool(self.generation == connection.execute("SELECT generation FROM store").fetchone()[0])
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """Index in `people` of each name."""
+        return {name: index for index, name in enumerate(self.people)}
+
+    def members(self, person: int) -> np.ndarray:
+        """Rows (n,) of a person's photos."""
+        return np.flatnonzero(self.labels == person)
+
+    def _map(self, place: int) -> np.ndarray:
+        if place not in self._maps:
+            self._maps[place] = self.store.vectors.read(self._epoch, place, self._mapped)
+        return self._maps[place]
+
+    def _late(self, place: int) -> np.ndarray:
+        """The embeddings (n, E) of the photos that the arrays do not have yet."""
+        first = sum(self.store.vectors.widths[:place])
+        return self._tail[:, first : first + self.store.vectors.widths[place]]
+
+    def _raw(self, place: int, first: int = 0) -> Iterator[tuple[int, Tensor]]:
+        """(first row, embeddings (n, E) float32) of one signature, block by block, from a row on."""
+        mapped, late = self._map(place), self._late(place)
+        step = BLOCK
+        buffer = torch.empty((step, self.store.vectors.widths[place]))
+        for start in range(first, len(self), step):
+            stop = min(start + step, len(self))
+            if stop <= len(mapped):
+                part = mapped[start:stop]
+            else:
+                part = np.concatenate(
+                    [mapped[start:stop], late[max(start - len(mapped), 0) : stop - len(mapped)]]
+                )
+            yield start, buffer[: stop - start].copy_(torch.from_numpy(part))
+
+    def blocks(self, place: int, first: int = 0) -> Iterator[tuple[int, Tensor]]:
+        """(first row, what a probe is multiplied with (n, E) float32) of one signature, block by block.
+
+        A small store's is one block, and kept; of a large one each block takes the place of the one before.
+
+        Args:
+            place: number of the signature, see `Variants.place`.
+            first: row to begin with.
+        """
+        if not len(self):
+            return
+        size = 4 * len(self) * self.store.vectors.widths[place]
+        if size > KEPT:
+            yield from self._parts(place, first)
+            return
+        if place not in self._whole:
+            self._whole[place] = torch.cat([part.clone() for _, part in self._parts(place, 0)])
+            while len(self._whole) * size > KEPT:
+                self._whole.popitem(last=False)
+        self._whole.move_to_end(place)
+        yield first, self._whole[place][first:]
+
+    def _parts(self, place: int, first: int) -> Iterator[tuple[int, Tensor]]:
+        """See `blocks`, read anew."""
+        for start, part in self._raw(place, first):
+            yield start, self._compared(place, part, self.labels[start : start + len(part)])
+
+    def rows(self, place: int, rows: np.ndarray) -> Tensor:
+        """What a probe is multiplied with (n, E) float32 of one signature, for some rows."""
+        mapped, late = self._map(place), self._late(place)
+        found = np.empty((len(rows), late.shape[1]), np.float16)
+        inside = rows < len(mapped)
+        found[inside], found[~inside] = mapped[rows[inside]], late[rows[~inside] - len(mapped)]
+        return self._compared(place, torch.from_numpy(found).float(), self.labels[rows])
+
+    def _compared(self, place: int, photos: Tensor, labels: np.ndarray) -> Tensor:
+        """See `EmbeddingMatcher.compared`, of a part of the photos."""
+        if self.comparison == "nearest":
+            return photos
+        means = self._means_of(place)[torch.from_numpy(labels)]
+        return means if self.comparison == "mean" else (photos + means) / 2
+
+    def _means_of(self, place: int) -> Tensor:
+        """The mean embedding of each person, (K, E) of length 1."""
+        if place not in self._means:
+            sums = torch.zeros((len(self.people), self.store.vectors.widths[place]))
+            for start, part in self._raw(place):
+                sums.index_add_(0, torch.from_numpy(self.labels[start : start + len(part)]), part)
+            self._means[place] = F.normalize(sums)
+            if len(self._means) > MEANS_KEPT:
+                self._means.popitem(last=False)
+        return self._means[place]
+
+    def covered(self, rows: np.ndarray, size: tuple[int, int]) -> Tensor:
+        """The covered pixels (n, H, W) bool of some rows."""
+        found = np.zeros((len(rows), size[0] * size[1]), bool)
+        with self.store.database.reading() as connection:
+            for place, row in enumerate(rows):
+                known = connection.execute(
+                    "SELECT pixels FROM embedding WHERE photo = ?", (int(self.photos[row]),)
+                ).fetchone()
+                if known is not None and known[0] is not None:
+                    bits = np.frombuffer(known[0], np.uint8)
+                    found[place] = np.unpackbits(bits, count=found.shape[1])
+        return torch.from_numpy(found.reshape(-1, *size))
+
+
+def current(store: Store, known: Snapshot | None, comparison: str) -> Snapshot:
+    """The store as it is now: what is known of it, if nothing has changed since."""
+    return known if known is not None and known.is_current else Snapshot(store, comparison)
+
+
+Look = Callable[[], Snapshot]
+"""Gives the store as it is now."""

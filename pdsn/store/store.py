@@ -1,0 +1,347 @@
+"""A people store: who is enrolled, with which photos, and how that changes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import numpy as np
+
+from pdsn.errors import PdsnError, UsageError
+from pdsn.store.database import NAME, Database
+from pdsn.store.insertion import CROPS, NewPhoto, insert, now
+from pdsn.store.names import checked_name, find_person, name_of
+from pdsn.store.records import PHOTO, PersonPhotos, PersonRecord, PhotoRecord
+from pdsn.store.vectors import FOLDER, Vectors
+
+SCORES = "scores"
+PART = 1024
+"""Photos whose embeddings are in memory together when arrays are made again."""
+
+
+class Store:
+    """The people in a folder.
+
+    Args:
+        root: the folder; see `create` and `open`.
+        made: what embeddings depend on, by name, as it was when the store was made.
+        widths: numbers in each of a photo's embeddings.
+    """
+
+    def __init__(self, root: Path, made: Mapping[str, Any], widths: Sequence[int]) -> None:
+        self.root = root
+        self.made = dict(made)
+        self.database = Database(root)
+        self.vectors = Vectors(root, widths)
+
+    @staticmethod
+    def exists(root: Path) -> bool:
+        """Whether there is a store in a folder."""
+        return Database(root).exists
+
+    @classmethod
+    def create(cls, root: Path, made: Mapping[str, Any], widths: Sequence[int]) -> Store:
+        """Make an empty store, or open the one that is there.
+
+        Raises:
+            UsageError: something else is in the folder.
+            PdsnError: it cannot be made, or another run's store is there.
+        """
+        check_place(root)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PdsnError(
+                f"--people {root} cannot be made ({error.strerror}): give another folder"
+            ) from error
+        database = Database(root)
+        with database.alone():
+            if not database.exists:
+                database.create(now(), json.dumps(dict(made), sort_keys=True), json.dumps(list(widths)))
+        return cls.open(root)
+
+    @classmethod
+    def open(cls, root: Path) -> Store:
+        """Open a store.
+
+        Raises:
+            PdsnError: there is none, it is damaged, or from a newer pdsn.
+        """
+        database = Database(root)
+        if not database.exists:
+            raise PdsnError(
+                f"--people {root}: there is no people store: make it with `pdsn enrol PHOTOS --people {quote(str(root))}`"
+            )
+        with database.reading() as connection:
+            made, widths = connection.execute("SELECT provenance, widths FROM store").fetchone()
+        return cls(root, json.loads(made), json.loads(widths))
+
+    def check_made(self, made: Mapping[str, Any], run: Path) -> None:
+        """Raise PdsnError unless the store's embeddings can be compared with those of a run."""
+        asked = json.loads(json.dumps(dict(made)))
+        other = [name for name in asked if asked[name] != self.made.get(name)]
+        if other:
+            fresh = self.root.with_name(f"{self.root.name}-2")
+            raise PdsnError(
+                f"--people {self.root} was enrolled with another {other[0]} than that of {run}, and embeddings of two cannot be "
+                f"compared: enrol the photos anew with `pdsn enrol PHOTOS --people {quote(str(fresh))} --run {quote(str(run))}`"
+            )
+
+    # Looking.
+
+    def people(self) -> list[PersonRecord]:
+        """Everybody, by name."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT person.id, name, count(photo.id), person.added FROM person JOIN photo ON photo.person = person.id "
+                "GROUP BY person.id ORDER BY name"
+            ).fetchall()
+        return [PersonRecord(*row) for row in rows]
+
+    def show(self, who: str | int) -> PersonPhotos:
+        """A person with all photos.
+
+        Args:
+            who: the name, or the id.
+
+        Raises:
+            UsageError: there is nobody of that name.
+        """
+        with self.database.reading() as connection:
+            number = find_person(connection, self.root, who)
+            name, added = connection.execute(
+                "SELECT name, added FROM person WHERE id = ?", (number,)
+            ).fetchone()
+            rows = connection.execute(
+                f"SELECT {PHOTO} FROM photo JOIN person ON person.id = photo.person WHERE person.id = ? ORDER BY photo.id",
+                (number,),
+            ).fetchall()
+        photos = [PhotoRecord.of(row, self.root) for row in rows]
+        return PersonPhotos(PersonRecord(number, name, len(photos), added), photos)
+
+    def photo(self, number: int) -> PhotoRecord:
+        """A photo by its id.
+
+        Raises:
+            UsageError: there is none.
+        """
+        with self.database.reading() as connection:
+            return self._photo(connection, number)
+
+    def _photo(self, connection: sqlite3.Connection, number: int) -> PhotoRecord:
+        row = connection.execute(
+            f"SELECT {PHOTO} FROM photo JOIN person ON person.id = photo.person WHERE photo.id = ?", (number,)
+        ).fetchone()
+        if row is None:
+            raise UsageError(f"--people {self.root} has no photo {number}")
+        return PhotoRecord.of(row, self.root)
+
+    def known(self, sha256: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Of files by their SHA-256 those that are enrolled: (person, source)."""
+        found = {}
+        with self.database.reading() as connection:
+            for digest in sha256:
+                row = connection.execute(
+                    "SELECT person.name, source FROM photo JOIN person ON person.id = photo.person WHERE sha256 = ?",
+                    (digest,),
+                ).fetchone()
+                if row is not None:
+                    found[digest] = row
+        return found
+
+    def counts(self) -> tuple[int, int]:
+        """Number of people and of photos."""
+        with self.database.reading() as connection:
+            return (
+                connection.execute("SELECT count(*) FROM person").fetchone()[0],
+                connection.execute("SELECT count(*) FROM photo").fetchone()[0],
+            )
+
+    # Changing.
+
+    def add(self, photos: Sequence[NewPhoto]) -> list[PhotoRecord | str]:
+        """Enrol photos, all of them or none.
+
+        Returns:
+            The record of each; where the same face is enrolled already, whose it is and where it came from.
+        """
+        outcomes: list[int | str] = []
+        with self._changing():
+            with self.database.writing() as connection:
+                for photo in photos:
+                    outcomes.append(insert(self.database, connection, photo))
+            self._follow(moved=False)
+        with self.database.reading() as connection:
+            return [one if isinstance(one, str) else self._photo(connection, one) for one in outcomes]
+
+    def rename(self, who: str | int, new: str) -> None:
+        """Call a person something else.
+
+        Raises:
+            UsageError: there is nobody of the old name, or somebody of the new one.
+        """
+        new = checked_name(new)
+        with self._changing():
+            with self._moving(("naming",)) as connection:
+                number = find_person(connection, self.root, who)
+                taken = connection.execute("SELECT id FROM person WHERE name = ?", (new,)).fetchone()
+                if taken is not None and taken[0] != number:
+                    raise UsageError(
+                        f"--people {self.root} has {new} already: if both are one person, use "
+                        f"`pdsn people merge {quote(name_of(connection, number))} {quote(new)} --people {quote(str(self.root))}`"
+                    )
+                connection.execute("UPDATE person SET name = ? WHERE id = ?", (new, number))
+            self._follow(moved=True)
+
+    def merge(self, who: str | int, into: str | int) -> None:
+        """Give all photos of a person to another one, who is then both.
+
+        Raises:
+            UsageError: there is nobody of one of the names, or both are one.
+        """
+        with self._changing():
+            with self._moving(("naming",)) as connection:
+                number, target = (
+                    find_person(connection, self.root, who),
+                    find_person(connection, self.root, into),
+                )
+                if number == target:
+                    raise UsageError(f"{name_of(connection, number)} cannot be merged into the same person")
+                connection.execute("UPDATE photo SET person = ? WHERE person = ?", (target, number))
+                connection.execute("DELETE FROM person WHERE id = ?", (number,))
+            self._follow(moved=True)
+
+    def remove(self, who: str | int) -> int:
+        """Remove a person, with every trace.
+
+        Returns:
+            Number of photos that were removed.
+
+        Raises:
+            UsageError: there is nobody of that name.
+        """
+        with self._changing():
+            with self._moving(("epoch", "naming")) as connection:
+                number = find_person(connection, self.root, who)
+                (count,) = connection.execute(
+                    "SELECT count(*) FROM photo WHERE person = ?", (number,)
+                ).fetchone()
+                connection.execute("DELETE FROM person WHERE id = ?", (number,))
+            self._follow(moved=True)
+        return int(count)
+
+    def remove_photo(self, number: int) -> bool:
+        """Remove a photo, with every trace; of a person with no other photo the person, too.
+
+        Returns:
+            Whether the person is still there.
+
+        Raises:
+            UsageError: there is no such photo.
+        """
+        with self._changing():
+            with self._moving(("epoch", "naming")) as connection:
+                row = connection.execute("SELECT person FROM photo WHERE id = ?", (number,)).fetchone()
+                if row is None:
+                    raise UsageError(f"--people {self.root} has no photo {number}")
+                connection.execute("DELETE FROM photo WHERE id = ?", (number,))
+                (left,) = connection.execute("SELECT count(*) FROM photo WHERE person = ?", row).fetchone()
+                if not left:
+                    connection.execute("DELETE FROM person WHERE id = ?", row)
+            self._follow(moved=True)
+        return bool(left)
+
+    @contextmanager
+    def _moving(self, counters: Sequence[str]) -> Iterator[sqlite3.Connection]:
+        """A change after which some counters, see `database`, are one higher."""
+        with self.database.writing() as connection:
+            yield connection
+            for counter in counters:
+                connection.execute(f"UPDATE store SET {counter} = {counter} + 1")
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Nobody else changes the store while the block runs; what a killed change has left is made good first."""
+        unfinished = self.database.unfinished
+        with self.database.alone():
+            if unfinished.exists():
+                self._follow(moved=True)
+            yield
+            unfinished.unlink(missing_ok=True)
+
+    def tidy(self) -> bool:
+        """Make good what a killed change has left.
+
+        Returns:
+            Whether a change was killed.
+        """
+        with self.database.alone():
+            killed = self.database.unfinished.exists()
+            self._follow(moved=True)
+            self.database.unfinished.unlink(missing_ok=True)
+        return killed
+
+    def follow(self, patience: float) -> None:
+        """Bring the arrays up to date, if nobody changes the store meanwhile.
+
+        Raises:
+            PdsnError: somebody does for more than so many seconds.
+            OSError: it cannot be written to.
+        """
+        with self.database.alone(patience):
+            self._follow(moved=False)
+
+    def _follow(self, *, moved: bool) -> None:
+        """Bring what is beside the database in line with it.
+
+        Args:
+            moved: something may have been removed or renamed: what is left of it goes.
+        """
+        with self.database.reading() as connection:
+            (epoch,) = connection.execute("SELECT epoch FROM store").fetchone()
+            (count,) = connection.execute("SELECT count(*) FROM photo").fetchone()
+            known = self.vectors.count(epoch)
+            if known > count or not self.vectors.folder(epoch).is_dir():
+                self.vectors.rewrite(epoch, self._blobs(connection))
+            elif known < count:
+                self.vectors.append(epoch, known, self._blobs(connection, known))
+            kept = (
+                {row[0] for row in connection.execute("SELECT crop FROM photo WHERE crop IS NOT NULL")}
+                if moved
+                else set()
+            )
+        if moved:
+            self.vectors.drop_others(epoch)
+            shutil.rmtree(self.root / SCORES, ignore_errors=True)
+            if (self.root / CROPS).is_dir():
+                for path in (self.root / CROPS).iterdir():
+                    if f"{CROPS}/{path.name}" not in kept:
+                        path.unlink()
+            self.database.forget()
+
+    def _blobs(self, connection: sqlite3.Connection, known: int = 0) -> Iterator[np.ndarray]:
+        """The embeddings (n, sum of the widths) float16 of the photos after the first `known`, part by part."""
+        width = sum(self.vectors.widths)
+        rows = connection.execute("SELECT vectors FROM embedding ORDER BY photo LIMIT -1 OFFSET ?", (known,))
+        while part := rows.fetchmany(PART):
+            yield np.frombuffer(b"".join(row[0] for row in part), "<f2").reshape(len(part), width)
+
+
+def check_place(root: Path) -> None:
+    """Raise UsageError where a folder holds something else than a store."""
+    if root.is_file():
+        raise UsageError(f"--people {root} is a file: give a folder for the store")
+    if not root.is_dir() or (root / NAME).is_file():
+        return
+    own = {CROPS, SCORES, FOLDER, "unfinished"}
+    other = next((path for path in sorted(root.iterdir()) if path.name not in own), None)
+    if other is not None:
+        raise UsageError(
+            f"--people {root} holds something else, {other.name}: give the store a folder of its own, such as {root}-store"
+        )

@@ -1,0 +1,121 @@
+"""Arrays to search in: for each signature the embeddings of all photos, in the order of their ids, mapped into memory.
+
+All of it can be made again from the database. Rows are only ever added to a file; whatever moves rows, such as a removal, starts a
+new *epoch*: a new folder takes the place of the old one, which those who read it can go on with.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import numpy as np
+
+from pdsn.files import temporary_folder, write_text
+
+FOLDER = "vectors"
+ENDING = ".f16"
+COUNT = "count"
+
+
+class Vectors:
+    """The arrays of a store.
+
+    Args:
+        root: the folder of the store.
+        widths: numbers in an embedding, of each of the S signatures.
+    """
+
+    def __init__(self, root: Path, widths: Sequence[int]) -> None:
+        self.root = root / FOLDER
+        self.widths = list(widths)
+
+    def folder(self, epoch: int) -> Path:
+        """Where the arrays of an epoch are."""
+        return self.root / str(epoch)
+
+    def path(self, epoch: int, place: int) -> Path:
+        """The array of a signature, by its number: rows of float16, one after the other."""
+        return self.folder(epoch) / f"{place:02}{ENDING}"
+
+    def count(self, epoch: int) -> int:
+        """Rows that all arrays of an epoch have; 0 where something is missing or torn."""
+        try:
+            count = int((self.folder(epoch) / COUNT).read_text(encoding="ascii"))
+            whole = all(
+                self.path(epoch, place).stat().st_size >= count * 2 * width
+                for place, width in enumerate(self.widths)
+            )
+        except (OSError, ValueError):
+            return 0
+        return count if whole else 0
+
+    def read(self, epoch: int, place: int, count: int) -> np.ndarray:
+        """The first rows (count, E) float16 of the array of a signature, mapped: what is read takes memory.
+
+        Writing to it changes nothing on the disk.
+
+        Raises:
+            OSError, ValueError: there are not so many, or none any more.
+        """
+        width = self.widths[place]
+        if count == 0:
+            return np.empty((0, width), np.float16)
+        return np.memmap(self.path(epoch, place), np.float16, "c", shape=(count, width))
+
+    def append(self, epoch: int, known: int, parts: Iterable[np.ndarray]) -> None:
+        """Add rows after the first `known` ones; the count tells of them when they are on the disk.
+
+        Args:
+            epoch: the epoch.
+            known: rows that are there; others after them are overwritten.
+            parts: (n, sum of the widths) float16 each.
+        """
+        folder = self.folder(epoch)
+        folder.mkdir(parents=True, exist_ok=True)
+        count = self._write(folder, known, parts)
+        write_text(folder / COUNT, str(count))
+
+    def _write(self, folder: Path, known: int, parts: Iterable[np.ndarray]) -> int:
+        ends = np.cumsum(self.widths)[:-1]
+        with ExitStack() as stack:
+            files = []
+            for place, width in enumerate(self.widths):
+                handle = os.open(folder / f"{place:02}{ENDING}", os.O_RDWR | os.O_CREAT, 0o666)
+                file = stack.enter_context(os.fdopen(handle, "r+b"))
+                file.truncate(known * 2 * width)
+                file.seek(0, os.SEEK_END)
+                files.append(file)
+            for part in parts:
+                known += len(part)
+                for file, columns in zip(files, np.split(part, ends, axis=1), strict=True):
+                    file.write(np.ascontiguousarray(columns, np.float16).data)
+            for file in files:
+                file.flush()
+                os.fsync(file.fileno())
+        return known
+
+    def rewrite(self, epoch: int, parts: Iterable[np.ndarray]) -> None:
+        """Write the arrays of an epoch anew, whole or not at all; those of other epochs go."""
+        with temporary_folder(self.root) as temporary:
+            write_text(temporary / COUNT, str(self._write(temporary, 0, parts)))
+            target = self.folder(epoch)
+            shutil.rmtree(target, ignore_errors=True)
+            temporary.rename(target)
+        self.drop_others(epoch)
+
+    def drop_others(self, epoch: int) -> None:
+        """Remove whatever is there besides the arrays of an epoch."""
+        with suppress(FileNotFoundError):
+            for left in self.root.iterdir():
+                if left.name != str(epoch):
+                    shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+    def strays(self, epoch: int) -> list[Path]:
+        """Files and folders that are none of an epoch's arrays."""
+        known = {self.path(epoch, place) for place in range(len(self.widths))}
+        known |= {self.folder(epoch), self.folder(epoch) / COUNT}
+        return [path for path in sorted(self.root.rglob("*")) if path not in known]

@@ -1,0 +1,187 @@
+"""Stage `enrol`: photos of people into a store, where they stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pdsn.errors import UsageError
+from stages.command import GOING_ON, RECOGNITION, command
+from stages.identify import FEW, complain_files, expand
+from stages.options import Json, Layer, OneStrategy
+from stages.photo_options import PeopleDir, Source
+from stages.recognising import Common, begin, complain, open_run, shown
+from stages.session import Session, Shared
+from stages.tables import print_json
+
+if TYPE_CHECKING:
+    from pdsn.store.enrolling import EnrolReport
+    from pdsn.store.people import PeopleStore
+
+LINES = 20
+"""Warnings that are a line each; the JSON has all."""
+
+
+def main(
+    session: Session,
+    photos: Path,
+    folder: Path,
+    name: str | None,
+    common: Common,
+    *,
+    accept_poor: bool,
+    keep_crops: bool,
+) -> bool:
+    """Enrol what is new in a folder of people, or the photos of one person, and say what became of each photo.
+
+    Returns:
+        Whether anybody of them is enrolled now.
+    """
+    from pdsn.data.photos import list_photos
+    from pdsn.store.names import checked_name
+    from pdsn.store.store import check_place
+
+    if photos.resolve() in (folder.resolve(), *folder.resolve().parents):
+        raise UsageError(
+            f"--people {folder} lies among the photos: give a folder outside of {photos} for the store"
+        )
+    check_place(folder)
+    if name is None and photos.is_file():
+        raise UsageError(f"{photos} is a file: say whom it shows by --name, or give a folder per person")
+    paths: list[Path] = []
+    if name is None:
+        list_photos(photos)
+    else:
+        checked_name(name)
+        paths, others = expand([photos])
+        complain_files("enrol", [(shown(path), reason) for path, reason in others])
+    steps = begin(session, common)
+    if not session.accelerator.is_main_process:
+        return True
+    store = open_run(session, common, steps).people(folder, create=True)
+    if name is None:
+        report = _enrol(store, photos, accept_poor=accept_poor, keep_crops=keep_crops)
+    else:
+        report = _enrol_person(store, paths, name, accept_poor=accept_poor, keep_crops=keep_crops)
+    same = store.two_names() if report.added else []
+    _complain(report, same, name)
+    about = store.as_dict()
+    if common.as_json:
+        twins = [{"run": theirs, "people": ours} for theirs, ours in same]
+        print_json({"format": 1, "people": about, **report.as_dict(), "two_names": twins})
+    else:
+        noted = sum(bool(photo.notes) for photo in report.added)
+        session.say(
+            f"{len(report.added)} photos enrolled, {noted} of them with a warning; {len(report.refused)} refused, "
+            f"{len(report.known)} known already; {about['people']} people with {about['photos']} photos in {shown(folder)}"
+        )
+    return bool(report.added or report.known)
+
+
+def _enrol(store: PeopleStore, photos: Path, *, accept_poor: bool, keep_crops: bool) -> EnrolReport:
+    from pdsn.progress import progress_if_any
+
+    with progress_if_any("enrol", "photos") as report:
+        return store.enrol(photos, accept_poor=accept_poor, keep_crops=keep_crops, on_progress=report)
+
+
+def _enrol_person(
+    store: PeopleStore, photos: Sequence[Path], name: str, *, accept_poor: bool, keep_crops: bool
+) -> EnrolReport:
+    """Enrol the photos of one person."""
+    from pdsn.people.photo import PhotoError
+    from pdsn.progress import progress_bar
+    from pdsn.store.enrolling import EnrolReport
+
+    whole = EnrolReport()
+    with progress_bar("enrol", len(photos), "photos", quiet=len(photos) == 1) as advance:
+        for path in photos:
+            try:
+                report = store.enrol_photo(path, name, accept_poor=accept_poor, keep_crops=keep_crops)
+            except (PhotoError, UsageError) as error:
+                whole.refused.append((shown(path), str(error).removeprefix(shown(path)).lstrip(": ")))
+                continue
+            finally:
+                advance()
+            whole.added.extend(report.added)
+            whole.refused.extend(report.refused)
+            whole.known.extend(report.known)
+    return whole
+
+
+def _complain(report: EnrolReport, same: Sequence[tuple[str, str]], name: str | None) -> None:
+    """A line for each photo that was refused, and for the first of those that were taken with a warning."""
+    complain_files("enrol", report.refused)
+    noted = [photo for photo in report.added if photo.notes]
+    for photo in noted[:LINES]:
+        complain("enrol", f"{photo.source}: {'; '.join(photo.notes)}")
+    if len(noted) > LINES:
+        complain(
+            "enrol", f"and {len(noted) - LINES} more with a warning: pdsn people show, and --json, have all"
+        )
+    if name is not None:
+        for file, whose in report.known:
+            if f"as {name} " not in whose:
+                complain("enrol", f"{file} is {whose}")
+    for person in report.left_out:
+        complain("enrol", f"{person} cannot be named: no usable photo")
+    for theirs, ours in same[:FEW]:
+        complain(
+            "enrol",
+            f"{ours} looks like {theirs} of the run under another name, and raises the thresholds: "
+            f"use `pdsn people rename` if they are one person",
+        )
+    if len(same) > FEW:
+        complain("enrol", f"and {len(same) - FEW} more that look like people of the run")
+
+
+@command("enrol", RECOGNITION, GOING_ON, settings={"prepare": ("min_face",)}, default="the run's")
+def enrol(
+    shared: Shared,
+    options: Layer,
+    photos: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PHOTOS",
+            help="A folder that holds a folder of photos per person; with --name a photo, or a folder of photos, of one.",
+        ),
+    ],
+    people: PeopleDir,
+    name: Annotated[str | None, typer.Option(metavar="NAME", help="Whom all these photos show.")] = None,
+    strategy: OneStrategy = None,
+    occlusion_source: Source = None,
+    accept_poor: Annotated[
+        bool,
+        typer.Option(
+            "--accept-poor",
+            help="Enrol photos, too, that are refused otherwise: small, blurred, turned away, or of several people.",
+        ),
+    ] = False,
+    keep_crops: Annotated[
+        bool,
+        typer.Option(
+            "--keep-crops", help="Keep the aligned faces as pictures. Without it no picture is kept."
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Enrol people who stay enrolled: what is new among the photos goes into the store that `identify --people` asks.
+
+    Photos are told by their content: enrolled ones are passed over whatever they are called, and a stopped call goes on. A store
+    belongs to the run, and to the strategy, that it was made with. What cannot be used is refused with the reason; what is
+    worse than it might be is enrolled with a warning.
+
+    [bold]Examples[/bold]
+
+    pdsn enrol team-photos --people team --run runs/lfw
+
+    pdsn enrol ann.jpg --name Ann --people team --run runs/lfw
+    """
+    min_face = options.get("prepare", {}).get("min_face")
+    common = Common(strategy, occlusion_source, None, min_face, None, False, json)
+    session = Session(shared, options, keep=False)
+    if not main(session, photos, people, name, common, accept_poor=accept_poor, keep_crops=keep_crops):
+        raise typer.Exit(1)

@@ -1,0 +1,151 @@
+"""Stages `people …`: who is in a store, and changes to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pdsn.errors import UsageError
+from stages.command import ALONE, RECOGNITION, command
+from stages.options import Json
+from stages.photo_options import PeopleDir
+from stages.recognising import shown
+from stages.session import Shared
+from stages.tables import print_json, print_table
+
+if TYPE_CHECKING:
+    from pdsn.store.store import Store
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A person of the store.")]
+
+
+def _open(people: Path) -> Store:
+    from pdsn.store.store import Store
+
+    return Store.open(people)
+
+
+def _say(line: str) -> None:
+    Console().print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+@command("people list", RECOGNITION, ALONE)
+def list_people(shared: Shared, people: PeopleDir, json: Json = False) -> None:
+    """List everybody in a store, with the number of photos."""
+    del shared
+    found = _open(people).people()
+    if json:
+        print_json({"format": 1, "people": [person.as_dict() for person in found]})
+        return
+    rows = [(person.name, str(person.photos), str(person.id), person.added) for person in found]
+    print_table(Console(), ("person", "photos", "id", "since"), rows)
+    _say(f"{len(found)} people with {sum(person.photos for person in found)} photos in {shown(people)}")
+
+
+@command("people show", RECOGNITION, ALONE)
+def show(shared: Shared, name: Name, people: PeopleDir, json: Json = False) -> None:
+    """Show what a store knows of a person: each photo with its quality, what is covered, and warnings."""
+    del shared
+    found = _open(people).show(name)
+    if json:
+        print_json({"format": 1, **found.as_dict()})
+        return
+    rows = [
+        (
+            str(photo.id),
+            photo.source,
+            f"{photo.size:.0f}",
+            f"{photo.sharpness:.2f}",
+            f"{photo.pose:.2f}",
+            ", ".join(photo.covered) or "-",
+            "; ".join(photo.notes) or "-",
+            photo.added,
+        )
+        for photo in found.photos
+    ]
+    words = ("photo", "covered", "notes")
+    head = ("id", "photo", "face px", "sharpness", "pose", "covered", "notes", "since")
+    print_table(Console(), head, rows, title=found.person.name, text=words)
+
+
+@command("people rename", RECOGNITION, ALONE)
+def rename(
+    shared: Shared,
+    name: Name,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="What the person is to be called.")],
+    people: PeopleDir,
+) -> None:
+    """Call a person something else."""
+    del shared
+    _open(people).rename(name, new)
+    _say(f"{name} is {new} now")
+
+
+@command("people merge", RECOGNITION, ALONE)
+def merge(
+    shared: Shared,
+    name: Name,
+    into: Annotated[
+        str, typer.Argument(metavar="INTO", help="The person who is the same, and keeps the name.")
+    ],
+    people: PeopleDir,
+) -> None:
+    """Make two people one: all photos of NAME become photos of INTO."""
+    del shared
+    store = _open(people)
+    store.merge(name, into)
+    _say(f"{name} is {into} now, with {store.show(into).person.photos} photos")
+
+
+@command("people remove", RECOGNITION, ALONE)
+def remove(
+    shared: Shared,
+    people: PeopleDir,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A person of the store.")] = None,
+    photo: Annotated[
+        int | None,
+        typer.Option(metavar="ID", help="Remove this one photo instead, by its id in `people show`.", min=1),
+    ] = None,
+) -> None:
+    """Remove a person, or one photo, with every trace: record, embeddings, kept face. It cannot be undone.
+
+    The photos that were given to `enrol` stay where they are, and so do pictures that `identify` has drawn.
+    """
+    del shared
+    if (name is None) == (photo is None):
+        raise UsageError("say who is to be removed: NAME, or --photo ID")
+    store = _open(people)
+    if photo is not None:
+        left = store.remove_photo(photo)
+        _say(f"photo {photo} is removed{'' if left else ', and the person with it: there was no other'}")
+    elif name is not None:
+        count = store.remove(name)
+        _say(f"{name} is removed, with {count} photo{'s' * (count > 1)}")
+
+
+@command("people check", RECOGNITION, ALONE)
+def check(shared: Shared, people: PeopleDir, json: Json = False) -> None:
+    """Look at every byte of a store: nobody is lost, and nothing is left of anybody removed. Exit code 1 if something is wrong.
+
+    What a killed command has left is made good first.
+    """
+    from pdsn.store.checking import check_store
+
+    del shared
+    report = check_store(_open(people))
+    if json:
+        print_json({"format": 1, **report.as_dict()})
+    else:
+        for line in (*report.tidied, *report.wrong):
+            _say(line)
+        verdict = "clean" if report.clean else f"{len(report.wrong)} things are wrong"
+        _say(f"{verdict}: {report.people} people with {report.photos} photos in {shown(people)}")
+    if not report.clean:
+        raise typer.Exit(1)
+
+
+COMMANDS = (list_people, show, rename, merge, remove, check)
+"""In the order of the help."""

@@ -1,0 +1,260 @@
+"""`pdsn enrol`, `pdsn people …`, `identify --people` and `verify --people` as they are typed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pdsn import api
+from pdsn.data.dataset import FaceDataset
+from pdsn.store.store import Store
+from tests.people.photos import PlainDetector, save_photo
+from tests.stages.conftest import Said, give, stop_at
+
+COMMON = ("--device", "cpu", "--precision", "fp32", "--occlusion-source", "none")
+
+
+@pytest.fixture(scope="module")
+def run(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished run that the tests of this module share."""
+    return Path(shutil.copytree(finished, tmp_path_factory.mktemp("people") / "run"))
+
+
+@pytest.fixture(scope="module")
+def drawn(run: Path) -> FaceDataset:
+    return FaceDataset.load(run / "data")
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "Detector", PlainDetector)
+
+
+def faces_of(drawn: FaceDataset, person: int) -> np.ndarray:
+    rows = drawn.rows("train")
+    return np.asarray(drawn.faces[rows[drawn.labels[rows] == person]])
+
+
+@pytest.fixture(scope="module")
+def photos(drawn: FaceDataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two photos each of three of the run's people under other names, beside what is no use."""
+    folder = tmp_path_factory.mktemp("photos") / "team-photos"
+    for person, name in enumerate(("Ann", "Bob", "Cid")):
+        for number, face in enumerate(faces_of(drawn, person)[:2]):
+            save_photo(folder / name / f"{number}.png", face)
+    save_photo(folder / "Dan/blurred.png", np.full((64, 48, 3), 120, np.uint8))
+    save_photo(folder / "Ann/two.png", *faces_of(drawn, 0)[2:4])
+    (folder / "Ann/notes.txt").write_text("no photo")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(run: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Said]:
+    """A store, and what `enrol` said of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api, "Detector", PlainDetector)
+        folder = tmp_path_factory.mktemp("store") / "team"
+        said = give("enrol", photos, "--people", folder, "--run", run, *COMMON)
+    return folder, said
+
+
+@pytest.fixture
+def team(made: tuple[Path, Said], tmp_path: Path) -> Path:
+    """A copy of the store, to change at will."""
+    return Path(shutil.copytree(made[0], tmp_path / "team"))
+
+
+def test_each_photo_is_said_what_became_of_it(made):
+    folder, said = made
+    assert said.code == 0, said.err
+    assert (
+        "6 photos enrolled, " in said.out
+        and "3 refused, 0 known already; 3 people with 6 photos in" in said.out
+    )
+    assert "Ann/two.png is left out: shows 2 faces of much the same size" in said.err
+    assert "Dan/blurred.png is left out: its face is blurred" in said.err
+    assert "Ann/notes.txt is left out: not a photo" in said.err
+    assert "Dan cannot be named: no usable photo" in said.err
+    assert not (folder / "crops").exists() and not list(folder.rglob("*.png"))
+
+
+def test_what_is_there_is_known_by_content_and_what_is_new_is_added(run, photos, team, drawn, tmp_path):
+    more = Path(shutil.copytree(photos, tmp_path / "more"))
+    (more / "Ann/0.png").rename(more / "Ann/renamed.png")
+    save_photo(more / "Eve/0.png", faces_of(drawn, 4)[0])
+    said = give("enrol", more, "--people", team, "--run", run, *COMMON, "--json", "--keep-crops")
+    answer = json.loads(said.out)
+    assert [photo["name"] for photo in answer["added"]] == ["Eve"] and answer["people"]["people"] == 4
+    assert {"photo": "Ann/renamed.png", "whose": "enrolled already as Ann (Ann/0.png)"} in answer["known"]
+    assert Path(answer["added"][0]["crop"]).is_file() and len(list((team / "crops").iterdir())) == 1
+    assert give("people", "check", "--people", team).code == 0
+
+
+def test_photos_of_one_person_are_enrolled_by_name(run, team, drawn, tmp_path):
+    photo = save_photo(tmp_path / "in" / "new.png", *faces_of(drawn, 3)[:2])
+    said = give("enrol", photo, "--name", "Dan", "--people", team, "--run", run, *COMMON)
+    assert said.code == 1 and "new.png is left out: shows 2 faces of much the same size" in said.err
+    said = give("enrol", photo, "--name", "Dan", "--accept-poor", "--people", team, "--run", run, *COMMON)
+    assert said.code == 0 and "1 photos enrolled, 1 of them with a warning" in said.out
+    assert "shows 2 faces: the largest is enrolled" in said.err
+    save_photo(tmp_path / "in" / "alone.png", faces_of(drawn, 3)[2])
+    said = give("enrol", tmp_path / "in", "--name", "Dan", "--people", team, "--run", run, *COMMON)
+    assert said.code == 0 and "1 photos enrolled" in said.out
+    assert len(Store.open(team).show("Dan").photos) == 2
+
+
+def test_a_stopped_call_goes_on_where_it_was(run, photos, tmp_path, monkeypatch):
+    folder = tmp_path / "team"
+    monkeypatch.setattr("pdsn.store.enrolling.CHUNK", 2)
+    words = ("enrol", photos, "--people", folder, "--run", run, *COMMON)
+    with monkeypatch.context() as patch:
+        stop_at(patch, "pdsn.store.store.insert", 4)
+        said = give(*words)
+    assert said.code == 130 and "enrol: stopped; the same command goes on from here" in said.err
+    there = Store.open(folder).counts()[1]
+    assert 0 < there < 6
+    said = give(*words)
+    assert (
+        f"{6 - there} photos enrolled" in said.out
+        and f"{there} known already; 3 people with 6 photos" in said.out
+    )
+    assert give("people", "check", "--people", folder).out.startswith("clean: 3 people with 6 photos")
+
+
+def test_people_of_a_store_are_named_on_photos(run, team, drawn, tmp_path):
+    photo = save_photo(tmp_path / "in" / "two.png", faces_of(drawn, 0)[1], faces_of(drawn, 2)[0])
+    said = give("identify", photo, "--people", team, "--run", run, *COMMON, "--fpr", "0.2", "--json")
+    assert said.code == 0, said.err
+    answer = json.loads(said.out)
+    assert answer["gallery"] == {"source": str(team), "people": 3, "photos": 6}
+    (found,) = answer["photos"]
+    assert [face["nearest"][0]["person"] for face in found["faces"]] == ["Ann", "Cid"]
+    assert all(face["nearest"][0]["cosine"] > 0.99 and len(face["nearest"]) == 3 for face in found["faces"])
+    assert found["faces"][0]["nearest"][0]["photo"] == "Ann/1.png"
+    assert Path(found["picture"]).is_file()
+    # As the same photos in a folder are named.
+    shown = give("identify", photo, "--people", team, "--run", run, *COMMON, "--fpr", "0.2", "--no-draw")
+    assert "two.png: 2 faces" in shown.out and "Ann 1.00" in shown.out
+
+
+def test_a_store_names_as_the_folder_it_was_enrolled_from(run, team, photos, drawn, tmp_path):
+    photo = save_photo(tmp_path / "in" / "two.png", faces_of(drawn, 1)[3], faces_of(drawn, 5)[0])
+    words = ("--run", run, *COMMON, "--fpr", "0.2", "--json", "--no-draw")
+    good = Path(shutil.copytree(photos, tmp_path / "good"))
+    shutil.rmtree(good / "Dan")
+    one, other = (
+        json.loads(give("identify", photo, *source, *words).out)["photos"][0]["faces"]
+        for source in (("--people", team), ("--gallery", good))
+    )
+    for ours, theirs in zip(one, other, strict=True):
+        assert ours["person"] == theirs["person"]
+        for key in ("cosine", "threshold"):
+            assert ours[key] == pytest.approx(theirs[key], abs=3e-3)
+        assert [match["photo"] for match in ours["nearest"]] == [
+            match["photo"] for match in theirs["nearest"]
+        ]
+
+
+def test_a_photo_is_compared_with_the_person_it_is_said_to_show(run, team, drawn, tmp_path):
+    photo = save_photo(tmp_path / "in" / "ann.png", faces_of(drawn, 0)[0])
+    words = ("--people", team, "--run", run, *COMMON, "--fpr", "0.1")
+    said = give("verify", photo, "--name", "Ann", *words)
+    assert said.code == 0 and said.out.startswith("Ann: cosine ") and "to Ann/0.png" in said.out, said.err
+    answer = json.loads(give("verify", photo, "--name", "Cid", *words, "--json").out)
+    assert answer["person"] == "Cid" and answer["same"] is (answer["cosine"] > answer["threshold"])
+    assert answer["nearest"].startswith("Cid/") and Path(answer["picture"]).is_file()
+
+
+@pytest.mark.parametrize(
+    "words", [("x.png",), ("x.png", "y.png", "--name", "Ann"), ("x.png", "--people", "team"), ("x.png", "y.png", "--people", "team", "--name", "Ann")]
+)  # fmt: skip
+def test_verify_wants_two_photos_or_one_and_a_person(run, refused, words):
+    assert "give two photos, or one with --people DIR and --name NAME" in refused(
+        2, "verify", *words, "--run", run
+    )
+
+
+def test_people_are_listed_shown_renamed_merged_and_removed(team):
+    at = ("--people", team)
+    assert "3 people with 6 photos in" in give("people", "list", *at).out
+    assert [one["name"] for one in json.loads(give("people", "list", *at, "--json").out)["people"]] == [
+        "Ann",
+        "Bob",
+        "Cid",
+    ]
+    assert "Ann/0.png" in give("people", "show", "Ann", *at).out
+    assert json.loads(give("people", "show", "Ann", *at, "--json").out)["photos"][1]["source"] == "Ann/1.png"
+    assert give("people", "rename", "Ann", "Anna", *at).out == "Ann is Anna now\n"
+    assert give("people", "merge", "Bob", "Anna", *at).out == "Bob is Anna now, with 4 photos\n"
+    number = json.loads(give("people", "show", "Anna", *at, "--json").out)["photos"][0]["id"]
+    assert give("people", "remove", "--photo", number, *at).out == f"photo {number} is removed\n"
+    assert give("people", "remove", "Anna", *at).out == "Anna is removed, with 3 photos\n"
+    assert give("people", "check", *at).out == f"clean: 1 people with 2 photos in {team}\n"
+    assert json.loads(give("people", "check", *at, "--json").out)["clean"] is True
+    (team / "Ann.jpg").write_bytes(b"1")
+    said = give("people", "check", *at)
+    assert said.code == 1 and "Ann.jpg belongs to no photo: delete it\n1 things are wrong" in said.out
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "line"),
+    [
+        (2, ("people", "show", "Dan", "--people", "TEAM"), "people show: --people TEAM has nobody called Dan"),
+        (2, ("people", "rename", "Ann", "Bob", "--people", "TEAM"), "has Bob already: if both are one person, use"),
+        (2, ("people", "remove", "--people", "TEAM"), "say who is to be removed: NAME, or --photo ID"),
+        (1, ("people", "list", "--people", "TEAM-2"), "people list: --people TEAM-2: there is no people store"),
+        (2, ("people", "list"), "people list: Missing option '--people'"),
+        (2, ("enrol", "PHOTOS", "--people", "PHOTOS/store"), "lies among the photos"),
+        (2, ("enrol", "PHOTOS", "--people", "RUN"), "--people RUN holds something else"),
+        (2, ("enrol", "PHOTOS/Ann/0.png", "--people", "TEAM"), "is a file: say whom it shows by --name"),
+        (1, ("enrol", "TEAM-3", "--people", "TEAM"), "no such folder"),
+        (1, ("identify", "PHOTOS/Ann/0.png", "--people", "PHOTOS", "--run", "RUN"), "there is no people store"),
+        (2, ("identify", "PHOTOS/Ann/0.png", "--people", "TEAM", "--gallery", "PHOTOS"), "--gallery and --people exclude each other"),
+        (2, ("verify", "PHOTOS/Ann/0.png", "--people", "TEAM", "--name", "Ane", "--run", "RUN"), "nobody called Ane, but Ann"),
+        (2, ("enrol", "PHOTOS", "--people", "NEW", "--strategy", "LM2+matched", "--run", "RUN"), "compares the photos themselves"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_one_line(refused, run, team, photos, tmp_path, code, words, line):
+    places = {"TEAM": team, "PHOTOS": photos, "RUN": run, "NEW": tmp_path / "new"}
+
+    def put(text: str) -> str:
+        return re.sub("TEAM|PHOTOS|RUN|NEW", lambda found: str(places[found[0]]), text)
+
+    assert put(line) in refused(code, *(put(word) for word in words))
+
+
+def test_another_strategy_s_store_is_refused_and_the_advice_works(refused, run, team, photos):
+    line = refused(
+        1, "identify", photos / "Ann/0.png", "--people", team, "--strategy", "LM2", "--run", run, *COMMON
+    )
+    assert "was enrolled with another strategy" in line
+    (advice,) = re.findall(r"`pdsn (enrol PHOTOS .*)`", line)
+    words = shlex.split(advice.replace("PHOTOS", str(photos)))
+    assert give(*words, "--strategy", "LM2", *COMMON).code == 0
+    said = give(
+        "identify",
+        photos / "Ann/0.png",
+        "--people",
+        f"{team}-2",
+        "--strategy",
+        "LM2",
+        "--run",
+        run,
+        *COMMON,
+        "--fpr",
+        "0.2",
+    )
+    assert said.code == 0, said.err
+
+
+def test_an_empty_store_says_who_fills_it(refused, run, team, photos):
+    for name in ("Ann", "Bob", "Cid"):
+        assert give("people", "remove", name, "--people", team).code == 0
+    line = refused(1, "identify", photos / "Ann/0.png", "--people", team, "--run", run, *COMMON)
+    assert f"--people {team} is empty: enrol people with `pdsn enrol PHOTOS --people {team}`" in line

@@ -1,0 +1,124 @@
+"""What strangers score in a store, kept and brought up to date."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from pdsn.calibration.rivals import GalleryRivals
+from pdsn.calibration.strangers import KeptScores
+from pdsn.matchers.matcher import Faces
+from pdsn.store import snapshot
+from pdsn.store.rivals import PersonRivals, StoreRivals
+from pdsn.store.snapshot import Snapshot
+from tests.store.tiny import Halves, add, faces, store_of
+
+NAMES = [f"person {n % 9}" for n in range(40)]
+OWN = np.array([-1] * 20 + [n % 9 for n in range(10)])
+
+
+@pytest.fixture(autouse=True, params=[0, 2**26], ids=["large", "small"])
+def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "BLOCK", 7)
+    monkeypatch.setattr(snapshot, "KEPT", request.param)
+
+
+def prepared(matcher: Halves, signature: tuple[bool, bool] = (False, False)):
+    boxes = [box for box, bit in zip(matcher.regions.values(), signature, strict=True) if bit]
+    shown = Faces.free(faces(30, 2)).also_under(boxes)
+    return matcher.restored(matcher.prepare(shown, "probe").kept())  # as strangers come: without coverage
+
+
+@pytest.mark.parametrize("compare", ["nearest", "mean", "both"])
+@pytest.mark.parametrize("signature", [(False, False), (True, False)])
+def test_rivals_of_a_store_score_as_those_of_a_gallery(tmp_path, compare, signature):
+    matcher, crops = Halves(compare), faces(40, 1)
+    store, variants = store_of(tmp_path / "team", crops, NAMES, matcher=matcher)
+    labels = torch.tensor([int(name.split()[1]) for name in NAMES])
+    gallery = matcher.prepare(Faces.free(crops, labels), "gallery")
+    known = GalleryRivals(matcher, gallery, sorted(set(NAMES)), labels).nearest(
+        prepared(matcher, signature), OWN
+    )
+    rivals = StoreRivals(Snapshot(store, compare), variants, KeptScores())
+    found = rivals.nearest(prepared(matcher, signature), OWN)
+    assert np.allclose(found.other, known.other, atol=2e-3) and np.allclose(found.own, known.own, atol=2e-3)
+    assert (found.whom == known.whom).mean() > 0.9
+    assert np.isneginf(found.own[:20]).all() and np.isfinite(found.own[20:]).all()
+
+
+def test_a_stranger_is_not_compared_with_photos_that_show_more_covered(tmp_path):
+    matcher, crops = Halves(), faces(40, 1)
+    covered = torch.zeros((40, 8, 6), dtype=torch.bool)
+    covered[:20, :4] = True
+    store, variants = store_of(tmp_path / "team", crops, NAMES, covered)
+    rivals = StoreRivals(Snapshot(store), variants, KeptScores())
+    nobody = np.full(30, -1)
+    for signature, rows in (
+        ((False, False), slice(20, 40)),
+        ((True, False), slice(0, 40)),
+        ((False, True), slice(20, 40)),
+    ):
+        shown = prepared(matcher, signature)
+        scores = matcher.compare(shown, matcher.prepare(Faces.free(crops[rows]), "gallery"))
+        assert np.allclose(rivals.nearest(shown, nobody).other, scores.amax(1).numpy(), atol=2e-3)
+
+
+def test_after_an_enrolment_the_new_photos_alone_are_compared_with(tmp_path, monkeypatch):
+    matcher, crops = Halves(), faces(40, 1)
+    store, variants = store_of(tmp_path / "team", crops[:30], NAMES[:30])
+    asked: list[int] = []
+    real = StoreRivals._nearest
+
+    def nearest(self, probes, own, first):
+        asked.append(first)
+        return real(self, probes, own, first)
+
+    monkeypatch.setattr(StoreRivals, "_nearest", nearest)
+
+    def highest() -> np.ndarray:
+        rivals = StoreRivals(Snapshot(store), variants, KeptScores())
+        return rivals.highest("clean", lambda: prepared(matcher), OWN)
+
+    before = highest()
+    assert np.array_equal(highest(), before) and asked == [0]  # from the disk
+    add(store, variants, crops[30:], NAMES[30:], start=30)
+    after = highest()
+    assert asked == [0, 30]
+    whole = StoreRivals(Snapshot(store), variants, KeptScores())._nearest(prepared(matcher), OWN, 0).other
+    assert np.allclose(after, whole) and not np.allclose(after, before)
+    store.rename("person 3", "person 33")  # its own photos are a stranger's now
+    highest()
+    assert asked[-1] == 0
+    store.remove("person 5")
+    assert not (store.root / "scores").exists()
+    highest()
+    assert asked[-1] == 0
+
+
+def test_means_are_compared_anew_after_an_enrolment(tmp_path):
+    matcher, crops = Halves("mean"), faces(40, 1)
+    store, variants = store_of(tmp_path / "team", crops[:30], NAMES[:30], matcher=matcher)
+
+    def highest() -> np.ndarray:
+        return StoreRivals(Snapshot(store, "mean"), variants, KeptScores()).highest(
+            "clean", lambda: prepared(matcher), OWN
+        )
+
+    before = highest()
+    add(store, variants, crops[30:], NAMES[30:], start=30)
+    whole = StoreRivals(Snapshot(store, "mean"), variants, KeptScores()).nearest(prepared(matcher), OWN).other
+    assert np.allclose(highest(), whole)
+    assert (whole < before - 1e-3).any()  # a mean can move away
+
+
+def test_one_person_s_rivals_are_that_person_alone(tmp_path):
+    matcher, crops = Halves(), faces(40, 1)
+    store, variants = store_of(tmp_path / "team", crops, NAMES)
+    found = Snapshot(store)
+    rivals = PersonRivals(found, variants, found.numbers["person 4"])
+    rows = [row for row, name in enumerate(NAMES) if name == "person 4"]
+    shown = prepared(matcher)
+    scores = matcher.compare(shown, matcher.prepare(Faces.free(crops[rows]), "gallery")).amax(1).numpy()
+    assert rivals.people == ["person 4"]
+    assert np.allclose(rivals.highest("clean", lambda: shown, np.full(30, -1)), scores, atol=2e-3)

@@ -1,0 +1,222 @@
+"""Who is in a store and how that changes: by name, whole or not at all, and without a trace."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from pdsn.errors import PdsnError, UsageError
+from pdsn.matchers.matcher import Faces
+from pdsn.store import database
+from pdsn.store.checking import check_store
+from pdsn.store.database import MIGRATIONS, NAME
+from pdsn.store.enrolling import Enroller
+from pdsn.store.search import nearest_people
+from pdsn.store.snapshot import Snapshot
+from pdsn.store.store import Store
+from pdsn.store.variants import Variants
+from tests.store.tiny import MADE, SIZE, Halves, add, candidates, covered_some, faces, store_of
+
+NAMES = ["Ann", "Bob", "Ann", "Cid", "Zoë", "Bob"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return store_of(tmp_path / "team", faces(6, 1), NAMES, covered_some(6, 2))[0]
+
+
+def named(store: Store) -> dict[str, int]:
+    return {person.name: person.photos for person in store.people()}
+
+
+def test_people_have_names_photos_and_an_id_that_stays(store):
+    assert named(store) == {"Ann": 2, "Bob": 2, "Cid": 1, "Zoë": 1}
+    ann = store.show("Ann")
+    assert [photo.source for photo in ann.photos] == ["Ann/0.png", "Ann/2.png"]
+    (photo, _) = ann.photos
+    assert (photo.sha256, photo.pixels_sha256, photo.box) == ("file 0", "pixels 0", (0, 0, 100, 100))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", photo.added) and photo.crop is None
+    store.rename("Ann", "Anna")
+    assert store.show("Anna").person.id == ann.person.id == store.show(ann.person.id).person.id
+    assert store.show("Zoe\N{COMBINING DIAERESIS}").person.name == "Zoë"  # as a Mac writes it
+    assert json.loads(json.dumps(store.show("Anna").as_dict()))["photos"][0]["source"] == "Ann/0.png"
+
+
+def test_two_are_merged_into_one_and_keep_their_photos(store):
+    store.merge("Bob", "Cid")
+    assert named(store) == {"Ann": 2, "Cid": 3, "Zoë": 1}
+    assert Snapshot(store).people == ["Ann", "Cid", "Zoë"]
+    assert check_store(store).clean
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda store: store.show("Anne"), "has nobody called Anne, but Ann: `pdsn people list --people"),
+        (lambda store: store.rename("Ann", "Bob"), "has Bob already: if both are one person, use `pdsn people merge Ann Bob"),
+        (lambda store: store.rename("Ann", " "), "is no name: give 1 to 200 letters"),
+        (lambda store: store.rename("Ann", "A\nB"), "is no name"),
+        (lambda store: store.merge("Ann", "Ann"), "Ann cannot be merged into the same person"),
+        (lambda store: store.remove("Dan"), "has nobody called Dan"),
+        (lambda store: store.remove_photo(99), "has no photo 99"),
+        (lambda store: store.photo(99), "has no photo 99"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_one_line_and_changes_nothing(store, change, line):
+    before = (named(store), Snapshot(store).generation)
+    with pytest.raises(UsageError, match=re.escape(line)) as caught:
+        change(store)
+    assert "\n" not in str(caught.value)
+    assert (named(store), Snapshot(store).generation) == before and check_store(store).clean
+
+
+def everything(root: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file())
+
+
+def test_of_somebody_who_is_removed_no_byte_is_left(tmp_path):
+    crops = faces(6, 1)
+    store, variants = store_of(tmp_path / "team", crops[:3], NAMES[:3], covered_some(6, 2)[:3])
+    secret = ["Undine Schwarz", "Undine Schwarz", "somebody else"]
+    add(
+        store, variants, crops[3:], secret, torch.ones((3, *SIZE), dtype=torch.bool), start=3, keep_crops=True
+    )
+    with store.database.reading() as connection:
+        rows = connection.execute("SELECT photo, vectors, sha256 FROM embedding ORDER BY photo").fetchall()
+    theirs = [row for row in rows if row[0] in (4, 5)]
+    parts = [row[1][first : first + 64] for row in theirs for first in range(0, len(row[1]), 288)]
+    traces = [
+        b"Undine Schwarz",
+        b"file 3",
+        b"file 4",
+        b"pixels 3",
+        *(row[2].encode() for row in theirs),
+        *parts,
+    ]
+    there = everything(store.root)
+    assert all(trace in there for trace in traces) and (store.root / "crops/4.png").is_file()
+    assert store.remove("Undine Schwarz") == 2
+    gone = everything(store.root)
+    assert not any(trace in gone for trace in traces)
+    assert [path.name for path in (store.root / "crops").iterdir()] == ["6.png"]
+    # The others are all there.
+    assert named(store) == {"Ann": 2, "Bob": 1, "somebody else": 1} and check_store(store).clean
+    probes = variants.matcher.prepare(Faces.free(crops), "probe")
+    hits = nearest_people(Snapshot(store), variants, probes, 1, free=True)
+    assert [hit.score > 0.999 for (hit,) in hits] == [True, True, True, False, False, True]
+
+
+def test_the_last_photo_takes_the_person_with_it(store):
+    number = store.show("Cid").photos[0].id
+    assert not store.remove_photo(number) and "Cid" not in named(store)
+    assert store.remove_photo(store.show("Ann").photos[0].id) and named(store)["Ann"] == 1
+    assert check_store(store).clean
+    assert not {number} & {int(photo) for photo in Snapshot(store).photos}
+
+
+def test_the_same_face_is_enrolled_once_and_a_number_never_given_again(tmp_path):
+    store, variants = store_of(tmp_path / "team", faces(2, 1), ["Ann", "Bob"])
+    again = candidates(faces(2, 1), ["Ann", "Cid"])
+    report = Enroller(
+        store, variants, lambda crops: torch.zeros((len(crops), *SIZE), dtype=torch.bool)
+    ).enrol(again)
+    assert report.known == [
+        ("Ann/0.png", "enrolled already as Ann (Ann/0.png)"),
+        ("Cid/1.png", "enrolled already as Bob (Bob/1.png)"),
+    ]
+    assert named(store) == {"Ann": 1, "Bob": 1}
+    store.remove("Bob")
+    add(store, variants, faces(1, 7), ["Dan"], start=7)
+    assert store.show("Dan").person.id > 2 and store.show("Dan").photos[0].id > 2
+
+
+def test_another_run_s_store_is_refused_with_the_command_that_enrols_anew(store):
+    store.check_made(MADE, Path("runs/mine"))
+    with pytest.raises(PdsnError, match="enrolled with another base than that of runs/mine") as caught:
+        store.check_made({**MADE, "base": "other"}, Path("runs/mine"))
+    assert f"`pdsn enrol PHOTOS --people {store.root}-2 --run runs/mine`" in str(caught.value)
+
+
+def test_a_folder_with_something_else_in_it_is_no_place_for_a_store(tmp_path):
+    (tmp_path / "photos/Ann").mkdir(parents=True)
+    with pytest.raises(UsageError, match="holds something else, Ann: give the store a folder of its own"):
+        Store.create(tmp_path / "photos", MADE, [1])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="is a file"):
+        Store.create(tmp_path / "file", MADE, [1])
+    with pytest.raises(PdsnError, match="there is no people store: make it with `pdsn enrol PHOTOS --people"):
+        Store.open(tmp_path / "photos")
+    # Half of a store that a kill left is none, and made whole.
+    (tmp_path / "killed").mkdir()
+    sqlite3.connect(tmp_path / "killed" / NAME).close()
+    with pytest.raises(PdsnError, match="no people store"):
+        Store.open(tmp_path / "killed")
+    assert Store.create(tmp_path / "killed", MADE, [1]).people() == []
+
+
+@pytest.mark.parametrize(
+    ("harm", "line"),
+    [
+        (lambda path: path.write_bytes(b"this is no database at all" * 100), "cannot be used (file is not a database): restore"),
+        (lambda path: sqlite3.connect(path).execute("PRAGMA user_version = 99"), "was written by a newer pdsn"),
+        (lambda path: sqlite3.connect(path).execute("PRAGMA application_id = 7"), "is no people store"),
+    ],
+)  # fmt: skip
+def test_what_is_no_store_of_this_pdsn_is_said(store, harm, line):
+    harm(store.database.path)
+    with pytest.raises(PdsnError, match=re.escape(line)):
+        Store.open(store.root)
+
+
+def test_tables_of_an_older_version_are_brought_up_to_date(store, monkeypatch):
+    more = (
+        *MIGRATIONS,
+        "CREATE TABLE later (id INTEGER PRIMARY KEY); CREATE TABLE latest (id INTEGER PRIMARY KEY)",
+    )
+    monkeypatch.setattr(database, "MIGRATIONS", more)
+    opened = Store.open(store.root)
+    assert named(opened)["Ann"] == 2
+    with opened.database.reading() as connection:
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == 2
+        connection.execute("SELECT * FROM later, latest")
+
+
+def test_a_writer_waits_for_another_and_then_says_so_while_readers_go_on(store, monkeypatch):
+    monkeypatch.setattr(database, "PATIENCE", 0.2)
+    inside, done = threading.Event(), threading.Event()
+
+    def change() -> None:
+        with store.database.alone(), store.database.writing():
+            inside.set()
+            done.wait(10)
+
+    other = threading.Thread(target=change)
+    other.start()
+    assert inside.wait(10)
+    try:
+        with pytest.raises(PdsnError, match=r"is being changed by another command for more than 0 s"):
+            store.rename("Ann", "Anna")
+        assert named(store)["Ann"] == 2 and len(Snapshot(store)) == 6
+    finally:
+        done.set()
+        other.join()
+    store.rename("Ann", "Anna")
+    assert "Anna" in named(store)
+
+
+def test_a_reader_sees_the_store_as_it_was_when_it_looked(store):
+    variants = Variants(Halves(), "halves")
+    found = Snapshot(store)
+    probes = variants.matcher.prepare(Faces.free(faces(6, 1)), "probe")
+    before = nearest_people(found, variants, probes, 1, free=True)
+    store.remove("Bob")
+    assert not found.is_current
+    after = nearest_people(found, variants, probes, 1, free=True)
+    assert [[hit.row for hit in hits] for hits in after] == [[hit.row for hit in hits] for hits in before]
+    assert "Bob" not in Snapshot(store).people

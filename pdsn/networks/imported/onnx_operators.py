@@ -74,11 +74,22 @@ def compute(node: Node, given: Sequence[Any], faces: int | None = None) -> Any:
             return np.array(part_of(node, given[0].shape), dtype=object)
         if node.op == "Cast" and isinstance(given[0], np.ndarray) and node.attributes.get("to") in (6, 7):
             return given[0]
+        if node.op == "ConstantOfShape" and _is_shape(node, given[0]):
+            return np.full(given[0].tolist(), node.attributes["value"][0], dtype=object)  # type: ignore[index]
         if node.op in OF_SHAPES and all(isinstance(one, np.ndarray) for one in given if one is not None):
             return np.array(OF_SHAPES[node.op](node, *given), dtype=object)
         given = _tensors(node, given)
         node, given = _for_all(node, given, faces)
     return OPERATORS[node.op](node, *given)
+
+
+def _is_shape(node: Node, wanted: Any) -> bool:
+    """Whether a constant is a few whole numbers in a row, of which exporters make shapes."""
+    value = node.attributes.get("value")
+    few = (
+        isinstance(wanted, np.ndarray) and len(wanted) == 1 and isinstance(wanted[0], int) and wanted[0] < 10
+    )
+    return few and isinstance(value, list) and type(value[0]) is int
 
 
 def _tensors(node: Node, given: Sequence[Any]) -> list[Any]:
@@ -96,7 +107,8 @@ def _tensors(node: Node, given: Sequence[Any]) -> list[Any]:
 
 def _for_all(node: Node, given: Sequence[Any], faces: int) -> tuple[Node, Sequence[Any]]:
     """A node and its inputs for N faces, where a graph that was exported for one face says 1."""
-    x = given[0] if given else None
+    # Others are not looked at: an exporter would write down that N is none of the sizes that it was compared with.
+    x = given[0] if node.op in ("Reshape", "Squeeze") else None
     if not isinstance(x, Tensor) or not x.is_floating_point() or x.shape[:1] != (faces,):
         return node, given
     if node.op == "Reshape":

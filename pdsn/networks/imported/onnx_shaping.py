@@ -117,7 +117,8 @@ def _cast(node: Node, x: Tensor) -> Tensor:
 
 def _constant_of_shape(node: Node, shape: Tensor) -> Tensor:
     wanted, value = shape.tolist(), node.attributes.get("value", [0.0])
-    if not isinstance(value, list) or prod(wanted) > LARGEST:
+    # An exporter's symbol for N is no int, and must not be compared.
+    if not isinstance(value, list) or prod(one for one in wanted if isinstance(one, int)) > LARGEST:
         raise NotUnderstood(f"ConstantOfShape of {wanted}")
     kinds = {bool: torch.bool, int: torch.int64}
     return torch.full(wanted, value[0], dtype=kinds.get(type(value[0]), torch.float32))
@@ -126,7 +127,7 @@ def _constant_of_shape(node: Node, shape: Tensor) -> Tensor:
 def _range(node: Node, start: Tensor, limit: Tensor, step: Tensor) -> Tensor:
     del node
     first, last, by = (one.item() for one in (start, limit, step))
-    if not by or (last - first) / by > LARGEST:
+    if not by or (isinstance(last, (int, float)) and (last - first) / by > LARGEST):
         raise NotUnderstood(f"Range to {last} by {by}")
     return torch.arange(first, last, by)
 

@@ -262,6 +262,12 @@ def test_a_class_token_that_is_left_out_of_the_mean_is_no_hindrance(tmp_path):
     assert net.cut.kind == "tokens" and net.features(faces(2)).shape == (2, 32, 8, 6)
     with torch.inference_mode():
         torch.testing.assert_close(answer(net, faces(2)), network.model(faces(2)), rtol=1e-4, atol=1e-4)
+    # `pdsn export` traces it for any number of faces, which the class token is repeated for.
+    found = torch.export.export(
+        Whole(net), (faces(2),), dynamic_shapes=({0: torch.export.Dim("batch")},), strict=False
+    ).module()
+    with torch.inference_mode():
+        torch.testing.assert_close(found(faces(5)), answer(net, faces(5)), rtol=1e-4, atol=1e-4)
 
 
 # Bases that were imported before a graph kept its cut.

@@ -169,7 +169,7 @@ RECOGNISERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int], tuple[int
     "inception_resnet_v1": (InceptionResnet, (160, 160), (1792, 3, 3)),
     "adaface": (AdaFace, SIZE, (8, 8, 6)),
     "edgeface": (of_timm("edgenext_xx_small"), (112, 112), (168, 3, 3)),
-    "ghostnet": (of_timm("ghostnetv2_100"), (112, 112), (160, 4, 4)),
+    "ghostnet": (of_timm("ghostnetv2_100"), (112, 112), (960, 4, 4)),
     "mobilenetv3": (of_timm("mobilenetv3_small_050"), (112, 112), (288, 4, 4)),
     "convnext": (of_timm("convnext_atto"), (112, 112), (320, 3, 3)),
     "transface": (lambda: Timm(Patches(), (8, 6)), SIZE, (32, 8, 6)),

@@ -179,7 +179,7 @@ def test_a_photo_may_come_as_a_path_as_bytes_as_an_image_or_as_an_array(run, tea
 def test_the_readmes_lines_name_people(trained, team, others, tmp_path, monkeypatch, capsys):
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     code = re.search(r"## From Python\n+```python\n(.*?)```", readme, re.S)
-    for name, target in (("runs/mine", trained), ("team", team)):
+    for name, target in (("runs/mine", trained), ("team-photos", team)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).symlink_to(target)
     # The detector of these tests needs a background that JPEG leaves alone: what a file is, its content says.
@@ -188,6 +188,7 @@ def test_the_readmes_lines_name_people(trained, team, others, tmp_path, monkeypa
     plain = partial(load_run, occlusion_source="none", device="cpu", precision="fp32")
     monkeypatch.setattr(api, "load_run", plain)
     monkeypatch.chdir(tmp_path)
+    plain("runs/mine").people("team", create=True).enrol("team-photos", accept_poor=True)
     exec(code[1], {})
     known, unknown, same = capsys.readouterr().out.splitlines()
     assert known.startswith(f"{TEN[0]} ") and unknown.startswith("unknown ") and same == "True"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -79,13 +80,12 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def url_of(listener: socket.socket, host: str, *, secure: bool) -> str:
-    """The address of the page."""
+    """The address of the page; of a server that listens everywhere, by the name of this machine."""
     port = listener.getsockname()[1]
-    try:
+    with suppress(ValueError):
         address = ipaddress.ip_address(host)
         host = f"[{host}]" if address.version == 6 else host
-    except ValueError:
-        pass
+        host = socket.gethostname() if address.is_unspecified else host
     return f"http{'s' * secure}://{host}:{port}/"
 
 

@@ -348,6 +348,7 @@ def test_a_port_that_is_taken_is_one_line():
     with listen("127.0.0.1", 0) as first:
         port = first.getsockname()[1]
         assert url_of(first, "127.0.0.1", secure=False) == f"http://127.0.0.1:{port}/"
+        assert url_of(first, "0.0.0.0", secure=True) == f"https://{socket.gethostname()}:{port}/"
         with pytest.raises(UsageError, match=f"--port {port} cannot be used .*--port 0 for any free one"):
             listen("127.0.0.1", port)
     with pytest.raises(UsageError, match=r"--host 203\.0\.113\.7"):

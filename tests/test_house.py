@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 ROOMS = (
     "errors", "files", "progress", "artefact", "metrics", "fonts", "pictures", "plugin", "config", "runtime", "data", "drawn",
     "occlusion", "networks", "training", "coverage", "detection", "bases", "masks", "matchers", "calibration", "evaluation", "people",
-    "store", "explain", "report", "run", "deploy", "api",
+    "store", "explain", "report", "run", "deploy", "api", "web",
 )  # fmt: skip
 """From the ground up: a room imports from those before it."""
 UPWARD: dict[tuple[str, str], str] = {}

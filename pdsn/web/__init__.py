@@ -1,0 +1,1 @@
+"""The page and its REST: people of a store are recognised, enrolled, renamed and removed, over `pdsn.api` alone."""

@@ -1,0 +1,114 @@
+"""A server with a store of pattern people, in a thread of its own, and a client that sends what it is told to."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pdsn.web.server import listen, make_server
+from pdsn.web.site import make_site
+from tests.web.fake import FakePeople, pattern, photo_of
+
+TOKEN = "a-token-of-thirty-two-letters-00"
+
+
+@dataclass
+class Said:
+    """An answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """What it says."""
+        return json.loads(self.body)
+
+
+@dataclass
+class Site:
+    """A server that runs."""
+
+    port: int
+    people: FakePeople
+    folder: Path
+
+    def ask(self, method: str, path: str, body: bytes | dict | None = None, **headers: str) -> Said:
+        """Ask as a well-behaved program does; headers replace its own, those that are "" are left out."""
+        own = {"X-Pdsn": "1"}
+        if isinstance(body, dict):
+            body, own["Content-Type"] = json.dumps(body).encode(), "application/json"
+        own |= {name.replace("_", "-"): value for name, value in headers.items()}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.putrequest(method, path, skip_host="Host" in own)
+            if body is not None and "Content-Length" not in own:
+                own["Content-Length"] = str(len(body))
+            for name, value in own.items():
+                if value:
+                    connection.putheader(name, value)
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            return Said(
+                answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+            )
+        finally:
+            connection.close()
+
+    def log(self) -> list[dict[str, Any]]:
+        """The audit log."""
+        path = self.folder / "audit.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@contextmanager
+def serving(folder: Path, token: str | None = None, **more: Any) -> Iterator[Site]:
+    """A server that runs while the block does."""
+    store = folder / "team"
+    store.mkdir(exist_ok=True)
+    people = FakePeople(store)
+    own = folder / "team-web"
+    app = make_site(people.run, people, own, token=token, **more)  # type: ignore[arg-type]
+    with listen("127.0.0.1", 0) as listener:
+        server = make_server(app)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield Site(listener.getsockname()[1], people, own)
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A server for this machine alone, which keeps faces as pictures."""
+    with serving(tmp_path, keep_crops=True) as found:
+        yield found
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Site]:
+    """A server that asks for a token."""
+    with serving(tmp_path, TOKEN) as found:
+        yield found
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Callable[..., bytes]:
+    """Makes the content of a photo of some people, each a number, or (number, photo)."""
+
+    def make(*people: int | tuple[int, int], **more: Any) -> bytes:
+        faces = [pattern(*((one, 0) if isinstance(one, int) else one), **more) for one in people]
+        return photo_of(tmp_path / "photo.png", *faces)
+
+    return make

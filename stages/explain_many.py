@@ -137,7 +137,7 @@ def _show(session: Session, records: list[dict[str, Any]]) -> None:
         rows = [
             [
                 name,
-                told({**row[0], "area_ci95": None}, "area"),
+                told(row[0], "area"),
                 told({**row[0], "bare_ci95": None}, "bare"),
                 *(told({**one, "covered_ci95": None}, "covered") for one in row),
                 *(told(one, "change") for one in row[1:]),

@@ -28,7 +28,7 @@ BATCH = 50
 """Faces that a gradient is taken of at a time."""
 LEAST_PEOPLE = 10
 """Fewer give no interval."""
-SHARES = ("covered", "bare", "area")
+SHARES = ("covered", "bare")
 LIKENESSES = ("random", "other")
 KINDS = ("deletion", "insertion")
 UNBOUNDED = (-np.inf, np.inf)
@@ -81,9 +81,11 @@ class ExplainedProbes:
         """A record for each method, occlusion and matcher.
 
         Of `Measured`'s shares and likenesses the mean over the photos that have one, None where none has, and `_ci95`, its
-        interval over people; "maps" counts the photos whose map is not all 0. "change" is `covered` above that without an
-        FDM, of the photos that have a map with both. "deletion" and "insertion" are the areas under the mean curves from 0,
-        nothing is seen, to 1, the whole face is; "_any" where the order is random; "curves" has the mean curves.
+        interval over people; "area" is the mean share of the face that is covered, "ratio" the mean of `covered`
+        divided by it: 1 where a map lies on the covered pixels no more and no less than elsewhere. "maps" counts the photos
+        whose map is not all 0. "change" is `covered` above that without an FDM, of the photos that have a map with both.
+        "deletion" and "insertion" are the areas under the mean curves from 0, nothing is seen, to 1, the whole face is;
+        "_any" where the order is random; "curves" has the mean curves.
         """
         found = []
         for one in self.measured:
@@ -95,6 +97,10 @@ class ExplainedProbes:
                 "photos": len(one.random),
                 "maps": int((~one.blank).sum()),
             }
+            # The area is what was painted, not an estimate: it has no interval.
+            record["area"] = self._mean("area", one.area, bootstrap, seed)["area"]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                record |= self._mean("ratio", one.covered / one.area, bootstrap, seed)
             for name in (*SHARES, *LIKENESSES):
                 record |= self._mean(name, getattr(one, name), bootstrap, seed)
             if plain is not None:
@@ -173,8 +179,10 @@ def measure(
         on_progress: told each occlusion, method and matcher that is done.
     """
     dataset = task.dataset
-    enrolled = dataset.tensor(task.gallery)
-    labels, owners = dataset.labels[task.probes], dataset.labels[task.gallery]
+    labels = dataset.labels[task.probes]
+    # Each probe is compared with photos of its own person: those of others need not be looked at.
+    gallery_rows = task.gallery[np.isin(dataset.labels[task.gallery], labels)]
+    enrolled, owners = dataset.tensor(gallery_rows), dataset.labels[gallery_rows]
     result = ExplainedProbes(labels)
     random = {name: at_random(matcher) for name, matcher in task.matchers.items()}
     for matcher in task.matchers.values():  # a layer that is none is said before anything is computed

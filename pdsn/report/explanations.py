@@ -21,6 +21,7 @@ Record = dict[str, Any]
 HEADINGS = {
     "covered": "on what is covered, %",
     "area": "its area, %",
+    "ratio": "first by second, 1 is chance",
     "bare": "uncovered, %",
     "change": "above no FDM, points",
     "deletion": "deletion",
@@ -30,7 +31,8 @@ HEADINGS = {
 }
 """What the figures of a record are called."""
 NOTE = (
-    "The share of a map on covered pixels; the area of these pixels; the share of the clean photo's map on the same pixels. An FDM drops "
+    "The share of a map on covered pixels; the area of these pixels; the first divided by the second, photo by photo: 1 where the map lies "
+    "there no more and no less than elsewhere; the share of the clean photo's map on the same pixels. An FDM drops "
     "features around what is covered, so that part of the change is built in: the control random, which drops as many anywhere, "
     "tells how much. Deletion (less is better) and insertion (more is better) are areas under the score from 0, nothing is seen, to "
     "1, the whole face is, beside those of a random order. The last two are rank correlations of maps: with that of the same "
@@ -48,6 +50,8 @@ def told(record: Record, name: str) -> str:
         return f"{value:.2f} (any order {record[f'{name}_any']:.2f})"
     if name in ("random", "other"):
         return f"{value:.2f}"
+    if name == "ratio":
+        return f"{value:.2f}" + ("" if interval is None else f" ({interval[0]:.2f} to {interval[1]:.2f})")
     sign = "+" if name == "change" else ""
     span = "" if interval is None else f" ({100 * interval[0]:{sign}.1f} to {100 * interval[1]:{sign}.1f})"
     return f"{100 * value:{sign}.1f}{span}"

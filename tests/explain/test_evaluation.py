@@ -61,7 +61,14 @@ def test_records_are_means_over_photos():
     )  # fmt: skip
     assert record["covered"] == pytest.approx(0.4) and record["bare"] == 0.5
     assert record["random"] == pytest.approx(0.1)
-    assert record["area"] is record["area_ci95"] is record["other"] is record["other_ci95"] is None
+    assert (
+        record["area"]
+        is record["ratio"]
+        is record["ratio_ci95"]
+        is record["other"]
+        is record["other_ci95"]
+        is None
+    )
     # Of two people an interval would say too much.
     assert record["covered_ci95"] is record["bare_ci95"] is record["random_ci95"] is None
     assert "change" not in record and record["maps"] == 4
@@ -100,9 +107,17 @@ def test_photos_that_have_no_figure_do_not_count():
     assert one["covered"] == pytest.approx(0.2) and other["covered"] == pytest.approx(0.4)
     assert other["change"] == pytest.approx(0.2)
     assert one["random"] == pytest.approx(2 / 3) and other["random"] is None
-    for name in ("bare", "area", "other"):
+    for name in ("bare", "ratio", "other"):
         assert one[name] is one[f"{name}_ci95"] is None
     assert one["maps"] == 3
+
+
+def test_shares_are_divided_by_the_area_photo_by_photo():
+    # The third photo has no map, and of the fourth nothing is covered.
+    covered, area = [0.1, 0.6, NAN, NAN], [0.2, 0.3, 0.5, 0]
+    (record,) = records(figures("none", covered=covered, area=area))
+    assert record["ratio"] == pytest.approx((0.5 + 2) / 2) and record["area"] == pytest.approx(0.25)
+    assert "area_ci95" not in record, "what was painted is no estimate"
 
 
 def test_maps_are_counted_whatever_the_random_network_shows():

@@ -28,7 +28,7 @@ def record(method, occlusion, strategy, covered=None, change=None, people=True):
     values = {
         "covered": covered,
         "bare": None if clean else 0.5,
-        "area": 0.0 if clean else 0.25,
+        "ratio": None if clean else 4 * covered,
         "random": -0.5,
         "other": 0.75,
     }
@@ -38,6 +38,7 @@ def record(method, occlusion, strategy, covered=None, change=None, people=True):
         interval = None if value is None or not people else [value - 0.25, value + 0.5]
         made |= {name: value, f"{name}_ci95": interval}
     return made | {
+        "area": 0.0 if clean else 0.25,
         "deletion": 0.25,
         "insertion": 0.5,
         "deletion_any": 0.375,
@@ -76,16 +77,15 @@ MEASURED = [
 
 def test_shares_are_told_in_per_cent_with_their_intervals():
     assert told(RECORDS[3], "covered") == "25.0 (0.0 to 75.0)"
-    assert (
-        told(RECORDS[3], "bare") == "50.0 (25.0 to 100.0)"
-        and told(RECORDS[3], "area") == "25.0 (0.0 to 75.0)"
-    )
+    assert told(RECORDS[3], "bare") == "50.0 (25.0 to 100.0)"
+    assert told(RECORDS[3], "area") == "25.0", "what was painted is no estimate"
+    assert told(RECORDS[3], "ratio") == "1.00 (0.75 to 1.50)"
     assert told(RECORDS[3], "change") == "-25.0 (-50.0 to +25.0)"
     assert told(RECORDS[5], "change") == "+25.0 (+0.0 to +75.0)"
     assert told(RECORDS[0], "covered") == told(RECORDS[1], "change") == ""
     assert told(RECORDS[2], "change") == "", "no FDM has no change from itself"
     few = record("saliency", "eyes", "LM2", 0.25, -0.25, people=False)
-    assert (told(few, "covered"), told(few, "change")) == ("25.0", "-25.0")
+    assert (told(few, "covered"), told(few, "change"), told(few, "ratio")) == ("25.0", "-25.0", "1.00")
 
 
 def test_curves_are_told_beside_those_of_any_order_and_likenesses_as_they_are():
@@ -106,7 +106,7 @@ def test_markdown():
     assert table[0].startswith("| method | occlusion | matcher | photos with a map | on what is covered, % |")
     assert table[2].startswith("| saliency | clean | no FDM | 11 of 12 |  | ")
     assert table[5] == (
-        "| saliency | eyes | LM2 | 11 of 12 | 25.0 (0.0 to 75.0) | 25.0 (0.0 to 75.0) | 50.0 (25.0 to 100.0) | "
+        "| saliency | eyes | LM2 | 11 of 12 | 25.0 (0.0 to 75.0) | 25.0 | 1.00 (0.75 to 1.50) | 50.0 (25.0 to 100.0) | "
         "-25.0 (-50.0 to +25.0) | 0.25 (any order 0.38) | 0.50 (any order 0.12) | -0.50 | 0.75 |"
     )
     assert [line.split(" | ")[:3] for line in table[2:]] == [

@@ -416,7 +416,7 @@ def test_many_probes_make_a_table(run, table):
         else:
             assert 0 <= one["covered"] <= 1 and 0 < one["area"] < 1
         # Four people are too few for an interval.
-        assert all(one[f"{name}_ci95"] is None for name in ("covered", "bare", "area", "random", "other"))
+        assert all(one[f"{name}_ci95"] is None for name in ("covered", "bare", "ratio", "random", "other"))
         assert ("change" in one) == (one["strategy"] != "none")
         for figure in ("random", "other"):
             assert one[figure] is None or -1 <= one[figure] <= 1 + 1e-6

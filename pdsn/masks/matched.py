@@ -9,6 +9,7 @@ of masks per region and of an FDM for probe and gallery alike is PDSN's; this wa
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,10 @@ from pdsn.artefact import TrainingFolder
 from pdsn.bases.map_files import to_tensor
 from pdsn.data.dataset import evenly
 from pdsn.errors import PdsnError
+from pdsn.masks.against_photos import POOLED, PhotoBatches, pooled_loss
 from pdsn.masks.maker import ALL, Ingredients, Maker, Masks
 from pdsn.masks.maps import CHUNK, PairMaps
-from pdsn.masks.settings import HeadConfig, MatchingConfig
+from pdsn.masks.settings import PHOTOS, HeadConfig, MatchingConfig
 from pdsn.masks.strategy import MATCHED
 from pdsn.networks.backbone import freeze
 from pdsn.networks.branches import Network, branch
@@ -56,45 +58,71 @@ class MatchedMasks(nn.Module):
 
         l = LMCL(cos(F(M f(x)), F(M f_k)), y)        M = prod of M_j over j in S
 
-    F being the frozen head.
+    F being the frozen head. With `shared` theta_j is the sum of a value for each channel, one for each cell and one for
+    each feature: what few photos say of a feature, many say of its channel and its cell.
 
     Args:
         regions: R.
         base: its head is F; frozen here.
         people: (K, C, h, w) mean clean map of each person.
         scale, margin: s and m of the loss.
+        shared: see above.
     """
 
     people: Tensor
 
-    def __init__(self, regions: int, base: Network, people: Tensor, scale: float, margin: float) -> None:
+    def __init__(
+        self,
+        regions: int,
+        base: Network,
+        people: Tensor,
+        scale: float,
+        margin: float,
+        *,
+        shared: bool = False,
+    ) -> None:
         super().__init__()
-        self.theta = nn.Parameter(torch.full((regions, *people.shape[1:]), START))
+        channels, rows, columns = people.shape[1:]
+        self.theta = nn.Parameter(torch.full((regions, channels, rows, columns), START))
+        if shared:
+            self.channel = nn.Parameter(torch.zeros(regions, channels, 1, 1))
+            self.cell = nn.Parameter(torch.zeros(regions, 1, rows, columns))
         self.base = base
         self.scale = scale
         self.margin = margin
         self.register_buffer("people", people, persistent=False)
         freeze(self.base)
 
-    def forward(self, maps: Tensor, labels: Tensor, occluded: Tensor) -> dict[str, Tensor]:
+    def learned(self) -> dict[str, Tensor]:
+        """What is learned, by name, see `learned_masks`."""
+        return {name: value for name, value in self.named_parameters() if not name.startswith("base.")}
+
+    def forward(
+        self, maps: Tensor, labels: Tensor, occluded: Tensor, photos: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Loss of photos that share their occluded regions.
 
         Args:
             maps: (N, C, h, w) of occluded photos.
-            labels: (N,) int64, rows of `people`.
+            labels: (N,) int64, rows of `people` or of `photos`.
             occluded: (R,) bool.
+            photos: (K, C, h, w) of one clean photo of each of some people; they take the place of `people`, and
+                `pooled_loss` has its share of the loss.
 
         Returns:
             Scalars "loss" and "accuracy", the share of photos that are nearest to their own person.
         """
         # Half precision would eat the margin, and the head costs next to nothing.
         with torch.autocast(maps.device.type, enabled=False):
-            fdm = torch.where(occluded[:, None, None, None], self.theta.sigmoid(), 1.0).prod(0)
-            people = branch(self.base, "gallery").head(self.people * fdm)
-            photos = branch(self.base, "probe").head(maps.float() * fdm)
-            logits = margin_logits(photos, people, labels, self.scale, self.margin)
+            fdm = torch.where(occluded[:, None, None, None], learned_masks(self.learned()), 1.0).prod(0)
+            people = branch(self.base, "gallery").head((self.people if photos is None else photos) * fdm)
+            asked = branch(self.base, "probe").head(maps.float() * fdm)
+            logits = margin_logits(asked, people, labels, self.scale, self.margin)
+            loss = F.cross_entropy(logits, labels)
+            if photos is not None:
+                loss = (1 - POOLED) * loss + POOLED * pooled_loss(logits, labels)
         return {
-            "loss": F.cross_entropy(logits, labels),
+            "loss": loss,
             "accuracy": hit_rate(logits, labels, self.scale, self.margin),
         }
 
@@ -127,16 +155,19 @@ class MatchBatches:
     def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
         """See `batches.Batches`; an epoch lasts from one validation to the next."""
         device = self.accelerator.device
-        # Common combinations come more often, but not as often as they are common.
-        chances = np.array([len(photos) for _, photos in self.groups]) ** 0.5
         for step in range(number * len(self), (number + 1) * len(self)):
             rng = np.random.default_rng((self.seed, step))
-            occluded, photos = self.groups[int(rng.choice(len(chances), p=chances / chances.sum()))]
+            occluded, photos = self.group(rng)
             chosen = photos[rng.integers(len(photos), size=self.config.batch)]
             chosen = chosen[self.accelerator.process_index :: self.accelerator.num_processes]
             maps = np.stack([self.draws[draw][row] for draw, row in chosen])
             labels = torch.from_numpy(self.labels[chosen[:, 1]])
             yield to_tensor(maps, device), labels.to(device), torch.from_numpy(occluded).to(device)
+
+    def group(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """One of the groups; common ones come more often, but not as often as they are common."""
+        chances = np.array([len(photos) for _, photos in self.groups]) ** 0.5
+        return self.groups[int(rng.choice(len(chances), p=chances / chances.sum()))]
 
 
 def matching_folder(
@@ -202,9 +233,11 @@ def train_matched(
         )
     seed_everything(seed)
     centres = mean_maps(clean, labels, len(kept)).to(accelerator.device)
-    module = MatchedMasks(len(layout.regions), model.net, centres, model.classifier.scale, config.margin).to(
-        accelerator.device
-    )
+    by_photos = config.against == PHOTOS
+    module = MatchedMasks(
+        len(layout.regions), model.net, centres, model.classifier.scale, config.margin, shared=by_photos
+    ).to(accelerator.device)
+    batches = MatchBatches([twins.maps for twins in drawn], groups, labels, config, seed, accelerator)
 
     def validate() -> dict[str, float]:
         sums = {"loss": 0.0, "accuracy": 0.0}
@@ -222,21 +255,21 @@ def train_matched(
 
     return fit(
         module,
-        MatchBatches([twins.maps for twins in drawn], groups, labels, config, seed, accelerator),
+        PhotoBatches(batches, clean) if by_photos else batches,
         validate,
         schedule=Schedule(config.validations, config.lr, "adamw", weight_decay=0.0, warmup=0.05),
         folder=folder,
         accelerator=accelerator,
         seed=seed,
         title=f"mask-train {MATCHED}",
-        weights=lambda: {"theta": module.theta.detach()},
+        weights=lambda: {name: value.detach() for name, value in module.learned().items()},
         load_weights=lambda weights: module.load_state_dict(weights, strict=False),
     )
 
 
 def learned_masks(weights: dict[str, Tensor]) -> Tensor:
-    """The masks (R, C, h, w) in 0 to 1 of a finished training's weights."""
-    return weights["theta"].float().sigmoid().cpu()
+    """The masks (R, C, h, w) in 0 to 1 of what is learned, such as a finished training's weights: their sum's sigmoid."""
+    return functools.reduce(torch.add, weights.values()).float().sigmoid()
 
 
 def mean_maps(maps: np.ndarray, labels: np.ndarray, people: int) -> Tensor:
@@ -291,7 +324,7 @@ def _train(
 
 
 def _masks(given: Ingredients) -> Masks:
-    mean = learned_masks(given.trained[ALL].load())
+    mean = learned_masks(given.trained[ALL].load()).cpu()
     return mean, mean > 0.5
 
 

@@ -48,6 +48,9 @@ class MaskConfig(Section):
     )
 
 
+PHOTOS = "photos"
+
+
 @section("matching")
 class MatchingConfig(Section):
     """Masks learned in the comparison itself, see `pdsn.masks.matched`."""
@@ -66,6 +69,13 @@ class MatchingConfig(Section):
         help="how often the masks are validated on the way; the best ones are kept",
         low=1,
         high=1000,
+    )
+    against: str = setting(
+        default="means",
+        help="what occluded photos are compared with while masks are learned: the mean map of each person's clean photos, or "
+        "one clean photo of each, another in each step; photos gain more for people that nothing is trained on",
+        choices=("means", PHOTOS),
+        before="means",
     )
 
 

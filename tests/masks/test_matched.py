@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,10 +94,11 @@ def prepared(tmp_path: Path, dataset: FaceDataset):
     return accelerator, model, maps, make_layout("LM2", statistics, 0.57)
 
 
-def test_training_moves_the_masks_alone_and_repeats(tmp_path: Path, prepared) -> None:
+@pytest.mark.parametrize("against", ["means", "photos"])
+def test_training_moves_the_masks_alone_and_repeats(tmp_path: Path, prepared, against: str) -> None:
     accelerator, model, maps, layout = prepared
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    config = MatchingConfig(steps=8, batch=16, draws=2, validations=2)
+    config = MatchingConfig(steps=8, batch=16, draws=2, validations=2, against=against)
     found = []
     for number in range(2):
         folder = matching_folder(tmp_path / str(number), config, layout, 0.5, "0" * 64, 0)
@@ -107,6 +110,21 @@ def test_training_moves_the_masks_alone_and_repeats(tmp_path: Path, prepared) ->
     assert found[0].shape == (5, *model.net.map_shape)
     assert float(found[0].std()) > 0 and float(found[0].min()) >= 0 and float(found[0].max()) <= 1
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_masks_made_before_there_was_a_choice_are_those_against_means(tmp_path: Path, prepared) -> None:
+    accelerator, model, maps, layout = prepared
+    config = MatchingConfig(steps=2, batch=4, draws=1, validations=1)
+    folder = matching_folder(tmp_path, config, layout, 0.5, "0" * 64, 0)
+    folder.open()
+    train_matched(maps, model, layout, 0.5, config, folder, accelerator, 0)
+    described = json.loads(folder.described.read_text())
+    del described["config"]["against"]
+    folder.described.write_text(json.dumps(described))
+    assert matching_folder(tmp_path, config, layout, 0.5, "0" * 64, 0).open()
+    other = replace(config, against="photos")
+    with pytest.raises(PdsnError, match="against"):
+        matching_folder(tmp_path, other, layout, 0.5, "0" * 64, 0).open()
 
 
 def test_a_share_that_nothing_reaches_is_one_line(tmp_path: Path, prepared) -> None:

@@ -9,6 +9,8 @@ for face in people.identify("meeting.jpg", fpr=0.01):
     print(face.person or "unknown", face.cosine, face.covered)
 people.draw(people.identify("meeting.jpg"), "meeting-named.png")
 print(run.verify("a.jpg", "b.jpg").same)
+for track in people.identify_video("film.mp4").tracks:    # with the extra video
+    print(track.person or "unknown", track.track.first, track.track.last)
 ```
 
 A photo is a path, the bytes of an image file, an image of Pillow, or an array of uint8, (H, W, 3) in RGB or (H, W) in grey.
@@ -28,25 +30,34 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from pdsn import __version__
-from pdsn.artefact import MODEL, load_tensors, plain, save_tensors
+from pdsn.artefact import MODEL, load_tensors, save_tensors
 from pdsn.calibration.impostors import Seen, seen_by
 from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, KeptScores, Strangers
 from pdsn.data.crop import crop_settings
 from pdsn.data.detector import Detector
-from pdsn.data.faces import Detect
+from pdsn.data.faces import Detect, detect_faces, sure_faces
 from pdsn.data.given import PhotoLike
 from pdsn.errors import PdsnError, UsageError, one_of
-from pdsn.files import sha256_of
 from pdsn.masks.strategy import NO_FDM
 from pdsn.matchers.matcher import Matcher
-from pdsn.matchers.table import COMMANDS, SIGN, parts_of
 from pdsn.networks.imported.architecture import Architecture
 from pdsn.people.gallery import Gallery, digest_of, own_gallery, read_gallery
 from pdsn.people.identification import IdentifiedFace, IdentifiedPhoto, Identifier, Match
-from pdsn.people.photo import FIRST, SECOND, PhotoError, SearchedPhoto, nothing_covered, search_photo
+from pdsn.people.photo import (
+    FIRST,
+    SECOND,
+    FoundFace,
+    PhotoError,
+    SearchedPhoto,
+    crop_faces,
+    nothing_covered,
+    search_photo,
+)
+from pdsn.people.tracks import IdentifiedTrack, IdentifiedVideo, identify_film
 from pdsn.people.verification import Verification, Verifier
-from pdsn.run.strategies import choose_strategy, further_matchers
+from pdsn.people.video import EVERY, Film, Frame, VideoError
+from pdsn.run.kept import embeddings_of, encoding_of, kept_scores
+from pdsn.run.strategies import choose_strategy
 from pdsn.run.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -54,12 +65,10 @@ if TYPE_CHECKING:
     from pdsn.store.people import PeopleStore
 
 __all__ = [
-    "Architecture", "IdentifiedFace", "IdentifiedPhoto", "PdsnError", "People", "PhotoError", "PhotoLike",
-    "Run", "UsageError", "Verification", "load_run",
+    "Architecture", "IdentifiedFace", "IdentifiedPhoto", "IdentifiedTrack", "IdentifiedVideo", "PdsnError", "People",
+    "PhotoError", "PhotoLike", "Run", "UsageError", "Verification", "VideoError", "load_run",
 ]  # fmt: skip
 
-METHOD = 1
-"""Raised by hand whenever encoding or comparing changes what comes out: what the cache holds is then made again."""
 SOURCES = ("segmenter", "none")
 """Where the covered pixels of a new photo come from: the run's segmenter, or nothing is covered."""
 
@@ -118,7 +127,6 @@ class Run:
         blind = self.strategy == NO_FDM and not (run.segmenter / MODEL).is_file()
         self.occlusion_source = occlusion_source or ("none" if blind else SOURCES[0])
         one_of("--occlusion-source", self.occlusion_source, SOURCES)
-        _, self._networks = workspace.tuned
         self._matcher: Matcher = workspace.matcher(self.strategy)
         self._cover = nothing_covered if self.occlusion_source == "none" else workspace.segmenter().covered
         self._memory = workspace.memory
@@ -163,7 +171,8 @@ class Run:
         from pdsn.store.store import Store
         from pdsn.store.variants import Variants
 
-        root, variants, made = Path(folder), Variants(self._matcher, self.strategy), self._made_with()
+        root, variants = Path(folder), Variants(self._matcher, self.strategy)
+        made = embeddings_of(self._workspace, self.strategy, self._matcher, self._crop)
         if create and not Store.exists(root):
             store = Store.create(root, made, variants.widths(self._crop.size))
         else:
@@ -173,29 +182,8 @@ class Run:
             store, variants, lambda: self._strangers, lambda: self._seen, self._cover, self._scores,
             free=self.occlusion_source == "none",
         )  # fmt: skip
-        finding = Finding(self.search, self._crop, lambda: self._detect)
+        finding = Finding(self.search, self.search_frame, self._crop, lambda: self._detect)
         return PeopleStore(store, identifier, Enroller(store, variants, self._cover), finding)
-
-    def _made_with(self) -> dict[str, object]:
-        """What the embeddings of a gallery depend on, by what it is called in messages."""
-        asked, crop = self._workspace.settings, self._crop
-        path = self._workspace.run.dictionary(self.strategy)
-        return {
-            "base": self._networks["base"],
-            "head": self._networks.get("head", "none"),
-            "strategy": self.strategy,
-            "dictionary": sha256_of(path) if path.is_file() else "none",
-            "alignment": [
-                list(crop.size),
-                crop.align,
-                None if crop.template is None else list(crop.template),
-            ],
-            "layout": {name: list(box) for name, box in self._matcher.regions.items()},
-            "share under [regions]": asked.regions.share,
-            "mirror under [eval]": self._memory.mirror,
-            "unmasked under [eval]": asked.eval.unmasked,
-            "learned": self._learned() if self.strategy in further_matchers() else [],
-        }
 
     def verify(
         self,
@@ -300,6 +288,11 @@ class Run:
         """
         return search_photo(photo, self._crop, self._detect, name)
 
+    def search_frame(self, frame: Frame) -> list[FoundFace]:
+        """Find and crop the sure faces of a frame of a film; unlike a photo it is not turned in search of any."""
+        (found,) = detect_faces([frame.photo.pixels], self._detect)
+        return crop_faces(frame.photo, sure_faces(found), self._crop)
+
     def draw(self, answer: Verification | PhotoExplanation, path: str | Path, *, maps: bool = False) -> None:
         """Write the picture of a verification or of an explanation as PNG.
 
@@ -346,53 +339,16 @@ class Run:
             found.save(path)
         return found
 
-    def _made(self) -> tuple[object, ...]:
-        """What the maps of faces, and the scores of strangers under blocks of grey, depend on besides the faces."""
-        return (
-            __version__,
-            METHOD,
-            self._networks["base"],
-            str(self._workspace.accelerator.mixed_precision),
-            self._memory.mirror,
-        )
-
     @cached_property
     def _scores(self) -> KeptScores:
-        asked = self._workspace.settings
-        path = self._workspace.run.dictionary(self.strategy)
-        made: tuple[object, ...] = (
-            *self._made(),
-            self._networks.get("head"),
-            sha256_of(path) if path.is_file() else None,
-            asked.regions.share,
-            asked.eval.compare,
-            asked.eval.unmasked,
-            self._workspace.training.sha256,
-        )
-        if any(part in further_matchers() for part in parts_of(self.strategy)) or SIGN in self.strategy:
-            made += (
-                self.strategy,
-                *self._workspace.behind([self.strategy]),
-                asked.regions.floor,
-                asked.eval.enrol,
-                *(plain(own) for own in asked.plugins.values()),
-                *self._learned(),
-            )
-        return KeptScores(self._workspace.run.cache, made)
-
-    def _learned(self) -> list[str]:
-        """The sha256 of everything that a matcher beside the cosine and PDSN may build on: matchers and dictionaries."""
-        run = self._workspace.run
-        paths = [run.matcher(name) / MODEL for name in COMMANDS]
-        paths += [run.dictionary(name) for name in run.dictionaries()]
-        return [sha256_of(path) for path in paths if path.is_file()]
+        return kept_scores(self._workspace, self.strategy)
 
     def _keep(self, faces: Tensor, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Keep the maps of faces that every call needs, on disk too: the trunk takes a minute for a gallery.
 
         Of a base with two branches these are the maps of galleries.
         """
-        digest = digest_of(repr((self._made(), tuple(faces.shape))), faces)
+        digest = digest_of(repr((encoding_of(self._workspace), tuple(faces.shape))), faces)
         path = self._workspace.run.cache / f"views-{digest[:16]}.safetensors"
         try:
             stored, _ = load_tensors(path, "pdsn identify")
@@ -439,6 +395,41 @@ class People:
         searched = self._run.search(photo, name)
         return IdentifiedPhoto(searched, self._identifier.identify(searched, fpr))
 
+    def identify_video(
+        self,
+        video: str | Path,
+        *,
+        every: float = EVERY,
+        seconds: float | None = None,
+        camera: bool = False,
+        fpr: float | None = None,
+        stop: Callable[[], bool] | None = None,
+        on_track: Callable[[IdentifiedTrack], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> IdentifiedVideo:
+        """Follow every face of a film, and name each once; needs the extra `video`. See `pdsn.people.tracks.answer`.
+
+        Args:
+            video: a file, or with `camera` the name of a camera as the system calls it, such as "/dev/video0".
+            every: seconds from one frame that is searched to the next; 0 for every frame.
+            seconds: how much of it is searched; None for all.
+            camera: it is a camera.
+            fpr: see `identify`.
+            stop: asked at each frame; an answer that is true ends the film there, and a camera's answers are given.
+            on_track: told each answer once the face is gone.
+            on_progress: told the seconds done and the seconds in all, where the film says how long it is.
+
+        Raises:
+            VideoError: it cannot be read.
+            UsageError: `fpr` is out of range, or smaller than the run's strangers can tell.
+        """
+        fpr = self.default_fpr if fpr is None else fpr
+        self._identifier.check(fpr)
+        film = Film(video, camera=camera)
+        frames = film.frames(every, seconds=seconds, stop=stop, on_progress=on_progress)
+        named = partial(self._identifier.identify, fpr=fpr)
+        return identify_film(film, frames, self._run.search_frame, named, on_track)
+
     def two_names(self) -> list[tuple[str, str]]:
         """(name in the run, name in the gallery) of those who seem to be known under two names.
 
@@ -464,9 +455,9 @@ class People:
         """What JSON says of the gallery."""
         return self.gallery.as_dict()
 
-    def draw(self, answer: IdentifiedPhoto, path: str | Path) -> None:
-        """Write the annotated photo as PNG."""
-        from pdsn.people.annotate import draw_identification
+    def draw(self, answer: IdentifiedPhoto | IdentifiedVideo, path: str | Path) -> None:
+        """Write the annotated photo as PNG; of a video a face of each track with the answer."""
+        from pdsn.people.annotate import draw_answer
         from pdsn.pictures import save_picture
 
         faces = self.gallery.faces
@@ -474,4 +465,4 @@ class People:
         def crop_of(match: Match) -> np.ndarray:
             return faces[match.row].permute(1, 2, 0).numpy()
 
-        save_picture(draw_identification(answer.photo, answer.faces, crop_of), Path(path))
+        save_picture(draw_answer(answer, crop_of), Path(path))

@@ -188,7 +188,11 @@ def _show(console: Console, table: dict[str, Any]) -> None:
 def compare(
     shared: Shared,
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Run directories on the same data set.")
+        list[Path],
+        typer.Argument(
+            metavar="RUN...",
+            help="Run directories on the same data set; of one alone its columns are compared.",
+        ),
     ],
     out: Annotated[
         Path,
@@ -212,7 +216,7 @@ def compare(
     verify_table: Annotated[str, typer.Option(metavar="NAME", help="The same of verify-eval.")] = "",
     json: Json = False,
 ) -> None:
-    """Set runs side by side: one table, paired differences to the first row, and what each costs.
+    """Set runs, or the columns of one, side by side: one table, paired differences to the first row, and what each costs.
 
     The runs are asked about the same probes: same data set, split, seed and draws. Of each run no FDM and the strategy that
     it takes itself are rows, or those of --strategy.

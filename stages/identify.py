@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,8 @@ import typer
 
 from pdsn.errors import PdsnError, UsageError
 from pdsn.files import check_writable
+from pdsn.masks.strategy import heading
+from pdsn.matchers.table import SIGN
 from stages.command import GOING_ON, RECOGNITION, command
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import Picture, Pictures, Rate, Source
@@ -31,6 +34,7 @@ from stages.recognising import (
 )
 from stages.session import Session, Shared
 from stages.tables import print_json, print_table
+from stages.video import Camera, Every, Seconds, Watching, check_watching, watch
 
 if TYPE_CHECKING:
     from pdsn.api import IdentifiedPhoto, People, Run
@@ -42,9 +46,14 @@ FEW = 3
 
 
 def main(
-    session: Session, photos: Sequence[Path], gallery: Path | None, people: Path | None, common: Common
+    session: Session,
+    photos: Sequence[Path],
+    gallery: Path | None,
+    people: Path | None,
+    common: Common,
+    watching: Watching,
 ) -> bool:
-    """Name the faces of some photos; a folder stands for the photos in it.
+    """Name the faces of some photos and videos; a folder stands for the photos in it.
 
     A photo that nobody can be looked for in is one line on standard error, and the others go on; one that is not
     there is said at once, as are the files of a folder that are no photos. All that is cheap is checked before the
@@ -56,13 +65,24 @@ def main(
     from pdsn.calibration.strangers import DEFAULT_FPR
     from pdsn.people.gallery import check_gallery
     from pdsn.people.photo import PhotoError, check_photo
+    from pdsn.people.video import check_pyav, check_video, is_video
+    from pdsn.run.strategies import strategy_for_own_people
     from pdsn.store.store import Store
 
     if gallery is not None and people is not None:
         raise UsageError("--gallery and --people exclude each other: both say who can be named")
     paths, others = expand(photos)
+    check_watching(watching, [path for path in paths if is_video(path)])
+    camera = None if watching.camera is None else Path(watching.camera)
+    if camera is not None:
+        check_pyav(f"--camera {watching.camera}")
+        paths.append(camera)
+    elif not paths:
+        raise UsageError("give a PHOTO, a video or a folder of photos, or --camera NAME")
     if not session.accelerator.is_main_process:
         return True
+    if gallery is None and people is None and common.strategy is None:
+        common = replace(common, strategy=strategy_for_own_people(session.run, session.settings.dictionary))
     steps = begin(session, common)
     check_rate_asked(session, common.fpr)
     if gallery is not None:
@@ -75,7 +95,8 @@ def main(
     complain_files("identify", [(shown(path), reason) for path, reason in others])
     for path in list(paths):
         try:
-            check_photo(path)
+            if path != camera:
+                (check_video if is_video(path) else check_photo)(path)
         except PhotoError as error:
             failed.append({"photo": shown(path), "reason": str(error)})
             complain("identify", str(error))
@@ -96,8 +117,13 @@ def main(
             )
     known.check_fpr(fpr)
     answers: list[dict[str, Any]] = []
+    films: list[dict[str, Any]] = []
     for path in paths:
         try:
+            if is_video(path) or path == camera:
+                target = targets.get(path)
+                films.append(watch(session, known, path, fpr, watching, target, as_json=common.as_json))
+                continue
             answer = known.identify(path, fpr=fpr)
         except PhotoError as error:
             failed.append({"photo": shown(path), "reason": str(error)})
@@ -112,11 +138,12 @@ def main(
             }
         )
         if not common.as_json:
-            _show(session, answer, written, fpr)
+            _show(session, answer, written, fpr, run.strategy)
     if common.as_json:
         about = about_run(session, run, fpr) | {"gallery": known.as_dict()}
-        print_json({**about, "photos": answers, "failed": failed})
-    return bool(answers)
+        watched = {"videos": films} if films else {}
+        print_json({**about, "photos": answers, **watched, "failed": failed})
+    return bool(answers) or any(film["tracks"] for film in films)
 
 
 def expand(photos: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
@@ -226,14 +253,15 @@ def _enrol(run: Run, folder: Path | None) -> People:
     return people
 
 
-def _show(session: Session, answer: IdentifiedPhoto, picture: Path | None, fpr: float) -> None:
+def _show(session: Session, answer: IdentifiedPhoto, picture: Path | None, fpr: float, strategy: str) -> None:
     from rich.markup import escape
 
     faces = answer.faces
     count = f"{len(faces)} face{'s' * (len(faces) > 1)}"
     session.say(
         escape(
-            f"{shown(answer.photo.path)}: {count}, known where at most {100 * fpr:.2g} % of strangers pass"
+            f"{shown(answer.photo.path)}: {count}, compared by {heading(strategy)}, "
+            f"known where at most {100 * fpr:.2g} % of strangers pass"
         )
     )
     rows = [
@@ -247,7 +275,8 @@ def _show(session: Session, answer: IdentifiedPhoto, picture: Path | None, fpr: 
         for number, face in enumerate(faces[:ROWS], 1)
     ]
     words = ("person", "covered", "nearest people")
-    print_table(session.console, ("face", "person", "cosine (threshold)", *words[1:]), rows, text=words)
+    kind = "log odds" if SIGN in strategy else "cosine"
+    print_table(session.console, ("face", "person", f"{kind} (threshold)", *words[1:]), rows, text=words)
     if len(faces) > ROWS:
         session.say(f"and {len(faces) - ROWS} more faces: --json has all")
     if picture is not None:
@@ -259,8 +288,11 @@ def identify(
     shared: Shared,
     options: Layer,
     photos: Annotated[
-        list[Path], typer.Argument(metavar="PHOTO...", help="Photos; a folder stands for those in it.")
-    ],
+        list[Path] | None,
+        typer.Argument(
+            metavar="PHOTO...", help="Photos, a folder for those in it, or videos (the extra video)."
+        ),
+    ] = None,
     gallery: Annotated[
         Path | None,
         typer.Option(
@@ -277,9 +309,14 @@ def identify(
     fpr: Rate = None,
     picture: Picture = None,
     draw: Pictures = True,
+    every: Every = None,
+    camera: Camera = None,
+    seconds: Seconds = None,
     json: Json = False,
 ) -> None:
     """Name every face of new photos, or say that nobody known is near enough. Exit code 1 if no photo shows a face.
+
+    In a video, or in front of a camera, each face is followed and named once, from several frames. Needs PyAV: pip install "pdsn\\[video]"
 
     [bold]Examples[/bold]
 
@@ -288,8 +325,11 @@ def identify(
     pdsn identify door/ --run runs/lfw --gallery team-photos --fpr 0.002 --json
 
     pdsn identify door.jpg --run runs/lfw --people team
+
+    pdsn identify film.mp4 --run runs/lfw --every 1
     """
     min_face = options.get("prepare", {}).get("min_face")
     common = Common(strategy, occlusion_source, fpr, min_face, picture, draw, json)
-    if not main(Session(shared, options, keep=False), photos, gallery, people, common):
+    watching = Watching(every, seconds, camera)
+    if not main(Session(shared, options, keep=False), photos or [], gallery, people, common, watching):
         raise typer.Exit(1)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from pdsn.data.prepare import PrepareReport
+    from pdsn.data.shards import Shard
 
 PRESET = "lfw10"
 """The preset whose settings hold unless another is asked for."""
@@ -32,11 +33,23 @@ SHOWN = 10
 
 
 def main(
-    shared: Shared, options: Layer, *, photos: Path | None, lfw: bool, force: bool, as_json: bool = False
+    shared: Shared,
+    options: Layer,
+    *,
+    photos: Path | None,
+    lfw: bool,
+    force: bool,
+    shard: str | None = None,
+    merge: bool = False,
+    as_json: bool = False,
 ) -> None:
-    """Prepare a folder of photos, or LFW, into `--data`; no run directory is touched."""
+    """Prepare a folder of photos, or LFW, or a shard of it, into `--data`; no run directory is touched."""
+    from pdsn.data import shards
     from pdsn.runtime import start
 
+    if shard is not None and merge:
+        raise UsageError("--shard makes a share, --merge joins all: leave one out")
+    share = None if shard is None else shards.Shard.parse(shard)
     if lfw == (photos is not None):
         raise UsageError("give either a folder of photos or --lfw")
     if shared.data is None:
@@ -56,7 +69,14 @@ def main(
         console.print(
             f"LFW as scikit-learn has it, funneled: {photos}; figures differ from the deep-funneled copy's"
         )
-    made = prepare(photos, Path(shared.data), config, accelerator, force=force, console=console)
+    if share is not None:
+        done = prepare_share(
+            photos, Path(shared.data), config, accelerator, share, force=force, console=console
+        )
+        if as_json and accelerator.is_main_process:
+            print_json({"format": 1, "data": shared.data, "shard": str(share), "photos": done})
+        return
+    made = prepare(photos, Path(shared.data), config, accelerator, force=force, merge=merge, console=console)
     if as_json and accelerator.is_main_process:
         print_json(about(made))
 
@@ -104,12 +124,13 @@ def prepare(
     force: bool,
     replace_other: bool = False,
     elsewhere: str = "--data",
+    merge: bool = False,
     console: Console | None = None,
 ) -> PrepareReport:
     """Prepare `photos` into `root`; say what was kept, what was not, and why.
 
     `replace_other` replaces a data set of other photos or settings, and keeps one of these. `elsewhere` is the option that
-    would put the data set into another folder.
+    would put the data set into another folder. `merge` joins shards.
     """
     from pdsn.data.prepare import prepare_photos
     from pdsn.progress import counted, progress_bar
@@ -128,6 +149,7 @@ def prepare(
             force=force and main_process,
             replace_other=replace_other and main_process,
             elsewhere=elsewhere,
+            merge=merge,
         )
     if not main_process:
         return made
@@ -196,6 +218,41 @@ def prepare(
     return made
 
 
+def prepare_share(
+    photos: Path,
+    root: Path,
+    config: PrepareConfig,
+    accelerator: Accelerator,
+    shard: Shard,
+    *,
+    force: bool,
+    console: Console,
+) -> int | None:
+    """Make a shard of a data set; its photos, None if the data set is there already."""
+    from pdsn.data.prepare import prepare_shard
+    from pdsn.progress import counted, progress_bar
+
+    if not accelerator.is_main_process:
+        return None
+    with progress_bar("prepare", 0, "photos") as advance:
+        done = prepare_shard(
+            photos,
+            root,
+            config,
+            shard,
+            device=str(accelerator.device),
+            force=force,
+            on_progress=counted(advance),
+        )
+    said = (
+        "the whole data set is there already"
+        if done is None
+        else f"shard {shard} is made, {done} photos; when all are, --merge joins them"
+    )
+    console.print(f"{root}: {said}", highlight=False, soft_wrap=True, markup=False)
+    return done
+
+
 def _kind(reason: str) -> str:
     """A reason without what is particular to the photo, for counting."""
     if "usable photo" in reason:
@@ -232,6 +289,17 @@ def prepare_photos(
     lfw: Annotated[
         bool, typer.Option("--lfw", help="Download LFW (funneled) with scikit-learn and prepare it.")
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N",
+            help="Make one share of the work, such as 3/8; several machines that see both folders make one each.",
+        ),
+    ] = None,
+    merge: Annotated[
+        bool,
+        typer.Option("--merge", help="Join the shards, once all are made: the same data set, byte for byte."),
+    ] = False,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -244,10 +312,12 @@ def prepare_photos(
     pdsn prepare team-photos --data data/team --min-photos 4 --face largest
 
     pdsn prepare lfw --data data/lfw112 --for mobilefacenet
+
+    pdsn prepare lfw --data data/lfw --shard 3/8
     """
     asked = options.get("prepare", {})
     if arch is not None and ("size" in asked or "align" in asked):
         raise UsageError("--for sets size and alignment: leave out --size and --align")
     if arch is not None:
         options = whole_paths({**options, "pretrained": {"arch": arch}})
-    main(shared, options, photos=photos, lfw=lfw, force=force, as_json=json)
+    main(shared, options, photos=photos, lfw=lfw, force=force, shard=shard, merge=merge, as_json=json)

@@ -26,10 +26,12 @@ from pdsn.masks.dictionary import MaskDictionary
 from pdsn.occlusion.layouts import LandmarkStatistics, make_layout
 from pdsn.people.annotate import MOST_CARDS, TALLEST, WIDEST
 from pdsn.people.identification import BATCH
+from pdsn.people.photo import PhotoError
 from pdsn.run.directory import RunDir
 from pdsn.runtime import start
 from tests.conftest import make_dataset
-from tests.people.photos import PlainDetector, save_photo
+from tests.people.films import write_film
+from tests.people.photos import GREY, PlainDetector, save_photo
 
 BASE = {"arch": "resnet18", "width": 8, "embedding": 32, "epochs": 24, "batch": 16, "dropout": 0.0}
 TEN = [f"person_{number:02d}" for number in range(10)]
@@ -177,7 +179,7 @@ def test_a_photo_may_come_as_a_path_as_bytes_as_an_image_or_as_an_array(run, tea
 def test_the_readmes_lines_name_people(trained, team, others, tmp_path, monkeypatch, capsys):
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     code = re.search(r"## From Python\n+```python\n(.*?)```", readme, re.S)
-    for name, target in (("runs/mine", trained), ("team", team)):
+    for name, target in (("runs/mine", trained), ("team-photos", team)):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).symlink_to(target)
     # The detector of these tests needs a background that JPEG leaves alone: what a file is, its content says.
@@ -186,6 +188,7 @@ def test_the_readmes_lines_name_people(trained, team, others, tmp_path, monkeypa
     plain = partial(load_run, occlusion_source="none", device="cpu", precision="fp32")
     monkeypatch.setattr(api, "load_run", plain)
     monkeypatch.chdir(tmp_path)
+    plain("runs/mine").people("team", create=True).enrol("team-photos", accept_poor=True)
     exec(code[1], {})
     known, unknown, same = capsys.readouterr().out.splitlines()
     assert known.startswith(f"{TEN[0]} ") and unknown.startswith("unknown ") and same == "True"
@@ -223,6 +226,26 @@ def test_what_is_covered_decides_about_the_fdm_and_the_threshold(trained, team, 
     ]  # fmt: skip
     verified = run.verify(tmp_path / "p.png", save_photo(tmp_path / "q.png", white), fpr=0.1)
     assert verified.covered == masked.covered
+
+
+def test_a_film_of_two_people_and_a_stranger(run, team, others, tmp_path):
+    frames = []
+    for number in range(12):
+        shown = others[[2, 5, 31]] if number < 6 else others[[1, 4, 32]]
+        frame = np.full((200, 400, 3), GREY, np.uint8)
+        for face, left in zip(shown, (10 + 2 * number, 120 + 2 * number, 250 + 3 * number), strict=True):
+            frame[20 + number : 20 + number + 128, left : left + 96] = np.kron(
+                face, np.ones((2, 2, 1), np.uint8)
+            )
+        frames.append(frame)
+    told, film = [], write_film(tmp_path / "film.mkv", frames)
+    answer = run.enrol(team).identify_video(film, every=0.2, fpr=0.1, on_track=told.append)
+    assert [track.person for track in answer.tracks] == [TEN[0], TEN[1], None] and told == answer.tracks
+    assert [track.track.frames for track in answer.tracks] == [6, 6, 6] and answer.frames == 6
+    with pytest.raises(UsageError, match="--fpr 2"):
+        run.enrol(team).identify_video(film, fpr=2)
+    with pytest.raises(PhotoError, match="is a video, and only photos are read"):
+        run.enrol(team).identify(film)
 
 
 def test_a_crowd_of_a_thousand_is_worked_on_in_batches(trained, team, tmp_path, monkeypatch):

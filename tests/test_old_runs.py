@@ -20,8 +20,8 @@ from pdsn.bases.settings import BaseConfig, PretrainedConfig
 from pdsn.coverage.segmenter import segmenter_folder
 from pdsn.coverage.settings import SegmentConfig
 from pdsn.data.dataset import FaceDataset
+from pdsn.data.made import asked, fingerprint
 from pdsn.data.photos import PhotoFile
-from pdsn.data.prepare import _asked, _fingerprint
 from pdsn.data.settings import PrepareConfig
 from pdsn.errors import UsageError
 from pdsn.evaluation.settings import EvalConfig
@@ -333,9 +333,9 @@ def test_a_data_set_made_before_a_setting_existed_is_the_one_asked_for():
     # As version 0.1.0 wrote it into dataset.json.
     request = "d1236f985b4376945e906756f25867d97ee9c57dd3a88d0567a6867210b50541"
     method = "MTCNN of facenet-pytorch 2.5.3, method 1"
-    assert _fingerprint(_asked(settings_of(PrepareConfig, {})), listed, method) == request
-    assert _fingerprint(_asked(_LaterPrepare(detector="mtcnn", sharpen=False)), listed, method) == request
-    assert _fingerprint(_asked(_LaterPrepare()), listed, method) != request
+    assert fingerprint(asked(settings_of(PrepareConfig, {})), listed, method) == request
+    assert fingerprint(asked(_LaterPrepare(detector="mtcnn", sharpen=False)), listed, method) == request
+    assert fingerprint(asked(_LaterPrepare()), listed, method) != request
 
 
 def test_only_settings_of_today_are_added():

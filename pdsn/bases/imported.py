@@ -33,6 +33,7 @@ from pdsn.metrics import nearest_ranks, rank_rate
 from pdsn.networks.imported.architecture import Architecture
 from pdsn.networks.imported.net import PretrainedNet
 from pdsn.networks.imported.onnx_architecture import is_onnx, save_graph, saved_architecture
+from pdsn.networks.imported.onnx_file import sha256_of_weights
 from pdsn.networks.imported.table import find_architecture
 from pdsn.networks.imported.weights import load_weights, read_weights
 from pdsn.networks.margins import LMCL, MarginLoss
@@ -100,7 +101,7 @@ def import_folder(
         "kind": KIND,
         "arch": config.arch,
         "code": _code(config.arch),
-        "weights": sha256_of(weights) if isinstance(weights, Path) else weights,
+        "weights": _identity(root, weights) if isinstance(weights, Path) else weights,
         "classifier": config.classifier,
         "scale": base.scale,
         "margin": base.margin,
@@ -293,14 +294,26 @@ def find_weights(root: Path, config: PretrainedConfig, *, imported: bool = True)
     if config.file and path.is_file():
         return path
     # Once imported, a base does without the file that it came from.
-    done = TrainingFolder(root, {}, {}, COMMAND)
-    if imported and done.model.is_file():
-        return str(done.found_config().get("weights", ""))
+    before = _imported_from(root) if imported else None
+    if before is not None:
+        return before
     named = "".join(f", or {name} for a download" for name in downloads)
     if not config.file:
         raise UsageError(f"{config.arch} needs its weights: give --weights FILE{named}")
     setting = "pretrained.weights" if config.weights else "pretrained.arch"
     raise SettingError(setting, config.file, f"is no file: give one{named}")
+
+
+def _imported_from(root: Path) -> str | None:
+    """What identifies the weights of the base in a folder; None where there is none."""
+    done = TrainingFolder(root, {}, {}, COMMAND)
+    return str(done.found_config().get("weights", "")) if done.model.is_file() else None
+
+
+def _identity(root: Path, weights: Path) -> str:
+    """What identifies weights, see `sha256_of_weights`; earlier imports did not look at the data files beside an ONNX file."""
+    alone, together = sha256_of_weights(weights)
+    return alone if together != alone and _imported_from(root) == alone else together
 
 
 def _code(arch: str) -> str:

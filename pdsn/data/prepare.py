@@ -6,32 +6,28 @@ chunk depends on nothing but its photos and the settings, so a run that was kill
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import json
 import shutil
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pdsn.artefact import completed
 from pdsn.data.chunks import Chunk, make_chunk
 from pdsn.data.dataset import Face, FaceDataset, write_dataset
 from pdsn.data.detector import MTCNN, Detector
-from pdsn.data.listing import NAME as PHOTOS
-from pdsn.data.listing import SeenPhoto, as_csv, compare, read_listing, shown, with_times
-from pdsn.data.photos import EXTENSIONS, Listing, PhotoFile, list_photos
+from pdsn.data.listing import SeenPhoto, as_csv, read_listing, shown
+from pdsn.data.made import asked, fingerprint, open_made
+from pdsn.data.photos import Listing, PhotoFile, list_photos
 from pdsn.data.settings import PrepareConfig
+from pdsn.data.shards import Shard, lacking, recorded, why_other
 from pdsn.data.weights import weights_of
 from pdsn.errors import PdsnError, UsageError
-from pdsn.files import sha256_of, write_text
+from pdsn.files import sha256_of
 
 METHOD = "MTCNN of facenet-pytorch 2.5.3, method 2"
 """What the published networks find by; see `method_of`. Changes whenever reading, detection or alignment change what comes out: old chunks are then not taken up."""
@@ -97,6 +93,7 @@ def prepare_photos(
     force: bool = False,
     replace_other: bool = False,
     elsewhere: str = "--data",
+    merge: bool = False,
     on_progress: Callable[[int, int], None] = _nothing,
 ) -> PrepareReport:
     """Find, choose and align one face per photo and write the data set.
@@ -112,27 +109,26 @@ def prepare_photos(
         force: replace a data set that lies in `root`.
         replace_other: replace it if it was made from other photos or with other settings.
         elsewhere: the option, for messages, that puts the data set into another folder.
+        merge: search no photo: join the shards that `prepare_shard` made of these photos with these settings.
         on_progress: called with the number of photos done and of all to do, first before any work.
 
     Raises:
-        PdsnError: nothing in `photos` can be used, or `root` cannot be written.
-        UsageError: `root` holds another data set and nothing says to replace it, or lies in `photos`.
+        PdsnError: nothing in `photos` can be used, `root` cannot be written, or a shard is missing.
+        UsageError: `root` holds another data set, or shards of one, and nothing says to replace it, or lies in `photos`.
     """
     start = time.perf_counter()
-    if photos.resolve() in (root.resolve(), *root.resolve().parents):
-        raise UsageError(
-            f"{root} lies among the photos, {photos}: choose another {elsewhere}, outside of that folder"
-        )
+    _check_apart(photos, root, elsewhere)
     listing = list_photos(photos)
     made = None
     try:
         if not force and (root / "dataset.json").is_file():
             try:
-                made = _open_made(photos, root, listing.photos, config, elsewhere)
+                made = open_made(photos, root, listing.photos, config, elsewhere)
             except UsageError:
                 if not replace_other:
                     raise
-        dataset, skipped = made or _make(photos, root, listing, config, device, on_progress)
+        work = Work(photos, root, listing, config, device, force, elsewhere, on_progress)
+        dataset, skipped = made or _make(work, merge=merge)
         _clean(root)
     except OSError as error:
         raise PdsnError(
@@ -156,42 +152,114 @@ def prepare_photos(
     )
 
 
-def _make(
+def prepare_shard(
     photos: Path,
     root: Path,
-    listing: Listing,
     config: PrepareConfig,
-    device: str,
-    on_progress: Callable[[int, int], None],
-) -> tuple[FaceDataset, list[tuple[str, str]]]:
-    """Search the photos and write the data set; also (file, reason) of what is left out."""
-    listed = listing.photos
+    shard: Shard,
+    *,
+    device: str = "cpu",
+    force: bool = False,
+    on_progress: Callable[[int, int], None] = _nothing,
+) -> int | None:
+    """Make one share of the chunks of a data set, for `prepare_photos` to join; the chunks are those that it would make itself.
+
+    Shards may be made at the same time, on several machines that see the photos and `root`; a shard that was stopped goes
+    on by the same call.
+
+    Args:
+        photos, root, config, device, on_progress: see `prepare_photos`.
+        shard: which share.
+        force: drop shards of other settings or photos that lie in `root`, and leave out of account that there may be a data set.
+
+    Returns:
+        The photos of the shard; None if the whole data set is there already.
+
+    Raises:
+        PdsnError, UsageError: see `prepare_photos`.
+    """
+    _check_apart(photos, root, "--data")
+    listing = list_photos(photos)
+    try:
+        if not force and (root / "dataset.json").is_file():
+            open_made(photos, root, listing.photos, config, "--data")
+            return None
+        work = Work(photos, root, listing, config, device, force, "--data", on_progress)
+        wanted, _ = _wanted(work)
+        _run_chunks(work, wanted, shard)
+    except OSError as error:
+        raise PdsnError(
+            f"{root} cannot be written ({error.strerror or error}): choose another --data"
+        ) from error
+    parts = range(0, len(wanted), CHUNK)
+    return sum(len(wanted[parts[chunk] :][:CHUNK]) for chunk in shard.chunks(len(parts)))
+
+
+def _check_apart(photos: Path, root: Path, elsewhere: str) -> None:
+    """Raise UsageError where the data set would lie among its photos."""
+    if photos.resolve() in (root.resolve(), *root.resolve().parents):
+        raise UsageError(
+            f"{root} lies among the photos, {photos}: choose another {elsewhere}, outside of that folder"
+        )
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be made; see `prepare_photos`, whose arguments these are."""
+
+    photos: Path
+    root: Path
+    listing: Listing
+    config: PrepareConfig
+    device: str
+    force: bool
+    elsewhere: str
+    on_progress: Callable[[int, int], None]
+
+
+def _wanted(work: Work) -> tuple[list[PhotoFile], dict[str, str]]:
+    """The photos to search, and by file why the others are not.
+
+    Raises:
+        PdsnError: there are none.
+    """
+    listed = work.listing.photos
     reasons = {photo.file: "file name is not UTF-8" for photo in listed if not _is_utf8(photo.file)}
-    _drop_small(listed, reasons, config.min_photos)
+    _drop_small(listed, reasons, work.config.min_photos)
     wanted = [photo for photo in listed if photo.file not in reasons]
     if not wanted:
-        raise PdsnError(_nobody(photos, listed, reasons, config))
-    paths = _run_chunks(photos, root, wanted, config, device, on_progress)
+        raise PdsnError(_nobody(work.photos, listed, reasons, work.config))
+    return wanted, reasons
+
+
+def _make(work: Work, *, merge: bool) -> tuple[FaceDataset, list[tuple[str, str]]]:
+    """Search the photos and write the data set; also (file, reason) of what is left out."""
+    listing, config = work.listing, work.config
+    listed = listing.photos
+    wanted, reasons = _wanted(work)
+    paths = _run_chunks(work, wanted, merge=merge)
     described, searched = _describe(paths, wanted, config, reasons)
     _drop_small(listed, reasons, config.min_photos)
     kept = [row for row, photo in enumerate(wanted) if photo.file not in reasons]
     if not kept:
-        raise PdsnError(_nobody(photos, listed, reasons, config))
+        raise PdsnError(_nobody(work.photos, listed, reasons, config))
     left_out = [(photo.file, reasons[photo.file]) for photo in listed if photo.file in reasons]
     having = {photo.person for photo in listed}
     without = [(f"{name}/", "person without any photo") for name in listing.people if name not in having]
     seen = [SeenPhoto(shown(photo.file), photo.bytes, photo.changed) for photo in listed]
     skipped = [(shown(file), reason) for file, reason in (*left_out, *listing.others, *without)]
     dataset = write_dataset(
-        root,
+        work.root,
         _read_faces(paths, set(kept)),
         [described[row] for row in kept],
         config.size,
-        settings={**_asked(config), "photos": str(photos.resolve()), "method": method_of(config.detector)},
+        settings={
+            **asked(config), "photos": str(work.photos.resolve()), "method": method_of(config.detector),
+        },
         split_seed=config.split_seed,
         skipped=skipped,
         photos=as_csv([searched.get(photo.file, photo) for photo in seen]),
-    )
+    )  # fmt: skip
     return dataset, skipped
 
 
@@ -207,28 +275,39 @@ def _drop_small(listed: Sequence[PhotoFile], reasons: dict[str, str], fewest: in
 
 
 def _run_chunks(
-    photos: Path,
-    root: Path,
-    wanted: Sequence[PhotoFile],
-    config: PrepareConfig,
-    device: str,
-    on_progress: Callable[[int, int], None],
+    work: Work, wanted: Sequence[PhotoFile], shard: Shard | None = None, *, merge: bool = False
 ) -> list[Path]:
-    """Make the chunks that are not finished yet, several at a time; the files of all, in order."""
+    """Make the chunks that are not finished yet, several at a time; the files of all, in order.
+
+    Args:
+        work: what is to be made.
+        wanted: the photos to search.
+        shard: makes its share alone.
+        merge: makes none.
+
+    Raises:
+        PdsnError: chunks are missing, and none are to be made.
+        UsageError: there are shards of other photos or settings.
+    """
     import torch
 
+    config, device, on_progress = work.config, work.device, work.on_progress
     # What only decides which photos are kept may change between a kill and the next call.
-    making = {name: value for name, value in _asked(config).items() if name in MAKING}
-    folder = root / "partial" / _fingerprint(making, wanted, method_of(config.detector))[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.parent.iterdir():
-        if stale != folder:
-            shutil.rmtree(stale)
+    making = {name: value for name, value in asked(config).items() if name in MAKING}
+    folder = work.root / "partial" / fingerprint(making, wanted, method_of(config.detector))[:16]
+    _drop_others(work, folder)
     parts = [wanted[first : first + CHUNK] for first in range(0, len(wanted), CHUNK)]
     paths = [folder / f"{index:06}.npz" for index in range(len(parts))]
-    missing = [index for index, path in enumerate(paths) if Chunk.load(path) is None]
-    done = len(wanted) - sum(len(parts[index]) for index in missing)
-    on_progress(done, len(wanted))
+    mine = range(len(parts)) if shard is None else shard.chunks(len(parts))
+    missing = [index for index in mine if Chunk.load(paths[index]) is None]
+    if merge and missing:
+        raise PdsnError(lacking(work.root, folder, missing))
+    folder.mkdir(parents=True, exist_ok=True)
+    if shard is not None:
+        shard.record(folder, _sharing(config), work.listing.photos)
+    count = sum(len(parts[index]) for index in mine)
+    done = count - sum(len(parts[index]) for index in missing)
+    on_progress(done, count)
     if not missing:
         return paths
     detect = Detector(config.min_face, device, config.detector)
@@ -238,7 +317,7 @@ def _run_chunks(
     pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
 
     def make(index: int) -> int:
-        make_chunk(photos, parts[index], config, detect).save(paths[index])
+        make_chunk(work.photos, parts[index], config, detect).save(paths[index])
         return len(parts[index])
 
     try:
@@ -247,11 +326,34 @@ def _run_chunks(
             warnings.filterwarnings("ignore", module=r"PIL\.")
             for future in as_completed([pool.submit(make, index) for index in missing]):
                 done += future.result()
-                on_progress(done, len(wanted))
+                on_progress(done, count)
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
     return paths
+
+
+def _drop_others(work: Work, folder: Path) -> None:
+    """Remove the chunks of other photos or settings, but for shards: others may be at work on them.
+
+    Raises:
+        UsageError: there are shards, and nothing says to replace them.
+    """
+    for other in folder.parent.glob("*"):
+        if other == folder:
+            continue
+        if recorded(other) and not work.force:
+            reason = why_other(other, _sharing(work.config), work.photos, work.listing.photos)
+            raise UsageError(
+                f"{work.root} holds shards {reason}: give what they were made with, choose another {work.elsewhere}, or drop them "
+                "with --force"
+            )
+        shutil.rmtree(other, ignore_errors=True)
+
+
+def _sharing(config: PrepareConfig) -> dict[str, object]:
+    """The settings that shards must have in common: what a chunk depends on, and which photos are searched."""
+    return {name: value for name, value in asdict(config).items() if name in (*MAKING, "min_photos")}
 
 
 def _describe(
@@ -298,75 +400,12 @@ def _load(path: Path) -> Chunk:
     return chunk
 
 
-def _open_made(
-    photos: Path, root: Path, listed: Sequence[PhotoFile], config: PrepareConfig, elsewhere: str
-) -> tuple[FaceDataset, list[tuple[str, str]]]:
-    """The data set that lies in `root`, if it is the one asked for."""
-    dataset = FaceDataset.load(root)
-    advice = f"choose another {elsewhere}, or replace it with --force"
-    asked = json.loads(json.dumps(asdict(config)))
-    then = completed(dataset.settings, asked, config.BEFORE)
-    other = [name for name in asked if then.get(name) != asked[name]]
-    if other:
-        options = ", ".join(
-            "another template (see --for)"
-            if name == "template"
-            else f"--{name.replace('_', '-')} {then.get(name)}"
-            for name in other
-        )
-        raise UsageError(f"{root} holds another data set, made with {options}: {advice}")
-    known = read_listing(root)
-    if known is None:
-        if not _is_old(dataset, listed, config):
-            raise UsageError(
-                f"{root} was made from other photos, {dataset.settings.get('photos')}, by an older pdsn, which kept no list "
-                f"of them to tell the difference: {advice}"
-            )
-    else:
-        changes = compare(photos, known, listed)
-        if str(changes):
-            raise UsageError(f"{root} was made from other photos; since then {changes}: {advice}")
-        if changes.touched:
-            with suppress(OSError):  # a data set that cannot be written to can be used all the same
-                write_text(root / PHOTOS, as_csv(with_times(known, listed)))
-    if dataset.settings.get("photos") != str(photos.resolve()):
-        with suppress(OSError):
-            dataset.remember("photos", str(photos.resolve()))
-    with (root / "skipped.csv").open(newline="", encoding="utf-8") as stream:
-        return dataset, [(row["file"], row["reason"]) for row in csv.DictReader(stream)]
-
-
-def _is_old(dataset: FaceDataset, listed: Sequence[PhotoFile], config: PrepareConfig) -> bool:
-    """Whether a data set without a list of its photos was made from these, by the fingerprint that it has instead."""
-    named = [photo for photo in listed if Path(photo.file).suffix.lower() in EXTENSIONS]
-    named.sort(key=lambda photo: (photo.file.partition("/")[0], photo.file))
-    method = str(dataset.settings.get("method"))
-    return dataset.settings.get("request") == _fingerprint(_asked(config), named, method)
-
-
 def _clean(root: Path) -> None:
     """Remove the chunks, and what a kill in the middle of `write_dataset` left."""
     shutil.rmtree(root / "partial", ignore_errors=True)
     for name in ("faces", "manifest", "skipped", "photos", "dataset"):
         for left in root.glob(f".{name}-*"):
             left.unlink(missing_ok=True)
-
-
-def _asked(config: PrepareConfig) -> dict[str, object]:
-    """The settings as they are written down; later ones only where they are not as before there were any.
-
-    So the fingerprint of a data set stays what it was when a later version asks for the same.
-    """
-    return {
-        name: value
-        for name, value in asdict(config).items()
-        if name not in config.BEFORE or value != config.BEFORE[name]
-    }
-
-
-def _fingerprint(settings: dict[str, object], photos: Sequence[PhotoFile], method: str) -> str:
-    listing = [(photo.file, photo.bytes, photo.changed) for photo in photos]
-    return hashlib.sha256(json.dumps([method, settings, listing]).encode()).hexdigest()
 
 
 def _is_utf8(name: str) -> bool:

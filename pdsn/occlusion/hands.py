@@ -104,8 +104,7 @@ def skin_tone(light: Light, rng: np.random.Generator) -> np.ndarray:
         colour = (DARK_SKIN + other * (LIGHT_SKIN - DARK_SKIN)) * light.cast * light.gain
     else:
         colour = glove * light.gain
-    grey = colour.mean()
-    return np.clip(grey + light.saturation * (colour - grey), 5, 250)
+    return np.clip(light.muted(colour), 5, 250)
 
 
 def draw_hand(

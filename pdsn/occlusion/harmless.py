@@ -16,9 +16,9 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from torch import Tensor
 
 from pdsn.occlusion.canvas import Canvas, ellipse, inside, strands
-from pdsn.occlusion.locks import face_units, hair_colour
+from pdsn.occlusion.locks import hair_colour
 from pdsn.occlusion.occluder import Occluder
-from pdsn.occlusion.placing import pose_of
+from pdsn.occlusion.placing import on_plane, pose_of
 
 
 def _uncovered(pixels: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -54,7 +54,7 @@ class Eyeglasses:
             3, np.float32
         )
         reflects, down = rng.random() < 0.35, rng.uniform(-0.02, 0.12)
-        u, v = face_units(canvas, pose)
+        u, v = on_plane(pose, canvas.x, canvas.y)
         for side in (-1, 1):
             x, y = (u - 0.52 * side) / wide, (v - down) / tall
             if self.split == "test":  # wider below than above
@@ -100,7 +100,7 @@ class Beard:
         canvas = Canvas(image.shape[1], image.shape[2])
         if pose is None:
             return _over(image, canvas)
-        u, v = face_units(canvas, pose)
+        u, v = on_plane(pose, canvas.x, canvas.y)
         dense, soft = rng.uniform(0.3, 0.95), rng.uniform(0.06, 0.2)
         colour = hair_colour(image.numpy(), pose, rng)
         mouth = np.hypot(u / 0.5, (v - 1.12) / 0.14) - 1

@@ -42,6 +42,13 @@ class Light:
         """(n,) factors at (n,) places in face units."""
         return 1 + np.float32(self.fall) * x
 
+    def muted(self, colours: np.ndarray) -> np.ndarray:
+        """Colours (3, ...) as pale as the photo is."""
+        if self.saturation >= 1:
+            return colours
+        grey = colours.mean(0)
+        return grey + self.saturation * (colours - grey)
+
 
 def light_on(photo: np.ndarray, pose: Pose) -> Light:
     """Measure the light on cheeks, nose and forehead.

@@ -12,7 +12,7 @@ from torch import Tensor
 from pdsn.occlusion.canvas import Canvas, inside, strands
 from pdsn.occlusion.lighting import light_on
 from pdsn.occlusion.occluder import left_clean
-from pdsn.occlusion.placing import Pose, pose_of
+from pdsn.occlusion.placing import Pose, on_plane, pose_of
 
 COLOURS = np.array(
     [[22, 19, 18], [45, 33, 26], [84, 58, 40], [128, 92, 60], [186, 152, 104], [120, 55, 35], [150, 148, 146]]
@@ -94,7 +94,7 @@ class HairOverFace:
         if pose is None:
             return left_clean(image)
         canvas = Canvas(image.shape[1], image.shape[2])
-        u, v = face_units(canvas, pose)
+        u, v = on_plane(pose, canvas.x, canvas.y)
         region = HAIR[self.split][int(rng.integers(len(HAIR[self.split])))]
         deep, flow = region(u, v, rng)
         colour = hair_colour(image.numpy(), pose, rng)
@@ -107,13 +107,6 @@ class HairOverFace:
         return occluded, covered & torch.from_numpy(v > HAIRLINE)
 
 
-def face_units(canvas: Canvas, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
-    """Every pixel (H, W) in face units, on the plane of the face."""
-    inverse = np.linalg.inv(pose.axes).astype(np.float32)
-    dx, dy = canvas.x - np.float32(pose.origin[0]), canvas.y - np.float32(pose.origin[1])
-    return inverse[0, 0] * dx + inverse[0, 1] * dy, inverse[1, 0] * dx + inverse[1, 1] * dy
-
-
 def hair_colour(photo: np.ndarray, pose: Pose, rng: np.random.Generator) -> np.ndarray:
     """A colour (3,) float32 for hair in a photo (3, H, W) uint8: mostly what is above the forehead, where that is seen."""
     places = pose.project(np.array([(x, y, -0.3) for x, y in CROWN])).astype(int)
@@ -124,7 +117,5 @@ def hair_colour(photo: np.ndarray, pose: Pose, rng: np.random.Generator) -> np.n
     ]
     own, light = rng.random() < 0.7, light_on(photo, pose)
     other = COLOURS[int(rng.integers(len(COLOURS)))] * rng.uniform(0.8, 1.2) * light.cast * light.gain
-    grey = other.mean()
-    other = grey + light.saturation * (other - grey)
-    colour = np.median(np.array(seen, dtype=np.float32), axis=0) if seen and own else other
+    colour = np.median(np.array(seen, dtype=np.float32), axis=0) if seen and own else light.muted(other)
     return np.clip(colour, 4, 235).astype(np.float32)

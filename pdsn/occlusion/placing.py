@@ -119,6 +119,18 @@ def pose_of(landmarks: np.ndarray) -> Pose | None:
     return Pose(eyes, axes, np.array([across, nod]))
 
 
+def on_plane(pose: Pose, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels in face units, on the plane of the face: the inverse of `Pose.project` where the depth is 0.
+
+    Args:
+        pose: the camera.
+        x, y: pixels, of any shapes that broadcast.
+    """
+    inverse = np.linalg.inv(pose.axes).astype(np.float32)
+    dx, dy = x - np.float32(pose.origin[0]), y - np.float32(pose.origin[1])
+    return inverse[0, 0] * dx + inverse[0, 1] * dy, inverse[1, 0] * dx + inverse[1, 1] * dy
+
+
 def on_surface(
     pose: Pose, surface: Surface, x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -135,9 +147,8 @@ def on_surface(
     Returns:
         x and y in face units, and whether the surface is seen there at all (bool).
     """
+    u, v = on_plane(pose, x, y)
     inverse = np.linalg.inv(pose.axes).astype(np.float32)
-    dx, dy = x - np.float32(pose.origin[0]), y - np.float32(pose.origin[1])
-    u, v = inverse[0, 0] * dx + inverse[0, 1] * dy, inverse[1, 0] * dx + inverse[1, 1] * dy
     if np.isfinite(surface.hangs) and inverse[1, 1] > 0:
         # Along the photo's vertical u changes by this much per v; a head upside down has nothing hanging.
         lean = np.clip(inverse[0, 1] / inverse[1, 1], -1, 1)

@@ -223,10 +223,7 @@ def _coloured(
     else:
         tinted = colours * _column(1 + style.tint * jitter)
         factors = light.cast * (light.gain * (1 + GAIN * jitter.mean()))
-    if light.saturation < 1:
-        grey = tinted.mean(0)
-        tinted = grey + light.saturation * (tinted - grey)
-    return tinted * _column(factors) * light.slope(across)
+    return light.muted(tinted) * _column(factors) * light.slope(across)
 
 
 def _column(values: np.ndarray) -> np.ndarray:

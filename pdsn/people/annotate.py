@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pdsn.people.gallery import readable
-from pdsn.people.identification import NEAREST, IdentifiedFace, Match
+from pdsn.people.identification import NEAREST, IdentifiedFace, IdentifiedPhoto, Match
 from pdsn.people.photo import SearchedPhoto
+from pdsn.people.tracks import IdentifiedTrack, IdentifiedVideo, clock
 from pdsn.people.verification import Verification
 from pdsn.pictures import FAINT, INK, PAPER, RIGHT, WRONG, face_picture, fitted, heat_picture, write
 
@@ -18,6 +19,8 @@ WIDEST, NARROWEST, TALLEST = 1400, 560, 1100
 """Pixels: bounds of the photo in the picture; a small one is enlarged."""
 MOST_CARDS = 12
 """Faces that get a card; of more the largest."""
+MOST_TRACKS = 100
+"""Faces of a film that get a card; of more those that are seen longest."""
 FACE_HEIGHT = 128
 """Pixels: height of an aligned face in the picture."""
 FEW = 3
@@ -27,6 +30,13 @@ MARGIN, GAP = 12, 4
 
 CropOf = Callable[[Match], "np.ndarray | None"]
 """The aligned face (H, W, 3) uint8 of a nearest photo; None where there is no picture of it."""
+
+
+def draw_answer(answer: IdentifiedPhoto | IdentifiedVideo, crop_of: CropOf) -> Image.Image:
+    """The picture of an answer: see `draw_identification`, and for a video `draw_tracks`."""
+    if isinstance(answer, IdentifiedVideo):
+        return draw_tracks(answer.tracks)
+    return draw_identification(answer.photo, answer.faces, crop_of)
 
 
 def draw_identification(
@@ -49,6 +59,44 @@ def draw_identification(
     cards = [_card(faces[index], index + 1, crop_of, shown) for index in sorted(largest)]
     note = f"and {len(faces) - len(cards)} smaller faces, in the JSON" if len(faces) > len(cards) else ""
     return _sheet(picture, cards, note)
+
+
+def draw_tracks(tracks: Sequence[IdentifiedTrack]) -> Image.Image:
+    """A card for each face of a film, in the order of the tracks: the best sighting, what is covered tinted, and the answer.
+
+    Of more than `MOST_TRACKS` those seen in the most frames get one; the numbers count all.
+    """
+    longest = sorted(range(len(tracks)), key=lambda row: -tracks[row].track.frames)[:MOST_TRACKS]
+    cards = [_track_card(tracks[row], row + 1) for row in sorted(longest)]
+    if not cards:
+        cards = [Image.new("RGB", (CARD_WIDTH, 40), PAPER)]
+        write(ImageDraw.Draw(cards[0]), (0, 10), "no face found", FAINT, 14, CARD_WIDTH)
+    columns = min(len(cards), WIDEST // (CARD_WIDTH + MARGIN))
+    height = cards[0].height + MARGIN
+    sheet = Image.new(
+        "RGB", (columns * (CARD_WIDTH + MARGIN) + MARGIN, -(-len(cards) // columns) * height + MARGIN), PAPER
+    )
+    for place, card in enumerate(cards):
+        row, column = divmod(place, columns)
+        sheet.paste(card, (MARGIN + column * (CARD_WIDTH + MARGIN), MARGIN + row * height))
+    return sheet
+
+
+def _track_card(track: IdentifiedTrack, number: int) -> Image.Image:
+    card = Image.new("RGB", (CARD_WIDTH, FACE_HEIGHT + 96), PAPER)
+    card.paste(face_picture(track.best.found.crop, FACE_HEIGHT, track.best.covered_pixels), (0, 0))
+    pen = ImageDraw.Draw(card)
+    lines = [
+        (f"{number}  {track.person or 'unknown'}", RIGHT if track.person else WRONG, 16),
+        (f"{clock(track.track.first)} to {clock(track.track.last)}", INK, 12),
+        (f"score {track.score:.2f}, known above {track.threshold:.2f}", INK, 12),
+        (_covered(track.best.covered), FAINT, 12),
+    ]
+    top = FACE_HEIGHT + 6
+    for text, colour, size in lines:
+        write(pen, (0, top), text, colour, size, CARD_WIDTH)
+        top += size + 8
+    return card
 
 
 def draw_verification(answer: Verification, *, maps: bool = False) -> Image.Image:

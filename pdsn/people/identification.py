@@ -49,6 +49,7 @@ class IdentifiedFace:
         threshold: the cosine above which the nearest person is named.
         impostors: number of scores of strangers covered alike: they tell the mean and the deviation.
         nearest: up to five people, nearest first.
+        deviation: one standard deviation of these strangers' cosines.
     """
 
     found: FoundFace
@@ -60,6 +61,12 @@ class IdentifiedFace:
     threshold: float
     impostors: int
     nearest: list[Match]
+    deviation: float
+
+    @property
+    def limit(self) -> float:
+        """The threshold in the terms of `score`: the nearest person is named where the score is above it."""
+        return self.score + (self.threshold - self.cosine) / self.deviation
 
     def as_dict(self) -> dict[str, object]:
         """What JSON says of the face."""
@@ -188,6 +195,7 @@ class Identifier:
                     threshold,
                     len(self.impostors.scores(signature)),
                     matches,
+                    deviation,
                 )
             )
         return answers

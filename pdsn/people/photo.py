@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from pdsn.data.chunks import NO_FACE
+from pdsn.data.detector import Detection
 from pdsn.data.faces import Detect, crop_face, find_faces, sure_faces, turn_back, turn_photo
 from pdsn.data.given import PhotoLike, read_given
-from pdsn.data.photos import UnreadablePhotoError
+from pdsn.data.photos import Photo, UnreadablePhotoError
 from pdsn.data.settings import PrepareConfig
 from pdsn.errors import PdsnError
 from pdsn.people.gallery import readable
@@ -127,21 +128,36 @@ def search_photo(
     except UnreadablePhotoError as error:
         raise PhotoError(f"{name} cannot be read: {error}") from error
     detections, turn = find_faces([read.pixels], detect)[0]
-    pixels = turn_photo(read.pixels, turn)
-    faces = []
-    for face in sure_faces(detections) or sorted(detections, key=lambda face: -face.probability)[:1]:
-        try:
-            crop, landmarks = crop_face(pixels, face, config)
-        except ValueError:  # landmarks that form no face: there is nothing to compare
-            continue
-        box = turn_back(face.box, read.pixels.shape, turn) * np.tile(read.scale, 2)
-        faces.append(FoundFace(box, face.probability, crop, turn, landmarks))
+    likely = sure_faces(detections) or sorted(detections, key=lambda face: -face.probability)[:1]
+    faces = crop_faces(read, likely, config, turn)
     if not faces:
         raise PhotoError(
             f"{name}: {NO_FACE}: it may be too small (try --min-face 20), turned away or largely covered"
         )
-    faces.sort(key=lambda face: float(face.box[0] + face.box[2]))
     return SearchedPhoto(path, read.pixels, read.scale, faces)
+
+
+def crop_faces(
+    photo: Photo, detections: Sequence[Detection], config: PrepareConfig, turn: int = 0
+) -> list[FoundFace]:
+    """The faces of a photo from left to right, but for those whose landmarks form no face: there is nothing to compare.
+
+    Args:
+        photo: the photo.
+        detections: its faces, in pixels of the photo after the turn.
+        config: size and alignment.
+        turn: degrees, see `turn_photo`.
+    """
+    pixels = turn_photo(photo.pixels, turn)
+    faces = []
+    for face in detections:
+        try:
+            crop, landmarks = crop_face(pixels, face, config)
+        except ValueError:
+            continue
+        box = turn_back(face.box, photo.pixels.shape, turn) * np.tile(photo.scale, 2)
+        faces.append(FoundFace(box, face.probability, crop, turn, landmarks))
+    return sorted(faces, key=lambda face: float(face.box[0] + face.box[2]))
 
 
 def check_photo(path: Path) -> None:

@@ -19,7 +19,7 @@ from pdsn.matchers.table import MATCHERS, SIGN
 from pdsn.metrics import bootstrap_interval
 from pdsn.occlusion.occluders import BANDS, CLEAN
 from pdsn.occlusion.worn import KINDS
-from pdsn.run.tables import RunTable, RunVerification, check_same_photos, check_several
+from pdsn.run.tables import RunTable, RunVerification, check_once, check_same_photos
 
 GROUPS = {"clean": (CLEAN,), "bands": BANDS, "worn": KINDS}
 """Occlusions that are told as one mean, by what a table calls them."""
@@ -51,7 +51,7 @@ class System:
 def check_comparable(tables: Sequence[RunTable]) -> None:
     """Raise UsageError unless the tables are of the same photos, under the same occlusions, drawn alike."""
     first = tables[0]
-    check_several(tables)
+    check_once(tables)
     for other in tables[1:]:
         check_same_question(first, other, "eval")
         check_same_photos(first, other)

@@ -15,7 +15,7 @@ from pdsn.evaluation.settings import EvalConfig
 from pdsn.masks.strategy import NO_FDM, heading
 from pdsn.report.table import Record, markdown, markdown_table
 from pdsn.run.settings import before
-from pdsn.run.tables import RunTable, check_same_photos, check_several, roots_of
+from pdsn.run.tables import RunTable, check_once, check_same_photos, roots_of
 
 OF_THE_MODEL = (
     "split",
@@ -36,7 +36,9 @@ MEANS = ("tpir01", "fpir01", "tpir10", "fpir10")
 def check_poolable(tables: Sequence[RunTable]) -> None:
     """Raise UsageError unless the runs differ in nothing but their training seed."""
     first = tables[0]
-    check_several(tables)
+    check_once(tables)
+    if len(tables) < 2:
+        raise UsageError(f"{tables[0].root}: name at least two runs")
     for other in tables[1:]:
         for ours, theirs in ((_model(first), _model(other)), (_asked(first), _asked(other))):
             for name in sorted(ours.keys() | theirs.keys()):

@@ -123,12 +123,10 @@ def _check_current(run: RunDir, path: Path, table: dict[str, Any], remake: str) 
             )
 
 
-def check_several(tables: Sequence[RunTable]) -> None:
-    """Raise UsageError unless these are at least two runs, each named once."""
+def check_once(tables: Sequence[RunTable]) -> None:
+    """Raise UsageError where a run is named twice."""
     if len({table.root.resolve() for table in tables}) < len(tables):
         raise UsageError(f"{roots_of(tables)}: name each run once")
-    if len(tables) < 2:
-        raise UsageError(f"{tables[0].root}: name at least two runs")
 
 
 def check_same_photos(first: RunTable, other: RunTable) -> None:

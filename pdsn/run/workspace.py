@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,10 +111,13 @@ class Workspace(RunMasks):
 
     def _fused(self, name: str) -> Fused:
         """Two matchers at once, A+B, calibrated on the validation photos."""
+        import numpy as np
+
         from pdsn.calibration.odds import fit_odds
         from pdsn.evaluation.enrolment import Enrolment
-        from pdsn.matchers.fused import Fused
+        from pdsn.matchers.fused import Fused, Odds
         from pdsn.occlusion.mixture import matching_mixture
+        from pdsn.run.kept import kept_scores
 
         first, second = (self.matcher(part) for part in parts_of(name))
         settings, data = self.settings, self.dataset
@@ -123,8 +127,20 @@ class Workspace(RunMasks):
             else Enrolment.by_person(data, "val", settings.eval.enrol)
         )
         occluder = matching_mixture(list(self.layout("LM2").regions.values()), "val")
-        odds = fit_odds((first, second), data, asked.gallery, asked.probes, occluder, settings.seed)
-        return Fused(first, second, odds)
+        # Kept: `identify` would look at some two thousand photos before the one that it was given.
+        lines = kept_scores(self, name).get(
+            ("odds", settings.split, settings.seed),
+            lambda: np.array(
+                [
+                    astuple(odds)
+                    for odds in fit_odds(
+                        (first, second), data, asked.gallery, asked.probes, occluder, settings.seed
+                    )
+                ]
+            ),
+        )
+        ours, theirs = (Odds(*line) for line in lines.tolist())
+        return Fused(first, second, (ours, theirs))
 
     def chooses(self, name: str) -> str:
         """Which matcher or strategy chooses the people that a re-ranking one compares again.

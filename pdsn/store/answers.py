@@ -181,6 +181,7 @@ class StoreIdentifier:
                     threshold,
                     len(impostors.scores(best.signature)),
                     matches,
+                    deviation,
                 )
             )
         return answers

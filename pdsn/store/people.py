@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ from pdsn.data.settings import PrepareConfig
 from pdsn.errors import UsageError
 from pdsn.people.gallery import readable
 from pdsn.people.identification import IdentifiedPhoto, Match
-from pdsn.people.photo import SearchedPhoto
+from pdsn.people.photo import FoundFace, SearchedPhoto
+from pdsn.people.tracks import IdentifiedTrack, IdentifiedVideo, identify_film
+from pdsn.people.video import EVERY, Film, Frame
 from pdsn.store.answers import PersonVerification, StoreIdentifier
 from pdsn.store.checking import CheckReport, check_store
 from pdsn.store.enrolling import Enroller, EnrolReport, candidate_of, enrol_folder
@@ -34,11 +37,13 @@ class Finding:
 
     Attributes:
         search: finds and crops every face of a photo, given the photo and what answers call it.
+        frame: the same of a frame of a film.
         crop: size and alignment.
         detect: gives the detector.
     """
 
     search: Callable[[PhotoLike, str | None], SearchedPhoto]
+    frame: Callable[[Frame], list[FoundFace]]
     crop: PrepareConfig
     detect: Callable[[], Detect]
 
@@ -203,6 +208,32 @@ class PeopleStore:
         searched = self._finding.search(photo, name)
         return IdentifiedPhoto(searched, self._identifier.identify(searched, fpr))
 
+    def identify_video(
+        self,
+        video: str | Path,
+        *,
+        every: float = EVERY,
+        seconds: float | None = None,
+        camera: bool = False,
+        fpr: float | None = None,
+        stop: Callable[[], bool] | None = None,
+        on_track: Callable[[IdentifiedTrack], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> IdentifiedVideo:
+        """Follow every face of a film, and name each once; see `pdsn.api.People.identify_video`.
+
+        Raises:
+            VideoError: it cannot be read.
+            UsageError: `fpr` is out of range, or smaller than the run's strangers can tell.
+            PdsnError: nobody is enrolled.
+        """
+        fpr = self.default_fpr if fpr is None else fpr
+        self.check_fpr(fpr)
+        film = Film(video, camera=camera)
+        frames = film.frames(every, seconds=seconds, stop=stop, on_progress=on_progress)
+        named = partial(self._identifier.identify, fpr=fpr)
+        return identify_film(film, frames, self._finding.frame, named, on_track)
+
     def verify(
         self, photo: PhotoLike, name: str, *, fpr: float = DEFAULT_FPR, source: str | None = None
     ) -> PersonVerification:
@@ -252,12 +283,12 @@ class PeopleStore:
         except (UsageError, OSError):  # removed meanwhile
             return None
 
-    def draw(self, answer: IdentifiedPhoto, path: str | Path) -> None:
-        """Write the annotated photo as PNG; nearest photos are shown where their faces are kept."""
-        from pdsn.people.annotate import draw_identification
+    def draw(self, answer: IdentifiedPhoto | IdentifiedVideo, path: str | Path) -> None:
+        """Write the annotated photo as PNG; nearest photos are shown where their faces are kept. Of a video see `People.draw`."""
+        from pdsn.people.annotate import draw_answer
         from pdsn.pictures import save_picture
 
-        save_picture(draw_identification(answer.photo, answer.faces, self.crop_of), Path(path))
+        save_picture(draw_answer(answer, self.crop_of), Path(path))
 
     def draw_verification(self, answer: PersonVerification, path: str | Path) -> None:
         """Write the picture of a verification as PNG."""

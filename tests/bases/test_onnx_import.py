@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from pdsn.bases.settings import BaseConfig, PretrainedConfig
 from pdsn.data.dataset import Face, FaceDataset, write_dataset
 from pdsn.data.template import template
 from pdsn.errors import PdsnError, UsageError
+from pdsn.files import sha256_of
 from pdsn.networks.imported import onnx_operators
 from pdsn.networks.imported.net import PretrainedNet
 from pdsn.networks.imported.onnx_architecture import (
@@ -215,6 +217,68 @@ def test_a_changed_file_is_another_base(tmp_path, file, dataset):
     os.utime(file, ns=(10**18, 10**18))
     with pytest.raises(UsageError, match="other settings"):
         folder_of(tmp_path, config, dataset).open()
+
+
+def with_data(file: Path, data: bytes | None = None) -> Path:
+    """The tiny network, whose first tensor lies in net.data beside it."""
+    model = onnx.load(str(write_tiny(file)))
+    stored = model.graph.initializer[0]
+    (file.parent / "net.data").write_bytes(data or stored.raw_data)
+    onnx.external_data_helper.set_external_data(stored, "net.data", length=len(stored.raw_data))
+    stored.ClearField("raw_data")
+    return write(file, model)
+
+
+def test_a_changed_data_file_is_another_base(tmp_path, dataset):
+    file = with_data(tmp_path / "net.onnx")
+    config = PretrainedConfig("onnx", str(file))
+    imported(tmp_path, config, dataset)
+    folder_of(tmp_path, config, dataset).open()  # the same still
+    assert onnx_weights(file)["w"].abs().sum() > 0
+    data = file.parent / "net.data"
+    data.write_bytes(bytes(len(data.read_bytes())))
+    os.utime(data, ns=(10**18, 10**18))
+    with pytest.raises(UsageError, match="other settings"):
+        folder_of(tmp_path, config, dataset).open()
+    assert onnx_weights(file)["w"].abs().sum() == 0, "read anew"
+
+
+def test_the_files_may_go_with_their_data(tmp_path, dataset):
+    file = with_data(tmp_path / "net.onnx")
+    config = PretrainedConfig("onnx", str(file))
+    imported(tmp_path, config, dataset)
+    (tmp_path / "net.data").unlink()
+    with pytest.raises(PdsnError, match="names the data file 'net.data', which is missing: put it beside"):
+        folder_of(tmp_path, config, dataset)
+    file.unlink()
+    folder = folder_of(tmp_path, config, dataset)
+    assert folder.open() and load_base(folder).net.map_shape == (8, 8, 6)
+
+
+def test_a_base_imported_before_data_files_counted_still_opens(tmp_path, dataset):
+    file = with_data(tmp_path / "net.onnx")
+    config = PretrainedConfig("onnx", str(file))
+    imported(tmp_path, config, dataset)
+    described = folder_of(tmp_path, config, dataset).described
+    about = json.loads(described.read_text())
+    assert about["config"]["weights"] != sha256_of(file)
+    about["config"]["weights"] = sha256_of(file)
+    described.write_text(json.dumps(about))
+    assert folder_of(tmp_path, config, dataset).open()
+
+
+def test_a_base_imported_before_the_graph_kept_its_cut_still_opens(tmp_path, file, dataset):
+    config = PretrainedConfig("onnx", str(file))
+    imported(tmp_path, config, dataset)
+    folder = folder_of(tmp_path, config, dataset)
+    before = load_base(folder).net
+    path = folder.root / GRAPH
+    about = json.loads(path.read_text())
+    assert about["graph"].pop("cut") == ["m", "map", [8, 6]]
+    path.write_text(json.dumps(about))
+    faces = dataset.tensor(range(3))
+    with torch.inference_mode():
+        assert torch.equal(load_base(folder).net(faces), before(faces))
 
 
 def test_without_its_graph_a_base_names_the_command(tmp_path, file, dataset):

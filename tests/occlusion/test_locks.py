@@ -6,8 +6,8 @@ from pdsn.data.template import template
 from pdsn.occlusion import locks
 from pdsn.occlusion.artwork import SPLITS
 from pdsn.occlusion.canvas import Canvas
-from pdsn.occlusion.locks import CROWN, HAIR, HAIRLINE, HairOverFace, face_units, hair_colour
-from pdsn.occlusion.placing import pose_of
+from pdsn.occlusion.locks import CROWN, HAIR, HAIRLINE, HairOverFace, hair_colour
+from pdsn.occlusion.placing import on_plane, pose_of
 
 SIZE = (96, 80)
 LANDMARKS = template(SIZE)
@@ -80,7 +80,8 @@ def test_nothing_counts_above_the_hairline(split, roll):
 
 def test_face_units_are_the_inverse_of_the_projection():
     pose = pose_of(turned(LANDMARKS, 17))
-    u, v = face_units(Canvas(*SIZE), pose)
+    canvas = Canvas(*SIZE)
+    u, v = on_plane(pose, canvas.x, canvas.y)
     assert u.shape == v.shape == SIZE
     back = pose.project(np.stack([u.ravel(), v.ravel(), np.zeros(u.size)], 1))
     y, x = np.mgrid[0 : SIZE[0], 0 : SIZE[1]] + 0.5

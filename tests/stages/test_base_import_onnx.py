@@ -221,13 +221,13 @@ def odd_files(folder: Path) -> dict[str, Path]:
     (folder / "text.onnx").write_text("no network\n" * 20)
     whole = write_tiny(folder / "whole.onnx")
     (folder / "half.onnx").write_bytes(whole.read_bytes()[:5000])
-    softmax = [*nodes[:3], step("Softmax", "f", "g"), step("Gemm", "g v", "y", transB=1)]
+    hardmax = [*nodes[:3], step("Hardmax", "f", "g"), step("Gemm", "g v", "y", transB=1)]
     flat = [step("Flatten", "x", "f"), step("Gemm", "f q", "y")]
     alone = [*nodes[:3], step("Gemm", "f v", "e", transB=1), step("Reshape", "e rest", "y")]
     return {
         "text": folder / "text.onnx",
         "half": folder / "half.onnx",
-        "softmax": write(folder / "softmax.onnx", model_of(softmax, stored)),
+        "hardmax": write(folder / "hardmax.onnx", model_of(hardmax, stored)),
         "flat": write(folder / "flat.onnx", model_of(flat, {"q": np.ones((9216, 4), np.float32)})),
         "alone": write(
             folder / "alone.onnx",
@@ -243,7 +243,7 @@ def odd_files(folder: Path) -> dict[str, Path]:
     [
         ("text", "is no usable ONNX file"),
         ("half", "is no usable ONNX file"),
-        ("softmax", "the operator Softmax is not understood: convert the network to a --arch FILE.py"),
+        ("hardmax", "the operator Hardmax is not understood: convert the network to a --arch FILE.py"),
         ("flat", "has no spatial map"),
         ("alone", "takes one face alone"),
         ("unknown", "height and width must be known"),

@@ -172,8 +172,19 @@ def test_runs_that_were_asked_something_else_are_refused_by_name(
     assert not (tmp_path / "out").exists()
 
 
-def test_one_run_and_a_strategy_that_is_not_there_are_refused(verified, tmp_path, refused):
-    assert "name at least two runs" in refused(2, "compare", verified, "--out", tmp_path / "out", *CPU)
+def test_columns_of_one_run_are_compared_with_its_first(verified, tmp_path):
+    words = ("--strategy", "none", "--strategy", "LM2", "--out", tmp_path / "out")
+    said = give("compare", verified, *words, *CPU)
+    assert said.code == 0, said.err
+    table = json.loads((tmp_path / "out/table.json").read_text())
+    assert [(row["run"], row["strategy"]) for row in table["systems"]] == [
+        (verified.name, "none"), (verified.name, "LM2"),
+    ]  # fmt: skip
+
+
+def test_a_run_named_twice_and_a_strategy_that_is_not_there_are_refused(verified, tmp_path, refused):
+    said = refused(2, "compare", verified, verified, "--out", tmp_path / "out", *CPU)
+    assert "name each run once" in said
     again = shutil.copytree(verified, tmp_path / "again")
     said = refused(1, "compare", verified, again, "--strategy", "LM1", "--out", tmp_path / "out", *CPU)
     assert "has no column LM1" in said and "pdsn build-dictionary --strategy LM1 --run" in said

@@ -95,7 +95,8 @@ def test_the_table_shows_the_same(people, photo, tmp_path):
     said = ask("identify", people, photo, "--picture", target)
     assert said.code == 0 and target.is_file()
     assert (
-        "2 faces, known where at most 20 % of strangers pass" in said.out and f"picture: {target}" in said.out
+        "2 faces, compared by matched, known where at most 20 % of strangers pass" in said.out
+        and f"picture: {target}" in said.out
     )
     for face in faces:
         assert f"{face['cosine']:.3f} ({face['threshold']:.3f})" in said.out
@@ -114,11 +115,10 @@ def test_bad_photos_among_good_ones_are_reported_and_skipped(people, photo, tmp_
         f"pdsn identify: {failed['reason']}" for failed in answer["failed"]
     ]
     assert [failed["reason"].removeprefix(f"{failed['photo']}") for failed in answer["failed"]] == [
-        " is a video, and only photos are read: extract frames first, for example with "
-        f"`ffmpeg -i {tmp_path / 'clip.MP4'} -vf fps=1 frame-%04d.png`",
         " cannot be read: no such file",
         " cannot be read: not an image",
         ": no face found: it may be too small (try --min-face 20), turned away or largely covered",
+        " cannot be read: damaged, cut off, or no video",
     ]
 
 
@@ -392,3 +392,21 @@ def test_json_stays_alone_on_standard_output_while_something_is_made(people, pho
     assert said.code in (0, 1), said.err
     assert json.loads(said.out)["format"] == 1
     assert "missing, and made first: build-dictionary --strategy LM2" in said.err
+
+
+def test_the_runs_own_people_are_named_with_zeroing_once_it_is_trained(
+    copied, drawn, photo, tmp_path, monkeypatch
+):
+    short = ("--steps", 4, "--batch", 8, "--validations", 2, "--device", "cpu", "--precision", "fp32")
+    assert give("zeroing-train", "--run", copied, *short).code == 0
+    own = json.loads(ask("identify", copied, photo, "--json", "--no-draw").out)
+    assert own["strategy"] == "matched+zeroing"
+    # The odds of its scores are kept: nobody fits them again for the next photo.
+    monkeypatch.setattr("pdsn.calibration.odds.fit_odds", None)
+    assert json.loads(ask("identify", copied, photo, "--json", "--no-draw").out) == own
+    asked = ask("identify", copied, photo, "--json", "--no-draw", "--strategy", "matched")
+    assert json.loads(asked.out)["strategy"] == "matched"
+    save_photo(tmp_path / "team/Ann/1.png", drawn.faces[0])
+    save_photo(tmp_path / "team/Bob/1.png", drawn.faces[-1])
+    others = ask("identify", copied, photo, "--json", "--no-draw", "--gallery", tmp_path / "team")
+    assert json.loads(others.out)["strategy"] == "matched"

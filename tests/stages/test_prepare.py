@@ -158,3 +158,29 @@ def test_photos_and_synthetic_exclude_each_other(photos, tmp_path, refused):
     assert "exclude each other" in refused(
         2, "run", "--photos", photos, "--data", "synthetic", "--run", tmp_path / "r"
     )
+
+
+def test_shards_are_made_and_joined(photos, tmp_path, refused):
+    out, once = tmp_path / "set", tmp_path / "once"
+    words = ("prepare", photos, "--size", "64x48", "--min-photos", "8", "--data")
+    assert give(*words, once).code == 0
+    line = refused(1, *words, out, "--merge")
+    assert "holds no shards of these photos and settings" in line
+    said = give(*words, out, "--shard", "1/2")
+    assert said.code == 0 and "shard 1/2 is made, 17 photos; when all are, --merge joins them" in said.out
+    said = give(*words, out, "--shard", "2/2", "--json")
+    assert json.loads(said.out) == {"format": 1, "data": str(out), "shard": "2/2", "photos": 0}
+    said = give(*words, out, "--merge")
+    assert said.code == 0 and "16 faces of 2 people" in said.out and "1 of 17 files left out" in said.out
+    for path in once.iterdir():
+        assert (out / path.name).read_bytes() == path.read_bytes(), path.name
+    assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in once.iterdir())
+    said = give(*words, out, "--shard", "1/2")
+    assert said.code == 0 and "the whole data set is there already" in said.out
+
+
+def test_shards_that_cannot_be(photos, tmp_path, refused):
+    words = ("prepare", photos, "--data", tmp_path / "set", "--shard")
+    assert "--shard 9/8 is no share: give one such as 3/8" in refused(2, *words, "9/8")
+    assert "--shard makes a share, --merge joins all" in refused(2, *words, "1/8", "--merge")
+    assert not (tmp_path / "set").exists()

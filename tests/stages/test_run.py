@@ -320,7 +320,7 @@ def test_a_tuned_head_is_taken_until_it_is_told_otherwise(copied, refused, tmp_p
     assert after[0] is not None and after[1] != before[1]
     assert answers("--no-head") == before
     run = load_run(copied, device="cpu", precision="fp32")
-    assert run._networks["head"] == after[0]
+    assert run._workspace.tuned[1]["head"] == after[0]
     assert give("build-dictionary", "--strategy", "LM2", "--run", copied).code == 0  # another one's
     line = refused(2, "head-train", "--run", copied, "--lr", "0.01")
     assert "was trained with other settings (lr" in line

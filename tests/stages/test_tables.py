@@ -183,12 +183,12 @@ def test_identify_with_long_names_and_a_long_path(width, name, tmp_path):
     )  # fmt: skip
     path = tmp_path / "a-long-folder-name" / "another-one-that-is-longer-still" / "photo-of-the-meeting.jpg"
     answer = SimpleNamespace(faces=[face], photo=SimpleNamespace(path=path))
-    identify._show(SimpleNamespace(console=made, say=say), answer, path.with_suffix(".png"), 0.01)
+    identify._show(SimpleNamespace(console=made, say=say), answer, path.with_suffix(".png"), 0.01, "none")
     head = ["face", "person", "cosine (threshold)", "covered", "nearest people"]
     row = [1, name, "0.812 (0.400)", "forehead, nose, mouth, chin", f"{name} 0.81, Bob 0.50"]
     text = printed(made)
     assert joined(read_tables(text, width, one_row=True)) == squeezed([head, row])
-    assert f"{path}: 1 face, known where at most 1 % of strangers pass\n" in text
+    assert f"{path}: 1 face, compared by no FDM, known where at most 1 % of strangers pass\n" in text
     assert f"picture: {path.with_suffix('.png')}\n" in text
 
 

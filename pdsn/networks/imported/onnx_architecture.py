@@ -16,8 +16,9 @@ from pdsn.files import write_text
 from pdsn.networks.imported.architecture import Architecture, Tensors
 from pdsn.networks.imported.iresnet import TEMPLATE
 from pdsn.networks.imported.mobilefacenet import TEMPLATE_112X96
-from pdsn.networks.imported.onnx_graph import MISSING, Graph, first_line, read_onnx
-from pdsn.networks.imported.onnx_net import OnnxNet, folded
+from pdsn.networks.imported.onnx_file import MISSING, first_line, last_changes
+from pdsn.networks.imported.onnx_graph import Graph, read_onnx
+from pdsn.networks.imported.onnx_net import OnnxNet, folded, with_cut
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -79,13 +80,13 @@ def onnx_architecture(path: Path) -> Architecture:
     """
     if not path.is_file():
         raise PdsnError(f"{path} is missing: there is no such file of weights")
-    graph, _ = _read(path, path.stat().st_mtime_ns)
+    graph, _ = _read(path, last_changes(path))
     return _architecture(graph, USUAL[0], str(path))
 
 
 def onnx_weights(path: Path) -> Tensors:
     """The tensors of a file, by their names in its graph; those of `_read` and so of the architecture."""
-    return dict(_read(path, path.stat().st_mtime_ns)[1])
+    return dict(_read(path, last_changes(path))[1])
 
 
 def possible_normalisations(architecture: Architecture) -> tuple[Normalisation, ...]:
@@ -175,7 +176,10 @@ def _answers(session: onnxruntime.InferenceSession, output: str, faces: Tensor) 
     fixed = given.shape[0]
     batch = fixed if isinstance(fixed, int) and fixed > 0 else len(faces)
     rows = torch.arange(-(-len(faces) // batch) * batch) % len(faces)
-    parts = [session.run([output], {given.name: faces[part].numpy()})[0] for part in rows.split(batch)]
+    shown = faces.permute(0, 2, 3, 1) if given.shape[3] == 3 and given.shape[1] != 3 else faces
+    parts = [
+        session.run([output], {given.name: shown[part].contiguous().numpy()})[0] for part in rows.split(batch)
+    ]
     return torch.cat([torch.from_numpy(part).float().flatten(1) for part in parts])[: len(faces)]
 
 
@@ -192,8 +196,11 @@ def _renamed(graph: Graph, source: str, weights: Tensors) -> Tensors:
 
 
 @lru_cache(maxsize=2)
-def _read(path: Path, changed: int) -> tuple[Graph, Tensors]:
-    """A file as it was at its last change."""
+def _read(path: Path, changed: tuple[int, ...]) -> tuple[Graph, Tensors]:
+    """A file, and its data files, as they were at their last changes."""
     del changed
-    graph, tensors = read_onnx(path)
-    return folded(graph, tensors, str(path))
+    graph, tensors = folded(*read_onnx(path), str(path))
+    _architecture(
+        graph, USUAL[0], str(path)
+    )  # refuses sizes that no face has, before a face of that size is run
+    return with_cut(graph, str(path)), tensors

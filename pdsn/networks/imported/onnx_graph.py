@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pdsn.errors import PdsnError
+from pdsn.networks.imported.onnx_file import data_files, first_line, load_model
 
 if TYPE_CHECKING:
     import onnx
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 Attribute = int | float | str | list[int] | list[float]
 OLDEST = 7
 """Opset from which tensors are broadcast as numpy does; onnxruntime promises nothing for older ones either."""
-MISSING = "the onnx package is missing: install it with `pip install pdsn[onnx]`"
+FACES = "faces (N, 3, H, W)"
+"""Name of the faces where a graph itself takes (N, H, W, 3), as those have that come from TensorFlow."""
+FLATTENED = "flattened"
+"""An attribute of our own: a Softmax of before opset 13, which is one over all that comes from its axis on."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,21 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Cut:
+    """The tensor at which a graph becomes trunk and head, and how it is seen as a map (N, C, h, w).
+
+    Attributes:
+        name: of the tensor.
+        kind: "map" as it is; "last" is (N, h, w, C); "tokens" is (N, h * w, C).
+        grid: (h, w).
+    """
+
+    name: str
+    kind: str
+    grid: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Graph:
     """A network from one input to one output.
 
@@ -56,6 +75,7 @@ class Graph:
         opset: version of the operators.
         numbers: type and values of stored whole numbers, truth values and single numbers, which are shapes, axes, places and
             bounds and so belong to the network's form, not to its weights.
+        cut: where it becomes trunk and head; None of graphs that were kept before it was kept, and until it is found.
     """
 
     nodes: tuple[Node, ...]
@@ -65,6 +85,7 @@ class Graph:
     tensors: Mapping[str, tuple[tuple[int, ...], str]]
     opset: int
     numbers: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
+    cut: Cut | None = None
 
     def to_json(self) -> str:
         """The graph without the values of its tensors."""
@@ -74,6 +95,7 @@ class Graph:
             {
                 "nodes": nodes, "input": self.input, "output": self.output, "size": self.size,
                 "tensors": tensors, "opset": self.opset, "numbers": self.numbers,
+                "cut": None if self.cut is None else [self.cut.name, self.cut.kind, self.cut.grid],
             }
         )  # fmt: skip
 
@@ -89,7 +111,11 @@ class Graph:
         tensors = {name: (tuple(shape), str(kind)) for name, (shape, kind) in found["tensors"].items()}
         numbers = {name: (str(kind), values) for name, (kind, values) in found["numbers"].items()}
         size = (int(found["size"][0]), int(found["size"][1]))
-        return cls(nodes, found["input"], found["output"], size, tensors, int(found["opset"]), numbers)
+        cut = None
+        if found.get("cut") is not None:
+            name, kind, (height, width) = found["cut"]
+            cut = Cut(str(name), str(kind), (int(height), int(width)))
+        return cls(nodes, found["input"], found["output"], size, tensors, int(found["opset"]), numbers, cut)
 
 
 def read_onnx(path: Path) -> tuple[Graph, dict[str, Tensor]]:
@@ -99,26 +125,20 @@ def read_onnx(path: Path) -> tuple[Graph, dict[str, Tensor]]:
         The graph, and its stored tensors by name.
 
     Raises:
-        PdsnError: the onnx package is missing, or the file is none, damaged, or no recogniser: it has not one input
-            (N, 3, H, W) of known height and width and one output that depends on it.
+        PdsnError: the onnx package is missing, or the file is none, damaged, names data outside of its folder, or is no
+            recogniser: it has not one input (N, 3, H, W) or (N, H, W, 3) of known height and width and one output that
+            depends on it.
     """
+    model = load_model(path)
+    import onnx
+
+    data_files(model, path)  # refuses those of others before any is opened
     try:
-        import onnx
-    except ImportError as error:
-        raise PdsnError(f"{path}: {MISSING}") from error
-    if not path.is_file():
-        raise PdsnError(f"{path} is missing: there is no such file of weights")
-    try:
-        model = onnx.load(str(path))
+        onnx.load_external_data_for_model(model, str(path.parent))
         onnx.checker.check_model(str(path))
     except Exception as error:
         raise PdsnError(f"{path} is no usable ONNX file: {first_line(error)}") from error
     return _graph(model, path)
-
-
-def first_line(error: Exception) -> str:
-    """What a message says of an error."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _graph(model: onnx.ModelProto, path: Path) -> tuple[Graph, dict[str, Tensor]]:
@@ -137,27 +157,27 @@ def _graph(model: onnx.ModelProto, path: Path) -> tuple[Graph, dict[str, Tensor]
         if node.op_type == "Constant":
             tensors[node.output[0]] = _constant(values, node.output[0], path)
             continue
-        nodes.append(
-            Node(
-                node.op_type,
-                tuple(node.input),
-                tuple(node.output),
-                {name: _plain(value, name, path) for name, value in values.items()},
-            )
-        )
+        attributes = {name: _plain(value, name, path) for name, value in values.items()}
+        if node.op_type == "Softmax" and opset < 13:
+            attributes = {"axis": 1, **attributes, FLATTENED: 1}
+        nodes.append(Node(node.op_type, tuple(node.input), tuple(node.output), attributes))
     inputs = [one for one in graph.input if one.name not in tensors]
     if len(inputs) != 1:
         raise PdsnError(f"{path} has {len(inputs)} inputs, and a recogniser takes faces alone")
-    size = _size(inputs[0], path)
+    size, last = _size(inputs[0], path)
+    given = inputs[0].name
+    if last:
+        nodes.insert(0, Node("Transpose", (FACES,), (given,), {"perm": [0, 2, 3, 1]}))
+        given = FACES
     output = _output([one.name for one in graph.output], path)
     wanted = _needed(nodes, output)
     nodes = [node for node, is_needed in zip(nodes, wanted, strict=True) if is_needed]
     used = {name for node in nodes for name in node.inputs}
-    if inputs[0].name not in used:
+    if given not in used:
         raise PdsnError(f"{path}: its output {output} does not depend on its input {inputs[0].name}")
     tensors = {name: value for name, value in tensors.items() if name in used}
     about = {name: (tuple(value.shape), kind_of(value)) for name, value in tensors.items()}
-    return Graph(tuple(nodes), inputs[0].name, output, size, about, opset), tensors
+    return Graph(tuple(nodes), given, output, size, about, opset), tensors
 
 
 def kind_of(values: Tensor) -> str:
@@ -165,8 +185,8 @@ def kind_of(values: Tensor) -> str:
     return str(values.dtype).split(".")[-1]
 
 
-def _size(given: Any, path: Path) -> tuple[int, int]:
-    """Height and width of the faces that a graph takes."""
+def _size(given: Any, path: Path) -> tuple[tuple[int, int], bool]:
+    """Height and width of the faces that a graph takes, and whether it takes their channels last."""
     from onnx import TensorProto
 
     kind = TensorProto.DataType.Name(given.type.tensor_type.elem_type)
@@ -174,15 +194,17 @@ def _size(given: Any, path: Path) -> tuple[int, int]:
         raise PdsnError(f"{path}: its input {given.name} is of type {kind}, and faces are of type FLOAT")
     shape = given.type.tensor_type.shape.dim
     known = [one.dim_value for one in shape]
-    if len(known) != 4 or known[1] not in (0, 3):
+    last = len(known) == 4 and known[3] == 3 and known[1] != 3
+    if len(known) != 4 or not (last or known[1] in (0, 3)):
         raise PdsnError(
             f"{path}: its input {given.name} is {_shown(shape)}, and faces are (N, 3, height, width)"
         )
-    if not (known[2] and known[3]):
+    height, width = known[1:3] if last else known[2:]
+    if not (height and width):
         raise PdsnError(
             f"{path}: its input {given.name} is {_shown(shape)}: height and width must be known; export it with a fixed size"
         )
-    return known[2], known[3]
+    return (height, width), last
 
 
 def _shown(shape: Sequence[Any]) -> str:
@@ -192,7 +214,7 @@ def _shown(shape: Sequence[Any]) -> str:
 def _output(names: Sequence[str], path: Path) -> str:
     if len(names) != 1:
         raise PdsnError(
-            f"{path} has {len(names)} outputs ({', '.join(names)}), and a recogniser gives embeddings alone"
+            f"{path} has {len(names)} outputs ({', '.join(names)}), and a recogniser gives embeddings alone: export it so"
         )
     return names[0]
 

@@ -1,4 +1,4 @@
-"""A recogniser from an ONNX graph as a torch module, cut at its last spatial map."""
+"""A recogniser from an ONNX graph as a torch module, cut into trunk and head, see `onnx_cut`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from pdsn.errors import PdsnError
-from pdsn.networks.imported.onnx_graph import Graph, Node, first_line, kind_of
-from pdsn.networks.imported.onnx_operators import NotUnderstood, compute
+from pdsn.networks.imported.onnx_attributes import NotUnderstood
+from pdsn.networks.imported.onnx_cut import HEAD, best_cut, earlier_cut, layers_after
+from pdsn.networks.imported.onnx_file import first_line
+from pdsn.networks.imported.onnx_graph import Cut, Graph, Node, kind_of
+from pdsn.networks.imported.onnx_operators import BY_NUMBERS, compute
 
 Values = dict[str, Any]
 """Tensors, and arrays of whole numbers that shapes are computed of."""
@@ -41,11 +44,13 @@ class OnnxNet(nn.Module):
             name: np.array(values, np.dtype(kind)) for name, (kind, values) in graph.numbers.items()
         }
         self._stored = {"", *self.keys, *self._numbers}
-        self._cut: tuple[int, str] | None = None
-        # What `_find_cut` fills in: shapes of what faces give, without their number, and names of what follows from that number.
+        # What `_try` fills in: shapes of what faces give, without their number, those of them that are no whole numbers, and
+        # names of what follows from that number.
         self._shapes: dict[str, tuple[int, ...]] = {}
+        self._maps: dict[str, tuple[int, ...]] = {}
         self._countable: set[str] = set()
-        self._after: tuple[Node, ...] = ()
+        self._cut: Cut | None = None
+        self._parts: tuple[tuple[Node, ...], tuple[Node, ...]] = ((), ())
 
     def reset_parameters(self) -> None:
         """Draw the weights anew; shifts, scales and statistics stay."""
@@ -56,31 +61,64 @@ class OnnxNet(nn.Module):
     @property
     def normalises(self) -> bool:
         """Whether the graph begins by shifting or scaling its input."""
-        first = next((node for node in self.graph.nodes if self.graph.input in node.inputs), None)
-        return first is not None and first.op in ("Sub", "Add", "Mul", "Div", "BatchNormalization")
+        name = self.graph.input
+        for node in self.graph.nodes:
+            if name in node.inputs:
+                if node.op != "Transpose":
+                    return node.op in ("Sub", "Add", "Mul", "Div", "BatchNormalization")
+                name = node.outputs[0]
+        return False
 
     @property
-    def cut(self) -> tuple[int, str]:
-        """Number of nodes before the cut, and the map's name; found by running the graph once.
+    def cut(self) -> Cut:
+        """Where trunk and head meet: what the graph says, or, if it says nothing, what `earlier_cut` finds.
 
         Raises:
             PdsnError: an operator is not understood, the graph fails on faces of its size, or it has no spatial map.
         """
         if self._cut is None:
-            self._cut = self._find_cut()
-            self._after = self._needed_after(self._cut[0])
+            self._try()
+            cut = self.graph.cut or earlier_cut(self.graph, self._maps, self._stored, self._countable)
+            if cut is None:
+                raise self._without_map()
+            self._parts = self._trunk_and_head(cut)
+            self._cut = cut
         return self._cut
 
+    @property
+    def best_cut(self) -> Cut:
+        """The cut that a graph should have, see `onnx_cut`; raises as `cut` does, and where most of the layers come after it."""
+        self._try()
+        cut = best_cut(self.graph, self._maps, self._stored, self._countable)
+        if cut is None:
+            raise self._without_map()
+        after, layers = layers_after(self.graph, cut)
+        if after > HEAD and 2 * after > layers:
+            raise PdsnError(
+                f"{self.source}: {after} of its {layers} layers come after its last spatial map, as in a transformer whose "
+                "class token gives the embedding: it has no place in the face, and masks have nothing to act on; take a "
+                "convolutional network, or a transformer whose embedding follows from its patch tokens"
+            )
+        return cut
+
     def features(self, faces: Tensor) -> Tensor:
-        """The last spatial map (N, C, h, w) of faces (N, 3, H, W), normalised as the graph wants them."""
-        count, name = self.cut
-        return self._run(self.graph.nodes[:count], {self.graph.input: faces}, name)[name]
+        """The map (N, C, h, w) at the cut, of faces (N, 3, H, W), normalised as the graph wants them."""
+        cut = self.cut
+        found = self._run(self._parts[0], {self.graph.input: faces}, cut.name)[cut.name]
+        if cut.kind == "last":
+            return found.permute(0, 3, 1, 2)
+        if cut.kind == "tokens":
+            return found.transpose(1, 2).unflatten(2, cut.grid)
+        return found
 
     def head(self, maps: Tensor) -> Tensor:
         """Embeddings (N, E) of maps."""
-        _, name = self.cut
-        output = self.graph.output
-        return self._run(self._after, {name: maps}, output)[output].flatten(1)
+        cut, output = self.cut, self.graph.output
+        if cut.kind == "last":
+            maps = maps.permute(0, 2, 3, 1)
+        elif cut.kind == "tokens":
+            maps = maps.flatten(2).transpose(1, 2)
+        return self._run(self._parts[1], {cut.name: maps}, output)[output].flatten(1)
 
     def _run(self, nodes: tuple[Node, ...], values: Values, wanted: str | None = None) -> Values:
         """What some nodes give, beside what they are given; where one is wanted, others go once they are used up."""
@@ -93,7 +131,7 @@ class OnnxNet(nn.Module):
                 given: list[Any] = [torch.empty((), device=first.device).expand(faces, *shape)]
             else:
                 given = [self._value(name, values) for name in node.inputs]
-            values[node.outputs[0]] = _computed(node, given, self.source, faces)
+            values |= _given_by(node, _computed(node, given, self.source, faces))
             left.subtract(node.inputs)
             if wanted is not None:
                 for name in node.inputs:
@@ -113,32 +151,27 @@ class OnnxNet(nn.Module):
         raise PdsnError(f"{self.source}: nothing gives {name}")
 
     @torch.no_grad()
-    def _find_cut(self) -> tuple[int, str]:
-        """The last spatial map through which everything goes.
-
-        Two faces are run, so that a graph for one face alone is found out.
-        """
+    def _try(self) -> None:
+        """Run two faces, so that a graph for one face alone is found out, and note what gives what."""
+        if self._shapes:
+            return
         device = next(iter([*self.parameters(), torch.empty(0)])).device
         values = self._run(
             self.graph.nodes, {self.graph.input: torch.zeros(2, 3, *self.graph.size, device=device)}
         )
-        found = values[self.graph.output]
-        if found.shape[:1] != (2,):
+        if values[self.graph.output].shape[:1] != (2,):
             raise PdsnError(f"{self.source} takes one face alone: export it with a batch of any size")
-        self._shapes = {
-            name: tuple(value.shape[1:])
+        of_faces = {
+            name: value
             for name, value in values.items()
             if isinstance(value, Tensor) and value.shape[:1] == (2,)
         }
+        self._maps = {name: tuple(one.shape[1:]) for name, one in of_faces.items() if one.is_floating_point()}
+        self._shapes = {name: tuple(one.shape[1:]) for name, one in of_faces.items()}
         self._countable = self._find_countable()
-        turned = self._turned()
-        for place in reversed(range(len(self.graph.nodes))):
-            name = self.graph.nodes[place].outputs[0]
-            shape = values[name].shape
-            spatial = len(shape) == 4 and shape[0] == 2 and shape[2] * shape[3] > 1 and name not in turned
-            if spatial and values[name].is_floating_point() and self._all_through(place + 1, name):
-                return place + 1, name
-        raise PdsnError(
+
+    def _without_map(self) -> PdsnError:
+        return PdsnError(
             f"{self.source} has no spatial map (N, C, h, w) before its embeddings: masks have nothing to act on"
         )
 
@@ -150,35 +183,30 @@ class OnnxNet(nn.Module):
                 known |= set(node.outputs)
         return known - self._stored
 
-    def _needed_after(self, count: int) -> tuple[Node, ...]:
-        """The nodes after the first so many, and what of these they need that follows from the number of faces."""
-        after = list(self.graph.nodes[count:])
+    def _trunk_and_head(self, cut: Cut) -> tuple[tuple[Node, ...], tuple[Node, ...]]:
+        """The nodes up to the cut, and those after it with what of the former they need that follows from the number of faces.
+
+        Raises:
+            PdsnError: no node gives the tensor of the cut.
+        """
+        nodes = self.graph.nodes
+        count = next((place + 1 for place, node in enumerate(nodes) if cut.name in node.outputs), 0)
+        if not count:
+            raise PdsnError(f"{self.source}: nothing gives {cut.name}")
+        after = list(nodes[count:])
         wanted = {name for node in after for name in node.inputs}
-        for node in reversed(self.graph.nodes[:count]):
-            if node.outputs[0] in self._countable and node.outputs[0] in wanted:
+        for node in reversed(nodes[:count]):
+            if not wanted.isdisjoint(node.outputs) and self._countable.issuperset(node.outputs):
                 after.insert(0, node)
                 wanted |= set(node.inputs)
-        return tuple(after)
+        return nodes[:count], tuple(after)
 
-    def _turned(self) -> set[str]:
-        """Names of tensors whose channels are last, as graphs that come from TensorFlow have them before they flatten."""
-        turned: set[str] = set()
-        for node in self.graph.nodes:
-            before = not turned.isdisjoint(node.inputs) and node.op not in ("Conv", "MaxPool", "AveragePool")
-            perm = node.attributes.get("perm")
-            moved = node.op == "Transpose" and isinstance(perm, list) and len(perm) == 4 and perm[1] != 1
-            if before != moved:
-                turned.add(node.outputs[0])
-        return turned
 
-    def _all_through(self, count: int, name: str) -> bool:
-        """Whether all that follows the first so many nodes needs of them nothing but one tensor."""
-        known = {name, *self._stored, *self._countable}
-        for node in self.graph.nodes[count:]:
-            if not known.issuperset(node.inputs) and node.outputs[0] not in self._countable:
-                return False
-            known |= set(node.outputs)
-        return self.graph.output in known
+def _given_by(node: Node, found: Any) -> Values:
+    """What a node gives, by name."""
+    if isinstance(found, tuple):
+        return dict(zip(node.outputs, found, strict=True))
+    return {node.outputs[0]: found}
 
 
 def _computed(node: Node, given: Sequence[Any], source: str, faces: int | None = None) -> Any:
@@ -209,12 +237,24 @@ def folded(graph: Graph, tensors: Mapping[str, Tensor], source: str) -> tuple[Gr
     known, left = dict(tensors), []
     for node in graph.nodes:
         if all(name in known or not name for name in node.inputs):
-            known[node.outputs[0]] = _computed(node, [known.get(name) for name in node.inputs], source)
+            known |= _given_by(node, _computed(node, [known.get(name) for name in node.inputs], source))
         else:
             left.append(node)
     used = {name for node in left for name in node.inputs}
     kept = {name: value for name, value in known.items() if name in used}
-    weights = {name: value for name, value in kept.items() if value.is_floating_point() and value.ndim}
+    form = {
+        name for node in left for name in node.inputs[BY_NUMBERS.get(node.op, len(node.inputs)) :]
+    }  # as the factors of a Resize
+    weights = {
+        name: value
+        for name, value in kept.items()
+        if value.is_floating_point() and value.ndim and name not in form
+    }
     about = {name: (tuple(value.shape), kind_of(value)) for name, value in weights.items()}
     numbers = {name: (kind_of(value), value.tolist()) for name, value in kept.items() if name not in weights}
     return replace(graph, nodes=tuple(left), tensors=about, numbers=numbers), weights
+
+
+def with_cut(graph: Graph, source: str) -> Graph:
+    """A folded graph with the cut that it should have; errors as of `OnnxNet.best_cut`."""
+    return replace(graph, cut=OnnxNet(graph, source).best_cut)

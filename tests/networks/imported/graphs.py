@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from pdsn.networks.imported.onnx_graph import read_onnx
-from pdsn.networks.imported.onnx_net import OnnxNet, folded
+from pdsn.networks.imported.onnx_net import OnnxNet, folded, with_cut
 
 SIZE = (64, 48)
 IR = 8
@@ -70,7 +70,7 @@ def ask(path: Path, faces: Tensor) -> Tensor:
 def net_of(path: Path) -> OnnxNet:
     """The network of a file, with its weights."""
     graph, tensors = folded(*read_onnx(path), str(path))
-    net = OnnxNet(graph, str(path))
+    net = OnnxNet(with_cut(graph, str(path)), str(path))
     net.load_state_dict({net.keys[name]: tensor for name, tensor in tensors.items()})
     return net.eval()
 

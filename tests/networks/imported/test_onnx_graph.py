@@ -18,8 +18,11 @@ from pdsn.networks.imported.onnx_graph import Graph, Node, read_onnx
 from tests.networks.imported.graphs import (
     IR,
     SIZE,
+    answer,
+    ask,
     ints,
     model_of,
+    net_of,
     some,
     step,
     tiny_nodes,
@@ -120,7 +123,7 @@ def test_an_invalid_graph_is_refused(file):
         ),
         (("N", 3, 64, None), "(N, 3, 64, ?): height and width must be known"),
         (("N", 1, 64, 48), "its input x is (N, 1, 64, 48), and faces are (N, 3, height, width)"),
-        (("N", 64, 48, 3), "its input x is (N, 64, 48, 3), and faces are"),
+        (("N", "H", "W", 3), "its input x is (N, H, W, 3): height and width must be known"),
         ((3, 64, 48), "its input x is (3, 64, 48), and faces are"),
         ((), "its input x is (), and faces are"),
     ],
@@ -281,16 +284,57 @@ def test_tensors_in_a_file_beside_it_are_read(file):
     assert np.array_equal(read_onnx(file)[1]["w"].numpy(), values)
 
 
-def test_tensors_elsewhere_are_not_followed(tmp_path):
-    """Neither up, nor by a full path, nor by a link: no file of somebody else's becomes weights."""
+def test_tensors_elsewhere_are_not_opened(tmp_path, monkeypatch):
+    """Neither up, nor by a full path, nor by a link: no file of somebody else's becomes weights, or is even looked into."""
     secret = tmp_path / "secret"
     secret.write_bytes(some(8, 3, 8, 8).tobytes())
     folder = tmp_path / "given"
-    folder.mkdir()
+    (folder / "sub").mkdir(parents=True)
     (folder / "link").symlink_to(secret)
-    for location in ("../secret", str(secret), "link", "sub/../../secret", "none"):
+    (folder / "away").symlink_to(tmp_path)
+    opened: list[str] = []
+    monkeypatch.setattr(onnx, "load_external_data_for_model", lambda *given: opened.append("data"))
+    for location, message in (
+        ("../secret", "which lies outside of its folder"), (str(secret), "which lies outside"), ("sub/../../secret", "outside"),
+        ("C:\\secret", "outside"), ("", "outside"), ("link", "which is reached by a link"), ("away/secret", "reached by a link"),
+        ("none", "which is missing: put it beside the ONNX file"), ("sub", "which is missing"),
+    ):  # fmt: skip
         with_data_elsewhere(folder / "net.onnx", location, secret.stat().st_size)
-        assert "is no usable ONNX file" in refusal(folder / "net.onnx"), location
+        assert message in refusal(folder / "net.onnx") and not opened, location
+
+
+def test_tensors_elsewhere_of_a_graph_within_a_graph_are_not_opened(tmp_path):
+    inner = helper.make_graph([step("Relu", "x", "z")], "inner", [], [value("z", ("N", 3, *SIZE))])
+    stored = numpy_helper.from_array(some(2), "w")
+    stored.ClearField("raw_data")
+    stored.data_location = TensorProto.EXTERNAL
+    stored.external_data.add(key="location", value="../secret")
+    inner.initializer.append(stored)
+    nodes = [step("If", "c", "y", then_branch=inner, else_branch=inner), step("Add", "x y", "out")]
+    path = write(tmp_path / "net.onnx", model_of(nodes, {"c": np.array(True)}, output="out"))
+    assert "names the data file '../secret', which lies outside" in refusal(path)
+
+
+def test_faces_with_their_channels_last_are_turned(file):
+    """As files have them that come from TensorFlow."""
+    nodes, stored = tiny_nodes()
+    turn = [step("Transpose", "x", "t", perm=[0, 3, 1, 2]), step("Conv", "t w b", "c", strides=[8, 8])]
+    write(file, model_of([*turn, *nodes[1:]], stored, takes=("N", *SIZE, 3)))
+    graph, _ = read_onnx(file)
+    assert graph.size == SIZE and graph.nodes[0] == Node(
+        "Transpose", (graph.input,), ("x",), {"perm": [0, 2, 3, 1]}
+    )
+    given = torch.from_numpy(some(3, 3, *SIZE))
+    torch.testing.assert_close(
+        answer(net_of(file), given), ask(file, given.permute(0, 2, 3, 1).contiguous()), rtol=5e-5, atol=5e-5
+    )
+
+
+def test_an_earlier_softmax_is_one_over_all_that_follows(file):
+    nodes = [step("Conv", "x w", "m", strides=[8, 8]), step("Softmax", "m", "s"), step("Flatten", "s", "y")]
+    write(file, model_of(nodes, {"w": some(4, 3, 8, 8)}, opset=11))
+    given = torch.from_numpy(some(2, 3, *SIZE))
+    torch.testing.assert_close(answer(net_of(file), given), ask(file, given), rtol=5e-5, atol=5e-5)
 
 
 def test_a_huge_tensor_without_data_takes_no_memory(file):

@@ -2,7 +2,7 @@
 
     pip install -e ".[bench]" && python -m tests.benchmarks.people 13000 1000000
 
-makes a store with so many photos of drawn people (unit vectors of 128 numbers, 13 photos a person), with two sets of regions
+(in a checkout) makes a store with so many photos of drawn people (unit vectors of 128 numbers, 13 photos a person), with two sets of regions
 instead of LM2's 32: search reads one of them, however many there are. It asks for the five nearest people of one probe, and of
 64 at once, under the FDM of the other set, and asks faiss (`IndexFlatIP`, float32) for the five nearest photos. Both take turns,
 with as many threads; the fastest turn of each counts, in seconds of the processor per thread, which others on the machine

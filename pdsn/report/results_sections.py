@@ -9,7 +9,7 @@ from typing import Any
 
 from pdsn.evaluation.evaluation import FPIRS
 from pdsn.masks.strategy import NO_FDM, heading
-from pdsn.occlusion.occluders import SPOKEN
+from pdsn.occlusion.occluders import BANDS, SPOKEN
 from pdsn.occlusion.worn import KINDS
 from pdsn.report.explanations import HEADINGS, NOTE, told
 from pdsn.report.figures import new_figure
@@ -104,6 +104,14 @@ def _how(records: Sequence[Record]) -> str:
     if controls:
         parts.append(f"Controls, whose masks nobody learned: {', '.join(controls)}.")
     rows = {record["occlusion"] for record in records}
+    if "LM2" in names:
+        parts.append(
+            "LM2 is the paper's: for each of five bands of the face a network learned what to leave out."
+        )
+    if "matched" in names:
+        parts.append("The masks of matched were learned in the comparison itself.")
+    if rows & {*BANDS, "nose+mouth+chin"}:
+        parts.append("Rows named after a part of the face have a white band over it, from edge to edge.")
     if any(name.endswith("-textured") for name in rows):
         parts.append("Rows that end in textured have a pattern instead of one colour.")
     if any(name.endswith("-seen") for name in rows):
@@ -153,7 +161,8 @@ def thresholds_in_force(probes: Path, strategy: str) -> list[Block]:
         ["covered", "answers", "for 1 % of strangers", "for 10 % of strangers"],
         rows,
     )
-    return [Folded("The thresholds in force", [table])]
+    note = "A cosine is at most 1: where the threshold is above it, nobody is named."
+    return [Folded("The thresholds in force", [note, table])]
 
 
 def verification_section(table: Record | None, figures: Sequence[Picture]) -> Section:
@@ -208,7 +217,7 @@ def segmentation_section(records: Sequence[Record]) -> Section:
         "overlap (IoU)",
         "pixels right, %",
         "faces with a region covered, %",
-        "by the exact mask, %",
+        "if every pixel were found, %",
     ]
     blocks: list[Block] = [
         "A U-Net finds which pixels are covered; a region counts as covered when enough of its pixels are. IoU is the overlap "

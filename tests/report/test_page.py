@@ -16,10 +16,10 @@ from pdsn.report.page import Cell, Section, Table, drawing, photograph, write_pa
 from pdsn.report.results_sections import (
     comparison_section,
     headline,
-    open_set_section,
     painted_section,
     recognition,
 )
+from pdsn.report.threshold_sections import open_set_section
 
 
 class Read(HTMLParser):

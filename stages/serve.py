@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pdsn.errors import PdsnError, UsageError
+from pdsn.errors import PdsnError
 from stages.command import GOING_ON, RECOGNITION, command
 from stages.options import Layer, OneStrategy
 from stages.photo_options import PeopleDir, Source
@@ -124,7 +124,5 @@ def serve(
     """
     min_face = options.get("prepare", {}).get("min_face")
     common = Common(strategy, occlusion_source, None, min_face, None, False, False)
-    if (certificate is None) != (key is None):
-        raise UsageError("--certificate and --key go together: give both, or neither")
     session = Session(shared, options, keep=False)
     main(session, people, common, (host, port), token_file, (certificate, key), keep_crops=keep_crops)

@@ -25,6 +25,10 @@ PLAIN, OURS = "#7a838c", "#d2691e"
 """Colours of no FDM and of the strategy that the page is about."""
 MOST_NAMED = 6
 """Kinds of cover that the headline names."""
+HOW = (
+    "Each photo is covered, and named after the enrolled person who is most like it. Rank-1 is the share of photos that are named "
+    "right; the interval covers chance in who happens to be among the people."
+)
 CONTROLS = ("random", "geometric", "difference", "relative")
 
 
@@ -79,33 +83,31 @@ def recognition(records: Sequence[Record], strategy: str) -> Section:
         "recognition",
         "What it recognises",
         [
-            _how(records),
+            HOW,
             _dots(records, strategy),
+            _columns_and_rows(records),
             _rank1_table(records),
             Folded("Counted by person instead of by photo, and further figures", [_further_table(records)]),
         ],
     )
 
 
-def _how(records: Sequence[Record]) -> str:
-    """What a newcomer has to know of the table: its columns and its rows."""
+def _columns_and_rows(records: Sequence[Record]) -> str:
+    """What a newcomer has to know of the table's columns and rows, as far as they are there."""
     names = strategies_of(list(records))
-    parts = [
-        "Each photo is covered, and named after the enrolled person who is most like it. Rank-1 is the share of photos that are "
-        "named right; the interval covers chance in who happens to be among the people. No FDM compares faces as they are.",
-    ]
+    parts = ["No FDM compares faces as they are."]
     if len(names) > 1:
         parts.append("The others leave out what a cover spoils: most by a feature-discarding mask (FDM).")
-    controls = [name for name in names if _is_control(name)]
-    if controls:
-        parts.append(f"Controls, whose masks nobody learned: {', '.join(controls)}.")
-    rows = {record["occlusion"] for record in records}
     if "LM2" in names:
         parts.append(
             "LM2 is the paper's: for each of five bands of the face a network learned what to leave out."
         )
     if "matched" in names:
         parts.append("The masks of matched were learned in the comparison itself.")
+    controls = [name for name in names if _is_control(name)]
+    if controls:
+        parts.append(f"Controls, whose masks nobody learned: {', '.join(controls)}.")
+    rows = {record["occlusion"] for record in records}
     if rows & {*BANDS, "nose+mouth+chin"}:
         parts.append("Rows named after a part of the face have a white band over it, from edge to edge.")
     if any(name.endswith("-textured") for name in rows):

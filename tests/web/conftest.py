@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,10 +65,14 @@ class Site:
         finally:
             connection.close()
 
-    def log(self) -> list[dict[str, Any]]:
-        """The audit log."""
-        path = self.folder / "audit.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    def log(self, lines: int) -> list[dict[str, Any]]:
+        """The audit log, once it has so many lines: one is written after its answer has gone out."""
+        path, until = self.folder / "audit.jsonl", time.monotonic() + 10
+        while True:
+            found = path.read_text().splitlines() if path.exists() else []
+            if len(found) >= lines or time.monotonic() > until:
+                return [json.loads(line) for line in found]
+            time.sleep(0.01)
 
 
 @contextmanager

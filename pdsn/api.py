@@ -43,6 +43,7 @@ from pdsn.matchers.matcher import Matcher
 from pdsn.networks.imported.architecture import Architecture
 from pdsn.people.gallery import Gallery, digest_of, own_gallery, read_gallery
 from pdsn.people.identification import IdentifiedFace, IdentifiedPhoto, Identifier, Match
+from pdsn.people.naming import Naming
 from pdsn.people.photo import (
     FIRST,
     SECOND,
@@ -53,9 +54,9 @@ from pdsn.people.photo import (
     nothing_covered,
     search_photo,
 )
-from pdsn.people.tracks import IdentifiedTrack, IdentifiedVideo, identify_film
+from pdsn.people.tracks import IdentifiedTrack, IdentifiedVideo
 from pdsn.people.verification import Verification, Verifier
-from pdsn.people.video import EVERY, Film, Frame, VideoError
+from pdsn.people.video import Frame, VideoError
 from pdsn.run.kept import embeddings_of, encoding_of, kept_scores
 from pdsn.run.strategies import choose_strategy
 from pdsn.run.workspace import Workspace
@@ -364,7 +365,7 @@ class Run:
             self._memory.keep(faces, views)
 
 
-class People:
+class People(Naming):
     """Enrolled people; made by `Run.enrol`.
 
     Attributes:
@@ -372,97 +373,13 @@ class People:
     """
 
     def __init__(self, run: Run, gallery: Gallery, identifier: Identifier) -> None:
-        self._run = run
+        super().__init__(identifier, run.search, run.search_frame)
         self.gallery = gallery
-        self._identifier = identifier
-
-    def identify(
-        self, photo: PhotoLike, *, fpr: float | None = None, name: str | None = None
-    ) -> IdentifiedPhoto:
-        """Name every face of a photo, from left to right.
-
-        Args:
-            photo, name: see `Run.search`.
-            fpr: share of strangers who may be taken for somebody in the gallery, above 0 and below 1; None for
-                `default_fpr`.
-
-        Raises:
-            PhotoError: it cannot be read or shows no face.
-            UsageError: `fpr` is out of range, or smaller than the run's strangers can tell.
-        """
-        fpr = self.default_fpr if fpr is None else fpr
-        self._identifier.check(fpr)
-        searched = self._run.search(photo, name)
-        return IdentifiedPhoto(searched, self._identifier.identify(searched, fpr))
-
-    def identify_video(
-        self,
-        video: str | Path,
-        *,
-        every: float = EVERY,
-        seconds: float | None = None,
-        camera: bool = False,
-        fpr: float | None = None,
-        stop: Callable[[], bool] | None = None,
-        on_track: Callable[[IdentifiedTrack], None] | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
-    ) -> IdentifiedVideo:
-        """Follow every face of a film, and name each once; needs the extra `video`. See `pdsn.people.tracks.answer`.
-
-        Args:
-            video: a file, or with `camera` the name of a camera as the system calls it, such as "/dev/video0".
-            every: seconds from one frame that is searched to the next; 0 for every frame.
-            seconds: how much of it is searched; None for all.
-            camera: it is a camera.
-            fpr: see `identify`.
-            stop: asked at each frame; an answer that is true ends the film there, and a camera's answers are given.
-            on_track: told each answer once the face is gone.
-            on_progress: told the seconds done and the seconds in all, where the film says how long it is.
-
-        Raises:
-            VideoError: it cannot be read.
-            UsageError: `fpr` is out of range, or smaller than the run's strangers can tell.
-        """
-        fpr = self.default_fpr if fpr is None else fpr
-        self._identifier.check(fpr)
-        film = Film(video, camera=camera)
-        frames = film.frames(every, seconds=seconds, stop=stop, on_progress=on_progress)
-        named = partial(self._identifier.identify, fpr=fpr)
-        return identify_film(film, frames, self._run.search_frame, named, on_track)
-
-    def two_names(self) -> list[tuple[str, str]]:
-        """(name in the run, name in the gallery) of those who seem to be known under two names.
-
-        Their own photos count as a stranger's there, and thresholds rise above themselves: give both the same name.
-        """
-        return self._identifier.two_names()
-
-    @property
-    def default_fpr(self) -> float:
-        """The false-positive rate of `identify` that is told none: 0.01, or the finest where that is larger."""
-        return max(DEFAULT_FPR, self.finest_fpr)
-
-    @property
-    def finest_fpr(self) -> float:
-        """The smallest false-positive rate that the run's strangers can tell."""
-        return self._identifier.finest_fpr
-
-    def check_fpr(self, fpr: float) -> None:
-        """Raise UsageError unless the run's strangers can tell this false-positive rate."""
-        self._identifier.check(fpr)
 
     def as_dict(self) -> dict[str, object]:
         """What JSON says of the gallery."""
         return self.gallery.as_dict()
 
-    def draw(self, answer: IdentifiedPhoto | IdentifiedVideo, path: str | Path) -> None:
-        """Write the annotated photo as PNG; of a video a face of each track with the answer."""
-        from pdsn.people.annotate import draw_answer
-        from pdsn.pictures import save_picture
-
-        faces = self.gallery.faces
-
-        def crop_of(match: Match) -> np.ndarray:
-            return faces[match.row].permute(1, 2, 0).numpy()
-
-        save_picture(draw_answer(answer, crop_of), Path(path))
+    def crop_of(self, match: Match) -> np.ndarray:
+        """See `Naming`."""
+        return self.gallery.faces[match.row].permute(1, 2, 0).numpy()

@@ -13,7 +13,7 @@ from torch import Tensor
 from pdsn.calibration.impostors import Impostors, Seen, seen_by, two_names
 from pdsn.calibration.rivals import GalleryRivals
 from pdsn.calibration.strangers import DEFAULT_FPR, KeptScores, Strangers
-from pdsn.matchers.matcher import Faces, Matcher, names_of
+from pdsn.matchers.matcher import Faces, Matcher, Signature, names_of
 from pdsn.metrics import best_per_person
 from pdsn.people.gallery import Gallery
 from pdsn.people.photo import Cover, FoundFace, SearchedPhoto
@@ -105,6 +105,56 @@ class IdentifiedPhoto:
         return len(self.faces)
 
 
+def in_batches(
+    photo: SearchedPhoto, name: Callable[[list[FoundFace], Tensor], list[IdentifiedFace]]
+) -> list[IdentifiedFace]:
+    """The answers to all faces of a photo.
+
+    Args:
+        photo: the photo.
+        name: gives the answers to some faces (N) with their crops (N, 3, H, W).
+    """
+    answers = []
+    for first in range(0, len(photo.faces), BATCH):
+        part = slice(first, first + BATCH)
+        answers += name(photo.faces[part], photo.crops(part))
+    return answers
+
+
+def answer(
+    found: FoundFace,
+    covered_pixels: Tensor,
+    covered: list[str],
+    nearest: list[Match],
+    impostors: Impostors,
+    signature: Signature,
+    fpr: float,
+) -> IdentifiedFace:
+    """The answer to a face: the nearest person, if the cosine passes the threshold for what is covered.
+
+    Args:
+        found, covered_pixels, covered, nearest: see `IdentifiedFace`.
+        impostors: what strangers score.
+        signature: under which the face and the nearest photo were compared.
+        fpr: share of strangers who may pass.
+    """
+    top = nearest[0]
+    threshold = impostors.threshold(signature, fpr)
+    mean, deviation = impostors.normal(signature)
+    return IdentifiedFace(
+        found,
+        covered_pixels.numpy(),
+        covered,
+        top.person if top.cosine > threshold else None,
+        top.cosine,
+        (top.cosine - mean) / deviation,
+        threshold,
+        len(impostors.scores(signature)),
+        nearest,
+        deviation,
+    )
+
+
 class Identifier:
     """Names the faces of photos.
 
@@ -165,11 +215,7 @@ class Identifier:
             UsageError: `fpr` is not within what the strangers can tell.
         """
         self.check(fpr)
-        answers = []
-        for first in range(0, len(photo.faces), BATCH):
-            part = slice(first, first + BATCH)
-            answers += self._name(photo.faces[part], photo.crops(part), fpr)
-        return answers
+        return in_batches(photo, lambda faces, crops: self._name(faces, crops, fpr))
 
     def _name(self, faces: list[FoundFace], crops: Tensor, fpr: float) -> list[IdentifiedFace]:
         """The answers to some faces (N) with their crops (N, 3, H, W)."""
@@ -181,23 +227,8 @@ class Identifier:
         answers = []
         for row, (found, signature) in enumerate(zip(faces, probes.signatures, strict=True)):
             matches = [self._match(scores[row], person) for person in nearest[row]]
-            top = matches[0]
-            threshold = self.impostors.threshold(signature, fpr)
-            mean, deviation = self.impostors.normal(signature)
-            answers.append(
-                IdentifiedFace(
-                    found,
-                    covered[row].numpy(),
-                    names_of(signature, self.matcher.regions),
-                    top.person if top.cosine > threshold else None,
-                    top.cosine,
-                    (top.cosine - mean) / deviation,
-                    threshold,
-                    len(self.impostors.scores(signature)),
-                    matches,
-                    deviation,
-                )
-            )
+            names = names_of(signature, self.matcher.regions)
+            answers.append(answer(found, covered[row], names, matches, self.impostors, signature, fpr))
         return answers
 
     def _match(self, scores: Tensor, person: int) -> Match:

@@ -27,8 +27,34 @@ from pdsn.people.gallery import readable
 from pdsn.people.photo import Cover, SearchedPhoto
 
 
+class Verdict:
+    """A cosine beside the threshold that it has to pass; see `Verification`, whose attributes these are."""
+
+    covered: list[str]
+    cosine: float
+    score: float
+    threshold: float
+    impostors: int
+
+    @property
+    def same(self) -> bool:
+        """The verdict."""
+        return self.cosine > self.threshold
+
+    def _verdict(self) -> dict[str, object]:
+        """What JSON says of it."""
+        return {
+            "same": self.same,
+            "cosine": round(self.cosine, 6),
+            "score": round(self.score, 4),
+            "threshold": round(self.threshold, 6),
+            "impostors": self.impostors,
+            "covered": self.covered,
+        }
+
+
 @dataclass(frozen=True)
-class Verification:
+class Verification(Verdict):
     """Whether two photos show the same person.
 
     Attributes:
@@ -55,20 +81,10 @@ class Verification:
     impostors: int
     maps: tuple[np.ndarray, np.ndarray] | None = None
 
-    @property
-    def same(self) -> bool:
-        """The verdict."""
-        return self.cosine > self.threshold
-
     def as_dict(self) -> dict[str, object]:
         """What JSON says of the pair."""
         return {
-            "same": self.same,
-            "cosine": round(self.cosine, 6),
-            "score": round(self.score, 4),
-            "threshold": round(self.threshold, 6),
-            "impostors": self.impostors,
-            "covered": self.covered,
+            **self._verdict(),
             **self._maps(),
             "photos": [
                 {

@@ -14,8 +14,9 @@ from pdsn.errors import PdsnError, UsageError
 from pdsn.matchers.embedding import EmbeddingMatcher
 from pdsn.matchers.matcher import Faces, names_of
 from pdsn.people.gallery import readable
-from pdsn.people.identification import BATCH, NEAREST, IdentifiedFace, Match
+from pdsn.people.identification import NEAREST, IdentifiedFace, Match, answer, in_batches
 from pdsn.people.photo import Cover, FoundFace, SearchedPhoto
+from pdsn.people.verification import Verdict
 from pdsn.store.rivals import PersonRivals, StoreRivals
 from pdsn.store.search import Hit, nearest_people
 from pdsn.store.snapshot import Snapshot, current
@@ -24,7 +25,7 @@ from pdsn.store.variants import Variants
 
 
 @dataclass(frozen=True)
-class PersonVerification:
+class PersonVerification(Verdict):
     """Whether a photo shows the person whom it is said to show.
 
     Attributes:
@@ -51,21 +52,11 @@ class PersonVerification:
     threshold: float
     impostors: int
 
-    @property
-    def same(self) -> bool:
-        """The verdict."""
-        return self.cosine > self.threshold
-
     def as_dict(self) -> dict[str, object]:
         """What JSON says of the answer."""
         return {
             "person": self.person,
-            "same": self.same,
-            "cosine": round(self.cosine, 6),
-            "score": round(self.score, 4),
-            "threshold": round(self.threshold, 6),
-            "impostors": self.impostors,
-            "covered": self.covered,
+            **self._verdict(),
             "photo": readable(str(self.photo.path)),
             "faces": self.faces,
             **self.photo.faces[0].as_dict(),
@@ -130,6 +121,15 @@ class StoreIdentifier:
             self._impostors = snapshot, Impostors(self.matcher, rivals, self._strangers(), self._seen)
         return self._impostors[1]
 
+    @property
+    def finest_fpr(self) -> float:
+        """The smallest false-positive rate that the strangers can tell."""
+        return self.impostors(self.snapshot).finest_fpr
+
+    def check(self, fpr: float) -> None:
+        """Raise UsageError unless the strangers are enough for a false-positive rate."""
+        self.impostors(self.snapshot).check(fpr)
+
     def two_names(self) -> list[tuple[str, str]]:
         """Who seems to be in the run under one name and in the store under another, see `impostors.two_names`."""
         return two_names(self.impostors(self.snapshot))
@@ -148,11 +148,7 @@ class StoreIdentifier:
         snapshot = self.snapshot
         impostors = self.impostors(snapshot)
         impostors.check(fpr)
-        answers: list[IdentifiedFace] = []
-        for first in range(0, len(photo.faces), BATCH):
-            part = slice(first, first + BATCH)
-            answers += self._name(snapshot, impostors, photo.faces[part], photo.crops(part), fpr)
-        return answers
+        return in_batches(photo, lambda faces, crops: self._name(snapshot, impostors, faces, crops, fpr))
 
     def _name(
         self, snapshot: Snapshot, impostors: Impostors, faces: list[FoundFace], crops: Tensor, fpr: float
@@ -163,27 +159,10 @@ class StoreIdentifier:
         sources = self._sources(snapshot, [hit.row for hits in found for hit in hits])
         answers = []
         for row, (face, hits) in enumerate(zip(faces, found, strict=True)):
-            best = hits[0]
-            # What is covered of either photo is compared in neither: the threshold goes by that.
-            threshold, (mean, deviation) = (
-                impostors.threshold(best.signature, fpr),
-                impostors.normal(best.signature),
-            )
+            names = names_of(probes.signatures[row], self.matcher.regions)
             matches = [self._match(snapshot, hit, sources) for hit in hits]
-            answers.append(
-                IdentifiedFace(
-                    face,
-                    covered[row].numpy(),
-                    names_of(probes.signatures[row], self.matcher.regions),
-                    matches[0].person if best.score > threshold else None,
-                    best.score,
-                    (best.score - mean) / deviation,
-                    threshold,
-                    len(impostors.scores(best.signature)),
-                    matches,
-                    deviation,
-                )
-            )
+            # What is covered of either photo is compared in neither: the threshold goes by that.
+            answers.append(answer(face, covered[row], names, matches, impostors, hits[0].signature, fpr))
         return answers
 
     def verify(self, photo: SearchedPhoto, name: str, fpr: float = DEFAULT_FPR) -> PersonVerification:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,8 @@ from pdsn.data.listing import sha256_or_nothing
 from pdsn.data.settings import PrepareConfig
 from pdsn.errors import UsageError
 from pdsn.people.gallery import readable
-from pdsn.people.identification import IdentifiedPhoto, Match
-from pdsn.people.photo import FoundFace, SearchedPhoto
-from pdsn.people.tracks import IdentifiedTrack, IdentifiedVideo, identify_film
-from pdsn.people.video import EVERY, Film, Frame
+from pdsn.people.identification import Match
+from pdsn.people.naming import Naming, Search, SearchFrame
 from pdsn.store.answers import PersonVerification, StoreIdentifier
 from pdsn.store.checking import CheckReport, check_store
 from pdsn.store.enrolling import Enroller, EnrolReport, candidate_of, enrol_folder
@@ -28,7 +25,6 @@ from pdsn.store.records import PersonPhotos, PersonRecord, PhotoRecord
 from pdsn.store.store import Store
 
 People = list[PersonRecord]
-Names = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -36,19 +32,18 @@ class Finding:
     """How faces are found in photos.
 
     Attributes:
-        search: finds and crops every face of a photo, given the photo and what answers call it.
-        frame: the same of a frame of a film.
+        search, frame: see `Naming`.
         crop: size and alignment.
         detect: gives the detector.
     """
 
-    search: Callable[[PhotoLike, str | None], SearchedPhoto]
-    frame: Callable[[Frame], list[FoundFace]]
+    search: Search
+    frame: SearchFrame
     crop: PrepareConfig
     detect: Callable[[], Detect]
 
 
-class PeopleStore:
+class PeopleStore(Naming):
     """People who stay enrolled; made by `Run.people`.
 
     Everything is as the store is at the moment of a call, whoever else changes it; it can be used by several threads.
@@ -58,12 +53,14 @@ class PeopleStore:
         root: the folder.
     """
 
+    _identifier: StoreIdentifier
+
     def __init__(
         self, store: Store, identifier: StoreIdentifier, enroller: Enroller, finding: Finding
     ) -> None:
+        super().__init__(identifier, finding.search, finding.frame)
         self.root = store.root
         self._store = store
-        self._identifier = identifier
         self._enroller = enroller
         self._finding = finding
 
@@ -188,52 +185,6 @@ class PeopleStore:
 
     # Recognising.
 
-    def identify(
-        self, photo: PhotoLike, *, fpr: float | None = None, name: str | None = None
-    ) -> IdentifiedPhoto:
-        """Name every face of a photo, from left to right.
-
-        Args:
-            photo: see `enrol_photo`.
-            fpr: share of strangers who may be taken for somebody in the store, above 0 and below 1; None for `default_fpr`.
-            name: what the answer calls the photo; None for its path.
-
-        Raises:
-            PhotoError: it cannot be read or shows no face.
-            UsageError: `fpr` is out of range, or smaller than the run's strangers can tell.
-            PdsnError: nobody is enrolled.
-        """
-        fpr = self.default_fpr if fpr is None else fpr
-        self.check_fpr(fpr)
-        searched = self._finding.search(photo, name)
-        return IdentifiedPhoto(searched, self._identifier.identify(searched, fpr))
-
-    def identify_video(
-        self,
-        video: str | Path,
-        *,
-        every: float = EVERY,
-        seconds: float | None = None,
-        camera: bool = False,
-        fpr: float | None = None,
-        stop: Callable[[], bool] | None = None,
-        on_track: Callable[[IdentifiedTrack], None] | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
-    ) -> IdentifiedVideo:
-        """Follow every face of a film, and name each once; see `pdsn.api.People.identify_video`.
-
-        Raises:
-            VideoError: it cannot be read.
-            UsageError: `fpr` is out of range, or smaller than the run's strangers can tell.
-            PdsnError: nobody is enrolled.
-        """
-        fpr = self.default_fpr if fpr is None else fpr
-        self.check_fpr(fpr)
-        film = Film(video, camera=camera)
-        frames = film.frames(every, seconds=seconds, stop=stop, on_progress=on_progress)
-        named = partial(self._identifier.identify, fpr=fpr)
-        return identify_film(film, frames, self._finding.frame, named, on_track)
-
     def verify(
         self, photo: PhotoLike, name: str, *, fpr: float = DEFAULT_FPR, source: str | None = None
     ) -> PersonVerification:
@@ -252,29 +203,8 @@ class PeopleStore:
         self._store.show(name)
         return self._identifier.verify(self._finding.search(photo, source), name, fpr)
 
-    def two_names(self) -> Names:
-        """(name in the run, name in the store) of those who seem to be known under two names.
-
-        Their own photos count as a stranger's, and thresholds rise above themselves: give both the same name.
-        """
-        return self._identifier.two_names()
-
-    @property
-    def default_fpr(self) -> float:
-        """The false-positive rate of `identify` that is told none: 0.01, or the finest where that is larger."""
-        return max(DEFAULT_FPR, self.finest_fpr)
-
-    @property
-    def finest_fpr(self) -> float:
-        """The smallest false-positive rate that the run's strangers can tell."""
-        return self._identifier.impostors(self._identifier.snapshot).finest_fpr
-
-    def check_fpr(self, fpr: float) -> None:
-        """Raise UsageError unless the run's strangers can tell this false-positive rate."""
-        self._identifier.impostors(self._identifier.snapshot).check(fpr)
-
     def crop_of(self, match: Match) -> np.ndarray | None:
-        """The aligned face (H, W, 3) uint8 of a nearest photo; None where none is kept."""
+        """See `Naming`."""
         from PIL import Image
 
         try:
@@ -282,13 +212,6 @@ class PeopleStore:
             return None if path is None else np.asarray(Image.open(path).convert("RGB"))
         except (UsageError, OSError):  # removed meanwhile
             return None
-
-    def draw(self, answer: IdentifiedPhoto | IdentifiedVideo, path: str | Path) -> None:
-        """Write the annotated photo as PNG; nearest photos are shown where their faces are kept. Of a video see `People.draw`."""
-        from pdsn.people.annotate import draw_answer
-        from pdsn.pictures import save_picture
-
-        save_picture(draw_answer(answer, self.crop_of), Path(path))
 
     def draw_verification(self, answer: PersonVerification, path: str | Path) -> None:
         """Write the picture of a verification as PNG."""

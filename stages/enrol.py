@@ -10,10 +10,18 @@ import typer
 
 from pdsn.errors import UsageError
 from stages.command import GOING_ON, RECOGNITION, command
-from stages.identify import FEW, complain_files, expand
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import PeopleDir, Source
-from stages.recognising import Common, begin, complain, open_run, shown
+from stages.recognising import (
+    Common,
+    begin,
+    complain,
+    complain_files,
+    complain_two_names,
+    expand,
+    open_run,
+    shown,
+)
 from stages.session import Session, Shared
 from stages.tables import print_json
 
@@ -128,14 +136,7 @@ def _complain(report: EnrolReport, same: Sequence[tuple[str, str]], name: str | 
                 complain("enrol", f"{file} is {whose}")
     for person in report.left_out:
         complain("enrol", f"{person} cannot be named: no usable photo")
-    for theirs, ours in same[:FEW]:
-        complain(
-            "enrol",
-            f"{ours} looks like {theirs} of the run under another name, and raises the thresholds: "
-            f"use `pdsn people rename` if they are one person",
-        )
-    if len(same) > FEW:
-        complain("enrol", f"and {len(same) - FEW} more that look like people of the run")
+    complain_two_names("enrol", same, "use `pdsn people rename`")
 
 
 @command("enrol", RECOGNITION, GOING_ON, settings={"prepare": ("min_face",)}, default="the run's")
@@ -180,8 +181,7 @@ def enrol(
 
     pdsn enrol ann.jpg --name Ann --people team --run runs/lfw
     """
-    min_face = options.get("prepare", {}).get("min_face")
-    common = Common(strategy, occlusion_source, None, min_face, None, False, json)
+    common = Common.asked(options, strategy, occlusion_source, as_json=json)
     session = Session(shared, options, keep=False)
     if not main(session, photos, people, name, common, accept_poor=accept_poor, keep_crops=keep_crops):
         raise typer.Exit(1)

@@ -260,8 +260,9 @@ def explain(
         return
     check_one(probe, covered, options.get("explain", {}))
     asked = Asked(probe, reference, person, tuple(method or ()), layer or "map", layout, "".join(covered))
-    min_face = options.get("prepare", {}).get("min_face")
-    common = Common(strategy, occlusion_source, fpr, min_face, picture, draw, json)
+    common = Common.asked(
+        options, strategy, occlusion_source, fpr=fpr, picture=picture, pictures=draw, as_json=json
+    )
     main(Session(shared, options, keep=False), asked, common)
 
 

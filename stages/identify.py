@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pdsn.errors import PdsnError, UsageError
+from pdsn.errors import UsageError
 from pdsn.files import check_writable
 from pdsn.masks.strategy import heading
 from pdsn.matchers.table import SIGN
@@ -26,7 +25,10 @@ from stages.recognising import (
     check_picture,
     check_rate_asked,
     complain,
+    complain_files,
+    complain_two_names,
     draw,
+    expand,
     is_file_name,
     open_run,
     short,
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
 
 ROWS = 20
 """Faces of a photo that the table shows."""
-FEW = 3
-"""Files that are no photos up to which each is a line; of more there is one line, and the JSON has all."""
 
 
 def main(
@@ -146,40 +146,6 @@ def main(
     return bool(answers) or any(film["tracks"] for film in films)
 
 
-def expand(photos: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """The photos given, each once; a folder stands for the photos in it, sorted, not those in its sub-folders.
-
-    Returns:
-        The photos, and (file, reason) of what else lies in the folders, but for what systems put there.
-
-    Raises:
-        PdsnError: a folder holds no photo.
-    """
-    from pdsn.data.photos import made_by_system, why_no_photo
-
-    found: list[Path] = []
-    others: dict[Path, str] = {}
-    for path in photos:
-        folder = False
-        with suppress(OSError):  # such as a name that no file can have: said with the other photos
-            folder = path.is_dir()
-        if not folder:
-            found.append(path)
-            continue
-        files = sorted(
-            entry for entry in path.iterdir() if entry.is_file() and not made_by_system(entry.name)
-        )
-        reasons = {file: why_no_photo(file) for file in files}
-        inside = [file for file in files if not reasons[file]]
-        if not inside:
-            raise PdsnError(
-                f"{shown(path)} is a folder without a photo: give photos, or a folder that holds some"
-            )
-        found += inside
-        others |= {file: reason for file, reason in reasons.items() if reason}
-    return list(dict.fromkeys(found)), list(others.items())
-
-
 def picture_paths(photos: Sequence[Path], asked: Path | None, default: Path) -> dict[Path, Path]:
     """Where the annotated picture of each photo goes, never in the place of a photo that was given.
 
@@ -212,24 +178,6 @@ def picture_paths(photos: Sequence[Path], asked: Path | None, default: Path) -> 
     return targets
 
 
-def complain_files(command: str, files: Sequence[tuple[str, str]], where: str = "") -> None:
-    """A line for each (file, reason) that is left out; many files that are no photos share one.
-
-    Args:
-        command: whose line it is.
-        files: the files.
-        where: what stands before each.
-    """
-    from pdsn.data.photos import NO_PHOTO
-
-    same = [file for file, reason in files if reason == NO_PHOTO]
-    if len(same) > FEW:
-        complain(command, f"{where}{len(same)} files are left out, such as {same[0]}: {NO_PHOTO}")
-        files = [(file, reason) for file, reason in files if reason != NO_PHOTO]
-    for file, reason in files:
-        complain(command, f"{where}{file} is left out: {reason}")
-
-
 def _enrol(run: Run, folder: Path | None) -> People:
     """Enrol the run's people, or those of a folder; say whom or what could not be."""
     from pdsn.progress import progress_if_any
@@ -242,14 +190,7 @@ def _enrol(run: Run, folder: Path | None) -> People:
     for person in people.gallery.left_out:
         complain("identify", f"gallery: {person} cannot be named: no usable photo")
     same = people.two_names() if folder is not None else []
-    for theirs, ours in same[:FEW]:
-        complain(
-            "identify",
-            f"gallery: {ours} looks like {theirs} of the run under another name, and raises the thresholds: rename the "
-            f"folder to {theirs} if they are one person",
-        )
-    if len(same) > FEW:
-        complain("identify", f"gallery: and {len(same) - FEW} more that look like people of the run")
+    complain_two_names("identify", same, "rename the folder to NAME", "gallery: ")
     return people
 
 
@@ -328,8 +269,9 @@ def identify(
 
     pdsn identify film.mp4 --run runs/lfw --every 1
     """
-    min_face = options.get("prepare", {}).get("min_face")
-    common = Common(strategy, occlusion_source, fpr, min_face, picture, draw, json)
+    common = Common.asked(
+        options, strategy, occlusion_source, fpr=fpr, picture=picture, pictures=draw, as_json=json
+    )
     watching = Watching(every, seconds, camera)
     if not main(Session(shared, options, keep=False), photos or [], gallery, people, common, watching):
         raise typer.Exit(1)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from pdsn.errors import UsageError
+from pdsn.errors import PdsnError, UsageError
 from pdsn.files import check_writable
 from pdsn.run.directory import SYNTHETIC
 from pdsn.run.stages import Step, lacking
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 NAME_BYTES = 255
 """Bytes that the name of a file can have."""
+FEW = 3
+"""Files that are no photos up to which each is a line; of more there is one line, and the JSON has all."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,22 @@ class Common:
     picture: Path | None
     pictures: bool
     as_json: bool
+
+    @classmethod
+    def asked(
+        cls,
+        options: Mapping[str, Mapping[str, Any]],
+        strategy: str | None,
+        source: str | None,
+        *,
+        fpr: float | None = None,
+        picture: Path | None = None,
+        pictures: bool = False,
+        as_json: bool = False,
+    ) -> Common:
+        """What was typed; the least side of a face is among the settings."""
+        min_face = options.get("prepare", {}).get("min_face")
+        return cls(strategy, source, fpr, min_face, picture, pictures, as_json)
 
 
 def begin(session: Session, common: Common) -> list[Step]:
@@ -202,6 +221,77 @@ def draw(command: str, write: Callable[[Path], None], target: Path | None) -> Pa
 def complain(command: str, line: str) -> None:
     """A line on standard error about something that is left out."""
     print(f"pdsn {command}: {' '.join(line.split())}", file=sys.stderr)
+
+
+def expand(photos: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """The photos given, each once; a folder stands for the photos in it, sorted, not those in its sub-folders.
+
+    Returns:
+        The photos, and (file, reason) of what else lies in the folders, but for what systems put there.
+
+    Raises:
+        PdsnError: a folder holds no photo.
+    """
+    from pdsn.data.photos import made_by_system, why_no_photo
+
+    found: list[Path] = []
+    others: dict[Path, str] = {}
+    for path in photos:
+        folder = False
+        with suppress(OSError):  # such as a name that no file can have: said with the other photos
+            folder = path.is_dir()
+        if not folder:
+            found.append(path)
+            continue
+        files = sorted(
+            entry for entry in path.iterdir() if entry.is_file() and not made_by_system(entry.name)
+        )
+        reasons = {file: why_no_photo(file) for file in files}
+        inside = [file for file in files if not reasons[file]]
+        if not inside:
+            raise PdsnError(
+                f"{shown(path)} is a folder without a photo: give photos, or a folder that holds some"
+            )
+        found += inside
+        others |= {file: reason for file, reason in reasons.items() if reason}
+    return list(dict.fromkeys(found)), list(others.items())
+
+
+def complain_files(command: str, files: Sequence[tuple[str, str]], where: str = "") -> None:
+    """A line for each (file, reason) that is left out; many files that are no photos share one.
+
+    Args:
+        command: whose line it is.
+        files: the files.
+        where: what stands before each.
+    """
+    from pdsn.data.photos import NO_PHOTO
+
+    same = [file for file, reason in files if reason == NO_PHOTO]
+    if len(same) > FEW:
+        complain(command, f"{where}{len(same)} files are left out, such as {same[0]}: {NO_PHOTO}")
+        files = [(file, reason) for file, reason in files if reason != NO_PHOTO]
+    for file, reason in files:
+        complain(command, f"{where}{file} is left out: {reason}")
+
+
+def complain_two_names(command: str, same: Sequence[tuple[str, str]], cure: str, where: str = "") -> None:
+    """A line for each of the first who seem to be in the run under one name and among the enrolled under another.
+
+    Args:
+        command: whose line it is.
+        same: (name in the run, name among the enrolled).
+        cure: what to do; "NAME" in it stands for the name in the run.
+        where: what stands before each.
+    """
+    for theirs, ours in same[:FEW]:
+        complain(
+            command,
+            f"{where}{ours} looks like {theirs} of the run under another name, and raises the thresholds: "
+            f"{cure.replace('NAME', theirs)} if they are one person",
+        )
+    if len(same) > FEW:
+        complain(command, f"{where}and {len(same) - FEW} more that look like people of the run")
 
 
 def shown(path: Path) -> str:

@@ -122,7 +122,6 @@ def serve(
 
     pdsn serve --people team --run runs/lfw --host 0.0.0.0 --token-file token
     """
-    min_face = options.get("prepare", {}).get("min_face")
-    common = Common(strategy, occlusion_source, None, min_face, None, False, False)
+    common = Common.asked(options, strategy, occlusion_source)
     session = Session(shared, options, keep=False)
     main(session, people, common, (host, port), token_file, (certificate, key), keep_crops=keep_crops)

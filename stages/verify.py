@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,11 +28,13 @@ from stages.recognising import (
 from stages.session import Session, Shared
 from stages.tables import print_json
 
+if TYPE_CHECKING:
+    from pdsn.people.verification import Verdict, Verification
+    from pdsn.store.answers import PersonVerification
+
 
 def main(session: Session, a: Path, b: Path, common: Common, *, maps: bool) -> None:
     """Compare the largest face of each photo and print the verdict."""
-    from rich.markup import escape
-
     from pdsn.calibration.strangers import DEFAULT_FPR
     from pdsn.people.photo import check_photo
 
@@ -54,30 +56,22 @@ def main(session: Session, a: Path, b: Path, common: Common, *, maps: bool) -> N
         if count > 1:
             complain("verify", f"{shown(compared.path)} shows {count} faces: the largest is compared")
     target = draw("verify", partial(run.draw, answer, maps=maps), target)
+    about = about_run(session, run, fpr)
     if common.as_json:
-        print_json(
-            {
-                **about_run(session, run, fpr),
-                **answer.as_dict(),
-                "picture": None if target is None else shown(target),
-            }
-        )
+        _print_json(about, answer, target)
         return
     verdict = "same person" if answer.same else "not shown to be the same person"
-    covered = ", ".join(answer.covered) or "nothing"
-    session.say(
-        f"{verdict}: cosine {answer.cosine:.3f}, threshold {answer.threshold:.3f} "
-        f"(passed by {100 * fpr:g} % of pairs of different people, {answer.impostors} of them covered alike), covered: {covered}"
+    _say(
+        session,
+        answer,
+        f"{verdict}: cosine {answer.cosine:.3f}",
+        f"{100 * fpr:g} % of pairs of different people",
+        target,
     )
-    if target is not None:
-        session.say(f"picture: {escape(shown(target))}")
 
 
 def claim(session: Session, photo: Path, people: Path, name: str, common: Common) -> None:
     """Compare the largest face of a photo with a person of a store and print the verdict."""
-    from rich.markup import escape
-
-    from pdsn.calibration.strangers import DEFAULT_FPR
     from pdsn.people.photo import check_photo
     from pdsn.store.store import Store
 
@@ -90,27 +84,49 @@ def claim(session: Session, photo: Path, people: Path, name: str, common: Common
     check_photo(photo)
     Store.open(people).show(name)
     check_rate_asked(session, common.fpr)
-    store = open_run(session, common, steps)
-    enrolled = store.people(people)
-    fpr = max(DEFAULT_FPR, enrolled.finest_fpr) if common.fpr is None else common.fpr
+    run = open_run(session, common, steps)
+    enrolled = run.people(people)
+    fpr = enrolled.default_fpr if common.fpr is None else common.fpr
     answer = enrolled.verify(photo, name, fpr=fpr)
     if answer.faces > 1:
         complain("verify", f"{shown(photo)} shows {answer.faces} faces: the largest is compared")
     target = draw("verify", partial(enrolled.draw_verification, answer), target)
+    about = about_run(session, run, fpr)
     if common.as_json:
-        picture = None if target is None else shown(target)
-        print_json({**about_run(session, store, fpr), **answer.as_dict(), "picture": picture})
+        _print_json(about, answer, target)
         return
     verdict = answer.person if answer.same else f"not shown to be {answer.person}"
+    found = f"{verdict}: cosine {answer.cosine:.3f} to {answer.nearest.photo}"
+    _say(session, answer, found, f"{100 * fpr:g} % of strangers", target)
+
+
+def _print_json(
+    about: dict[str, Any], answer: Verification | PersonVerification, picture: Path | None
+) -> None:
+    print_json({**about, **answer.as_dict(), "picture": None if picture is None else shown(picture)})
+
+
+def _say(session: Session, answer: Verdict, found: str, passing: str, picture: Path | None) -> None:
+    """The verdict in one line, and where the picture is.
+
+    Args:
+        session: says it.
+        answer: the verdict.
+        found: what was found, in words.
+        passing: who passes the threshold, in words.
+        picture: the picture, if it was drawn.
+    """
+    from rich.markup import escape
+
     covered = ", ".join(answer.covered) or "nothing"
     session.say(
         escape(
-            f"{verdict}: cosine {answer.cosine:.3f} to {answer.nearest.photo}, threshold {answer.threshold:.3f} "
-            f"(passed by {100 * fpr:g} % of strangers, {answer.impostors} of them covered alike), covered: {covered}"
+            f"{found}, threshold {answer.threshold:.3f} (passed by {passing}, {answer.impostors} of them covered alike), "
+            f"covered: {covered}"
         )
     )
-    if target is not None:
-        session.say(f"picture: {escape(shown(target))}")
+    if picture is not None:
+        session.say(f"picture: {escape(shown(picture))}")
 
 
 def _target(a: Path, b: Path, asked: Path | None, default: Path) -> Path:
@@ -168,8 +184,9 @@ def verify(
 
     pdsn verify badge.jpg door.jpg --run runs/lfw --fpr 0.001 --json
     """
-    min_face = options.get("prepare", {}).get("min_face")
-    common = Common(strategy, occlusion_source, fpr, min_face, picture, draw, json)
+    common = Common.asked(
+        options, strategy, occlusion_source, fpr=fpr, picture=picture, pictures=draw, as_json=json
+    )
     session = Session(shared, options, keep=False)
     if people is None and b is not None and name is None:
         main(session, a, b, common, maps=maps)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from pdsn.people.photo import FoundFace, SearchedPhoto
     from pdsn.store.enrolling import EnrolReport
     from pdsn.store.people import PeopleStore
+    from pdsn.store.records import PersonPhotos, PhotoRecord
 
 BELOW, ABOVE = 0.1, 0.25
 """A face may be on the wrong side of its threshold, so that somebody is asked, if its cosine is less than this below it, or above
@@ -120,8 +120,7 @@ class Service:
 
     def show(self, person: int) -> PersonDetails:
         """A person with all photos."""
-        self._named(person)
-        found = self._people.show(person)
+        found = self._shown(person)
         photos = [
             EnrolledPhoto(
                 id=photo.id,
@@ -165,12 +164,11 @@ class Service:
             PhotoError: it cannot be read or shows no face.
             UsageError: the rate is finer than can be told.
         """
-        ids = {person.name: person.id for person in self._people.list()}
-        name = cleaned(label)
-        if ids:
+        name, anybody = cleaned(label), bool(self._people.as_dict()["people"])
+        if anybody:
             answer = self._people.identify(photo, fpr=fpr, name=name)
             self.look_up_rates()
-            searched, found = answer.photo, [self._face(face, ids) for face in answer]
+            searched, found = answer.photo, [self._face(face) for face in answer]
             tints = [face.covered_pixels for face in answer]
         else:
             searched = self._run.search(photo, name)
@@ -189,28 +187,30 @@ class Service:
         return Identified(
             width=round(width * float(searched.scale[0])),
             height=round(height * float(searched.scale[1])),
-            fpr=(fpr or (self._rates or (None, None))[0]) if ids else None,
+            fpr=(fpr or (self._rates or (None, None))[0]) if anybody else None,
             faces=found,
         )
 
-    def _face(self, face: IdentifiedFace, ids: Mapping[str, int]) -> Face:
-        near = [match for match in face.nearest if match.person in ids]  # others were removed this moment
+    def _face(self, face: IdentifiedFace) -> Face:
+        found = [(match, self._photo(match.row)) for match in face.nearest]
+        # Who is not there any more was removed this moment.
+        near = [(match, photo) for match, photo in found if photo is not None]
         neighbours = [
             Neighbour(
-                id=ids[match.person],
-                name=match.person,
+                id=photo.person,
+                name=photo.name,
                 cosine=round(match.cosine, 4),
                 photo=match.row,
-                picture=place == 0 and self._crop(match.row) is not None,
+                picture=place == 0 and photo.crop is not None,
             )
-            for place, match in enumerate(near)
+            for place, (match, photo) in enumerate(near)
         ]
-        known = face.person if face.person in ids else None
+        known = next((photo for match, photo in near if match.person == face.person), None)
         return Face(
             number=0,
             box=[round(float(edge), 1) for edge in face.found.box],
             probability=round(face.found.probability, 4),
-            person=None if known is None else Named(id=ids[known], name=known),
+            person=None if known is None else Named(id=known.person, name=known.name),
             cosine=round(face.cosine, 4),
             threshold=round(face.threshold, 4),
             covered=face.covered,
@@ -223,8 +223,12 @@ class Service:
 
     def _crop(self, photo: int) -> Path | None:
         """Where the kept face of an enrolled photo is."""
+        found = self._photo(photo)
+        return None if found is None else found.crop
+
+    def _photo(self, photo: int) -> PhotoRecord | None:
         try:
-            return self._people.photo(photo).crop
+            return self._people.photo(photo)
         except UsageError:  # no such photo, or no more
             return None
 
@@ -291,10 +295,8 @@ class Service:
 
     def remove_photo(self, photo: int) -> Removed:
         """Remove a photo; with the last one of a person the person, too."""
-        try:
-            self._people.photo(photo)
-        except UsageError as error:
-            raise RefusedError(404, "There is no such photo. It may have been removed.") from error
+        if self._photo(photo) is None:
+            raise RefusedError(404, "There is no such photo. It may have been removed.")
         left = self._people.remove_photo(photo)
         self._forget_removed()
         return Removed(photos=1, person=not left)
@@ -303,10 +305,15 @@ class Service:
         self._questions.waiting({person.id for person in self._people.list()})
 
     def _named(self, person: int) -> Named:
-        for known in self._people.list():
-            if known.id == person:
-                return Named(id=known.id, name=known.name)
-        raise RefusedError(404, "There is no such person. They may have been removed or merged.")
+        return Named(id=person, name=self._shown(person).person.name)
+
+    def _shown(self, person: int) -> PersonPhotos:
+        try:
+            return self._people.show(person)
+        except UsageError as error:
+            raise RefusedError(
+                404, "There is no such person. They may have been removed or merged."
+            ) from error
 
     # Questions.
 

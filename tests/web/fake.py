@@ -74,8 +74,13 @@ class FakePeople:
         return sorted(found, key=lambda person: person.name)
 
     def show(self, name: int) -> PersonPhotos:
+        if name not in self.names:
+            raise UsageError(f"there is nobody called {name}")
         (person,) = (one for one in self.list() if one.id == name)
         return PersonPhotos(person, [photo for photo, _ in self.photos.values() if photo.person == name])
+
+    def as_dict(self) -> dict[str, object]:
+        return {"source": str(self.folder), "people": len(self.names), "photos": len(self.photos)}
 
     def photo(self, number: int) -> PhotoRecord:
         if number not in self.photos:

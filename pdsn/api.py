@@ -57,7 +57,7 @@ from pdsn.people.photo import (
 from pdsn.people.tracks import IdentifiedTrack, IdentifiedVideo
 from pdsn.people.verification import Verification, Verifier
 from pdsn.people.video import Frame, VideoError
-from pdsn.run.kept import embeddings_of, encoding_of, kept_scores
+from pdsn.run.kept import embeddings_of, encoding_of
 from pdsn.run.strategies import choose_strategy
 from pdsn.run.workspace import Workspace
 
@@ -342,7 +342,7 @@ class Run:
 
     @cached_property
     def _scores(self) -> KeptScores:
-        return kept_scores(self._workspace, self.strategy)
+        return self._workspace.kept_scores(self.strategy)
 
     def _keep(self, faces: Tensor, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Keep the maps of faces that every call needs, on disk too: the trunk takes a minute for a gallery.

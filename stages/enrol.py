@@ -52,7 +52,7 @@ def main(
     from pdsn.store.names import checked_name
     from pdsn.store.store import check_place
 
-    if photos.resolve() in (folder.resolve(), *folder.resolve().parents):
+    if folder.resolve().is_relative_to(photos.resolve()):
         raise UsageError(
             f"--people {folder} lies among the photos: give a folder outside of {photos} for the store"
         )
@@ -114,9 +114,7 @@ def _enrol_person(
                 continue
             finally:
                 advance()
-            whole.added.extend(report.added)
-            whole.refused.extend(report.refused)
-            whole.known.extend(report.known)
+            whole.extend(report)
     return whole
 
 

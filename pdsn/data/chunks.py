@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +38,27 @@ NOT_CLEAR = "shows {} faces of much the same size, crop it to the person"
 
 Choose = Callable[[Sequence[Detection], tuple[int, int]], Detection | None]
 """The faces of a photo, at least one, and its (H, W) in pixels -> the one to take; None if that is not clear."""
+
+
+@contextmanager
+def threads_for_chunks() -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """Threads to make chunks in, and their number; what has not begun when the block ends is dropped.
+
+    One network thread per worker: reading, searching and warping all run side by side, and the numbers do not depend on
+    how many cores share a multiplication.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        with warnings.catch_warnings():
+            # Pillow grumbles about every odd tag; what keeps a photo from being used is a reason, not a warning.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            yield pool, threads
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import shutil
 import time
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pdsn.data.chunks import Chunk, make_chunk
+from pdsn.data.chunks import Chunk, make_chunk, threads_for_chunks
 from pdsn.data.dataset import Face, FaceDataset, write_dataset
 from pdsn.data.detector import MTCNN, Detector
 from pdsn.data.listing import SeenPhoto, as_csv, read_listing, shown
@@ -197,7 +196,7 @@ def prepare_shard(
 
 def _check_apart(photos: Path, root: Path, elsewhere: str) -> None:
     """Raise UsageError where the data set would lie among its photos."""
-    if photos.resolve() in (root.resolve(), *root.resolve().parents):
+    if root.resolve().is_relative_to(photos.resolve()):
         raise UsageError(
             f"{root} lies among the photos, {photos}: choose another {elsewhere}, outside of that folder"
         )
@@ -289,8 +288,6 @@ def _run_chunks(
         PdsnError: chunks are missing, and none are to be made.
         UsageError: there are shards of other photos or settings.
     """
-    import torch
-
     config, device, on_progress = work.config, work.device, work.on_progress
     # What only decides which photos are kept may change between a kill and the next call.
     making = {name: value for name, value in asked(config).items() if name in MAKING}
@@ -311,25 +308,15 @@ def _run_chunks(
     if not missing:
         return paths
     detect = Detector(config.min_face, device, config.detector)
-    # One network thread per worker: reading, searching and warping all run side by side, and the
-    # numbers do not depend on how many cores share a multiplication.
-    threads = torch.get_num_threads()
-    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
 
     def make(index: int) -> int:
         make_chunk(work.photos, parts[index], config, detect).save(paths[index])
         return len(parts[index])
 
-    try:
-        with warnings.catch_warnings():
-            # Pillow grumbles about every odd tag; what keeps a photo from being used is a reason, not a warning.
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-            for future in as_completed([pool.submit(make, index) for index in missing]):
-                done += future.result()
-                on_progress(done, count)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
+    with threads_for_chunks() as (pool, _):
+        for future in as_completed([pool.submit(make, index) for index in missing]):
+            done += future.result()
+            on_progress(done, count)
     return paths
 
 

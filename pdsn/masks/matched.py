@@ -9,9 +9,9 @@ of masks per region and of an FDM for probe and gallery alike is PDSN's; this wa
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -166,8 +166,12 @@ class MatchBatches:
 
     def group(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """One of the groups; common ones come more often, but not as often as they are common."""
+        return self.groups[int(rng.choice(len(self.groups), p=self._chances))]
+
+    @cached_property
+    def _chances(self) -> np.ndarray:
         chances = np.array([len(photos) for _, photos in self.groups]) ** 0.5
-        return self.groups[int(rng.choice(len(chances), p=chances / chances.sum()))]
+        return np.asarray(chances / chances.sum())
 
 
 def matching_folder(
@@ -269,7 +273,7 @@ def train_matched(
 
 def learned_masks(weights: dict[str, Tensor]) -> Tensor:
     """The masks (R, C, h, w) in 0 to 1 of what is learned, such as a finished training's weights: their sum's sigmoid."""
-    return functools.reduce(torch.add, weights.values()).float().sigmoid()
+    return reduce(torch.add, weights.values()).float().sigmoid()
 
 
 def mean_maps(maps: np.ndarray, labels: np.ndarray, people: int) -> Tensor:

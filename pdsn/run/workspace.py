@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from pdsn.artefact import TrainingFolder
+    from pdsn.calibration.strangers import KeptScores
     from pdsn.coverage.segmenter import Segmenter
     from pdsn.matchers.fdm import FDM
     from pdsn.matchers.fused import Fused
@@ -117,7 +118,6 @@ class Workspace(RunMasks):
         from pdsn.evaluation.enrolment import Enrolment
         from pdsn.matchers.fused import Fused, Odds
         from pdsn.occlusion.mixture import matching_mixture
-        from pdsn.run.kept import kept_scores
 
         first, second = (self.matcher(part) for part in parts_of(name))
         settings, data = self.settings, self.dataset
@@ -128,7 +128,7 @@ class Workspace(RunMasks):
         )
         occluder = matching_mixture(list(self.layout("LM2").regions.values()), "val")
         # Kept: `identify` would look at some two thousand photos before the one that it was given.
-        lines = kept_scores(self, name).get(
+        lines = self.kept_scores(name).get(
             ("odds", settings.split, settings.seed),
             lambda: np.array(
                 [
@@ -141,6 +141,18 @@ class Workspace(RunMasks):
         )
         ours, theirs = (Odds(*line) for line in lines.tolist())
         return Fused(first, second, (ours, theirs))
+
+    def kept_scores(self, name: str) -> KeptScores:
+        """Where the scores of a matcher by name are kept between calls, see `kept.kept_scores`; found out once."""
+        from pdsn.run.kept import kept_scores
+
+        if name not in self._kept_scores:
+            self._kept_scores[name] = kept_scores(self, name)
+        return self._kept_scores[name]
+
+    @cached_property
+    def _kept_scores(self) -> dict[str, KeptScores]:
+        return {}
 
     def chooses(self, name: str) -> str:
         """Which matcher or strategy chooses the people that a re-ranking one compares again.

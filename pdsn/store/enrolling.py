@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from pdsn.data.chunks import NOT_CLEAR, make_chunk, pixels_digest
+from pdsn.data.chunks import NOT_CLEAR, Choose, make_chunk, pixels_digest, threads_for_chunks
 from pdsn.data.detector import Detection
 from pdsn.data.faces import CLEARLY, Detect, choose_face, clear_face
 from pdsn.data.listing import sha256_or_nothing
@@ -48,6 +47,12 @@ class EnrolReport:
     refused: list[tuple[str, str]] = field(default_factory=list)
     known: list[tuple[str, str]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+
+    def extend(self, more: EnrolReport) -> None:
+        """Add what became of further photos."""
+        self.added.extend(more.added)
+        self.refused.extend(more.refused)
+        self.known.extend(more.known)
 
     def as_dict(self) -> dict[str, object]:
         """What JSON says of them."""
@@ -199,9 +204,8 @@ def enrol_folder(
 
     for part, candidates, refused in _searched(folder, wanted, config, detect, choose):
         more = enroller.enrol(candidates, accept_poor=accept_poor, keep_crops=keep_crops)
-        report.added.extend(more.added)
-        report.refused.extend([*refused, *more.refused])
-        report.known.extend(more.known)
+        report.refused.extend(refused)
+        report.extend(more)
         done += len(part)
         told(done, total)
     kept = {photo.name for photo in report.added} | {whose for whose, _ in known.values()}
@@ -233,29 +237,22 @@ def _searched(
     photos: Sequence[PhotoFile],
     config: PrepareConfig,
     detect: Detect,
-    choose: Callable[[Sequence[Detection], tuple[int, int]], Detection | None],
+    choose: Choose,
 ) -> Iterator[Found]:
     """Search photos, chunk by chunk in their order, several at a time."""
 
     def search(part: Sequence[PhotoFile]) -> Found:
         return _search(folder, part, config, detect, choose)
 
-    threads = torch.get_num_threads()
     parts = [photos[first : first + CHUNK] for first in range(0, len(photos), CHUNK)]
-    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
     waiting: deque[Future[Found]] = deque()
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"PIL\.")
-            for part in parts:
-                waiting.append(pool.submit(search, part))
-                if len(waiting) > 2 * threads:  # no more than that wait in memory to be enrolled
-                    yield waiting.popleft().result()
-            while waiting:
+    with threads_for_chunks() as (pool, threads):
+        for part in parts:
+            waiting.append(pool.submit(search, part))
+            if len(waiting) > 2 * threads:  # no more than that wait in memory to be enrolled
                 yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _search(
@@ -263,7 +260,7 @@ def _search(
     part: Sequence[PhotoFile],
     config: PrepareConfig,
     detect: Detect,
-    choose: Callable[[Sequence[Detection], tuple[int, int]], Detection | None],
+    choose: Choose,
 ) -> Found:
     chunk = make_chunk(folder, part, config, detect, choose)
     crops = iter(chunk.faces)

@@ -21,7 +21,7 @@ from pdsn.errors import UsageError
 from pdsn.matchers.matcher import Faces, names_of
 from pdsn.people.gallery import readable
 from pdsn.people.photo import Cover, SearchedPhoto
-from pdsn.store.insertion import NewPhoto
+from pdsn.store.insertion import FaceSource, NewPhoto
 from pdsn.store.names import checked_name
 from pdsn.store.quality import Quality, pose_of, sharpness_of
 from pdsn.store.records import PhotoRecord
@@ -65,7 +65,7 @@ class EnrolReport:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Candidate(FaceSource):
     """A face that may be enrolled; see `PhotoRecord`.
 
     Attributes:
@@ -73,12 +73,6 @@ class Candidate:
         crop: (H, W, 3) uint8.
     """
 
-    name: str
-    source: str
-    sha256: str
-    pixels_sha256: str
-    box: tuple[float, float, float, float]
-    probability: float
     pose: float
     faces: int
     crop: np.ndarray

@@ -18,7 +18,19 @@ CROPS = "crops"
 
 
 @dataclass(frozen=True)
-class NewPhoto:
+class FaceSource:
+    """A face, and where it comes from; see `PhotoRecord`."""
+
+    name: str
+    source: str
+    sha256: str
+    pixels_sha256: str
+    box: tuple[float, float, float, float]
+    probability: float
+
+
+@dataclass(frozen=True)
+class NewPhoto(FaceSource):
     """A photo to be enrolled; see `PhotoRecord` for what they share.
 
     Attributes:
@@ -28,12 +40,6 @@ class NewPhoto:
         crop: (H, W, 3) uint8 to be kept, or None.
     """
 
-    name: str
-    source: str
-    sha256: str
-    pixels_sha256: str
-    box: tuple[float, float, float, float]
-    probability: float
     size: float
     sharpness: float
     pose: float

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+import pytest
 
 RATE = 10
 """Frames a second, unless times are given."""
@@ -60,3 +63,15 @@ def write_film(
             container.mux(tone.encode(quiet))
             container.mux(tone.encode())
     return path
+
+
+def leave_out_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on PyAV is not installed."""
+    real = builtins.__import__
+
+    def without(name: str, *words: Any, **more: Any) -> Any:
+        if name == "av" or name.startswith("av."):
+            raise ImportError("No module named 'av'")
+        return real(name, *words, **more)
+
+    monkeypatch.setattr(builtins, "__import__", without)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import sys
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 
 from pdsn.people import video
 from pdsn.people.video import Film, VideoError, check_pyav, check_video, is_video
-from tests.people.films import RATE, write_film
+from tests.people.films import RATE, leave_out_pyav, write_film
 
 
 def counting(count: int, height: int = 40, width: int = 64) -> list[np.ndarray]:
@@ -153,14 +152,7 @@ def test_a_film_that_was_cut_off_has_what_came_before(tmp_path):
 
 
 def test_without_pyav_the_line_names_the_extra_and_another_way(tmp_path, monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *words, **more):
-        if name == "av" or name.startswith("av."):
-            raise ImportError("No module named 'av'")
-        return real(name, *words, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    leave_out_pyav(monkeypatch)
     with pytest.raises(VideoError) as caught:
         check_video(tmp_path / "a b.mp4")
     assert str(caught.value) == (

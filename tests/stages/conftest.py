@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from pdsn.data.dataset import FaceDataset
 from stages.cli import app
 
 TINY = """
@@ -108,6 +109,18 @@ def finished(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     said = give("run", "--run", root, "--config", tiny, "--device", "cpu", "--precision", "fp32")
     assert said.code == 0, said.err
     return root
+
+
+@pytest.fixture(scope="module")
+def people(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the finished run that the tests of a module share, its pictures and maps included."""
+    return Path(shutil.copytree(finished, tmp_path_factory.mktemp("people") / "run"))
+
+
+@pytest.fixture(scope="module")
+def drawn(people: Path) -> FaceDataset:
+    """The data set of that run."""
+    return FaceDataset.load(people / "data")
 
 
 @pytest.fixture

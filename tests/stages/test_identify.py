@@ -21,17 +21,6 @@ from tests.stages.conftest import Said, give
 from tests.stages.test_bad_input import snapshot
 
 
-@pytest.fixture(scope="module")
-def people(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the finished run that the tests of this module share, its pictures and maps included."""
-    return Path(shutil.copytree(finished, tmp_path_factory.mktemp("people") / "run"))
-
-
-@pytest.fixture(scope="module")
-def drawn(people: Path) -> FaceDataset:
-    return FaceDataset.load(people / "data")
-
-
 @pytest.fixture
 def photo(drawn: FaceDataset, tmp_path: Path) -> Path:
     """A training photo of the first person, beside one of the third."""

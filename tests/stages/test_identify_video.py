@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import shutil
 import sys
@@ -18,21 +17,11 @@ from pdsn.data.dataset import FaceDataset
 from pdsn.occlusion.layouts import LandmarkStatistics
 from pdsn.occlusion.occluders import make_occluders, occlude
 from pdsn.people import video
-from tests.people.films import RATE, write_film
+from tests.people.films import RATE, leave_out_pyav, write_film
 from tests.people.photos import GREY, SCALE, PlainDetector, save_photo
 from tests.stages.conftest import Said, give
 
 WIDTH, HEIGHT = 520, 240
-
-
-@pytest.fixture(scope="module")
-def people(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Path(shutil.copytree(finished, tmp_path_factory.mktemp("people") / "run"))
-
-
-@pytest.fixture(scope="module")
-def drawn(people: Path) -> FaceDataset:
-    return FaceDataset.load(people / "data")
 
 
 @pytest.fixture(scope="module")
@@ -181,14 +170,7 @@ def test_what_cannot_be_is_said_at_once(people, words, line):
 
 
 def test_without_pyav(people, film, monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *words, **more):
-        if name == "av" or name.startswith("av."):
-            raise ImportError("No module named 'av'")
-        return real(name, *words, **more)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    leave_out_pyav(monkeypatch)
     said = ask(people, film)
     assert said.code == 1 and 'pip install "pdsn[video]", or extract frames first' in said.err
     assert "ffmpeg -i" in said.err

@@ -22,10 +22,12 @@ from pdsn.people.photo import FoundFace, SearchedPhoto
 from pdsn.people.tracks import IdentifiedTrack, IdentifiedVideo, identify_film
 from pdsn.people.video import EVERY, Film, Frame
 from pdsn.store.answers import PersonVerification, StoreIdentifier
-from pdsn.store.checking import CheckReport, check_store
-from pdsn.store.enrolling import Enroller, EnrolReport, candidate_of, enrol_folder
+from pdsn.store.checking import CheckReport
+from pdsn.store.enrolling import Enroller, EnrolReport, enrol_folder, made_here
+from pdsn.store.kinds import AnyStore, check_kept
+from pdsn.store.making import Task, candidate_of
 from pdsn.store.records import PersonPhotos, PersonRecord, PhotoRecord
-from pdsn.store.store import Store
+from pdsn.store.spread import Spread, Tools, made_by_workers
 
 People = list[PersonRecord]
 Names = list[tuple[str, str]]
@@ -40,12 +42,14 @@ class Finding:
         frame: the same of a frame of a film.
         crop: size and alignment.
         detect: gives the detector.
+        elsewhere: opens the run in another process.
     """
 
     search: Callable[[PhotoLike, str | None], SearchedPhoto]
     frame: Callable[[Frame], list[FoundFace]]
     crop: PrepareConfig
     detect: Callable[[], Detect]
+    elsewhere: Callable[[], Tools]
 
 
 class PeopleStore:
@@ -59,7 +63,7 @@ class PeopleStore:
     """
 
     def __init__(
-        self, store: Store, identifier: StoreIdentifier, enroller: Enroller, finding: Finding
+        self, store: AnyStore, identifier: StoreIdentifier, enroller: Enroller, finding: Finding
     ) -> None:
         self.root = store.root
         self._store = store
@@ -75,6 +79,7 @@ class PeopleStore:
         *,
         accept_poor: bool = False,
         keep_crops: bool = False,
+        spread: Spread | None = None,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> EnrolReport:
         """Enrol what is new in a folder that holds a folder of photos per person.
@@ -83,15 +88,20 @@ class PeopleStore:
             folder: the photos.
             accept_poor: enrol what the gate refuses, too, with a warning; see `pdsn.store.quality`.
             keep_crops: keep the aligned faces as pictures. Otherwise no picture of anybody is kept.
+            spread: by whom photos are searched and made ready, see `pdsn.store.spread`; None for this process.
             on_progress: told the photos done and the photos in all.
 
         Raises:
             PdsnError: the folder cannot be read, or the store not be changed.
         """
-        return enrol_folder(
-            self._enroller, Path(folder), self._finding.crop, self._finding.detect(),
-            accept_poor=accept_poor, keep_crops=keep_crops, on_progress=on_progress,
-        )  # fmt: skip
+        task = Task(Path(folder), self._finding.crop, accept_poor, keep_crops)
+        if spread is None:
+            make = partial(made_here, self._enroller.maker, self._finding.detect())
+        else:
+            spread.check()
+            made, widths = self._store.made, self._store.widths
+            make = partial(made_by_workers, spread, self._finding.elsewhere, made, widths)
+        return enrol_folder(self._enroller, task, make, on_progress=on_progress)
 
     def enrol_photo(
         self,
@@ -184,7 +194,7 @@ class PeopleStore:
 
     def check(self) -> CheckReport:
         """Whether everything in the store's folder is as it must be: nobody lost, and no trace of anybody removed."""
-        return check_store(self._store)
+        return check_kept(self._store)
 
     # Recognising.
 

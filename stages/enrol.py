@@ -44,6 +44,7 @@ def main(
     """
     from pdsn.data.photos import list_photos
     from pdsn.store.kinds import check_free, folder_of
+    from pdsn.store.lance.place import is_lance
     from pdsn.store.names import checked_name
 
     folder = folder_of(people)
@@ -52,6 +53,8 @@ def main(
             f"--people {people} lies among the photos: give a folder outside of {photos} for the store"
         )
     check_free(people)
+    if keep_crops and is_lance(people):
+        raise UsageError(f"--people {people} keeps no pictures: leave --keep-crops out")
     if spread is not None:
         spread.check()
         if name is not None or keep_crops:

@@ -20,7 +20,7 @@ LEAST = 5000
 """Photos from which on an index pays: fewer are compared with one by one in a few milliseconds."""
 CANDIDATES = 200
 """Photos that are compared exactly, of those that the index finds near."""
-ASKED = 0.1
+ASKED = 0.3
 """Share of the groups that a question looks into, at least `GROUPS`."""
 GROUPS = 16
 

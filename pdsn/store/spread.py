@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -166,14 +167,32 @@ def _ray(spread: Spread) -> Iterator[Any]:
     """Ray, ready for work, and gone afterwards with all its processes and files. It tells nobody of its use."""
     spread.check()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     if spread.address is None and "RAY_AUTH_TOKEN" not in os.environ:
         # Without a token of this call Ray writes one into the home folder.
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     import ray
     import ray.data
 
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it complains of is raised, too
     quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
     folder = tempfile.mkdtemp(prefix="ray-")  # short: sockets lie in it
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*is deprecated.*")  # see the bound of ray in pyproject.toml
+        warnings.filterwarnings(
+            "ignore", "lancedb fork", RuntimeWarning
+        )  # Ray starts programs: nothing forks on
+        with _started(spread, folder, quiet):
+            yield ray
+
+
+@contextmanager
+def _started(spread: Spread, folder: str, quiet: Mapping[str, Any]) -> Iterator[None]:
+    """A cluster to work on, reached or started in a folder."""
+    import ray
+    import ray.data
+
     try:
         if spread.address is not None:
             _check_answers(spread.address)
@@ -186,7 +205,7 @@ def _ray(spread: Spread) -> Iterator[Any]:
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
-        yield ray
+        yield
     except (ConnectionError, TimeoutError) as error:
         raise _nobody_answers(spread.address, error) from error
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,12 @@ def write(
     """Write a text of a size in pixels from its top left corner, shortened to `width` pixels."""
     text, font = fitted(text, size, width)
     pen.text(at, text, font=font, fill=colour)
+
+
+def text_width(text: str, size: int) -> int:
+    """Pixels that a text of a size takes, rounded up."""
+    text, file = lettering(text)
+    return math.ceil(ImageFont.truetype(file, size).getlength(text))
 
 
 def fitted(text: str, size: int, width: float) -> tuple[str, FreeTypeFont]:

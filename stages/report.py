@@ -70,6 +70,7 @@ def _align(run: Path) -> str:
 def _sections(tables: Sequence[RunTable], align: str, strategy: str, *, faces: bool) -> list[Section]:
     from pdsn.report import making_sections as making
     from pdsn.report import results_sections as results
+    from pdsn.report import threshold_sections as thresholds
     from pdsn.run.directory import SYNTHETIC, RunDir
     from pdsn.run.tables import read_explanations, read_table, read_verification
 
@@ -80,13 +81,13 @@ def _sections(tables: Sequence[RunTable], align: str, strategy: str, *, faces: b
     picture = run.explanations() / "figures/covered.png"
     return [
         results.recognition(records, strategy),
-        results.open_set_section(records, results.thresholds_in_force(folder / "probes.csv", strategy)),
+        thresholds.open_set_section(records, thresholds.thresholds_in_force(folder / "probes.csv", strategy)),
         _unless_stale(
             lambda: read_verification(run.root),
             lambda found: (
-                results.verification_section(None, [])
+                thresholds.verification_section(None, [])
                 if found is None
-                else results.verification_section(found.table, _curves(run.verification()))
+                else thresholds.verification_section(found.table, _curves(run.verification()))
             ),
         ),
         results.segmentation_section(table["segmentation"]),

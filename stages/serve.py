@@ -129,7 +129,5 @@ def serve(
     """
     min_face = options.get("prepare", {}).get("min_face")
     common = Common(strategy, occlusion_source, None, min_face, None, False, False)
-    if (certificate is None) != (key is None):
-        raise UsageError("--certificate and --key go together: give both, or neither")
     session = Session(shared, options, keep=False)
     main(session, people, common, (host, port), token_file, (certificate, key), keep_crops=keep_crops)

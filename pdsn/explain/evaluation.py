@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pdsn.bases.encoder import Encoder
 from pdsn.data.dataset import FaceDataset, evenly, next_other
 from pdsn.evaluation.probes import MakeProbes
 from pdsn.explain.attribution import attribution, layer_of, to_pixels
 from pdsn.explain.measures import area, order_curve, rank_correlation, share_inside
 from pdsn.explain.score import PairScore
 from pdsn.explain.settings import ExplainConfig
+from pdsn.explain.untrained import at_random
 from pdsn.masks.strategy import NO_FDM
 from pdsn.matchers.cosine import Cosine
 from pdsn.matchers.matcher import Faces, by_signature
-from pdsn.matchers.memory import MapMemory
 from pdsn.metrics import bootstrap_interval
 from pdsn.occlusion.occluder import Occluder
 
@@ -220,38 +218,18 @@ def measure(
                         method,
                         occlusion,
                         name,
-                        share_inside(maps, made.exact).numpy(),
-                        share_inside(bare[method], made.exact).numpy(),
-                        made.exact.double().flatten(1).mean(1).numpy(),
-                        rank_correlation(maps, drawn).numpy(),
-                        _likeness_to_others(maps, labels),
-                        _curves(task, trained, maps, faces) | any_order,
-                        (maps == 0).flatten(1).all(1).numpy(),
+                        covered=share_inside(maps, made.exact).numpy(),
+                        bare=share_inside(bare[method], made.exact).numpy(),
+                        area=made.exact.double().flatten(1).mean(1).numpy(),
+                        random=rank_correlation(maps, drawn).numpy(),
+                        other=_likeness_to_others(maps, labels),
+                        curves=_curves(task, trained, maps, faces) | any_order,
+                        blank=(maps == 0).flatten(1).all(1).numpy(),
                     )
                 )
                 if on_progress is not None:
                     on_progress(f"{occlusion}, {method}")
     return result
-
-
-def at_random(matcher: Cosine) -> Cosine:
-    """The same matcher on a base of the same kind whose weights are drawn anew, from a fixed seed."""
-    memory = matcher.memory
-    net = copy.deepcopy(memory.encoder.net)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        for module in net.modules():
-            draw = getattr(module, "reset_parameters", None)
-            if isinstance(module, nn.Module) and callable(draw):
-                draw()
-        for parameter, old in zip(net.parameters(), memory.encoder.net.parameters(), strict=True):
-            before = old.detach()
-            # What no module draws, such as the positions of a transformer, is drawn as wide as it was.
-            if parameter.is_floating_point() and parameter.ndim > 1 and torch.equal(parameter, before):
-                nn.init.normal_(parameter, float(before.mean()), max(float(before.std()), 1e-3))
-    same = copy.copy(matcher)
-    same.memory = MapMemory(Encoder(net, memory.encoder.accelerator), mirror=memory.mirror)
-    return same
 
 
 def _groups(matcher: Cosine, faces: Faces, references: Faces) -> list[tuple[PairScore, list[int], Tensor]]:

@@ -26,7 +26,8 @@ COUNT = 10
 """Of either kind."""
 MOST_ALIKE = 2
 """Of either kind under one occlusion."""
-HEIGHT, GAP, LINE = 128, 6, 16
+HEIGHT, GAP, LINE, LETTERS = 128, 6, 20, 13
+"""Pixels; letters are read on a phone, where a strip is two thirds as wide."""
 METHOD = "layercam"
 EXAMPLES = "examples"
 """The folder within a table's figures; examples.json in it says what they are."""
@@ -166,6 +167,6 @@ def _strip(
     pen, left = ImageDraw.Draw(strip), 0
     for part, caption in zip(parts, captions, strict=True):
         strip.paste(part, (left, 0))
-        write(pen, (left, HEIGHT + 2), caption, FAINT, 10, part.width)
+        write(pen, (left, HEIGHT + 2), caption, FAINT, LETTERS, part.width)
         left += part.width + GAP
     return strip

@@ -11,11 +11,11 @@ from pdsn.explain.explanation import Column, Explanation
 from pdsn.explain.photos import PhotoExplanation
 from pdsn.people.annotate import map_pictures
 from pdsn.people.gallery import readable
-from pdsn.pictures import FAINT, INK, PAPER, face_picture, heat_picture, write
+from pdsn.pictures import FAINT, INK, PAPER, face_picture, heat_picture, text_width, write
 
 HEIGHT = 200
 """Pixels: rows of a face."""
-MARGIN, LINE = 14, 20
+MARGIN, LINE, LETTERS = 14, 20, 14
 TITLES = {
     "saliency": "saliency: brighter pixels change the score more",
     "gradcam": "Grad-CAM: yellow cells of the map raise the score",
@@ -72,7 +72,7 @@ def _label(panel: Image.Image, cells: np.ndarray) -> None:
     scale = HEIGHT / cells.shape[0]
     for value in np.unique(cells):
         rows, columns = np.nonzero(cells == value)
-        text = f"{value:+.2f}"
+        text = f"{round(float(value), 2) + 0.0:+.2f}"  # what is rounded to 0 has no minus
         at = (columns.mean() * scale - 3 * len(text), rows.mean() * scale - 6)
         pen.rectangle((at[0] - 2, at[1], at[0] + 7 * len(text), at[1] + 14), fill=PAPER)
         write(pen, at, text, INK, 11, panel.width)
@@ -97,28 +97,30 @@ def verdict(cosine: float, threshold: float | None) -> str:
 
 
 def _row(title: str, parts: Sequence[Image.Image], captions: Sequence[str]) -> Image.Image:
-    width = max(sum(part.width + MARGIN for part in parts), 420)
+    """Pictures of equal size side by side, so far apart that title and captions find room."""
+    longest = max(text_width(text, LETTERS) for text in TITLES.values())
+    apart = max(parts[0].width + MARGIN, longest // max(len(parts), 2))
+    width = apart * max(len(parts), 2)
     row = Image.new("RGB", (width, HEIGHT + 3 * LINE), PAPER)
     pen = ImageDraw.Draw(row)
-    write(pen, (0, 0), title, INK, 14, width)
-    left = 0
-    for part, caption in zip(parts, captions, strict=True):
-        row.paste(part, (left, LINE + 4))
-        write(pen, (left, LINE + HEIGHT + 8), caption, FAINT, 12, part.width + MARGIN)
-        left += part.width + MARGIN
+    write(pen, (0, 0), title, INK, LETTERS, width)
+    for place, (part, caption) in enumerate(zip(parts, captions, strict=True)):
+        row.paste(part, (place * apart, LINE + 4))
+        write(pen, (place * apart, LINE + HEIGHT + 8), caption, FAINT, 12, apart - MARGIN)
     return row
 
 
 def _sheet(rows: Sequence[Image.Image], lines: Sequence[str]) -> Image.Image:
     """Rows in two columns, read across, below the scores."""
     across = 2 if len(rows) > 2 else 1
-    width = across * (max(row.width for row in rows) + MARGIN) + MARGIN
+    longest = max((text_width(line, LETTERS) for line in lines), default=0)
+    width = max(across * (max(row.width for row in rows) + MARGIN) + MARGIN, longest + 2 * MARGIN)
     top = MARGIN + len(lines) * LINE + MARGIN
     depth = -(-len(rows) // across)
     sheet = Image.new("RGB", (width, top + depth * rows[0].height), PAPER)
     pen = ImageDraw.Draw(sheet)
     for place, line in enumerate(lines):
-        write(pen, (MARGIN, MARGIN + place * LINE), line, INK, 14, width - 2 * MARGIN)
+        write(pen, (MARGIN, MARGIN + place * LINE), line, INK, LETTERS, width - 2 * MARGIN)
     for place, row in enumerate(rows):
         down, column = divmod(place, across)
         sheet.paste(row, (MARGIN + column * (width // across), top + down * row.height))

@@ -40,11 +40,17 @@ def draw_training(axes: Axes, rows: Sequence[dict[str, float]], figure: str = ""
         figure: name of the figure in the rows; "" for none.
         label: its name on the axis.
     """
+    from matplotlib.ticker import MaxNLocator
+
     known = {name: [row for row in rows if name in row] for name in ("loss", "val_loss", figure)}
     for name, text, style in (("loss", "training", "-"), ("val_loss", "validation", "--")):
         if known[name]:
             epochs = [row["epoch"] for row in known[name]]
-            axes.plot(epochs, [row[name] for row in known[name]], style, color=LOSS, label=text)
+            # One epoch alone gives no line.
+            marker = "o" if len(epochs) == 1 else ""
+            losses = [row[name] for row in known[name]]
+            axes.plot(epochs, losses, style, marker=marker, ms=3, color=LOSS, label=text)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch", fontsize=8)
     axes.set_ylabel("loss" if known["val_loss"] else "training loss", fontsize=8, color=LOSS)
     axes.tick_params(labelsize=8)

@@ -109,8 +109,9 @@ def examples(folder: Path) -> Section:
         return Section("examples", "Right and wrong", [])
     found = json.loads(about.read_text(encoding="utf-8"))
     blocks: list[Block] = [
-        "The covered photos that were named right most surely, and those that were named wrong most surely. What was found "
-        "covered is tinted. In the maps (LayerCAM) yellow cells raise the score, without the masks and with them; the last "
+        "The covered photos that were named right most surely, and those that were named wrong most surely: the photo, the "
+        "enrolled photo that it was found nearest to, and where the score comes from. What was found covered is tinted. Cosine is "
+        "how alike two faces are, 1 at most. In the maps (LayerCAM) yellow cells raise the score, without the masks and with them; the last "
         "one shows the share of the features that the masks leave out.",
     ]
     titles = {"best": "Named right", "worst": "Named wrong"}
@@ -168,14 +169,16 @@ def limits(table: dict[str, Any], *, drawn: bool) -> Section:
 def _example(folder: Path, one: dict[str, Any]) -> Picture:
     scores = ", ".join(f"{name} {value:.2f}" for name, value in one["scores"].items())
     named = one["person"] if one["kind"] == "best" else f"{one['person']}, taken for {one['found_person']}"
-    caption = f"{named}: {one['occlusion']}, cosine {scores}, covered: {', '.join(one['covered']) or 'nothing found'}"
+    caption = (
+        f"{named}: {one['occlusion']}, cosine {scores}, covered: {', '.join(one['covered']) or 'no region'}"
+    )
     text = f"The covered face of {one['person']}, the nearest enrolled photo, and maps of where the score comes from"
     return photograph(folder / one["file"], text, caption, quality=85)
 
 
 def _curve(rows: Sequence[dict[str, float]], what: str) -> Picture:
     figure = next((name for name in VALIDATED if any(name in row for row in rows)), "")
-    named = figure.removeprefix("val_").replace("rank1", "rank-1")
+    named = figure.removeprefix("val_").replace("rank1", "rank-1").replace("iou", "IoU")
     canvas = new_figure(4.6, 2.4)
     draw_training(canvas.subplots(), rows, figure, f"{named}, validation")
     text, caption = what, f"{what}: loss in blue"

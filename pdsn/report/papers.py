@@ -203,7 +203,7 @@ def _maps(
     *,
     masked: bool = True,
 ) -> Figure:
-    """A row for each occlusion: the probe, then the map of each base and matcher."""
+    """A row for each occlusion: the probe, then the map of each base and matcher, which share a scale."""
     from pdsn.explain.attribution import to_pixels
     from pdsn.explain.explanation import Pair
     from pdsn.explain.pictures import top_of
@@ -229,7 +229,8 @@ def _maps(
     for axes_row, (face, panels) in zip(grid, rows, strict=True):
         top = top_of([cells for _, cells in panels if cells is not None]) or 1.0
         for axes, (title, cells) in zip(axes_row, panels, strict=True):
-            _show(axes, face, title)
+            empty = cells is not None and not cells.any()
+            _show(axes, face, f"{title}: 0 everywhere" if empty else title)
             if cells is not None:
                 axes.imshow(cells, cmap="inferno", alpha=0.6, vmin=0, vmax=top)
     return canvas

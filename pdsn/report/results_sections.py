@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pdsn.evaluation.evaluation import FPIRS
 from pdsn.masks.strategy import NO_FDM, heading
-from pdsn.occlusion.occluders import SPOKEN
+from pdsn.occlusion.occluders import BANDS, SPOKEN
 from pdsn.occlusion.worn import KINDS
 from pdsn.report.explanations import HEADINGS, NOTE, told
 from pdsn.report.figures import new_figure
-from pdsn.report.page import Block, Cell, Folded, Picture, Section, Table, cells, drawing, photograph
+from pdsn.report.page import Block, Cell, Folded, Picture, Section, Table, drawing, photograph
 from pdsn.report.table import (
     Record,
-    open_set,
     points,
     rank1_clean,
     rank1_covered,
     strategies_of,
     table_rows,
 )
-from pdsn.report.verification import percent, with_interval
 
 PLAIN, OURS = "#7a838c", "#d2691e"
 """Colours of no FDM and of the strategy that the page is about."""
 MOST_NAMED = 6
 """Kinds of cover that the headline names."""
+HOW = (
+    "Each photo is covered, and named after the enrolled person who is most like it. Rank-1 is the share of photos that are named "
+    "right; the interval covers chance in who happens to be among the people."
+)
 CONTROLS = ("random", "geometric", "difference", "relative")
 
 
@@ -83,27 +83,33 @@ def recognition(records: Sequence[Record], strategy: str) -> Section:
         "recognition",
         "What it recognises",
         [
-            _how(records),
+            HOW,
             _dots(records, strategy),
+            _columns_and_rows(records),
             _rank1_table(records),
             Folded("Counted by person instead of by photo, and further figures", [_further_table(records)]),
         ],
     )
 
 
-def _how(records: Sequence[Record]) -> str:
-    """What a newcomer has to know of the table: its columns and its rows."""
+def _columns_and_rows(records: Sequence[Record]) -> str:
+    """What a newcomer has to know of the table's columns and rows, as far as they are there."""
     names = strategies_of(list(records))
-    parts = [
-        "Each photo is covered, and named after the enrolled person who is most like it. Rank-1 is the share of photos that are "
-        "named right; the interval covers chance in who happens to be among the people. No FDM compares faces as they are.",
-    ]
+    parts = ["No FDM compares faces as they are."]
     if len(names) > 1:
         parts.append("The others leave out what a cover spoils: most by a feature-discarding mask (FDM).")
+    if "LM2" in names:
+        parts.append(
+            "LM2 is the paper's: for each of five bands of the face a network learned what to leave out."
+        )
+    if "matched" in names:
+        parts.append("The masks of matched were learned in the comparison itself.")
     controls = [name for name in names if _is_control(name)]
     if controls:
         parts.append(f"Controls, whose masks nobody learned: {', '.join(controls)}.")
     rows = {record["occlusion"] for record in records}
+    if rows & {*BANDS, "nose+mouth+chin"}:
+        parts.append("Rows named after a part of the face have a white band over it, from edge to edge.")
     if any(name.endswith("-textured") for name in rows):
         parts.append("Rows that end in textured have a pattern instead of one colour.")
     if any(name.endswith("-seen") for name in rows):
@@ -111,84 +117,6 @@ def _how(records: Sequence[Record]) -> str:
             "Rows that end in seen have styles that were trained on; in all others what is worn is new."
         )
     return " ".join(parts)
-
-
-def open_set_section(records: Sequence[Record], thresholds: list[Block]) -> Section:
-    """The rates with a threshold: who is named right, and how many strangers are named at all."""
-    blocks: list[Block] = [
-        "With a threshold, people who are not enrolled are to be called unknown. The threshold was set on other photos so that "
-        "1 % (or 10 %) of strangers pass; in brackets stands the share that really passed here. Both figures count: a system "
-        "that lets more strangers pass names more people right as well."
-    ]
-    for key, fpir in FPIRS.items():
-        told = [record for record in records if record[f"tpir{key}"] is not None]
-        if not told:
-            blocks.append(f"For {100 * fpir:g} % there are too few strangers among the photos to tell.")
-            continue
-        names = strategies_of(list(records))
-        rows = [
-            [Cell(name), *(_open_cell(record, key) for record in row)]
-            for name, row in table_rows(list(records))
-        ]
-        caption = f"Named right, % (strangers named, %), {100 * fpir:g} % of strangers asked for"
-        blocks.append(Table(caption, ["occlusion", *map(heading, names)], rows))
-    return Section("open-set", "With a threshold for unknown people", [*blocks, *thresholds])
-
-
-def thresholds_in_force(probes: Path, strategy: str) -> list[Block]:
-    """The thresholds of each set of covered regions that occurred, from a table's probes.csv."""
-    found: dict[str, tuple[str, str]] = {}
-    counts: dict[str, int] = {}
-    with probes.open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            if row["strategy"] == strategy:
-                found.setdefault(row["regions"], (row["threshold01"], row["threshold10"]))
-                counts[row["regions"]] = counts.get(row["regions"], 0) + 1
-    rows = [
-        [Cell(name.replace(" ", ", ") or "nothing"), *cells((str(counts[name]), *limits))]
-        for name, limits in found.items()
-    ]
-    table = Table(
-        f"Cosine above which a person is named, {heading(strategy)}, by what counts as covered",
-        ["covered", "answers", "for 1 % of strangers", "for 10 % of strangers"],
-        rows,
-    )
-    return [Folded("The thresholds in force", [table])]
-
-
-def verification_section(table: Record | None, figures: Sequence[Picture]) -> Section:
-    """Pairs of photos: the figures of `verify-eval`."""
-    if table is None:
-        return Section("verification", "Pairs of photos", [])
-    tables = [_pairs_table(table, kind) for kind in dict.fromkeys(r["kind"] for r in table["records"])]
-    blocks: list[Block] = [
-        "Do two photos show one person? EER is the error rate at which as many pairs of one person are refused as pairs of two "
-        "people pass; TAR is the share of pairs of one person that pass while 1 % of the others do.",
-        *tables[:1],
-        *(Folded(other.caption, [other]) for other in tables[1:]),
-    ]
-    if figures:
-        blocks.append(Folded("The curves", [*figures]))
-    return Section("verification", "Pairs of photos", blocks)
-
-
-def _pairs_table(table: Record, kind: str) -> Table:
-    rows = [
-        [
-            Cell(record["occlusion"]),
-            Cell(heading(record["strategy"])),
-            Cell(with_interval(record, "eer"), record["eer"]),
-            Cell(with_interval(record, "tar1e-2"), record["tar1e-2"]),
-            Cell(percent(record["tar1e-3"]), record["tar1e-3"]),
-            Cell(percent(record["accuracy"]), record["accuracy"]),
-        ]
-        for record in table["records"]
-        if record["kind"] == kind
-    ]
-    head = ["occlusion", "matcher", "EER, %", "TAR at FAR 1 %, %", "at FAR 0.1 %", "accuracy, %"]
-    first, _, second = kind.partition("-")
-    both = f"two {first} photos" if first == second else f"one {first} and one {second} photo"
-    return Table(f"Pairs of {both}, with 95 % intervals over people", head, rows)
 
 
 def segmentation_section(records: Sequence[Record]) -> Section:
@@ -208,7 +136,7 @@ def segmentation_section(records: Sequence[Record]) -> Section:
         "overlap (IoU)",
         "pixels right, %",
         "faces with a region covered, %",
-        "by the exact mask, %",
+        "if every pixel were found, %",
     ]
     blocks: list[Block] = [
         "A U-Net finds which pixels are covered; a region counts as covered when enough of its pixels are. IoU is the overlap "
@@ -276,12 +204,6 @@ def comparison_section(labels: Sequence[str], found: Sequence[Record]) -> Sectio
 
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.1f}"
-
-
-def _open_cell(record: Record | None, key: str) -> Cell:
-    if record is None or record[f"tpir{key}"] is None:
-        return Cell("")
-    return Cell(open_set(record, key), record[f"tpir{key}"])
 
 
 def _rank1_table(records: Sequence[Record]) -> Table:

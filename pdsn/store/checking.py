@@ -172,7 +172,8 @@ def _inside(folder: Path) -> list[Path]:
 def free_pages(path: Path) -> list[str]:
     """Pages of an SQLite file that are in no use and yet hold something.
 
-    The file's list of free pages is a chain of pages that name others: all but these names must be zero.
+    The file's list of free pages is a chain of pages that name others: all but these names must be zero. Where a page was taken
+    from the list its name stays behind, a number that the file has a page of: it tells nothing of anybody.
     """
     with path.open("rb") as stream:
         header = stream.read(100)
@@ -184,11 +185,12 @@ def free_pages(path: Path) -> list[str]:
             stream.seek((number - 1) * size)
             return stream.read(size)
 
-        full = 0
+        pages, full = path.stat().st_size // size, 0
         while trunk:
             content = page(trunk)
             count = int.from_bytes(content[4:8], "big")
             names = [int.from_bytes(content[8 + 4 * place : 12 + 4 * place], "big") for place in range(count)]
-            full += any(content[8 + 4 * count :]) + sum(any(page(name)) for name in names)
+            left = np.frombuffer(content[8 + 4 * count :], ">u4")
+            full += bool((left > pages).any()) + sum(any(page(name)) for name in names)
             trunk = int.from_bytes(content[:4], "big")
     return [f"{full} free pages of {NAME} hold something that was deleted"] if full else []

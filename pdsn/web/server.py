@@ -33,8 +33,10 @@ def check_certificate(certificate: Path | None, key: Path | None) -> bool:
     """Whether the server speaks TLS.
 
     Raises:
-        UsageError: certificate and key cannot be used.
+        UsageError: certificate and key cannot be used, or one of them is missing.
     """
+    if (certificate is None) != (key is None):
+        raise UsageError("--certificate and --key go together: give both, or neither")
     if certificate is None or key is None:
         return False
     try:

@@ -17,8 +17,9 @@ from pdsn.config.setting import SettingError
 from pdsn.errors import UsageError
 from pdsn.evaluation.probes import aligned_probes
 from pdsn.explain import evaluation
-from pdsn.explain.evaluation import ExplainedProbes, Measured, Task, at_random, measure
+from pdsn.explain.evaluation import ExplainedProbes, Measured, Task, measure
 from pdsn.explain.settings import ExplainConfig
+from pdsn.explain.untrained import at_random
 from pdsn.matchers.matcher import Faces
 from pdsn.networks.imported.architecture import Architecture
 from pdsn.networks.imported.net import PretrainedNet

@@ -88,9 +88,11 @@ def test_what_is_covered_is_tinted_and_scores_are_told(columns):
     height = changed[0].max() - changed[0].min() + 1
     width = changed[1].max() - changed[1].min() + 1
     assert (height, width) == (pytest.approx(HEIGHT * 40 / 64, abs=8), pytest.approx(150 * 20 / 48, abs=8))
+    other = other[:, : tinted.shape[1]]  # a longer verdict makes it wider
     assert (tinted != other).any() and not (tinted != other)[80:].any(), "above the faces"
     # Of a person there is no threshold, and the name stands below the photo.
     of_person = drawn(columns, person="Ann", thresholds=(None, None))
+    tinted = tinted[:, : of_person.shape[1]]
     assert (of_person != tinted)[:80].any() and (of_person != tinted)[-40:].any()
 
 
@@ -180,3 +182,23 @@ def test_a_name_of_odd_bytes_can_be_drawn(columns):
     )
     assert draw_explanation(again).width > 100
     assert again.as_dict()["probe"] == "a\\udcff.png"
+
+
+@pytest.mark.parametrize("method", EACH)
+def test_nothing_is_cut_off_with_one_method(columns, monkeypatch, method):
+    cut, real = [], pictures.write
+
+    def kept(pen, at, text, colour, size, width):
+        if pictures.text_width(text, size) > width:
+            cut.append(text)
+        return real(pen, at, text, colour, size, width)
+
+    monkeypatch.setattr(pictures, "write", kept)
+    drawn(columns, EACH[method], thresholds=(0.25, 0.9))
+    assert not cut
+
+
+def test_what_is_rounded_to_nothing_has_no_sign_of_its_own(columns, monkeypatch):
+    cells = np.repeat([[-0.004], [-0.006], [0.004], [0.25]], 12, 0).repeat(36, 1)
+    said = captions(columns, monkeypatch, explanation("regions", True, no_FDM=cells))
+    assert [line for line in said if line[0] in "+-"] == ["-0.01", "+0.00", "+0.00", "+0.25"]

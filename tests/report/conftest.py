@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from pdsn.report.page import Folded, Gallery, Section, Table, cells, photograph, write_page
-from pdsn.report.results_sections import headline, open_set_section, recognition, segmentation_section
+from pdsn.report.results_sections import headline, recognition, segmentation_section
+from pdsn.report.threshold_sections import open_set_section
 
 RATES = {("clean", "none"): 0.95, ("clean", "LM2"): 0.94, ("eyes", "none"): 0.5, ("eyes", "LM2"): 0.75}
 

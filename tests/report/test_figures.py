@@ -32,6 +32,14 @@ def test_losses_share_an_axis_and_the_figure_has_its_own():
     assert drawn(ROWS, "val_rank1") == [losses, ([[(2, 0.4), (3, 0.6)]], "rank-1")]
 
 
+def test_one_epoch_alone_is_a_dot_and_epochs_are_whole():
+    for rows, marker in ((ROWS[:1], "o"), (ROWS, "")):
+        axes = new_figure(3, 2).subplots()
+        draw_training(axes, rows)
+        assert axes.lines[0].get_marker() == marker
+        assert all(float(place).is_integer() for place in axes.get_xticks())
+
+
 @pytest.mark.parametrize("figure", ["", "val_rank1"])
 def test_what_was_not_taken_is_not_drawn(figure):
     assert drawn(ROWS[:1], figure) == [([[(1, 3.0)]], "training loss")]

@@ -16,10 +16,10 @@ from pdsn.report.page import Cell, Section, Table, drawing, photograph, write_pa
 from pdsn.report.results_sections import (
     comparison_section,
     headline,
-    open_set_section,
     painted_section,
     recognition,
 )
+from pdsn.report.threshold_sections import open_set_section
 
 
 class Read(HTMLParser):
@@ -83,12 +83,24 @@ def test_what_is_painted_has_a_name_for_sentences():
 
 def test_every_figure_of_the_table_is_there(records):
     section = recognition(records, "LM2")
-    table = section.blocks[2]
+    table = section.blocks[3]
     assert [cell.text for cell in table.rows[1]] == [
         "eyes", "50.0 (45.0 to 54.0)", "75.0 (70.0 to 79.0)", "+25.0 (-2.0 to +30.0)",
     ]  # fmt: skip
     assert list(table.head) == ["occlusion", "no FDM", "LM2", "LM2 above no FDM"]
     assert [cell.key for cell in table.rows[0]] == [None, 0.95, 0.94, pytest.approx(-0.01)]
+
+
+def test_columns_and_rows_of_the_table_are_explained_where_they_are_there(records):
+    said = recognition(records, "LM2").blocks[2]
+    assert "LM2 is the paper's" in said and "have a white band over it" in said and "matched" not in said
+    others = [
+        record | {"occlusion": "hand", "strategy": record["strategy"].replace("LM2", "matched")}
+        for record in records
+    ]
+    said = recognition(others, "matched").blocks[2]
+    assert "masks of matched were learned in the comparison" in said
+    assert "LM2" not in said and "white band" not in said
 
 
 def test_a_rate_that_cannot_be_told_is_said_to_be_so(records):

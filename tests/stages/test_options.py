@@ -55,6 +55,7 @@ OFFERED = {
     "enrol": GOING_ON,
     "people": set(),
     "identify": GOING_ON,
+    "serve": GOING_ON,
     "verify": GOING_ON,
     "explain": GOING_ON,
     "figures": GOING_ON,

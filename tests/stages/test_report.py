@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from pdsn.data.dataset import FaceDataset
+from pdsn.explain import explanation
 from pdsn.report import papers
 from pdsn.report.figures import new_figure
 from stages.figures import NAMES
@@ -280,6 +281,21 @@ def test_runs_beside_are_of_the_same_photos_and_each_another_one(
             2, *words, *(word for one in beside for word in ("--beside", one))
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_map_of_zeros_in_a_figure_is_said_in_words(copied, tmp_path, monkeypatch):
+    titles, real = [], explanation.attribution
+    monkeypatch.setattr(
+        "pdsn.report.figures.save_figure",
+        lambda canvas, path: titles.append([axes.get_title() for axes in canvas.axes]),
+    )
+    for factor in (1, 0):
+        monkeypatch.setattr(
+            explanation, "attribution", lambda *words, by=factor: (real(*words).abs() + 1) * by
+        )
+        assert give(*GRADCAM, "--run", copied, "--out", tmp_path / "out").code == 0
+    assert titles[0][:2] == ["clean", "no FDM"]
+    assert titles[1][:2] == ["clean", "no FDM: 0 everywhere"]
 
 
 def test_runs_of_the_same_name_are_told_apart(copied, finished, tmp_path, monkeypatch):

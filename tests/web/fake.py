@@ -128,7 +128,7 @@ class FakePeople:
             covered[40:] = True
         known = nearest[0].person if nearest[0].cosine > THRESHOLD else None
         return IdentifiedFace(
-            face, covered, ["mouth"] if covered.any() else [], known, nearest[0].cosine, 3.0, THRESHOLD, 99, nearest[:5]
+            face, covered, ["mouth"] if covered.any() else [], known, nearest[0].cosine, 3.0, THRESHOLD, 99, nearest[:5], 0.1
         )  # fmt: skip
 
     def rename(self, name: int, new: str) -> None:

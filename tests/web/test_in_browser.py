@@ -59,6 +59,12 @@ def find(driver: Any, selector: str) -> Any:
     return driver.find_element("css selector", selector)
 
 
+def press(driver: Any, selector: str) -> None:
+    """Click on what is there now: the page may have drawn it anew since it was looked for."""
+    until(driver, f"return document.querySelector({selector!r})")
+    driver.execute_script("document.querySelector(arguments[0]).click()", selector)
+
+
 def upload(driver: Any, path: Any) -> None:
     find(driver, "#files").send_keys(str(path))
 
@@ -135,29 +141,30 @@ def test_a_question_is_asked_and_answered(page, site, two, tmp_path):
 def test_somebody_is_renamed_merged_and_removed(page, site, two):
     enrol_both(page, two)
     _ann, ben = (one.id for one in site.people.list())
-    find(page, '.tabs a[href="#people"]').click()
+    press(page, '.tabs a[href="#people"]')
     until(page, "return document.querySelectorAll('#people > li').length === 2")
-    find(page, "#people button").click()
-    name = until(page, "return document.querySelector('#person input[type=text]')")
-    name.clear()
-    name.send_keys("Anna\n")
+    press(page, "#people button")
+    until(page, "return document.querySelector('#person input[type=text]')")
+    page.execute_script(
+        "const one = document.querySelector('#person input[type=text]'); one.value = 'Anna'; one.form.requestSubmit()"
+    )
     until(page, "return document.querySelector('#person h2')?.textContent === 'Anna'")
     page.execute_script(
         "const one = document.querySelector('#person select'); one.value = arguments[0]; one.form.requestSubmit()",
         str(ben),
     )
     until(page, "return document.getElementById('dialog').open")
-    find(page, "#dialog-yes").click()
+    press(page, "#dialog-yes")
     until(page, "return document.querySelector('#person h2')?.textContent === 'Ben'")
     assert [(one.name, one.photos) for one in site.people.list()] == [("Ben", 2)]
     assert until(page, "return document.querySelectorAll('#person .album li').length === 2")
     page.execute_script("[...document.querySelectorAll('#person > .card button.danger')].at(-1).click()")
     until(page, "return document.getElementById('dialog').open")
-    find(page, "#dialog button[value=no]").click()
+    press(page, "#dialog button[value=no]")
     assert len(site.people.list()) == 1
     page.execute_script("[...document.querySelectorAll('#person > .card button.danger')].at(-1).click()")
     until(page, "return document.getElementById('dialog').open")
-    find(page, "#dialog-yes").click()
+    press(page, "#dialog-yes")
     until(page, "return !document.getElementById('nobody').hidden")
     assert site.people.list() == []
 

@@ -94,7 +94,8 @@ def _map_of(
 ) -> Cut | None:
     """A tensor as a map, if it is one: its places are as many to the side as the face's pixels, as near as borders allow."""
     if len(shape) == 3:
-        first, last = _like(shape[1:], face), _like(shape[:2], face)
+        # What is pooled, (C, 1, 1), is no map of C by 1 places.
+        first, last = _like(shape[1:], face), min(shape) > 1 and _like(shape[:2], face)
         if first and not (last and is_turned):
             return Cut(name, "map", (shape[1], shape[2]))
         return Cut(name, "last", (shape[0], shape[1])) if last else None

@@ -68,7 +68,10 @@ def slice_of(node: Node, x: Any, *given: Any) -> Any:
         axis, step = (along[place] if along else place), (steps[place] if steps else 1)
         if step < 0:
             kept = range(x.shape[axis])[start:end:step]
-            x = x.index_select(axis, torch.tensor(kept, dtype=torch.int64, device=x.device))
+            if isinstance(x, Tensor):
+                x = x.index_select(axis, torch.tensor(kept, dtype=torch.int64, device=x.device))
+            else:
+                x = x.take(kept, axis)
             continue
         index: list[slice] = [slice(None)] * x.ndim
         index[axis] = slice(start, end, step)

@@ -188,8 +188,10 @@ QUICK = ("adaface", "transface", "swin", "edgeface")
             marks=() if name == "squeezing" or (name in QUICK and not dynamo) else pytest.mark.slow,
         )
         for name in RECOGNISERS
-        for dynamo in (False, True)
+        for dynamo in ((False, True) if name in ("squeezing", *QUICK) else (False,))
         for batch in ((True, False) if name in ("squeezing", "mobilefacenet", "transface") else (True,))
+        # Written for one face alone, its attention takes the number of faces for a part of its shapes: see below.
+        if not (name == "transface" and dynamo and not batch)
     ],
 )
 def test_an_exported_recogniser_computes_what_it_did(tmp_path, name, dynamo, batch):
@@ -213,6 +215,19 @@ def test_an_exported_recogniser_computes_what_it_did(tmp_path, name, dynamo, bat
     assert maps.shape == (3, *map_shape) and found.shape == wanted.shape
     assert float((found - wanted).abs().max() / wanted.std()) < 1e-4
     assert check_parity(net, file, given) < NEAR
+
+
+@pytest.mark.slow
+def test_one_whose_shapes_hold_for_one_face_alone_is_refused_in_one_line(tmp_path):
+    build, size, _ = RECOGNISERS["transface"]
+    file = tmp_path / "net.onnx"
+    export(randomised(build()), file, size, True, False)
+    with (
+        pytest.raises(PdsnError, match=r"net.onnx: Reshape \(\w+\) fails: ") as caught,
+        torch.inference_mode(),
+    ):
+        net_of(file).features(faces(3, size))
+    assert "\n" not in str(caught.value)
 
 
 # Transformers.

@@ -13,10 +13,11 @@ async function refreshStatus() {
   const status = await api.status();
   find("people-count").textContent = status.people;
   find("question-count").textContent = status.questions;
+  people.showTwoNames(status.two_names);
   find("drawn").hidden = !status.drawn;
   find("log-out").hidden = !status.login;
   const kept = status.keeps_crops ? "Of enrolled photos the faces are kept as pictures." : "Of enrolled photos no picture is kept, only numbers that they are compared by.";
-  find("foot").textContent = `${count(status.people, "person", "people")} with ${count(status.photos, "photo", "photos")} enrolled. ${kept} pdsn ${status.version}, comparing by ${status.strategy}.`;
+  find("foot").textContent = `${count(status.people, "person", "people")} with ${count(status.photos, "photo", "photos")} enrolled. ${kept} pdsn ${status.version}, strategy ${status.strategy}.`;
   recognise.show(status);
 }
 
@@ -26,6 +27,7 @@ async function changed() {
 }
 
 async function route() {
+  say("");
   const [name, id] = location.hash.slice(1).split("/");
   const view = VIEWS.includes(name) ? name : VIEWS[0];
   for (const one of VIEWS) {

@@ -117,6 +117,9 @@ class Enrolment(BaseModel):
     outcome: str = Field(description="added, refused, or known: enrolled already")
     reason: str = Field(description="why it was refused, or whose it is")
     warnings: list[str] = Field(description="what to know of a photo that was added")
+    doubts: list[str] = Field(
+        default=[], description="what speaks against its name, by who was enrolled before"
+    )
     person: Named | None
     photo: int | None = Field(description="its id, if it was added")
 

@@ -64,7 +64,7 @@ class Enrolling:
         self._rates.changed()
         done = _enrolment(report)
         if report.added and before is not None:
-            done.warnings = [*done.warnings, *self._doubts(before, report.added[0])]
+            done.doubts = self._doubts(before, report.added[0])
         return done
 
     def _doubts(self, before: IdentifiedPhoto, added: PhotoRecord) -> list[str]:
@@ -79,7 +79,7 @@ class Enrolling:
         if others and _is_unlike(face, added.name):
             return [
                 f"it does not look like the other photos of {added.name}: if it shows somebody else of that name, "
-                "remove it under People, and enrol it under a name that tells both apart"
+                "remove it, and enrol it under a name that tells both apart"
             ]
         return []
 

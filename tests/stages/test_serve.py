@@ -84,7 +84,9 @@ def test_it_enrols_recognises_and_stops(run, tmp_path):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0 and out.endswith("stopped\n"), err
-    assert [line.split()[0] for line in err.splitlines()] == ["note:", "strangers,"], "drawn people, and the bar"
+    assert [line.split()[0] for line in err.splitlines()] == ["note:", "strangers,"], (
+        "drawn people, and the bar"
+    )
     assert give("people", "check", "--people", store).code == 0
 
 

@@ -96,11 +96,11 @@ def test_ten_thousand_people_come_a_page_at_a_time_and_the_status_names_nobody(s
 
 
 def test_a_name_that_the_face_speaks_against_is_told(site, photo):
-    assert enrol(site, photo, "Ann", 1)["warnings"] == []
-    assert enrol(site, photo, "Ann", (1, 1))["warnings"] == [], "as she looks"
-    (other,) = enrol(site, photo, "Ann", 2)["warnings"]
+    assert enrol(site, photo, "Ann", 1)["doubts"] == []
+    assert enrol(site, photo, "Ann", (1, 1))["doubts"] == [], "as she looks"
+    (other,) = enrol(site, photo, "Ann", 2)["doubts"]
     assert other.startswith("it does not look like the other photos of Ann: ")
-    (twin,) = enrol(site, photo, "Anne", (1, 2))["warnings"]
+    (twin,) = enrol(site, photo, "Anne", (1, 2))["doubts"]
     assert twin.startswith("it looks like Ann, who is enrolled too")
 
 

@@ -383,3 +383,19 @@ def test_all_questions_are_closed_at_once(page, site, tmp_path):
     press(page, "#dialog-yes")
     until(page, "return !document.getElementById('no-questions').hidden")
     assert site.ask("GET", "/api/questions").json == []
+
+
+def test_a_photo_under_the_wrong_name_is_doubted_and_taken_back(page, site, two, tmp_path):
+    enrol_both(page, two)
+    press(page, '.tabs a[href="#people"]')
+    find(page, "#enrol input[name=name]").send_keys("Ann")
+    find(page, "#enrol input[type=file]").send_keys(str(save_photo(tmp_path / "ben.png", pattern(2, 1))))
+    press(page, "#enrol button.main")
+    note = until(page, "return document.querySelector('#enrol-outcome .note')?.textContent")
+    assert "But it looks like Ben, who is enrolled too" in note and len(site.people.photos) == 3
+    press(page, "#enrol-outcome .note button")
+    until(
+        page,
+        "return document.querySelector('#enrol-outcome .note').textContent.startsWith('The photo is removed')",
+    )
+    assert len(site.people.photos) == 2

@@ -21,13 +21,13 @@ async function refreshStatus() {
   recognise.show(status);
 }
 
-/** After every change: all that is shown follows. */
+/** After every change: all that is shown follows; what is not is read when it is opened. */
 async function changed() {
-  await Promise.all([refreshStatus(), people.refresh(), questions.refresh()]);
+  const shown = (name) => !find(name).hidden;
+  await Promise.all([refreshStatus(), shown("people-view") && people.refresh(), shown("questions-view") && questions.refresh()]);
 }
 
 async function route() {
-  say("");
   const [name, id] = location.hash.slice(1).split("/");
   const view = VIEWS.includes(name) ? name : VIEWS[0];
   for (const one of VIEWS) {

@@ -1,14 +1,26 @@
 // Enrolling, wherever it is offered: the form for a name, and what became of a photo.
 
+import * as api from "./api.js";
 import { make, working } from "./dom.js";
 import * as names from "./names.js";
+
+/** A photo that was enrolled under a name that it speaks against, with a way to take it back. */
+function doubted(done, enrolled) {
+  const button = make("button", { type: "button" }, "Remove this photo again");
+  const note = make("div.note.stack", {}, make("p", {}, `${enrolled} But ${done.doubts.join("; ")}.`), make("div.row", {}, button));
+  button.addEventListener("click", () => working([button], async () => {
+    await api.removePhoto(done.photo);
+    note.replaceChildren(make("p", {}, `The photo is removed, and not enrolled as ${done.person.name}.`));
+  }));
+  return note;
+}
 
 /** What became of an enrolment, as a note; `again` enrols a refused photo in spite of its quality. */
 export function outcome(done, name, again) {
   if (done.outcome === "added") {
-    const enrolled = `Enrolled as ${done.person.name}.`;
-    if (!done.warnings.length) return make("p.note.good", {}, enrolled);
-    return make("p.note.good", {}, `${enrolled} Note: ${done.warnings.join("; ")}.`);
+    const notes = done.warnings.length ? ` Note: ${done.warnings.join("; ")}.` : "";
+    const enrolled = `Enrolled as ${done.person.name}.${notes}`;
+    return done.doubts.length ? doubted(done, enrolled) : make("p.note.good", {}, enrolled);
   }
   if (done.outcome === "known") {
     return make("p.note", {}, `Nothing to do: this photo is ${done.reason.replace(/ \([^()]*\)$/, "")}. If that name is wrong, remove the photo there first.`);

@@ -91,5 +91,5 @@ export function faceItem(file, face, again) {
     make("p.who", {}, make("strong", {}, `${face.number}. ${name}`), badge(face)),
     face.cosine !== null && bar(face.cosine, face.threshold, face.person !== null),
     make("p.small", {}, measured(face)), covered);
-  return make("li.face", { "data-face": face.number }, pictures, about, ask);
+  return make("li.face", { "data-face": face.number, "aria-label": `Face ${face.number}: ${name}` }, pictures, about, ask);
 }

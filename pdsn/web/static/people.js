@@ -75,7 +75,7 @@ export function showTwoNames(found) {
 }
 
 function photoItem(photo, name, reload) {
-  const remove = make("button.danger", { type: "button" }, "Remove photo");
+  const remove = make("button.danger", { type: "button", "aria-label": `Remove photo ${photo.source}` }, "Remove photo");
   remove.addEventListener("click", async () => {
     if (!(await sure("Remove this photo?", `${photo.source} of ${name}. With the last photo the person goes, too.`, "Remove photo"))) return;
     await working([remove], async () => {
@@ -127,7 +127,7 @@ function mergeForm(person) {
     });
   };
   names.field(input);
-  return make("form.row.end", { onsubmit: submit }, make("label.field", {}, make("span", {}, "Enrolled under another name, too? That name"), input), button);
+  return make("form.row.end", { onsubmit: submit }, make("label.field", {}, make("span", {}, "The same person is enrolled also as"), input), button);
 }
 
 function moreForm(person, reload) {

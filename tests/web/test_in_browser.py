@@ -297,6 +297,15 @@ def test_by_keyboard_alone_one_face_after_the_other_is_named_and_the_queue_answe
     assert find(page, "#questions input").get_attribute("value") == "Fay", "what was typed stays"
 
 
+def test_skipping_to_the_content_stays_where_one_is(page):
+    press(page, '.tabs a[href="#people"]')
+    until(page, "return !document.getElementById('people-view').hidden")
+    page.execute_script("document.querySelector('.skip').focus()")
+    typed(page, "\n")
+    until(page, "return document.activeElement.id === 'main'")
+    assert find(page, "#people-view").is_displayed() and page.current_url.endswith("#people")
+
+
 def test_photos_that_were_looked_at_before_a_change_are_looked_at_again(page, two, tmp_path):
     upload(page, two)
     upload(page, save_photo(tmp_path / "later.png", pattern(1, 4)))

@@ -57,6 +57,10 @@ find("log-out").addEventListener("click", async () => {
   await api.logOut();
   location.assign("/login");
 });
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address says which part is shown, and stays
+  find("main").focus();
+});
 addEventListener("hashchange", route);
 await route();
 await changed().catch((error) => say(error.message));

@@ -33,7 +33,7 @@ export function outcome(done, name, again) {
 export function nameForm(label, action, onname) {
   const input = make("input", { type: "text", list: "names", required: true, maxlength: 200, autocomplete: "off" });
   const button = make("button.main", {}, action);
-  const hint = make("p.hint.small.faint", { role: "status" });
+  const hint = make("p.hint.small.faint");
   const submit = (event) => {
     event.preventDefault();
     if (!input.value.trim()) return;

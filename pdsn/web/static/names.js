@@ -1,7 +1,7 @@
 // Names that are enrolled: offered while one is typed, and looked up before one is used.
 
 import * as api from "./api.js";
-import { count, find, make, sure } from "./dom.js";
+import { announce, count, find, make, sure } from "./dom.js";
 
 const OFFERED = 20;
 const PAUSE = 150;
@@ -41,7 +41,9 @@ export function field(input, hint = null) {
     if (!page || mine !== asked) return;
     find("names").replaceChildren(...page.people.map((person) => make("option", { value: person.name })));
     const known = page.people.find((person) => person.name === input.value.trim());
-    if (hint) hint.textContent = known ? `Enrolled already with ${count(known.photos, "photo", "photos")}: this adds to them. Somebody else of this name needs another one, such as “${known.name} (2)”.` : "";
+    if (!hint) return;
+    hint.textContent = known ? `Enrolled already with ${count(known.photos, "photo", "photos")}: this adds to them. Somebody else of this name needs another one, such as “${known.name} (2)”.` : "";
+    if (known) announce(hint.textContent);
   };
   input.addEventListener("focus", offer);
   input.addEventListener("input", paused(offer));

@@ -408,3 +408,13 @@ def test_a_photo_under_the_wrong_name_is_doubted_and_taken_back(page, site, two,
         "return document.querySelector('#enrol-outcome .note').textContent.startsWith('The photo is removed')",
     )
     assert len(site.people.photos) == 2
+
+
+def test_what_cannot_be_read_such_as_a_folder_that_is_dropped_is_said(page):
+    page.execute_script("""
+    const folder = new File([], "holiday");
+    folder.slice = () => ({ arrayBuffer: async () => { throw new Error(); } });
+    import("/static/recognise.js").then((one) => one.take([folder]));
+    """)
+    note = until(page, "return document.querySelector('#results .note.bad')?.textContent")
+    assert note == "holiday cannot be read. Is it a folder, or gone?"

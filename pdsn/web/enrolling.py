@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pdsn.api import PdsnError
 from pdsn.web.answers import Enrolment, Named
 from pdsn.web.photos import cleaned
 from pdsn.web.rates import Rates
@@ -51,8 +53,11 @@ class Enrolling:
             UsageError: there is no such face, or nobody can be called so.
         """
         label = cleaned(label)
-        anybody = bool(self._people.as_dict()["people"])
-        before = self._people.identify(photo, name=label) if anybody else None
+        before = None
+        with suppress(
+            PdsnError
+        ):  # nobody is enrolled, or nobody can be told yet; what is wrong with the photo is said below
+            before = self._people.identify(photo, name=label)
         report = self._people.enrol_photo(
             photo,
             name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pdsn.api import PdsnError
@@ -38,4 +39,6 @@ class Rates:
     def changed(self) -> None:
         """Find everything out anew, after a change of the store."""
         self.look_up()
-        self.two_names = [] if self.default is None else self._people.two_names()
+        self.two_names = []
+        with suppress(PdsnError):
+            self.two_names = self._people.two_names()

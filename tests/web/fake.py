@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pdsn.api import IdentifiedFace, IdentifiedPhoto, UsageError
+from pdsn.api import IdentifiedFace, IdentifiedPhoto, PdsnError, UsageError
 from pdsn.data.settings import PrepareConfig
 from pdsn.people.identification import Match
 from pdsn.people.photo import SearchedPhoto, search_photo
@@ -123,6 +123,8 @@ class FakePeople:
     def identify(self, photo, *, fpr=None, name=None) -> IdentifiedPhoto:
         if fpr is not None and fpr < self.finest_fpr:
             raise UsageError(f"--fpr {fpr} is finer than the strangers can tell")
+        if not self.photos:
+            raise PdsnError(f"--people {self.folder} is empty")
         searched = self.run.search(photo, name)
         return IdentifiedPhoto(searched, [self._face(face) for face in searched.faces])
 

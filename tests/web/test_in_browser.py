@@ -220,7 +220,10 @@ def test_a_name_is_text_whatever_it_says(page, site, two):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read_on_a_desk_and_a_phone(page, site, two, scheme):
+    site.people.trained = True
     enrol_both(page, two)
+    page.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
+    page.execute_script("document.getElementById('stale').hidden = false")
     feature = [{"name": "prefers-color-scheme", "value": scheme}]
     page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": feature})
     size = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True}

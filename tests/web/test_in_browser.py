@@ -93,6 +93,7 @@ def test_a_stranger_enrols_and_recognises(page, site, two, tmp_path):
     enrol_both(page, two)
     assert [one.name for one in site.people.list()] == ["Ann", "Ben"]
     assert find(page, "#results h3").text == "2 faces: Ann and Ben"
+    assert texts(page, ".face .ask button") == [], "what is enrolled is not offered again"
     masked = pattern(1, 3)
     masked[40:] = 255
     upload(page, save_photo(tmp_path / "door.png", masked, pattern(3)))

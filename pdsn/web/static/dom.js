@@ -31,12 +31,13 @@ export function say(text) {
   hiding = setTimeout(() => { toast.textContent = ""; }, 6000);
 }
 
-/** Whether the user says yes. */
-export function sure(title, text, yes) {
+/** Whether the user says yes; `undoable` if that can be taken back. */
+export function sure(title, text, yes, undoable = false) {
   const dialog = find("dialog");
   find("dialog-title").textContent = title;
   find("dialog-text").textContent = text;
   find("dialog-yes").textContent = yes;
+  find("dialog-yes").className = undoable ? "main" : "danger";
   dialog.returnValue = "no";
   dialog.showModal();
   return new Promise((resolve) => {

@@ -20,7 +20,7 @@ export async function settled(name) {
   const known = await called(name);
   if (!known || known.name === name.trim()) return name.trim();
   const text = `${known.name} is enrolled with ${count(known.photos, "photo", "photos")}. If “${name.trim()}” is somebody else, cancel, and give a name that tells both apart.`;
-  return (await sure(`Is this ${known.name}?`, text, `Yes, it is ${known.name}`)) ? known.name : null;
+  return (await sure(`Is this ${known.name}?`, text, `Yes, it is ${known.name}`, true)) ? known.name : null;
 }
 
 /** Call a function once the user has stopped typing for a moment. */
@@ -38,12 +38,12 @@ export function field(input, hint = null) {
   const offer = async () => {
     const mine = ++asked;
     const page = await api.people({ search: input.value, count: OFFERED }).catch(() => null);
-    if (!page || mine !== asked) return;
+    if (!page || mine !== asked || !input.isConnected) return;
     find("names").replaceChildren(...page.people.map((person) => make("option", { value: person.name })));
     const known = page.people.find((person) => person.name === input.value.trim());
     if (!hint) return;
     hint.textContent = known ? `Enrolled already with ${count(known.photos, "photo", "photos")}: this adds to them. Somebody else of this name needs another one, such as “${known.name} (2)”.` : "";
-    if (known) announce(hint.textContent);
+    if (known && document.activeElement === input) announce(hint.textContent);
   };
   input.addEventListener("focus", offer);
   input.addEventListener("input", paused(offer));

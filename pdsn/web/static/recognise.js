@@ -80,7 +80,7 @@ function goOn(card, items, number) {
   (next?.querySelector("input") ?? card.querySelector("h3")).focus();
 }
 
-/** Ask about a photo, and fill its card; after an enrolment with the note on what became of that face. */
+/** Ask about a photo, and fill its card; after an enrolment with the note on what became of that face, and of those before. */
 async function look(entry, number, note) {
   const { card, file } = entry;
   const { version } = api;
@@ -95,8 +95,14 @@ async function look(entry, number, note) {
   card.replaceChildren(head, make("div.columns.wide", {}, canvas, make("ol.faces", {}, items)));
   card.classList.remove("working");
   entry.version = version;
+  // What was just enrolled from this photo is not offered again, until somebody has it recognised again.
+  if (note) entry.notes.set(String(number), note);
+  else entry.notes.clear();
+  for (const item of items) {
+    const done = entry.notes.get(item.dataset.face);
+    if (done) item.querySelector(".ask").replaceChildren(done);
+  }
   if (note) {
-    items.find((item) => item.dataset.face === String(number))?.querySelector(".ask").prepend(note);
     announce(note.textContent);
     goOn(card, items, number);
   }
@@ -109,7 +115,7 @@ async function look(entry, number, note) {
 export async function take(files) {
   const entries = files.map((file) => {
     const card = make("article.card.photo-result.working", { "aria-label": file.name }, make("p.faint", {}, `${file.name} …`));
-    return { card, file };
+    return { card, file, notes: new Map() };
   });
   find("results").prepend(...entries.map((entry) => entry.card));
   asked.push(...entries);

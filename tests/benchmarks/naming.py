@@ -273,7 +273,9 @@ def main() -> None:
     parser.add_argument("--strategy", help="by which faces are compared; by default the run's")
     parser.add_argument("--occlusions", nargs="+", default=OCCLUSIONS, help="what is painted")
     parser.add_argument("--each", type=int, default=3, help="photos of a person that are asked about")
-    parser.add_argument("--seed", type=int, default=0, help="of which photos are drawn, and of what is painted")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of which photos are drawn, and of what is painted"
+    )
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     command = shlex.join(["python", "-m", "tests.benchmarks.naming", *sys.argv[1:]])
     asked = parser.parse_args()

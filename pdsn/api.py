@@ -31,7 +31,8 @@ import numpy as np
 from torch import Tensor
 
 from pdsn.artefact import MODEL, load_tensors, save_tensors
-from pdsn.calibration.impostors import Seen, seen_by
+from pdsn.calibration.impostors import Seen
+from pdsn.calibration.seeing import see_strangers
 from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, KeptScores, Strangers
 from pdsn.data.crop import crop_settings
 from pdsn.data.detector import Detector
@@ -146,6 +147,7 @@ class Run:
         self._matcher: Matcher = workspace.matcher(self.strategy)
         self._cover = nothing_covered if self.occlusion_source == "none" else workspace.segmenter().covered
         self._memory = workspace.memory
+        self._strangers_seen: Seen | None = None
 
     @property
     def _embeddings(self) -> dict[str, object]:
@@ -362,18 +364,27 @@ class Run:
     def _verifier(self) -> Verifier:
         return Verifier(self._matcher, self._strangers, self._cover, self._scores, lambda: self._seen)
 
-    @cached_property
+    def see_strangers(self, on_progress: Callable[[int, int], None] | None = None) -> None:
+        """Look at the strangers from whom thresholds follow: it takes minutes, and the first answer that needs them does it otherwise.
+
+        What was seen is kept in the run, for later calls; a call that was stopped goes on.
+
+        Args:
+            on_progress: told the faces done and in all, where there is something to do.
+        """
+        if self._strangers_seen is None:
+            path = self._workspace.run.cache / f"strangers-{self._scores.digest('seen')}.safetensors"
+            # Where nothing counts as covered, strangers are taken as free too.
+            looks = LOOKS if self.occlusion_source == SOURCES[0] else LOOKS[:1]
+            self._strangers_seen = see_strangers(
+                path, self._matcher, lambda: self._strangers, self._cover, looks, on_progress
+            )
+
+    @property
     def _seen(self) -> Seen:
-        path = self._workspace.run.cache / f"strangers-{self._scores.digest('seen')}.safetensors"
-        with suppress(PdsnError):
-            return Seen.load(path, self._matcher)
-        # Where nothing counts as covered, strangers are taken as free too.
-        looks = LOOKS if self.occlusion_source == SOURCES[0] else LOOKS[:1]
-        found = seen_by(self._matcher, self._strangers, self._cover, looks)
-        # A run that cannot be written to can be used all the same.
-        with suppress(OSError):
-            found.save(path)
-        return found
+        self.see_strangers()
+        assert self._strangers_seen is not None
+        return self._strangers_seen
 
     @cached_property
     def _scores(self) -> KeptScores:

@@ -4,9 +4,11 @@
 
 (in a checkout) takes a folder with a folder of photos per person, and a finished run. Every fifth person, by name, is a stranger. Of each
 of the others one photo is drawn and enrolled, as `pdsn enrol` does it; where the gate refuses it, the next one drawn. Of the other
-photos of everybody some are asked about, as `pdsn identify --people` does it, at its threshold: as they are, and with a thing painted
-on the photo before any face is looked for, in styles that nothing was trained on. What counts is the answer to the face that was there
+photos of everybody some are asked about, one of each person after the other, as `pdsn identify --people` does it, at its threshold:
+as they are, and with a thing painted on the photo before any face is looked for, in styles that nothing was trained on. What counts is the answer to the face that was there
 before; where no face that is found overlaps it, none was found.
+
+Ctrl-C ends the questions, and the tables are of those that were answered.
 
 A person is named rightly, wrongly, or not at all: as unknown, or because no face was found. A stranger is named, or not. Below each rate
 stands its 95 % interval: people are drawn anew, with all their photos. The rates stand again for people of whom the run has seen
@@ -22,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,9 +164,13 @@ def _overlap(one: np.ndarray, other: np.ndarray) -> float:
 def answers(
     store: PeopleStore, painter: Painter, questions: Sequence[Question], occluders: Mapping[str, Occluder]
 ) -> dict[str, list[str]]:
-    """What becomes of each question under each occlusion."""
+    """What becomes of each question under each occlusion; of those that were answered before Ctrl-C."""
     found: dict[str, list[str]] = {name: [] for name in occluders}
-    with progress_bar("questions", len(questions) * len(occluders), "faces") as advance:
+    count = 0
+    with (
+        suppress(KeyboardInterrupt),
+        progress_bar("questions", len(questions) * len(occluders), "faces") as advance,
+    ):
         for question in questions:
             known = painter.read(question)
             for name, occluder in occluders.items():
@@ -174,7 +181,8 @@ def answers(
                     painted = painter.paint(question, pixels, face, name, occluder)
                     found[name].append(ask(store, question, painted, face))
                 advance()
-    return found
+            count += 1
+    return {name: outcomes[:count] for name, outcomes in found.items()}
 
 
 def rates(outcomes: Sequence[str], questions: Sequence[Question], seed: int) -> dict[str, list[float]]:
@@ -222,11 +230,14 @@ def measure(asked: argparse.Namespace, command: str, folder: Path) -> dict[str, 
     dataset, split = workspace.dataset, workspace.settings.split
     rows = np.concatenate([dataset.rows(part, split) for part in ("train", "val")])
     seen = {dataset.people[label] for label in dataset.labels[rows]}
+    left = {
+        name: own[tried.get(name, 0) :] for name, own in people.items() if name in strangers or name in tried
+    }
     questions = [
-        Question(number, file, name, name in strangers, name not in seen)
-        for name, own in people.items()
-        if name in strangers or name in tried
-        for number, file in own[tried.get(name, 0) :][: asked.each]
+        Question(*left[name][place], name, name in strangers, name not in seen)
+        for place in range(asked.each)
+        for name in left
+        if place < len(left[name])
     ]
     print(
         f"{len(tried)} people enrolled with a photo each, {len(people) - len(strangers) - len(tried)} could not be; "
@@ -236,6 +247,9 @@ def measure(asked: argparse.Namespace, command: str, folder: Path) -> dict[str, 
     occluders = {name: find_occluder(name, workspace.statistics, floor) for name in asked.occlusions}
     crop, detect = workspace.finding_faces()
     found = answers(store, Painter(asked.photos, crop, detect, asked.seed), questions, occluders)
+    questions = questions[: len(found[asked.occlusions[0]])]
+    if not questions:
+        sys.exit("stopped before the first answer")
     tables = {}
     new = [place for place, question in enumerate(questions) if question.new]
     groups = {"everybody": list(range(len(questions))), "people new to the run": new}

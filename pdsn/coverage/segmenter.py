@@ -82,6 +82,7 @@ class Segmenter:
         self.net = net.to(accelerator.device).to(memory_format=torch.channels_last)
         self.accelerator = accelerator
         self.batch = batch
+        self._parts = list(self.net.modules())
 
     def covered(self, faces: Tensor) -> Tensor:
         """The covered pixels (N, H, W) bool, on the CPU, of faces (N, 3, H, W) uint8."""
@@ -95,7 +96,7 @@ class Segmenter:
     def _ask(
         self, net: Segmentation, faces: Tensor, take: Callable[[Tensor], Tensor], dtype: torch.dtype
     ) -> Tensor:
-        at_rest(self.net)
+        at_rest(self._parts)
         found = [torch.zeros((0, *faces.shape[2:]), dtype=dtype)]
         for part in faces.split(self.batch):
             with self.accelerator.autocast():

@@ -13,7 +13,7 @@ from pdsn.errors import PdsnError, UsageError
 from stages.command import GOING_ON, RECOGNITION, command
 from stages.options import Layer, OneStrategy
 from stages.photo_options import PeopleDir, Source
-from stages.recognising import Common, check_parts, open_run, shown
+from stages.recognising import Common, check_parts, open_run, see_strangers, shown
 from stages.session import Session, Shared
 
 PORT = 8000
@@ -65,6 +65,7 @@ def main(
     steps = check_parts(session, common.strategy, common.source)
     with listen(host, port) as listener:
         run = open_run(session, common, steps)
+        see_strangers(run)
         folder = own_folder(Path(people))
         app = make_site(
             run,

@@ -84,7 +84,8 @@ def test_it_enrols_recognises_and_stops(run, tmp_path):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 0 and out.endswith("stopped\n"), err
-    said = [line for line in err.splitlines() if not line.startswith("strangers ")]  # a bar, at the first start
+    # At the first start there is a bar, too.
+    said = [line for line in err.splitlines() if not line.startswith("strangers ")]
     assert "Traceback" not in err and len(said) == 1, "the note on drawn people"
     assert give("people", "check", "--people", store).code == 0
 

@@ -147,7 +147,7 @@ class Run:
         self._matcher: Matcher = workspace.matcher(self.strategy)
         self._cover = nothing_covered if self.occlusion_source == "none" else workspace.segmenter().covered
         self._memory = workspace.memory
-        self._strangers_seen: Seen | None = None
+        self._told: Callable[[int, int], None] = _nothing
 
     @property
     def _embeddings(self) -> dict[str, object]:
@@ -165,6 +165,24 @@ class Run:
             "precision": precision_of(self._workspace.accelerator),
             "min_face": self._crop.min_face,
         }
+
+    def get_ready(self, *, on_progress: Callable[[int, int], None] | None = None) -> None:
+        """Look at what thresholds come from: strangers under all that people wear. Otherwise the first answer waits for it.
+
+        It takes a minute or two once for a run, is kept in its folder, and is read from there in a second.
+
+        Args:
+            on_progress: told the photos of strangers that were looked at and those in all, each counted once for all that it is
+                looked at under; told nothing where it is all there.
+
+        Raises:
+            PdsnError: the run has no validation photos.
+        """
+        self._told = on_progress or _nothing
+        try:
+            _ = self._strangers, self._seen
+        finally:
+            self._told = _nothing
 
     def enrol(
         self, folder: str | Path | None = None, *, on_progress: Callable[[int, int], None] | None = None
@@ -357,34 +375,29 @@ class Run:
     @cached_property
     def _strangers(self) -> Strangers:
         strangers = Strangers.of(self.dataset, self._workspace.settings.split)
-        self._keep(strangers.faces)
+        total = len(strangers) * (1 + len(self._looks))
+        self._keep(strangers.faces, lambda done, _: self._told(done, total))
         return strangers
+
+    @property
+    def _looks(self) -> tuple[str, ...]:
+        """What strangers are seen under: where nothing counts as covered, they are taken as free too."""
+        return LOOKS if self.occlusion_source == SOURCES[0] else LOOKS[:1]
 
     @cached_property
     def _verifier(self) -> Verifier:
         return Verifier(self._matcher, self._strangers, self._cover, self._scores, lambda: self._seen)
 
-    def see_strangers(self, on_progress: Callable[[int, int], None] | None = None) -> None:
-        """Look at the strangers from whom thresholds follow: it takes minutes, and the first answer that needs them does it otherwise.
-
-        What was seen is kept in the run, for later calls; a call that was stopped goes on.
-
-        Args:
-            on_progress: told the faces done and in all, where there is something to do.
-        """
-        if self._strangers_seen is None:
-            path = self._workspace.run.cache / f"strangers-{self._scores.digest('seen')}.safetensors"
-            # Where nothing counts as covered, strangers are taken as free too.
-            looks = LOOKS if self.occlusion_source == SOURCES[0] else LOOKS[:1]
-            self._strangers_seen = see_strangers(
-                path, self._matcher, lambda: self._strangers, self._cover, looks, on_progress
-            )
-
-    @property
+    @cached_property
     def _seen(self) -> Seen:
-        self.see_strangers()
-        assert self._strangers_seen is not None
-        return self._strangers_seen
+        path = self._workspace.run.cache / f"strangers-{self._scores.digest('seen')}.safetensors"
+
+        def told(done: int, total: int) -> None:
+            # Their maps are the first round, see `_strangers`.
+            count = len(self._strangers)
+            self._told(count + done, count + total)
+
+        return see_strangers(path, self._matcher, lambda: self._strangers, self._cover, self._looks, told)
 
     @cached_property
     def _scores(self) -> KeptScores:
@@ -409,6 +422,10 @@ class Run:
                 save_tensors(path, {f"view{n}": view.cpu() for n, view in enumerate(views)}, {})
         else:
             self._memory.keep(faces, views)
+
+
+def _nothing(done: int, total: int) -> None:
+    """Progress nobody wants to hear of."""
 
 
 class People(Naming):

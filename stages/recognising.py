@@ -151,8 +151,8 @@ def see_strangers(run: Run) -> None:
     """Look at the strangers from whom thresholds follow, with a bar, where nobody has yet: it takes minutes."""
     from pdsn.progress import progress_if_any
 
-    with progress_if_any("strangers", "faces") as report:
-        run.see_strangers(report)
+    with progress_if_any("strangers, once for this run", "photos") as report:
+        run.get_ready(on_progress=report)
 
 
 def about_run(session: Session, run: Run, fpr: float | None) -> dict[str, Any]:

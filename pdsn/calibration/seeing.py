@@ -38,7 +38,7 @@ def see_strangers(
         strangers: gives them when they are needed.
         cover: finds the covered pixels (N, H, W) of faces (N, 3, H, W).
         looks: what they wear, see `strangers.LOOKS`.
-        on_progress: told the faces done and in all, if any have to be looked at.
+        on_progress: told the faces done and in all, each counted once for every look, if any have to be looked at.
     """
     with suppress(PdsnError):
         return Seen.load(path, matcher)
@@ -53,14 +53,13 @@ def see_strangers(
             if on_progress is not None:
                 on_progress(before + done, total)
 
-        told(0)
         try:
             kept.append(load_tensors(part, "pdsn identify")[0])
+            told(len(shown))
         except PdsnError:
             kept.append(_look(matcher, shown, cover, look, told))
             with suppress(OSError):
                 save_tensors(part, kept[-1], {})
-        told(len(shown))
     seen = Seen(tuple(looks), matcher.restored(joined(kept)))
     with suppress(OSError):
         seen.save(path)

@@ -31,7 +31,8 @@ import numpy as np
 from torch import Tensor
 
 from pdsn.artefact import MODEL, load_tensors, save_tensors
-from pdsn.calibration.impostors import Seen, look_at
+from pdsn.calibration.impostors import Seen
+from pdsn.calibration.seeing import see_strangers
 from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, KeptScores, Strangers
 from pdsn.data.crop import crop_settings
 from pdsn.data.detector import Detector
@@ -390,19 +391,13 @@ class Run:
     @cached_property
     def _seen(self) -> Seen:
         path = self._workspace.run.cache / f"strangers-{self._scores.digest('seen')}.safetensors"
-        with suppress(PdsnError):
-            return Seen.load(path, self._matcher)
-        count, looks = len(self._strangers), self._looks
 
-        def on_look(look: str) -> None:
-            self._told(count * (2 + looks.index(look)), count * (1 + len(looks)))
+        def told(done: int, total: int) -> None:
+            # Their maps are the first round, see `_strangers`.
+            count = len(self._strangers)
+            self._told(count + done, count + total)
 
-        shown = look_at(self._strangers, {"": self._matcher}, self._cover, looks=looks, on_look=on_look)
-        found = shown[""]
-        # A run that cannot be written to can be used all the same.
-        with suppress(OSError):
-            found.save(path)
-        return found
+        return see_strangers(path, self._matcher, lambda: self._strangers, self._cover, self._looks, told)
 
     @cached_property
     def _scores(self) -> KeptScores:

@@ -13,7 +13,7 @@ from pdsn.errors import PdsnError, UsageError
 from stages.command import GOING_ON, RECOGNITION, command
 from stages.options import Layer, OneStrategy
 from stages.photo_options import PeopleDir, Source
-from stages.recognising import Common, check_parts, open_run, shown
+from stages.recognising import Common, check_parts, open_run, see_strangers, shown
 from stages.session import Session, Shared
 
 PORT = 8000
@@ -51,7 +51,6 @@ def main(
         if str(error.name).split(".")[0] not in ("fastapi", "starlette", "pydantic", "uvicorn"):
             raise
         raise PdsnError(f'the page needs FastAPI and uvicorn ({error}): pip install "pdsn[serve]"') from error
-    from pdsn.progress import progress_if_any
     from pdsn.run.directory import SYNTHETIC
     from pdsn.store.lance.place import is_lance
 
@@ -67,8 +66,7 @@ def main(
     with listen(host, port) as listener:
         session.say(f"opening {shown(session.run.root)}")
         run = open_run(session, common, steps)
-        with progress_if_any("strangers, once for this run", "photos") as report:
-            run.get_ready(on_progress=report)
+        see_strangers(run)
         folder = own_folder(Path(people))
         app = make_site(
             run,

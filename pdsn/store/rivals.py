@@ -16,7 +16,7 @@ from pdsn.files import atomic_path
 from pdsn.matchers.embedding import Embedded
 from pdsn.matchers.matcher import Prepared, Signature, by_signature, known_as
 from pdsn.store.joint import own_bits
-from pdsn.store.snapshot import Snapshot
+from pdsn.store.snapshot import BLOCK, Snapshot
 from pdsn.store.store import SCORES
 from pdsn.store.variants import Variants
 
@@ -98,7 +98,7 @@ class StoreRivals:
         other, mine = torch.full((len(known),), -torch.inf), torch.full((len(known),), -torch.inf)
         whom = torch.zeros(len(known), dtype=torch.int64)
         theirs = torch.from_numpy(own)
-        for start, block in snapshot.blocks(self.variants.place(signature), first):
+        for start, block in snapshot.blocks(self.variants.place(signature), BLOCK, first):
             scores = known[:, : block.shape[1]] @ block.T
             labels = snapshot.labels[start : start + len(block)]
             low, high = np.searchsorted(hidden, (start, start + len(block)))

@@ -107,10 +107,9 @@ class Snapshot:
         first = sum(self.store.vectors.widths[:place])
         return self._tail[:, first : first + self.store.vectors.widths[place]]
 
-    def _raw(self, place: int, first: int = 0) -> Iterator[tuple[int, Tensor]]:
+    def _raw(self, place: int, first: int, step: int) -> Iterator[tuple[int, Tensor]]:
         """(first row, embeddings (n, E) float32) of one signature, block by block, from a row on."""
         mapped, late = self._map(place), self._late(place)
-        step = BLOCK
         buffer = torch.empty((step, self.store.vectors.widths[place]))
         for start in range(first, len(self), step):
             stop = min(start + step, len(self))
@@ -122,31 +121,33 @@ class Snapshot:
                 )
             yield start, buffer[: stop - start].copy_(torch.from_numpy(part))
 
-    def blocks(self, place: int, first: int = 0) -> Iterator[tuple[int, Tensor]]:
+    def blocks(self, place: int, step: int, first: int = 0) -> Iterator[tuple[int, Tensor]]:
         """(first row, what a probe is multiplied with (n, E) float32) of one signature, block by block.
 
-        A small store's is one block, and kept; of a large one each block takes the place of the one before.
+        A small store's are kept; of a large one each block takes the place of the one before.
 
         Args:
             place: number of the signature, see `Variants.place`.
+            step: photos in a block, at most.
             first: row to begin with.
         """
         if not len(self):
             return
         size = 4 * len(self) * self.store.vectors.widths[place]
         if size > KEPT:
-            yield from self._parts(place, first)
+            yield from self._parts(place, first, step)
             return
         if place not in self._whole:
-            self._whole[place] = torch.cat([part.clone() for _, part in self._parts(place, 0)])
+            self._whole[place] = torch.cat([part.clone() for _, part in self._parts(place, 0, step)])
             while len(self._whole) * size > KEPT:
                 self._whole.popitem(last=False)
         self._whole.move_to_end(place)
-        yield first, self._whole[place][first:]
+        for start in range(first, len(self), step):
+            yield start, self._whole[place][start : start + step]
 
-    def _parts(self, place: int, first: int) -> Iterator[tuple[int, Tensor]]:
+    def _parts(self, place: int, first: int, step: int) -> Iterator[tuple[int, Tensor]]:
         """See `blocks`, read anew."""
-        for start, part in self._raw(place, first):
+        for start, part in self._raw(place, first, step):
             yield start, self._compared(place, part, self.labels[start : start + len(part)])
 
     def rows(self, place: int, rows: np.ndarray) -> Tensor:
@@ -168,7 +169,7 @@ class Snapshot:
         """The mean embedding of each person, (K, E) of length 1."""
         if place not in self._means:
             sums = torch.zeros((len(self.people), self.store.vectors.widths[place]))
-            for start, part in self._raw(place):
+            for start, part in self._raw(place, 0, BLOCK):
                 sums.index_add_(0, torch.from_numpy(self.labels[start : start + len(part)]), part)
             self._means[place] = F.normalize(sums)
             if len(self._means) > MEANS_KEPT:

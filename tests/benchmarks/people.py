@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -30,7 +31,7 @@ from pdsn.networks.branches import Role
 from pdsn.occlusion.layouts import Box, Layout
 from pdsn.store.insertion import NewPhoto
 from pdsn.store.search import nearest_people
-from pdsn.store.snapshot import Snapshot
+from pdsn.store.snapshot import BLOCK, Snapshot
 from pdsn.store.store import Store
 from pdsn.store.variants import Variants
 
@@ -104,7 +105,7 @@ def measure(photos: int, threads: int) -> None:
         nearest_people(snapshot, variants, probes, 5)
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         index = faiss.IndexFlatIP(WIDTH)
-        for _, block in snapshot.blocks(place):
+        for _, block in snapshot.blocks(place, BLOCK):
             index.add(block.numpy())
         for count in (1, 64):
             asked = probes[:count]
@@ -128,8 +129,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
-    for photos in asked.photos:
-        measure(photos, asked.threads)
+    with threadpool_limits(asked.threads):  # numpy's products
+        for photos in asked.photos:
+            measure(photos, asked.threads)
 
 
 if __name__ == "__main__":

@@ -21,11 +21,11 @@ be looked for in raises its kind `PhotoError`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import Tensor
@@ -60,10 +60,12 @@ from pdsn.people.video import Frame, VideoError
 from pdsn.run.kept import embeddings_of, encoding_of
 from pdsn.run.strategies import choose_strategy
 from pdsn.run.workspace import Workspace
+from pdsn.runtime import precision_of, start
 
 if TYPE_CHECKING:
     from pdsn.explain.photos import PhotoExplanation, Verify
     from pdsn.store.people import PeopleStore
+    from pdsn.store.spread import Tools
 
 __all__ = [
     "Architecture", "IdentifiedFace", "IdentifiedPhoto", "IdentifiedTrack", "IdentifiedVideo", "PdsnError", "People",
@@ -98,10 +100,23 @@ def load_run(
         PdsnError: something that is needed is missing or does not belong together; the line says which
             command makes it.
     """
-    from pdsn.runtime import start
-
     workspace = Workspace.open(Path(root), start(device, precision))
     return Run(workspace, strategy, occlusion_source, min_face)
+
+
+def open_tools(asked: Mapping[str, Any]) -> Tools:
+    """Open a run in a process that enrols for another one.
+
+    Args:
+        asked: arguments of `load_run`.
+    """
+    from pdsn.store.making import Maker
+    from pdsn.store.spread import Tools
+    from pdsn.store.variants import Variants
+
+    run = load_run(**asked)
+    maker = Maker(Variants(run._matcher, run.strategy), run._cover)
+    return Tools(maker, run._detect, run._embeddings)
 
 
 class Run:
@@ -132,6 +147,23 @@ class Run:
         self._cover = nothing_covered if self.occlusion_source == "none" else workspace.segmenter().covered
         self._memory = workspace.memory
 
+    @property
+    def _embeddings(self) -> dict[str, object]:
+        """What the embeddings of a gallery depend on, by what it is called in messages."""
+        return embeddings_of(self._workspace, self.strategy, self._matcher, self._crop)
+
+    @property
+    def _asked(self) -> dict[str, Any]:
+        """The arguments of `load_run` that give this run in another process, on the processor there."""
+        return {
+            "root": self._workspace.run.root.resolve(),
+            "strategy": self.strategy,
+            "occlusion_source": self.occlusion_source,
+            "device": "cpu",
+            "precision": precision_of(self._workspace.accelerator),
+            "min_face": self._crop.min_face,
+        }
+
     def enrol(
         self, folder: str | Path | None = None, *, on_progress: Callable[[int, int], None] | None = None
     ) -> People:
@@ -155,12 +187,14 @@ class Run:
         )
         return People(self, gallery, identifier)
 
-    def people(self, folder: str | Path, *, create: bool = False) -> PeopleStore:
-        """People who stay enrolled, in the store of a folder.
+    def people(self, place: str | Path, *, create: bool = False, by_index: bool = False) -> PeopleStore:
+        """People who stay enrolled, in a store.
 
         Args:
-            folder: the store's own folder.
+            place: the store's own folder; or the address of a table of LanceDB, "lance://" and a folder or an object store's
+                address.
             create: make an empty one where there is none.
+            by_index: `identify` asks the table's index which photos may be near, and compares exactly with these alone.
 
         Raises:
             UsageError: the folder holds something else, or the strategy's photos cannot be stored.
@@ -168,22 +202,23 @@ class Run:
         """
         from pdsn.store.answers import StoreIdentifier
         from pdsn.store.enrolling import Enroller
+        from pdsn.store.kinds import create_store, open_store, store_exists
         from pdsn.store.people import Finding, PeopleStore
-        from pdsn.store.store import Store
         from pdsn.store.variants import Variants
 
-        root, variants = Path(folder), Variants(self._matcher, self.strategy)
-        made = embeddings_of(self._workspace, self.strategy, self._matcher, self._crop)
-        if create and not Store.exists(root):
-            store = Store.create(root, made, variants.widths(self._crop.size))
-        else:
-            store = Store.open(root)
+        variants = Variants(self._matcher, self.strategy)
+        made = self._embeddings
+        if create and not store_exists(place):
+            create_store(place, made, variants.widths(self._crop.size))
+        store = open_store(place, by_index=by_index)
         store.check_made(made, self._workspace.run.root)
         identifier = StoreIdentifier(
             store, variants, lambda: self._strangers, lambda: self._seen, self._cover, self._scores,
             free=self.occlusion_source == "none",
         )  # fmt: skip
-        finding = Finding(self.search, self.search_frame, self._crop, lambda: self._detect)
+        finding = Finding(
+            self.search, self.search_frame, self._crop, lambda: self._detect, partial(open_tools, self._asked)
+        )
         return PeopleStore(store, identifier, Enroller(store, variants, self._cover), finding)
 
     def verify(

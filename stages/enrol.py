@@ -28,6 +28,7 @@ from stages.tables import print_json
 if TYPE_CHECKING:
     from pdsn.store.enrolling import EnrolReport
     from pdsn.store.people import PeopleStore
+    from pdsn.store.spread import Spread
 
 LINES = 20
 """Warnings that are a line each; the JSON has all."""
@@ -36,10 +37,11 @@ LINES = 20
 def main(
     session: Session,
     photos: Path,
-    folder: Path,
+    people: str,
     name: str | None,
     common: Common,
     *,
+    spread: Spread | None,
     accept_poor: bool,
     keep_crops: bool,
 ) -> bool:
@@ -49,14 +51,23 @@ def main(
         Whether anybody of them is enrolled now.
     """
     from pdsn.data.photos import list_photos
+    from pdsn.store.kinds import check_free, folder_of
+    from pdsn.store.lance.place import is_lance
     from pdsn.store.names import checked_name
-    from pdsn.store.store import check_place
 
-    if folder.resolve().is_relative_to(photos.resolve()):
+    folder = folder_of(people)
+    if folder is not None and folder.resolve().is_relative_to(photos.resolve()):
         raise UsageError(
-            f"--people {folder} lies among the photos: give a folder outside of {photos} for the store"
+            f"--people {people} lies among the photos: give a folder outside of {photos} for the store"
         )
-    check_place(folder)
+    check_free(people)
+    if keep_crops and is_lance(people):
+        raise UsageError(f"--people {people} keeps no pictures: leave --keep-crops out")
+    if spread is not None:
+        spread.check()
+        if name is not None or keep_crops:
+            other = "--keep-crops" if name is None else "--name"
+            raise UsageError(f"{other} is for one process: leave it out, or leave --workers and --ray out")
     if name is None and photos.is_file():
         raise UsageError(f"{photos} is a file: say whom it shows by --name, or give a folder per person")
     paths: list[Path] = []
@@ -69,9 +80,9 @@ def main(
     steps = begin(session, common)
     if not session.accelerator.is_main_process:
         return True
-    store = open_run(session, common, steps).people(folder, create=True)
+    store = open_run(session, common, steps).people(people, create=True)
     if name is None:
-        report = _enrol(store, photos, accept_poor=accept_poor, keep_crops=keep_crops)
+        report = _enrol(store, photos, spread=spread, accept_poor=accept_poor, keep_crops=keep_crops)
     else:
         report = _enrol_person(store, paths, name, accept_poor=accept_poor, keep_crops=keep_crops)
     same = store.two_names() if report.added else []
@@ -84,16 +95,20 @@ def main(
         noted = sum(bool(photo.notes) for photo in report.added)
         session.say(
             f"{len(report.added)} photos enrolled, {noted} of them with a warning; {len(report.refused)} refused, "
-            f"{len(report.known)} known already; {about['people']} people with {about['photos']} photos in {shown(folder)}"
+            f"{len(report.known)} known already; {about['people']} people with {about['photos']} photos in {people}"
         )
     return bool(report.added or report.known)
 
 
-def _enrol(store: PeopleStore, photos: Path, *, accept_poor: bool, keep_crops: bool) -> EnrolReport:
+def _enrol(
+    store: PeopleStore, photos: Path, *, spread: Spread | None, accept_poor: bool, keep_crops: bool
+) -> EnrolReport:
     from pdsn.progress import progress_if_any
 
     with progress_if_any("enrol", "photos") as report:
-        return store.enrol(photos, accept_poor=accept_poor, keep_crops=keep_crops, on_progress=report)
+        return store.enrol(
+            photos, accept_poor=accept_poor, keep_crops=keep_crops, spread=spread, on_progress=report
+        )
 
 
 def _enrol_person(
@@ -165,6 +180,20 @@ def enrol(
             "--keep-crops", help="Keep the aligned faces as pictures. Without it no picture is kept."
         ),
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Search the photos with so many processes, through Ray Data (the extra scale). Default: this one; with --ray as many as the cluster has processors.",
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Search them on the machines of a cluster of Ray's; auto takes the one in RAY_ADDRESS, or that this machine is in. Run and photos must be at the same place on all.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Enrol people who stay enrolled: what is new among the photos goes into the store that `identify --people` asks.
@@ -178,8 +207,15 @@ def enrol(
     pdsn enrol team-photos --people team --run runs/lfw
 
     pdsn enrol ann.jpg --name Ann --people team --run runs/lfw
+
+    pdsn enrol archive --people lance://archive-people --run runs/lfw --workers 8
     """
+    from pdsn.store.spread import Spread
+
+    spread = None if workers is None and ray is None else Spread(workers, ray)
     common = Common.asked(options, strategy, occlusion_source, as_json=json)
     session = Session(shared, options, keep=False)
-    if not main(session, photos, people, name, common, accept_poor=accept_poor, keep_crops=keep_crops):
+    if not main(
+        session, photos, people, name, common, spread=spread, accept_poor=accept_poor, keep_crops=keep_crops
+    ):
         raise typer.Exit(1)

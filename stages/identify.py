@@ -49,9 +49,11 @@ def main(
     session: Session,
     photos: Sequence[Path],
     gallery: Path | None,
-    people: Path | None,
+    people: str | None,
     common: Common,
     watching: Watching,
+    *,
+    by_index: bool = False,
 ) -> bool:
     """Name the faces of some photos and videos; a folder stands for the photos in it.
 
@@ -67,7 +69,7 @@ def main(
     from pdsn.people.photo import PhotoError, check_photo
     from pdsn.people.video import check_pyav, check_video, is_video
     from pdsn.run.strategies import strategy_for_own_people
-    from pdsn.store.store import Store
+    from pdsn.store.kinds import open_store
 
     if gallery is not None and people is not None:
         raise UsageError("--gallery and --people exclude each other: both say who can be named")
@@ -88,7 +90,9 @@ def main(
     if gallery is not None:
         check_gallery(gallery)
     if people is not None:
-        Store.open(people)
+        open_store(people, by_index=by_index)
+    elif by_index:
+        raise UsageError("--index is for people of a table: give --people lance://… too")
     default = session.run.root / "identify"
     targets = picture_paths(paths, common.picture, default) if common.pictures else {}
     failed = [{"photo": shown(path), "reason": f"{shown(path)}: {reason}"} for path, reason in others]
@@ -106,7 +110,7 @@ def main(
             print_json({"format": 1, "run": shown(session.run.root), "photos": [], "failed": failed})
         return False
     run = open_run(session, common, steps)
-    known = _enrol(run, gallery) if people is None else run.people(people)
+    known = _enrol(run, gallery) if people is None else run.people(people, by_index=by_index)
     fpr = common.fpr
     if fpr is None:
         fpr = known.default_fpr
@@ -242,9 +246,19 @@ def identify(
         ),
     ] = None,
     people: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Who can be named: the people of a store, see `pdsn enrol`."),
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Who can be named: the people of a store, a folder or a table (lance://…), see `pdsn enrol`.",
+        ),
     ] = None,
+    index: Annotated[
+        bool,
+        typer.Option(
+            "--index",
+            help="Of a table compare those photos alone that its index finds near, see `pdsn people index`. Without it all are compared.",
+        ),
+    ] = False,
     strategy: OneStrategy = None,
     occlusion_source: Source = None,
     fpr: Rate = None,
@@ -273,5 +287,6 @@ def identify(
         options, strategy, occlusion_source, fpr=fpr, picture=picture, pictures=draw, as_json=json
     )
     watching = Watching(every, seconds, camera)
-    if not main(Session(shared, options, keep=False), photos or [], gallery, people, common, watching):
+    session = Session(shared, options, keep=False)
+    if not main(session, photos or [], gallery, people, common, watching, by_index=index):
         raise typer.Exit(1)

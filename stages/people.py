@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,20 +11,19 @@ from pdsn.errors import UsageError
 from stages.command import ALONE, RECOGNITION, command
 from stages.options import Json
 from stages.photo_options import PeopleDir
-from stages.recognising import shown
 from stages.session import Shared
 from stages.tables import print_json, print_table
 
 if TYPE_CHECKING:
-    from pdsn.store.store import Store
+    from pdsn.store.kinds import AnyStore
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A person of the store.")]
 
 
-def _open(people: Path) -> Store:
-    from pdsn.store.store import Store
+def _open(people: str) -> AnyStore:
+    from pdsn.store.kinds import open_store
 
-    return Store.open(people)
+    return open_store(people)
 
 
 def _say(line: str) -> None:
@@ -42,7 +40,7 @@ def list_people(shared: Shared, people: PeopleDir, json: Json = False) -> None:
         return
     rows = [(person.name, str(person.photos), str(person.id), person.added) for person in found]
     print_table(Console(), ("person", "photos", "id", "since"), rows)
-    _say(f"{len(found)} people with {sum(person.photos for person in found)} photos in {shown(people)}")
+    _say(f"{len(found)} people with {sum(person.photos for person in found)} photos in {people}")
 
 
 @command("people show", RECOGNITION, ALONE)
@@ -132,20 +130,35 @@ def check(shared: Shared, people: PeopleDir, json: Json = False) -> None:
 
     What a killed command has left is made good first.
     """
-    from pdsn.store.checking import check_store
+    from pdsn.store.kinds import check_kept
 
     del shared
-    report = check_store(_open(people))
+    report = check_kept(_open(people))
     if json:
         print_json({"format": 1, **report.as_dict()})
     else:
         for line in (*report.tidied, *report.wrong):
             _say(line)
         verdict = "clean" if report.clean else f"{len(report.wrong)} things are wrong"
-        _say(f"{verdict}: {report.people} people with {report.photos} photos in {shown(people)}")
+        _say(f"{verdict}: {report.people} people with {report.photos} photos in {people}")
     if not report.clean:
         raise typer.Exit(1)
 
 
-COMMANDS = (list_people, show, rename, merge, remove, check)
+@command("people index", RECOGNITION, ALONE)
+def index(shared: Shared, people: PeopleDir) -> None:
+    """Make the index of a table (lance://…) that `identify --index` asks, or bring it up to date; needs 5000 photos or more.
+
+    A removal takes the index away with whoever was removed; make it again then.
+    """
+    from pdsn.progress import progress_if_any
+    from pdsn.store.kinds import make_index
+
+    del shared
+    with progress_if_any("index", "sets of regions") as report:
+        count = make_index(_open(people), report)
+    _say(f"the index of {people} has {count} photos")
+
+
+COMMANDS = (list_people, show, rename, merge, remove, check, index)
 """In the order of the help."""

@@ -31,6 +31,10 @@ Picture = Annotated[
 ]
 Pictures = Annotated[bool, typer.Option("--draw/--no-draw", help="Draw the picture.")]
 PeopleDir = Annotated[
-    Path,
-    typer.Option("--people", metavar="DIR", help="The store: a folder of its own, which `enrol` makes."),
+    str,
+    typer.Option(
+        "--people",
+        metavar="DIR",
+        help="The store, which `enrol` makes: a folder of its own; or a table of LanceDB (the extra scale): lance:// and a folder, such as lance://team, or an object store's address, such as lance://s3://bucket/team.",
+    ),
 ]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pdsn.errors import PdsnError
+from pdsn.errors import PdsnError, UsageError
 from stages.command import GOING_ON, RECOGNITION, command
 from stages.options import Layer, OneStrategy
 from stages.photo_options import PeopleDir, Source
@@ -21,7 +21,7 @@ PORT = 8000
 
 def main(
     session: Session,
-    people: Path,
+    people: str,
     common: Common,
     address: tuple[str, int],
     token_file: Path | None,
@@ -52,7 +52,12 @@ def main(
             raise
         raise PdsnError(f'the page needs FastAPI and uvicorn ({error}): pip install "pdsn[serve]"') from error
     from pdsn.run.directory import SYNTHETIC
+    from pdsn.store.lance.place import is_lance
 
+    if is_lance(people):
+        raise UsageError(
+            f"--people {people}: the page keeps open questions beside its store, and is for one in a folder: give a folder"
+        )
     host, port = address
     check_host(host, token_file)
     secure = check_certificate(*tls)
@@ -60,7 +65,7 @@ def main(
     steps = check_parts(session, common.strategy, common.source)
     with listen(host, port) as listener:
         run = open_run(session, common, steps)
-        folder = own_folder(people)
+        folder = own_folder(Path(people))
         app = make_site(
             run,
             run.people(people, create=True),

@@ -70,10 +70,10 @@ def main(session: Session, a: Path, b: Path, common: Common, *, maps: bool) -> N
     )
 
 
-def claim(session: Session, photo: Path, people: Path, name: str, common: Common) -> None:
+def claim(session: Session, photo: Path, people: str, name: str, common: Common) -> None:
     """Compare the largest face of a photo with a person of a store and print the verdict."""
     from pdsn.people.photo import check_photo
-    from pdsn.store.store import Store
+    from pdsn.store.kinds import open_store
 
     if not session.accelerator.is_main_process:
         return
@@ -82,7 +82,7 @@ def claim(session: Session, photo: Path, people: Path, name: str, common: Common
     file = f"{short(photo.stem, NAME_BYTES - len('-verified.png'))}-verified.png"
     target = picture_path(common.picture, default, file, (photo,)) if common.pictures else None
     check_photo(photo)
-    Store.open(people).show(name)
+    open_store(people).show(name)
     check_rate_asked(session, common.fpr)
     run = open_run(session, common, steps)
     enrolled = run.people(people)
@@ -146,7 +146,7 @@ def verify(
         typer.Argument(metavar="[B]", help="Another one; none with --people.", show_default=False),
     ] = None,
     people: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="DIR",
             help="Instead of B: compare with all photos of a person of a store, see `pdsn enrol`.",

@@ -17,10 +17,10 @@ from pdsn.people.gallery import readable
 from pdsn.people.identification import NEAREST, IdentifiedFace, Match, answer, in_batches
 from pdsn.people.photo import Cover, FoundFace, SearchedPhoto
 from pdsn.people.verification import Verdict
+from pdsn.store.kinds import AnyStore, current
 from pdsn.store.rivals import PersonRivals, StoreRivals
 from pdsn.store.search import Hit, nearest_people
-from pdsn.store.snapshot import Snapshot, current
-from pdsn.store.store import Store
+from pdsn.store.snapshot import Snapshot
 from pdsn.store.variants import Variants
 
 
@@ -80,7 +80,7 @@ class StoreIdentifier:
 
     def __init__(
         self,
-        store: Store,
+        store: AnyStore,
         variants: Variants,
         strangers: Callable[[], Strangers],
         seen: Callable[[], Seen],
@@ -208,13 +208,9 @@ class StoreIdentifier:
 
     def _sources(self, snapshot: Snapshot, rows: list[int]) -> dict[int, str]:
         """The files, as they were given, of some rows; a photo that was just removed has none."""
-        with self.store.database.reading() as connection:
-            found = {}
-            for row in set(rows):
-                number = int(snapshot.photos[row])
-                known = connection.execute("SELECT source FROM photo WHERE id = ?", (number,)).fetchone()
-                found[row] = "" if known is None else str(known[0])
-        return found
+        numbers = {row: int(snapshot.photos[row]) for row in set(rows)}
+        known = self.store.sources(set(numbers.values()))
+        return {row: known.get(number, "") for row, number in numbers.items()}
 
     def _match(self, snapshot: Snapshot, hit: Hit, sources: dict[int, str]) -> Match:
         return Match(snapshot.people[hit.person], hit.score, sources[hit.row], int(snapshot.photos[hit.row]))

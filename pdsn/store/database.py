@@ -108,27 +108,9 @@ class Database:
 
     @contextmanager
     def alone(self, patience: float | None = None) -> Iterator[None]:
-        """Keep others from changing the store while the block runs; a killed process keeps nobody out.
-
-        Args:
-            patience: seconds to wait for another one; None for `PATIENCE`.
-
-        Raises:
-            PdsnError: another command is still at it after so many seconds.
-        """
-        patience = PATIENCE if patience is None else patience
-        until = time.monotonic() + patience
-        while True:
-            with sole_use(self.root) as sole:
-                if sole:
-                    yield
-                    return
-            if time.monotonic() >= until:
-                raise PdsnError(
-                    f"--people {self.root} is being changed by another command for more than {patience:.0f} s: "
-                    "give the same command again when that has ended"
-                )
-            time.sleep(0.05)
+        """See `alone`."""
+        with alone(self.root, patience):
+            yield
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -212,3 +194,29 @@ class Database:
             else:
                 cure = "restore it from a backup, or enrol everybody anew into another folder"
             raise PdsnError(f"{self.path} cannot be used ({text}): {cure}") from error
+
+
+@contextmanager
+def alone(root: Path, patience: float | None = None) -> Iterator[None]:
+    """Keep others from changing the store in a folder while the block runs; a killed process keeps nobody out.
+
+    Args:
+        root: the folder.
+        patience: seconds to wait for another one; None for `PATIENCE`.
+
+    Raises:
+        PdsnError: another command is still at it after so many seconds.
+    """
+    patience = PATIENCE if patience is None else patience
+    until = time.monotonic() + patience
+    while True:
+        with sole_use(root) as sole:
+            if sole:
+                yield
+                return
+        if time.monotonic() >= until:
+            raise PdsnError(
+                f"--people {root} is being changed by another command for more than {patience:.0f} s: "
+                "give the same command again when that has ended"
+            )
+        time.sleep(0.05)

@@ -1,35 +1,24 @@
-"""From photos to enrolled people: search, gate, embeddings, and a report that says of each photo what became of it."""
+"""From photos to enrolled people, and a report that says of each photo what became of it."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
-import numpy as np
-import torch
-
-from pdsn.data.chunks import NOT_CLEAR, Choose, make_chunk, pixels_digest, threads_for_chunks
-from pdsn.data.detector import Detection
-from pdsn.data.faces import CLEARLY, Detect, choose_face, clear_face
+from pdsn.data.chunks import threads_for_chunks
+from pdsn.data.faces import Detect
 from pdsn.data.listing import sha256_or_nothing
 from pdsn.data.photos import PhotoFile, list_photos
-from pdsn.data.settings import PrepareConfig
 from pdsn.errors import UsageError
-from pdsn.matchers.matcher import Faces, names_of
 from pdsn.people.gallery import readable
-from pdsn.people.photo import Cover, SearchedPhoto
-from pdsn.store.insertion import FaceSource, NewPhoto
-from pdsn.store.names import checked_name
-from pdsn.store.quality import Quality, pose_of, sharpness_of
+from pdsn.people.photo import Cover
+from pdsn.store.insertion import NewPhoto
+from pdsn.store.kinds import AnyStore
+from pdsn.store.making import CHUNK, Candidate, Made, Make, Maker, Refused, Task
 from pdsn.store.records import PhotoRecord
-from pdsn.store.store import Store
 from pdsn.store.variants import Variants
-
-CHUNK = 64
-"""Photos that are searched, embedded and enrolled together."""
 
 
 @dataclass(frozen=True)
@@ -64,26 +53,6 @@ class EnrolReport:
         }
 
 
-@dataclass(frozen=True)
-class Candidate(FaceSource):
-    """A face that may be enrolled; see `PhotoRecord`.
-
-    Attributes:
-        faces: number of faces in its photo.
-        crop: (H, W, 3) uint8.
-    """
-
-    pose: float
-    faces: int
-    crop: np.ndarray
-
-    @property
-    def size(self) -> float:
-        """Edge of the face in pixels of the photo."""
-        left, top, right, bottom = self.box
-        return float(max((right - left) * (bottom - top), 0.0) ** 0.5)
-
-
 class Enroller:
     """Enrols photos into a store.
 
@@ -93,94 +62,56 @@ class Enroller:
         cover: finds the covered pixels.
     """
 
-    def __init__(self, store: Store, variants: Variants, cover: Cover) -> None:
+    def __init__(self, store: AnyStore, variants: Variants, cover: Cover) -> None:
         self.store = store
-        self.variants = variants
-        self.cover = cover
+        self.maker = Maker(variants, cover)
 
     def enrol(
         self, candidates: Sequence[Candidate], *, accept_poor: bool = False, keep_crops: bool = False
     ) -> EnrolReport:
-        """Enrol some faces, or say why not.
+        """Enrol some faces, or say why not; see `Maker.make`."""
+        new, refused = self.maker.make(candidates, accept_poor=accept_poor, keep_crops=keep_crops)
+        report = self.keep(new)
+        report.refused.extend(refused)
+        return report
 
-        Args:
-            candidates: the faces.
-            accept_poor: enrol those that the gate refuses, too, with a warning.
-            keep_crops: keep the aligned faces.
-        """
+    def keep(self, photos: Sequence[NewPhoto]) -> EnrolReport:
+        """Write photos into the store, and say what became of each."""
         report = EnrolReport()
-        if not candidates:
+        if not photos:
             return report
-        crops = torch.from_numpy(np.stack([one.crop for one in candidates])).permute(0, 3, 1, 2)
-        covered = self.cover(crops)
-        matcher = self.variants.matcher
-        signatures = matcher.signatures(Faces(crops, covered))
-        taken: list[tuple[int, NewPhoto]] = []
-        for row, one in enumerate(candidates):
-            hidden = names_of(signatures[row], matcher.regions)
-            quality = Quality(
-                one.size, sharpness_of(one.crop), one.pose, one.faces, hidden, len(matcher.regions)
-            )
-            if quality.reasons() and not accept_poor:
-                report.refused.append((one.source, "; ".join(quality.reasons())))
-                continue
-            pixels, counts = self._hidden(covered[row].numpy())
-            taken.append((row, NewPhoto(
-                one.name, one.source, one.sha256, one.pixels_sha256, one.box, one.probability, one.size,
-                quality.sharpness, one.pose, hidden, quality.warnings(), np.empty(0, np.float16), pixels, counts,
-                one.crop if keep_crops else None,
-            )))  # fmt: skip
-        if not taken:
-            return report
-        embeddings = np.concatenate(
-            self.variants.embed(crops[[row for row, _ in taken]].contiguous()), axis=1
-        )
-        new = [replace(one, vectors=vectors) for (_, one), vectors in zip(taken, embeddings, strict=True)]
-        for photo, outcome in zip(new, self.store.add(new), strict=True):
+        for photo, outcome in zip(photos, self.store.add(photos), strict=True):
             if isinstance(outcome, str):
                 report.known.append((photo.source, outcome))
             else:
                 report.added.append(outcome)
         return report
 
-    def _hidden(self, covered: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """The covered pixels and their number by region, where they matter to what a photo shares with a probe."""
-        matcher = self.variants.matcher
-        boxes = matcher.regions.values() if matcher.masked else ()
-        counts = np.array([covered[b.top : b.bottom, b.left : b.right].sum() for b in boxes], dtype=np.int32)
-        return (covered, counts) if counts.any() else (None, None)
-
 
 def enrol_folder(
     enroller: Enroller,
-    folder: Path,
-    config: PrepareConfig,
-    detect: Detect,
+    task: Task,
+    make: Make,
     *,
-    accept_poor: bool = False,
-    keep_crops: bool = False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> EnrolReport:
     """Enrol what is new in a folder of photos per person.
 
-    A photo that is enrolled already, whatever it is called, is not searched again. Photos are searched as `pdsn prepare`
-    does it, several chunks at a time, and enrolled chunk by chunk: a call that was stopped goes on where it was.
+    A photo that is enrolled already, whatever it is called, is not searched again. Photos are enrolled part by part: a call
+    that was stopped goes on where it was.
 
     Args:
         enroller: enrols them.
-        folder: a folder per person.
-        config: size and alignment, see `crop_settings`.
-        detect: the detector.
-        accept_poor: enrol what the gate refuses, too, and of several faces of much the same size the largest.
-        keep_crops: keep the aligned faces.
+        task: which folder, and how.
+        make: searches the photos, see `made_here`.
         on_progress: told the photos done and the photos in all.
 
     Raises:
         PdsnError: the folder cannot be read, or the store not be written to.
     """
-    listing = list_photos(folder)
+    listing = list_photos(task.folder)
     report = EnrolReport(refused=[(readable(file), reason) for file, reason in listing.others])
-    hashes = {photo.file: sha256_or_nothing(folder / photo.file) for photo in listing.photos}
+    hashes = {photo.file: sha256_or_nothing(task.folder / photo.file) for photo in listing.photos}
     known = enroller.store.known([digest for digest in hashes.values() if digest])
     wanted = []
     for photo in listing.photos:
@@ -192,15 +123,10 @@ def enrol_folder(
     done, total = len(listing.photos) - len(wanted), len(listing.photos)
     told = on_progress or _nothing
     told(done, total)
-
-    def choose(faces: Sequence[Detection], size: tuple[int, int]) -> Detection | None:
-        return choose_face(faces, size, "largest") if accept_poor else clear_face(faces)
-
-    for part, candidates, refused in _searched(folder, wanted, config, detect, choose):
-        more = enroller.enrol(candidates, accept_poor=accept_poor, keep_crops=keep_crops)
+    for count, new, refused in make(task, wanted) if wanted else ():
         report.refused.extend(refused)
-        report.extend(more)
-        done += len(part)
+        report.extend(enroller.keep(new))
+        done += count
         told(done, total)
     kept = {photo.name for photo in report.added} | {whose for whose, _ in known.values()}
     people = sorted({readable(name) for name in listing.people})
@@ -214,7 +140,7 @@ def _nothing(done: int, total: int) -> None:
     """Progress nobody wants to hear of."""
 
 
-def _is_known(store: Store, name: str) -> bool:
+def _is_known(store: AnyStore, name: str) -> bool:
     try:
         store.show(name)
     except UsageError:
@@ -222,87 +148,21 @@ def _is_known(store: Store, name: str) -> bool:
     return True
 
 
-Found = tuple[Sequence[PhotoFile], list[Candidate], list[tuple[str, str]]]
-"""Some photos, the faces in them, and (file, reason) of those without one."""
-
-
-def _searched(
-    folder: Path,
-    photos: Sequence[PhotoFile],
-    config: PrepareConfig,
-    detect: Detect,
-    choose: Choose,
-) -> Iterator[Found]:
-    """Search photos, chunk by chunk in their order, several at a time."""
-
-    def search(part: Sequence[PhotoFile]) -> Found:
-        return _search(folder, part, config, detect, choose)
-
+def made_here(maker: Maker, detect: Detect, task: Task, photos: Sequence[PhotoFile]) -> Iterator[Made]:
+    """Search photos, chunk by chunk in their order, several at a time, and make them ready; a `Make` in this process."""
     parts = [photos[first : first + CHUNK] for first in range(0, len(photos), CHUNK)]
-    waiting: deque[Future[Found]] = deque()
+    waiting: deque[Future[tuple[list[Candidate], Refused]]] = deque()
+    counts = iter(map(len, parts))
+
+    def finish() -> Made:
+        candidates, refused = waiting.popleft().result()
+        new, more = task.make(candidates, maker)
+        return next(counts), new, [*refused, *more]
+
     with threads_for_chunks() as (pool, threads):
         for part in parts:
-            waiting.append(pool.submit(search, part))
+            waiting.append(pool.submit(task.search, part, detect))
             if len(waiting) > 2 * threads:  # no more than that wait in memory to be enrolled
-                yield waiting.popleft().result()
+                yield finish()
         while waiting:
-            yield waiting.popleft().result()
-
-
-def _search(
-    folder: Path,
-    part: Sequence[PhotoFile],
-    config: PrepareConfig,
-    detect: Detect,
-    choose: Choose,
-) -> Found:
-    chunk = make_chunk(folder, part, config, detect, choose)
-    crops = iter(chunk.faces)
-    candidates, refused = [], []
-    for row, photo in enumerate(part):
-        reason = str(chunk.reasons[row])
-        crop = None if reason else next(crops)
-        if crop is not None:
-            try:
-                checked_name(photo.person)
-            except UsageError as error:
-                reason = f"its folder's name: {error}"
-        if crop is None or reason:
-            refused.append((readable(photo.file), reason))
-            continue
-        left, top, right, bottom = chunk.boxes[row].tolist()
-        candidates.append(Candidate(
-            readable(photo.person), readable(photo.file), str(chunk.hashes[row]), str(chunk.digests[row]),
-            (left, top, right, bottom), float(chunk.probabilities[row]), pose_of(chunk.landmarks[row]),
-            int(chunk.counts[row]), crop,
-        ))  # fmt: skip
-    return part, candidates, refused
-
-
-def candidate_of(
-    photo: SearchedPhoto, name: str, sha256: str, face: int | None, *, accept_poor: bool = False
-) -> Candidate:
-    """A face of a searched photo as it can be enrolled.
-
-    Args:
-        photo: the photo.
-        name: whom it shows.
-        sha256: of the file's bytes, empty without a file.
-        face: number of the face, from left to right, 1 for the first; None for the one that is clearly the largest.
-        accept_poor: take the largest one, clearly or not.
-
-    Raises:
-        UsageError: there is no such face, none is clearly the largest, or nobody can be called so.
-    """
-    faces = sorted(photo.faces, key=lambda one: -one.area)
-    if face is not None and not 1 <= face <= len(faces):
-        raise UsageError(f"{readable(str(photo.path))} shows {len(faces)} faces: there is no face {face}")
-    chosen = faces[0] if face is None else photo.faces[face - 1]
-    if face is None and len(faces) > 1 and not accept_poor and faces[0].area < CLEARLY * faces[1].area:
-        raise UsageError(f"{readable(str(photo.path))} {NOT_CLEAR.format(len(faces))}")
-    left, top, right, bottom = chosen.box.tolist()
-    pose = pose_of(chosen.landmarks) if chosen.landmarks is not None else 0.0
-    return Candidate(
-        checked_name(name), readable(str(photo.path)), sha256, pixels_digest(photo.pixels), (left, top, right, bottom),
-        chosen.probability, pose, len(faces) if face is None else 1, chosen.crop,
-    )  # fmt: skip
+            yield finish()

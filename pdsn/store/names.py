@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from shlex import quote
@@ -36,20 +37,28 @@ def find_person(connection: sqlite3.Connection, root: Path, who: str | int) -> i
     name = who if isinstance(who, int) else person_of(readable(who)).strip()
     row = connection.execute(f"SELECT id FROM person WHERE {column} = ?", (name,)).fetchone()
     if row is None:
-        near = _similar(connection, str(who))
-        raise UsageError(
-            f"--people {root} has nobody called {who}{near}: `pdsn people list --people {quote(str(root))}` names all"
-        )
+        names = [row[0] for row in connection.execute("SELECT name FROM person LIMIT 10000")]
+        raise nobody(root, who, names)
     return int(row[0])
+
+
+def nobody(root: Path | str, who: str | int, names: Sequence[str]) -> UsageError:
+    """Says that nobody of a store is called so, and who of some names is called much the same."""
+    found = get_close_matches(str(who), names, 1)
+    near = f", but {found[0]}" if found else ""
+    return UsageError(
+        f"--people {root} has nobody called {who}{near}: `pdsn people list --people {quote(str(root))}` names all"
+    )
+
+
+def taken(root: Path | str, who: str, new: str) -> UsageError:
+    """Says that somebody cannot be renamed, since another one has the name."""
+    return UsageError(
+        f"--people {root} has {new} already: if both are one person, use "
+        f"`pdsn people merge {quote(who)} {quote(new)} --people {quote(str(root))}`"
+    )
 
 
 def name_of(connection: sqlite3.Connection, number: int) -> str:
     """What a person is called."""
     return str(connection.execute("SELECT name FROM person WHERE id = ?", (number,)).fetchone()[0])
-
-
-def _similar(connection: sqlite3.Connection, who: str) -> str:
-    """ ", but Ann" where somebody is called much the same."""
-    names = [row[0] for row in connection.execute("SELECT name FROM person LIMIT 10000")]
-    found = get_close_matches(who, names, 1)
-    return f", but {found[0]}" if found else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,12 @@ from pdsn.people.gallery import readable
 from pdsn.people.identification import Match
 from pdsn.people.naming import Naming, Search, SearchFrame
 from pdsn.store.answers import PersonVerification, StoreIdentifier
-from pdsn.store.checking import CheckReport, check_store
-from pdsn.store.enrolling import Enroller, EnrolReport, candidate_of, enrol_folder
+from pdsn.store.checking import CheckReport
+from pdsn.store.enrolling import Enroller, EnrolReport, enrol_folder, made_here
+from pdsn.store.kinds import AnyStore, check_kept
+from pdsn.store.making import Task, candidate_of
 from pdsn.store.records import PersonPhotos, PersonRecord, PhotoRecord
-from pdsn.store.store import Store
+from pdsn.store.spread import Spread, Tools, made_by_workers
 
 People = list[PersonRecord]
 
@@ -35,12 +38,14 @@ class Finding:
         search, frame: see `Naming`.
         crop: size and alignment.
         detect: gives the detector.
+        elsewhere: opens the run in another process.
     """
 
     search: Search
     frame: SearchFrame
     crop: PrepareConfig
     detect: Callable[[], Detect]
+    elsewhere: Callable[[], Tools]
 
 
 class PeopleStore(Naming):
@@ -56,7 +61,7 @@ class PeopleStore(Naming):
     _identifier: StoreIdentifier
 
     def __init__(
-        self, store: Store, identifier: StoreIdentifier, enroller: Enroller, finding: Finding
+        self, store: AnyStore, identifier: StoreIdentifier, enroller: Enroller, finding: Finding
     ) -> None:
         super().__init__(identifier, finding.search, finding.frame)
         self.root = store.root
@@ -72,6 +77,7 @@ class PeopleStore(Naming):
         *,
         accept_poor: bool = False,
         keep_crops: bool = False,
+        spread: Spread | None = None,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> EnrolReport:
         """Enrol what is new in a folder that holds a folder of photos per person.
@@ -80,15 +86,20 @@ class PeopleStore(Naming):
             folder: the photos.
             accept_poor: enrol what the gate refuses, too, with a warning; see `pdsn.store.quality`.
             keep_crops: keep the aligned faces as pictures. Otherwise no picture of anybody is kept.
+            spread: by whom photos are searched and made ready, see `pdsn.store.spread`; None for this process.
             on_progress: told the photos done and the photos in all.
 
         Raises:
             PdsnError: the folder cannot be read, or the store not be changed.
         """
-        return enrol_folder(
-            self._enroller, Path(folder), self._finding.crop, self._finding.detect(),
-            accept_poor=accept_poor, keep_crops=keep_crops, on_progress=on_progress,
-        )  # fmt: skip
+        task = Task(Path(folder), self._finding.crop, accept_poor, keep_crops)
+        if spread is None:
+            make = partial(made_here, self._enroller.maker, self._finding.detect())
+        else:
+            spread.check()
+            made, widths = self._store.made, self._store.widths
+            make = partial(made_by_workers, spread, self._finding.elsewhere, made, widths)
+        return enrol_folder(self._enroller, task, make, on_progress=on_progress)
 
     def enrol_photo(
         self,
@@ -181,7 +192,7 @@ class PeopleStore(Naming):
 
     def check(self) -> CheckReport:
         """Whether everything in the store's folder is as it must be: nobody lost, and no trace of anybody removed."""
-        return check_store(self._store)
+        return check_kept(self._store)
 
     # Recognising.
 

@@ -17,7 +17,6 @@ from pdsn.matchers.embedding import Embedded
 from pdsn.matchers.matcher import Prepared, Signature, by_signature, known_as
 from pdsn.store.joint import own_bits
 from pdsn.store.snapshot import BLOCK, Snapshot
-from pdsn.store.store import SCORES
 from pdsn.store.variants import Variants
 
 
@@ -58,10 +57,14 @@ class StoreRivals:
             self._known[key] = self._highest(key, probes, own)
         return self._known[key]
 
-    def _highest(self, key: Hashable, probes: Callable[[], Prepared], own: np.ndarray) -> np.ndarray:
-        snapshot = self.snapshot
-        epoch, naming = snapshot.state
-        folder = snapshot.store.root / SCORES / f"{epoch}-{naming}"
+    def _highest(
+        self, key: tuple[Hashable, ...], probes: Callable[[], Prepared], own: np.ndarray
+    ) -> np.ndarray:
+        snapshot, folder = self.snapshot, self.snapshot.scores
+        if folder is None:
+            return self._kept.get(
+                (*key, snapshot.state), lambda: self._nearest(known_as(probes(), Embedded), own, 0).other
+            )
         path = folder / f"{self._kept.digest(key)}.npz"
         first, before = 0, np.full(len(own), -np.inf, np.float32)
         with suppress(OSError, ValueError, KeyError, EOFError), np.load(path, allow_pickle=False) as stored:

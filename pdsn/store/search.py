@@ -1,4 +1,7 @@
-"""The nearest people of a store: block by block, with one matrix product for each signature among the probes."""
+"""The nearest people of a store: block by block, with one matrix product for each signature among the probes.
+
+Where a snapshot says which photos may be near, these alone are compared with, and those that are covered in another way.
+"""
 
 from __future__ import annotations
 
@@ -96,9 +99,11 @@ def nearest_people(
     found = [Nearest(count) for _ in range(len(probes))]
     for signature, rows in by_signature(probes.signatures).items():
         known = probes.under(signature, rows).cpu()
-        if members is not None:
-            for row, probe in zip(rows, known, strict=True):
-                alike = np.setdiff1d(members, joints[row].rows)
+        place = variants.place(signature)
+        some = snapshot.near(place, known) if members is None else [members] * len(rows)
+        if some is not None:
+            for row, probe, photos in zip(rows, known, some, strict=True):
+                alike = np.setdiff1d(photos, joints[row].rows)
                 _few(snapshot, variants, signature, probe, alike, found[row])
             continue
         _search(

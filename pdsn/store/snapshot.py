@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pdsn.errors import PdsnError
-from pdsn.store.store import Store
+from pdsn.store.store import SCORES, Store
 
 BLOCK = 2048
 """Photos whose embeddings are compared at a time: in float32 they stay in the processor's cache."""
@@ -32,7 +33,8 @@ class Snapshot:
 
     Attributes:
         generation: of the store; when it has another one, this is out of date.
-        state: (epoch, naming) of the store: as long as both stay, people and photos are only added.
+        state: as long as it stays, people and photos are only added.
+        widths: numbers in an embedding, of each of the S signatures.
         people: K names, in the order in which they were enrolled.
         labels: (G,) int64, index in `people` of each photo's person.
         photos: (G,) int64 ids.
@@ -42,7 +44,6 @@ class Snapshot:
 
     def __init__(self, store: Store, comparison: str = "nearest") -> None:
         self.store = store
-        self.comparison = comparison
         with suppress(
             OSError, PdsnError
         ):  # whoever changes the store does it then; a read-only one is searched, too
@@ -60,15 +61,37 @@ class Snapshot:
             count = min(store.vectors.count(self._epoch), len(photos))
             self._mapped = count
             tail = list(store._blobs(connection, count))
-        self.state = (self._epoch, naming)
-        self.people = [name for _, name in people]
-        table = np.array(photos, dtype=np.int64).reshape(-1, 2)
-        self.photos = table[:, 0]
-        self.labels = np.searchsorted(np.array([number for number, _ in people], dtype=np.int64), table[:, 1])
+        self.state = f"{self._epoch}-{naming}"
         self._tail = np.concatenate(tail) if tail else np.empty((0, sum(store.vectors.widths)), np.float16)
-        self.touched = np.searchsorted(self.photos, np.array([row[0] for row in covered], dtype=np.int64))
-        self.counts = np.array([np.frombuffer(row[1], "<i4") for row in covered], dtype=np.int64)
         self._maps: dict[int, np.ndarray] = {}
+        table = np.array(photos, dtype=np.int64).reshape(-1, 2)
+        numbers = np.array([number for number, _ in people], dtype=np.int64)
+        self._take(
+            comparison,
+            store.vectors.widths,
+            [name for _, name in people],
+            table[:, 0],
+            np.searchsorted(numbers, table[:, 1]),
+            np.searchsorted(table[:, 0], np.array([row[0] for row in covered], dtype=np.int64)),
+            np.array([np.frombuffer(row[1], "<i4") for row in covered], dtype=np.int64),
+        )
+
+    def _take(
+        self,
+        comparison: str,
+        widths: Sequence[int],
+        people: Sequence[str],
+        photos: np.ndarray,
+        labels: np.ndarray,
+        touched: np.ndarray,
+        counts: np.ndarray,
+    ) -> None:
+        """Take up what is known of a store, of whatever kind; see the class."""
+        self.comparison = comparison
+        self.widths = list(widths)
+        self.people = list(people)
+        self.photos, self.labels = photos, labels
+        self.touched, self.counts = touched, counts
         self._means: OrderedDict[int, Tensor] = OrderedDict()
         self._whole: OrderedDict[int, Tensor] = OrderedDict()
 
@@ -88,6 +111,16 @@ class Snapshot:
         with self.store.database.reading() as connection:
             return bool(self.generation == connection.execute("SELECT generation FROM store").fetchone()[0])
 
+    @property
+    def scores(self) -> Path | None:
+        """Where what strangers score is kept; None for the run's own place."""
+        return self.store.root / SCORES / self.state
+
+    def near(self, place: int, probes: Tensor) -> list[np.ndarray] | None:
+        """Rows, sorted, of the photos that may be nearest to each of P probes (P, E) under a signature; None for all."""
+        del place, probes
+        return None
+
     @cached_property
     def numbers(self) -> dict[str, int]:
         """Index in `people` of each name."""
@@ -104,13 +137,13 @@ class Snapshot:
 
     def _late(self, place: int) -> np.ndarray:
         """The embeddings (n, E) of the photos that the arrays do not have yet."""
-        first = sum(self.store.vectors.widths[:place])
-        return self._tail[:, first : first + self.store.vectors.widths[place]]
+        first = sum(self.widths[:place])
+        return self._tail[:, first : first + self.widths[place]]
 
     def _raw(self, place: int, first: int, step: int) -> Iterator[tuple[int, Tensor]]:
         """(first row, embeddings (n, E) float32) of one signature, block by block, from a row on."""
         mapped, late = self._map(place), self._late(place)
-        buffer = torch.empty((step, self.store.vectors.widths[place]))
+        buffer = torch.empty((step, self.widths[place]))
         for start in range(first, len(self), step):
             stop = min(start + step, len(self))
             if stop <= len(mapped):
@@ -133,7 +166,7 @@ class Snapshot:
         """
         if not len(self):
             return
-        size = 4 * len(self) * self.store.vectors.widths[place]
+        size = 4 * len(self) * self.widths[place]
         if size > KEPT:
             yield from self._parts(place, first, step)
             return
@@ -152,11 +185,16 @@ class Snapshot:
 
     def rows(self, place: int, rows: np.ndarray) -> Tensor:
         """What a probe is multiplied with (n, E) float32 of one signature, for some rows."""
+        photos = torch.from_numpy(self._photos(place, rows)).float()
+        return self._compared(place, photos, self.labels[rows])
+
+    def _photos(self, place: int, rows: np.ndarray) -> np.ndarray:
+        """The embeddings (n, E) float16 of some rows."""
         mapped, late = self._map(place), self._late(place)
         found = np.empty((len(rows), late.shape[1]), np.float16)
         inside = rows < len(mapped)
         found[inside], found[~inside] = mapped[rows[inside]], late[rows[~inside] - len(mapped)]
-        return self._compared(place, torch.from_numpy(found).float(), self.labels[rows])
+        return found
 
     def _compared(self, place: int, photos: Tensor, labels: np.ndarray) -> Tensor:
         """See `EmbeddingMatcher.compared`, of a part of the photos."""
@@ -168,7 +206,7 @@ class Snapshot:
     def _means_of(self, place: int) -> Tensor:
         """The mean embedding of each person, (K, E) of length 1."""
         if place not in self._means:
-            sums = torch.zeros((len(self.people), self.store.vectors.widths[place]))
+            sums = torch.zeros((len(self.people), self.widths[place]))
             for start, part in self._raw(place, 0, BLOCK):
                 sums.index_add_(0, torch.from_numpy(self.labels[start : start + len(part)]), part)
             self._means[place] = F.normalize(sums)
@@ -188,12 +226,3 @@ class Snapshot:
                     bits = np.frombuffer(known[0], np.uint8)
                     found[place] = np.unpackbits(bits, count=found.shape[1])
         return torch.from_numpy(found.reshape(-1, *size))
-
-
-def current(store: Store, known: Snapshot | None, comparison: str) -> Snapshot:
-    """The store as it is now: what is known of it, if nothing has changed since."""
-    return known if known is not None and known.is_current else Snapshot(store, comparison)
-
-
-Look = Callable[[], Snapshot]
-"""Gives the store as it is now."""

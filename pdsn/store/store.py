@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
@@ -16,7 +16,8 @@ import numpy as np
 from pdsn.errors import PdsnError, UsageError
 from pdsn.store.database import NAME, Database
 from pdsn.store.insertion import CROPS, NewPhoto, insert, now
-from pdsn.store.names import checked_name, find_person, name_of
+from pdsn.store.names import checked_name, find_person, name_of, taken
+from pdsn.store.provenance import check_made
 from pdsn.store.records import PHOTO, PersonPhotos, PersonRecord, PhotoRecord
 from pdsn.store.vectors import FOLDER, Vectors
 
@@ -37,6 +38,7 @@ class Store:
     def __init__(self, root: Path, made: Mapping[str, Any], widths: Sequence[int]) -> None:
         self.root = root
         self.made = dict(made)
+        self.widths = list(widths)
         self.database = Database(root)
         self.vectors = Vectors(root, widths)
 
@@ -84,14 +86,8 @@ class Store:
 
     def check_made(self, made: Mapping[str, Any], run: Path) -> None:
         """Raise PdsnError unless the store's embeddings can be compared with those of a run."""
-        asked = json.loads(json.dumps(dict(made)))
-        other = [name for name in asked if asked[name] != self.made.get(name)]
-        if other:
-            fresh = self.root.with_name(f"{self.root.name}-2")
-            raise PdsnError(
-                f"--people {self.root} was enrolled with another {other[0]} than that of {run}, and embeddings of two cannot be "
-                f"compared: enrol the photos anew with `pdsn enrol PHOTOS --people {quote(str(fresh))} --run {quote(str(run))}`"
-            )
+        fresh = self.root.with_name(f"{self.root.name}-2")
+        check_made(str(self.root), self.made, made, run, str(fresh))
 
     # Looking.
 
@@ -163,6 +159,15 @@ class Store:
                 connection.execute("SELECT count(*) FROM photo").fetchone()[0],
             )
 
+    def sources(self, numbers: Collection[int]) -> dict[int, str]:
+        """The files, as they were given, of photos by their ids; those that were just removed are left out."""
+        with self.database.reading() as connection:
+            rows = [
+                connection.execute("SELECT id, source FROM photo WHERE id = ?", (number,)).fetchone()
+                for number in numbers
+            ]
+        return dict(row for row in rows if row is not None)
+
     # Changing.
 
     def add(self, photos: Sequence[NewPhoto]) -> list[PhotoRecord | str]:
@@ -190,12 +195,9 @@ class Store:
         with self._changing():
             with self._moving(("naming",)) as connection:
                 number = find_person(connection, self.root, who)
-                taken = connection.execute("SELECT id FROM person WHERE name = ?", (new,)).fetchone()
-                if taken is not None and taken[0] != number:
-                    raise UsageError(
-                        f"--people {self.root} has {new} already: if both are one person, use "
-                        f"`pdsn people merge {quote(name_of(connection, number))} {quote(new)} --people {quote(str(self.root))}`"
-                    )
+                other = connection.execute("SELECT id FROM person WHERE name = ?", (new,)).fetchone()
+                if other is not None and other[0] != number:
+                    raise taken(self.root, name_of(connection, number), new)
                 connection.execute("UPDATE person SET name = ? WHERE id = ?", (new, number))
             self._follow(moved=True)
 

@@ -258,3 +258,53 @@ def test_an_empty_store_says_who_fills_it(refused, run, team, photos):
         assert give("people", "remove", name, "--people", team).code == 0
     line = refused(1, "identify", photos / "Ann/0.png", "--people", team, "--run", run, *COMMON)
     assert f"--people {team} is empty: enrol people with `pdsn enrol PHOTOS --people {team}`" in line
+
+
+def test_a_table_answers_as_a_folder_does(made, run, photos, tmp_path):
+    pytest.importorskip("lancedb", reason='needs LanceDB: pip install "pdsn[scale]"')
+    folder, said = made
+    table = f"lance://{tmp_path}/team"
+    mine = give("enrol", photos, "--people", table, "--run", run, *COMMON)
+    assert mine.code == 0 and mine.out.replace(table, "TEAM") == said.out.replace(str(folder), "TEAM")
+    again = give("enrol", photos, "--people", table, "--run", run, *COMMON)
+    assert "0 photos enrolled" in again.out and "6 known already" in again.out
+    shown = photos / "Ann/0.png"
+    answers = []
+    for people in (folder, table):
+        asked = give("identify", shown, "--people", people, "--run", run, "--json", "--no-draw", *COMMON)
+        assert asked.code == 0, asked.err
+        (face,) = json.loads(asked.out)["photos"][0]["faces"]
+        answers.append({**face, "nearest": [(one["person"], one["cosine"]) for one in face["nearest"]]})
+    assert answers[0] == answers[1] and answers[0]["nearest"][0][0] == "Ann"
+    claim = give("verify", shown, "--people", table, "--name", "Ann", "--run", run, "--no-draw", *COMMON)
+    assert claim.code == 0 and claim.out.startswith("Ann: cosine 1.0")
+    assert give("people", "remove", "Bob", "--people", table).code == 0
+    assert "clean: 2 people with 4 photos" in give("people", "check", "--people", table).out
+
+
+def test_what_a_table_is_not_for_is_refused(run, photos, team, tmp_path, refused):
+    pytest.importorskip("lancedb", reason='needs LanceDB: pip install "pdsn[scale]"')
+    table = f"lance://{tmp_path}/table"
+    enrolled = ("enrol", photos, "--people", table, "--run", run, *COMMON)
+    assert "keeps no pictures: leave --keep-crops out" in refused(2, *enrolled, "--keep-crops")
+    assert give(*enrolled).code == 0
+    asked = ("identify", photos / "Ann/0.png", "--run", run, "--no-draw", *COMMON)
+    assert "no index: leave --index out" in refused(2, *asked, "--people", table, "--index")
+    assert "--index is for tables" in refused(2, *asked, "--people", team, "--index")
+    assert "give --people lance://… too" in refused(2, *asked, "--index")
+    assert "has 6 photos, and an index pays from 5000 on" in refused(2, "people", "index", "--people", table)
+    assert "has no index, and needs none" in refused(2, "people", "index", "--people", team)
+    assert "is for one in a folder" in refused(2, "serve", "--people", table, "--run", run)
+    assert "say which folder" in refused(2, *asked, "--people", "lance://")
+    assert "lies among the photos" in refused(
+        2, "enrol", photos, "--people", f"lance://{photos}/x", "--run", run
+    )
+
+
+def test_workers_are_refused_where_they_cannot_help(run, photos, tmp_path, refused):
+    pytest.importorskip("ray", reason='needs Ray: pip install "pdsn[scale]"')
+    asked = ("enrol", photos, "--people", tmp_path / "team", "--run", run, *COMMON)
+    assert "--workers 0 is out of range" in refused(2, *asked, "--workers", 0)
+    assert "--keep-crops is for one process" in refused(2, *asked, "--workers", 2, "--keep-crops")
+    assert "--name is for one process" in refused(2, *asked, "--workers", 2, "--name", "Ann")
+    assert "no cluster of Ray answers" in refused(1, *asked, "--ray", "127.0.0.1:1")

@@ -15,7 +15,8 @@ from pdsn.matchers.matcher import Faces, Signature
 from pdsn.networks.branches import Role
 from pdsn.occlusion.layouts import Box, Layout
 from pdsn.people.photo import nothing_covered
-from pdsn.store.enrolling import Candidate, Enroller
+from pdsn.store.enrolling import Enroller
+from pdsn.store.making import Candidate
 from pdsn.store.store import Store
 from pdsn.store.variants import Variants
 

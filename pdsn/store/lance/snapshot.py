@@ -1,0 +1,121 @@
+"""A table of LanceDB as it is at one moment, ready to be searched in: of its vectors those of one signature are read, block by block."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from pdsn.errors import PdsnError
+from pdsn.store.lance.index import ask, check_index
+from pdsn.store.lance.rows import column, vectors_of
+from pdsn.store.lance.table import LanceStore
+from pdsn.store.snapshot import BLOCK, Snapshot
+
+
+class LanceSnapshot(Snapshot):
+    """See `Snapshot`. Rows are in the order in which the table gives them.
+
+    Args:
+        table: the store.
+        comparison: see `Snapshot`.
+
+    Raises:
+        PdsnError: the index is to be asked, and there is none.
+    """
+
+    def __init__(self, table: LanceStore, comparison: str = "nearest") -> None:
+        self._store = table
+        with table.place.plainly():
+            self._table = table.table()
+            self._version = self._table.version
+            self._table.checkout(self._version)
+            known = self._table.search().select(["id", "person", "counts"]).with_row_id(True).to_arrow()
+        names = known["person"].combine_chunks().dictionary_encode()
+        self._row_ids = known["_rowid"].to_numpy()
+        ids = known["id"].to_numpy()
+        touched = np.flatnonzero(known["counts"].is_valid().to_numpy())
+        covered = known["counts"].drop_null().to_pylist()
+        self._take(
+            comparison,
+            table.widths,
+            names.dictionary.to_pylist(),
+            ids,
+            names.indices.to_numpy().astype(np.int64),
+            touched,
+            np.array([np.frombuffer(one, "<i4") for one in covered], dtype=np.int64),
+        )
+        digest = hashlib.sha256(repr((table.root, self.people)).encode())
+        for part in (ids, self.labels):
+            digest.update(np.ascontiguousarray(part, "<i8").data)
+        self.state = digest.hexdigest()
+        self._places = np.argsort(ids)
+        if table.by_index:
+            check_index(table, self._table, comparison)
+
+    @property
+    def is_current(self) -> bool:
+        """See `Snapshot`."""
+        return bool(self._store.table().version == self._version)
+
+    @property
+    def scores(self) -> None:
+        """See `Snapshot`: the run keeps what strangers score."""
+        return
+
+    def near(self, place: int, probes: Tensor) -> list[np.ndarray] | None:
+        """See `Snapshot`."""
+        if not self._store.by_index:
+            return None
+        with self._store.place.plainly():
+            found = ask(self._table, place, probes[:, : self.widths[place]].numpy())
+        return [np.sort(self._rows_of(ids)) for ids in found]
+
+    def _rows_of(self, ids: np.ndarray) -> np.ndarray:
+        """Where photos stand, by their ids."""
+        found = np.searchsorted(self.photos, ids, sorter=self._places)
+        return np.asarray(self._places[found])
+
+    def _raw(self, place: int, first: int, step: int) -> Iterator[tuple[int, Tensor]]:
+        """See `Snapshot`."""
+        name, start = column(place), 0
+        with self._store.place.plainly():
+            for part in self._table.search().select(["id", name]).to_batches(step):
+                count = part.num_rows
+                if not np.array_equal(part["id"].to_numpy(), self.photos[start : start + count]):
+                    raise PdsnError(
+                        f"--people {self._store.root} was changed meanwhile: give the same command again"
+                    )
+                skipped = max(first - start, 0)
+                if skipped < count:
+                    found = vectors_of(part[name])[skipped:].astype(np.float32)
+                    yield start + skipped, torch.from_numpy(found)
+                start += count
+
+    def _photos(self, place: int, rows: np.ndarray) -> np.ndarray:
+        """See `Snapshot`."""
+        return vectors_of(self._chosen(rows, column(place))[column(place)]).copy()
+
+    def covered(self, rows: np.ndarray, size: tuple[int, int]) -> Tensor:
+        """See `Snapshot`."""
+        found = np.zeros((len(rows), size[0] * size[1]), bool)
+        for start in range(0, len(rows), BLOCK):
+            part = self._chosen(rows[start : start + BLOCK], "pixels")["pixels"].to_pylist()
+            for place, packed in enumerate(part, start):
+                if packed is not None:
+                    found[place] = np.unpackbits(np.frombuffer(packed, np.uint8), count=found.shape[1])
+        return torch.from_numpy(found.reshape(-1, *size))
+
+    def _chosen(self, rows: np.ndarray, name: str) -> pa.Table:
+        """A column of some photos, in the order asked for."""
+        if not len(rows):
+            return self._table.search().select(["id", name]).limit(0).to_arrow()
+        with self._store.place.plainly():
+            query = self._table.take_row_ids(self._row_ids[rows].tolist())
+            found = query.select(["id", name]).to_arrow()  # in the table's own order
+        order = np.argsort(self._rows_of(found["id"].to_numpy()))
+        return found.take(order[np.argsort(np.argsort(rows))])

@@ -42,6 +42,7 @@ def main(
     common: Common,
     *,
     spread: Spread | None,
+    vectors: str | None,
     accept_poor: bool,
     keep_crops: bool,
 ) -> bool:
@@ -51,7 +52,7 @@ def main(
         Whether anybody of them is enrolled now.
     """
     from pdsn.data.photos import list_photos
-    from pdsn.store.kinds import check_free, folder_of
+    from pdsn.store.kinds import check_free, check_vectors, folder_of
     from pdsn.store.lance.place import is_lance
     from pdsn.store.names import checked_name
 
@@ -61,6 +62,7 @@ def main(
             f"--people {people} lies among the photos: give a folder outside of {photos} for the store"
         )
     check_free(people)
+    check_vectors(people, vectors)
     if keep_crops and is_lance(people):
         raise UsageError(f"--people {people} keeps no pictures: leave --keep-crops out")
     if spread is not None:
@@ -80,7 +82,7 @@ def main(
     steps = begin(session, common)
     if not session.accelerator.is_main_process:
         return True
-    store = open_run(session, common, steps).people(people, create=True)
+    store = open_run(session, common, steps).people(people, create=True, vectors=vectors)
     if name is None:
         report = _enrol(store, photos, spread=spread, accept_poor=accept_poor, keep_crops=keep_crops)
     else:
@@ -180,6 +182,13 @@ def enrol(
             "--keep-crops", help="Keep the aligned faces as pictures. Without it no picture is kept."
         ),
     ] = False,
+    vectors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="How a new store keeps embeddings: float16, or int8 in half the room, which changes scores a little. Default float16; a store that is there keeps its own.",
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -216,6 +225,6 @@ def enrol(
     common = Common.asked(options, strategy, occlusion_source, as_json=json)
     session = Session(shared, options, keep=False)
     if not main(
-        session, photos, people, name, common, spread=spread, accept_poor=accept_poor, keep_crops=keep_crops
-    ):
+        session, photos, people, name, common, spread=spread, vectors=vectors, accept_poor=accept_poor, keep_crops=keep_crops
+    ):  # fmt: skip
         raise typer.Exit(1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from pdsn.files import PREFIX
 from pdsn.store.database import NAME
@@ -105,14 +106,18 @@ def _database(connection: sqlite3.Connection) -> list[str]:
 def _embeddings(connection: sqlite3.Connection, store: Store) -> list[str]:
     """Embeddings that are not what was written, or none."""
     found = []
-    width = 2 * sum(store.vectors.widths)
-    ends = np.cumsum(store.vectors.widths)[:-1]
+    sizes = store.vectors.sizes
+    ends = np.cumsum(sizes)[:-1]
     for number, digest, blob in connection.execute("SELECT photo, sha256, vectors FROM embedding"):
-        if len(blob) != width or hashlib.sha256(blob).hexdigest() != digest:
+        if len(blob) != sum(sizes) or hashlib.sha256(blob).hexdigest() != digest:
             found.append(f"the embeddings of photo {number} are damaged: remove it, and enrol it anew")
             continue
-        parts = np.split(np.frombuffer(blob, "<f2").astype(np.float32), ends)
-        if not all(abs(float(np.linalg.norm(part)) - 1) < NORM for part in parts):
+        parts = np.split(np.frombuffer(bytearray(blob), np.uint8)[None], ends, axis=1)
+        embeddings = (
+            store.code.decode(part, torch.empty((1, width))).units
+            for part, width in zip(parts, store.widths, strict=True)
+        )
+        if not all(abs(float(one.norm()) - 1) < NORM for one in embeddings):
             found.append(
                 f"the embeddings of photo {number} are no unit vectors: remove it, and enrol it anew"
             )
@@ -128,19 +133,19 @@ def _arrays(connection: sqlite3.Connection, store: Store) -> list[str]:
         return [
             f"{FOLDER}: {vectors.count(epoch)} rows for {count} photos: delete the folder, it is made again"
         ]
-    sizes = [vectors.path(epoch, place).stat().st_size for place in range(len(vectors.widths))]
-    if sizes != [2 * width * count for width in vectors.widths]:
+    sizes = [vectors.path(epoch, place).stat().st_size for place in range(len(vectors.sizes))]
+    if sizes != [size * count for size in vectors.sizes]:
         return [
             f"{FOLDER}: an array has more rows than there are photos: delete the folder, it is made again"
         ]
-    ends = np.cumsum(vectors.widths)[:-1]
+    ends = np.cumsum(vectors.sizes)[:-1]
     rows = connection.execute("SELECT vectors FROM embedding ORDER BY photo")
     first = 0
-    arrays = [vectors.read(epoch, place, count) for place in range(len(vectors.widths))]
+    arrays = [vectors.read(epoch, place, count) for place in range(len(vectors.sizes))]
     while part := rows.fetchmany(PART):
-        kept = np.frombuffer(b"".join(row[0] for row in part), "<u2").reshape(len(part), -1)
+        kept = np.frombuffer(b"".join(row[0] for row in part), np.uint8).reshape(len(part), -1)
         for array, columns in zip(arrays, np.split(kept, ends, axis=1), strict=True):
-            if not np.array_equal(array[first : first + len(part)].view("<u2"), columns):
+            if not np.array_equal(array[first : first + len(part)], columns):
                 return [f"{FOLDER}: a row is not its photo's: delete the folder, it is made again"]
         first += len(part)
     return []

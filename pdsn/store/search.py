@@ -162,13 +162,12 @@ def _scores(snapshot: Snapshot, place: int, probes: np.ndarray) -> Iterator[tupl
     width = min(max(SCORES // len(probes), STEP), len(snapshot))
     found = np.empty((len(probes), width), np.float32)
     first = filled = 0
-    for start, block in snapshot.blocks(place, STEP):
-        if filled + len(block) > width:
+    for start, scores in snapshot.products(place, probes, STEP):
+        if filled + scores.shape[1] > width:
             yield first, found[:, :filled]
             first, filled = start, 0
-        # numpy's product of a few rows is faster than torch's on some processors, and nowhere slower.
-        np.matmul(probes[:, : block.shape[1]], block.numpy().T, out=found[:, filled : filled + len(block)])
-        filled += len(block)
+        found[:, filled : filled + scores.shape[1]] = scores
+        filled += scores.shape[1]
     if filled:
         yield first, found[:, :filled]
 

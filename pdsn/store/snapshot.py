@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pdsn.errors import PdsnError
+from pdsn.store.codes import Decoded
 from pdsn.store.store import SCORES, Store
 
 BLOCK = 2048
@@ -62,13 +63,13 @@ class Snapshot:
             self._mapped = count
             tail = list(store._blobs(connection, count))
         self.state = f"{self._epoch}-{naming}"
-        self._tail = np.concatenate(tail) if tail else np.empty((0, sum(store.vectors.widths)), np.float16)
+        self._tail = np.concatenate(tail) if tail else np.empty((0, sum(store.vectors.sizes)), np.uint8)
         self._maps: dict[int, np.ndarray] = {}
         table = np.array(photos, dtype=np.int64).reshape(-1, 2)
         numbers = np.array([number for number, _ in people], dtype=np.int64)
         self._take(
             comparison,
-            store.vectors.widths,
+            store.widths,
             [name for _, name in people],
             table[:, 0],
             np.searchsorted(numbers, table[:, 1]),
@@ -136,12 +137,13 @@ class Snapshot:
         return self._maps[place]
 
     def _late(self, place: int) -> np.ndarray:
-        """The embeddings (n, E) of the photos that the arrays do not have yet."""
-        first = sum(self.widths[:place])
-        return self._tail[:, first : first + self.widths[place]]
+        """The embeddings (n, bytes), as they are kept, of the photos that the arrays do not have yet."""
+        sizes = self.store.vectors.sizes
+        first = sum(sizes[:place])
+        return self._tail[:, first : first + sizes[place]]
 
-    def _raw(self, place: int, first: int, step: int) -> Iterator[tuple[int, Tensor]]:
-        """(first row, embeddings (n, E) float32) of one signature, block by block, from a row on."""
+    def _raw(self, place: int, first: int, step: int) -> Iterator[tuple[int, Decoded]]:
+        """(first row, embeddings) of one signature, block by block, from a row on; each takes the place of the one before."""
         mapped, late = self._map(place), self._late(place)
         buffer = torch.empty((step, self.widths[place]))
         for start in range(first, len(self), step):
@@ -152,18 +154,28 @@ class Snapshot:
                 part = np.concatenate(
                     [mapped[start:stop], late[max(start - len(mapped), 0) : stop - len(mapped)]]
                 )
-            yield start, buffer[: stop - start].copy_(torch.from_numpy(part))
+            yield start, self.store.code.decode(part, buffer[: stop - start])
 
-    def blocks(self, place: int, step: int, first: int = 0) -> Iterator[tuple[int, Tensor]]:
-        """(first row, what a probe is multiplied with (n, E) float32) of one signature, block by block.
-
-        A small store's are kept; of a large one each block takes the place of the one before.
+    def products(
+        self, place: int, probes: np.ndarray, step: int, first: int = 0
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """(first row, scores (P, n) float32) of probes and all photos under one signature, block by block.
 
         Args:
             place: number of the signature, see `Variants.place`.
+            probes: (P, E) float32; of a longer row the first E count.
             step: photos in a block, at most.
             first: row to begin with.
         """
+        for start, (block, factors) in self._blocks(place, step, first):
+            # numpy's product of a few rows is faster than torch's on some processors, and nowhere slower.
+            scores = probes[:, : block.shape[1]] @ block.numpy().T
+            if factors is not None:
+                scores *= factors.numpy()
+            yield start, scores
+
+    def _blocks(self, place: int, step: int, first: int) -> Iterator[tuple[int, Decoded]]:
+        """(first row, what a probe is multiplied with) of one signature, block by block; a small store's are kept."""
         if not len(self):
             return
         size = 4 * len(self) * self.widths[place]
@@ -171,30 +183,33 @@ class Snapshot:
             yield from self._parts(place, first, step)
             return
         if place not in self._whole:
-            self._whole[place] = torch.cat([part.clone() for _, part in self._parts(place, 0, step)])
+            parts = [part.units.clone() for _, part in self._parts(place, 0, step)]
+            self._whole[place] = torch.cat(parts)
             while len(self._whole) * size > KEPT:
                 self._whole.popitem(last=False)
         self._whole.move_to_end(place)
         for start in range(first, len(self), step):
-            yield start, self._whole[place][start : start + step]
+            yield start, Decoded(self._whole[place][start : start + step], None)
 
-    def _parts(self, place: int, first: int, step: int) -> Iterator[tuple[int, Tensor]]:
-        """See `blocks`, read anew."""
+    def _parts(self, place: int, first: int, step: int) -> Iterator[tuple[int, Decoded]]:
+        """See `_blocks`, read anew."""
         for start, part in self._raw(place, first, step):
-            yield start, self._compared(place, part, self.labels[start : start + len(part)])
+            if self.comparison != "nearest":
+                labels = self.labels[start : start + len(part.numbers)]
+                part = Decoded(self._compared(place, part.units, labels), None)
+            yield start, part
 
     def rows(self, place: int, rows: np.ndarray) -> Tensor:
         """What a probe is multiplied with (n, E) float32 of one signature, for some rows."""
-        photos = torch.from_numpy(self._photos(place, rows)).float()
-        return self._compared(place, photos, self.labels[rows])
+        return self._compared(place, self._photos(place, rows), self.labels[rows])
 
-    def _photos(self, place: int, rows: np.ndarray) -> np.ndarray:
-        """The embeddings (n, E) float16 of some rows."""
+    def _photos(self, place: int, rows: np.ndarray) -> Tensor:
+        """The embeddings (n, E) float32 of some rows."""
         mapped, late = self._map(place), self._late(place)
-        found = np.empty((len(rows), late.shape[1]), np.float16)
+        found = np.empty((len(rows), late.shape[1]), np.uint8)
         inside = rows < len(mapped)
         found[inside], found[~inside] = mapped[rows[inside]], late[rows[~inside] - len(mapped)]
-        return found
+        return self.store.code.decode(found, torch.empty((len(rows), self.widths[place]))).units
 
     def _compared(self, place: int, photos: Tensor, labels: np.ndarray) -> Tensor:
         """See `EmbeddingMatcher.compared`, of a part of the photos."""
@@ -208,7 +223,8 @@ class Snapshot:
         if place not in self._means:
             sums = torch.zeros((len(self.people), self.widths[place]))
             for start, part in self._raw(place, 0, BLOCK):
-                sums.index_add_(0, torch.from_numpy(self.labels[start : start + len(part)]), part)
+                labels = self.labels[start : start + len(part.numbers)]
+                sums.index_add_(0, torch.from_numpy(labels), part.units)
             self._means[place] = F.normalize(sums)
             if len(self._means) > MEANS_KEPT:
                 self._means.popitem(last=False)

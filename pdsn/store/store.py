@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pdsn.errors import PdsnError, UsageError
+from pdsn.store.codes import CODES, DEFAULT
 from pdsn.store.database import NAME, Database
 from pdsn.store.insertion import CROPS, NewPhoto, insert, now
 from pdsn.store.names import checked_name, find_person, name_of, taken
@@ -22,6 +23,8 @@ from pdsn.store.records import PHOTO, PersonPhotos, PersonRecord, PhotoRecord
 from pdsn.store.vectors import FOLDER, Vectors
 
 SCORES = "scores"
+VECTORS = "vectors"
+"""Under which name `Store.made` says how embeddings are kept."""
 PART = 1024
 """Photos whose embeddings are in memory together when arrays are made again."""
 
@@ -31,8 +34,14 @@ class Store:
 
     Args:
         root: the folder; see `create` and `open`.
-        made: what embeddings depend on, by name, as it was when the store was made.
+        made: what embeddings depend on, by name, as it was when the store was made; under `VECTORS` it says how they are kept.
         widths: numbers in each of a photo's embeddings.
+
+    Attributes:
+        kept_as: name in `codes.CODES`.
+
+    Raises:
+        PdsnError: a newer pdsn has made it.
     """
 
     def __init__(self, root: Path, made: Mapping[str, Any], widths: Sequence[int]) -> None:
@@ -40,7 +49,11 @@ class Store:
         self.made = dict(made)
         self.widths = list(widths)
         self.database = Database(root)
-        self.vectors = Vectors(root, widths)
+        self.kept_as: str = self.made.get(VECTORS, DEFAULT)
+        if self.kept_as not in CODES:
+            raise PdsnError(f"--people {root} was written by a newer pdsn: update pdsn to use it")
+        self.code = CODES[self.kept_as]
+        self.vectors = Vectors(root, [self.code.size(width) for width in widths], self.code.ending)
 
     @staticmethod
     def exists(root: Path) -> bool:
@@ -179,8 +192,8 @@ class Store:
         outcomes: list[int | str] = []
         with self._changing():
             with self.database.writing() as connection:
-                for photo in photos:
-                    outcomes.append(insert(self.database, connection, photo))
+                for photo, vectors in zip(photos, self._encoded(photos), strict=True):
+                    outcomes.append(insert(self.database, connection, photo, vectors))
             self._follow(moved=False)
         with self.database.reading() as connection:
             return [one if isinstance(one, str) else self._photo(connection, one) for one in outcomes]
@@ -327,12 +340,19 @@ class Store:
                         path.unlink()
             self.database.forget()
 
+    def _encoded(self, photos: Sequence[NewPhoto]) -> list[bytes]:
+        """The embeddings of photos as they are kept, those of all signatures one after the other."""
+        if not photos:
+            return []
+        whole = np.stack([photo.vectors for photo in photos])
+        parts = np.split(whole, np.cumsum(self.widths)[:-1], axis=1)
+        return [row.tobytes() for row in np.concatenate([self.code.encode(part) for part in parts], axis=1)]
+
     def _blobs(self, connection: sqlite3.Connection, known: int = 0) -> Iterator[np.ndarray]:
-        """The embeddings (n, sum of the widths) float16 of the photos after the first `known`, part by part."""
-        width = sum(self.vectors.widths)
+        """The embeddings (n, bytes) uint8, as they are kept, of the photos after the first `known`, part by part."""
         rows = connection.execute("SELECT vectors FROM embedding ORDER BY photo LIMIT -1 OFFSET ?", (known,))
         while part := rows.fetchmany(PART):
-            yield np.frombuffer(b"".join(row[0] for row in part), "<f2").reshape(len(part), width)
+            yield np.frombuffer(b"".join(row[0] for row in part), np.uint8).reshape(len(part), -1)
 
 
 def check_place(root: Path) -> None:

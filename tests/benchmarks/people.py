@@ -31,7 +31,7 @@ from pdsn.networks.branches import Role
 from pdsn.occlusion.layouts import Box, Layout
 from pdsn.store.insertion import NewPhoto
 from pdsn.store.search import nearest_people
-from pdsn.store.snapshot import BLOCK, Snapshot
+from pdsn.store.snapshot import Snapshot
 from pdsn.store.store import Store
 from pdsn.store.variants import Variants
 
@@ -105,8 +105,8 @@ def measure(photos: int, threads: int) -> None:
         nearest_people(snapshot, variants, probes, 5)
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         index = faiss.IndexFlatIP(WIDTH)
-        for _, block in snapshot.blocks(place, BLOCK):
-            index.add(block.numpy())
+        for first in range(0, photos, PART):
+            index.add(snapshot.rows(place, np.arange(first, min(first + PART, photos))).numpy())
         for count in (1, 64):
             asked = probes[:count]
             queries = asked.under((True,), list(range(count))).numpy()

@@ -17,6 +17,7 @@ from pdsn.occlusion.locks import HairOverFace
 from pdsn.occlusion.objects import HeldObject
 from pdsn.occlusion.occluder import Occluder
 from pdsn.occlusion.occluders import CLEAN, WHITE, Block, Nothing, moved
+from pdsn.occlusion.reclothed import Reclothed
 from pdsn.occlusion.textures import texture
 from pdsn.occlusion.worn import KINDS, Worn
 
@@ -119,8 +120,11 @@ def varied_occluders(split: str, photos: Tensor) -> dict[str, Occluder]:
         split: "train", "val" or "test": whose styles.
         photos: (N, 3, H, W) uint8, what pieces are cut from; those of the split.
     """
+    worn = worn_occluders(split)
+    if split == "train":
+        worn = {name: Reclothed(one) if name in CLOTHS else one for name, one in worn.items()}
     return {
-        **worn_occluders(split),
+        **worn,
         "posed-hand": PosedHand(split),
         "object": HeldObject(split),
         "hair": HairOverFace(split),
@@ -128,9 +132,12 @@ def varied_occluders(split: str, photos: Tensor) -> dict[str, Occluder]:
     }
 
 
+CLOTHS = ("face-mask", "scarf", "cap", "band", "block")
+"""Kinds that are of any cloth in training."""
+
 VARIED_WEIGHTS = {
-    "clean": 0.22, "face-mask": 0.11, "sunglasses": 0.12, "scarf": 0.05, "cap": 0.05, "hand": 0.04,
-    "band": 0.06, "block": 0.06, "posed-hand": 0.14, "object": 0.06, "hair": 0.04, "cut-out": 0.05,
+    "clean": 0.17, "face-mask": 0.16, "sunglasses": 0.12, "scarf": 0.06, "cap": 0.05, "hand": 0.04,
+    "band": 0.10, "block": 0.08, "posed-hand": 0.12, "object": 0.04, "hair": 0.03, "cut-out": 0.03,
 }  # fmt: skip
 """How often each is seen in training where all of these are."""
 

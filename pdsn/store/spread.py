@@ -168,6 +168,8 @@ def _ray(spread: Spread) -> Iterator[Any]:
     spread.check()
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    # Ray's own, 15, leaves workers hardly any time beside other work: they get what this process gets.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     if spread.address is None and "RAY_AUTH_TOKEN" not in os.environ:
         # Without a token of this call Ray writes one into the home folder.
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)

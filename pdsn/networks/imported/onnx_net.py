@@ -156,11 +156,16 @@ class OnnxNet(nn.Module):
         if self._shapes:
             return
         device = next(iter([*self.parameters(), torch.empty(0)])).device
-        values = self._run(
-            self.graph.nodes, {self.graph.input: torch.zeros(2, 3, *self.graph.size, device=device)}
-        )
+        two = torch.zeros(2, 3, *self.graph.size, device=device)
+        alone = PdsnError(f"{self.source} takes one face alone: export it with a batch of any size")
+        try:
+            values = self._run(self.graph.nodes, {self.graph.input: two})
+        except PdsnError:
+            # One that one face passes holds the count in its shapes.
+            self._run(self.graph.nodes, {self.graph.input: two[:1]})
+            raise alone from None
         if values[self.graph.output].shape[:1] != (2,):
-            raise PdsnError(f"{self.source} takes one face alone: export it with a batch of any size")
+            raise alone
         of_faces = {
             name: value
             for name, value in values.items()

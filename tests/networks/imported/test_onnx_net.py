@@ -174,12 +174,13 @@ def test_a_file_for_one_face_takes_n(file, middle):
         ([step("Gather", "e first", "y", axis=0)], "takes one face alone"),
         ([step("ReduceMean", "e", "y", axes=[0])], "takes one face alone"),
         ([step("ReduceMean", "e", "y", keepdims=0)], "takes one face alone"),
-        ([step("Reshape", "e four", "y")], "Reshape (y) fails: "),
+        ([step("Reshape", "e four", "y")], "takes one face alone"),
+        ([step("Reshape", "e five", "y")], "Reshape (y) fails: "),
     ],
-    ids=["flat", "first", "mean", "number", "shape"],
+    ids=["flat", "first", "mean", "number", "shape", "none"],
 )
-def test_what_takes_one_face_alone_is_refused(file, end, message):
-    stored = tiny_nodes()[1] | {"all": ints(-1), "first": np.array(0), "four": ints(4, 4)}
+def test_what_takes_one_face_alone_or_none_is_refused(file, end, message):
+    stored = tiny_nodes()[1] | {"all": ints(-1), "first": np.array(0), "four": ints(4, 4), "five": ints(5, 5)}
     nodes = [*TRUNK, step("Flatten", "m", "f"), step("Gemm", "f v", "e", transB=1), *end]
     write(file, model_of(nodes, stored, takes=(1, 3, *SIZE), gives=("N",)))
     with pytest.raises(PdsnError) as caught:

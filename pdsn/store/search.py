@@ -22,7 +22,7 @@ GROUP = 32
 """Photos of which the best one alone is looked at first."""
 STEP = 8192
 """Photos that probes are multiplied with at a time: fewer take longer, as each step has its price."""
-SCORES = 2**20
+SCORES = 2**18
 """Scores that are in memory at a time, unless those of `STEP` photos are more."""
 
 

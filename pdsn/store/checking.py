@@ -12,12 +12,11 @@ import torch
 
 from pdsn.files import PREFIX
 from pdsn.store.database import NAME
+from pdsn.store.following import SCORES, kept_rows, row_count
 from pdsn.store.insertion import CROPS
-from pdsn.store.store import SCORES, Store
+from pdsn.store.store import Store
 from pdsn.store.vectors import FOLDER
 
-PART = 4096
-"""Photos whose embeddings are compared at a time."""
 NORM = 2e-2
 """By how much the length of an embedding may differ from 1 in float16."""
 
@@ -127,7 +126,7 @@ def _embeddings(connection: sqlite3.Connection, store: Store) -> list[str]:
 def _arrays(connection: sqlite3.Connection, store: Store) -> list[str]:
     """Arrays that are not, row by row, what the database holds."""
     (epoch,) = connection.execute("SELECT epoch FROM store").fetchone()
-    (count,) = connection.execute("SELECT count(*) FROM photo").fetchone()
+    count = row_count(connection)
     vectors = store.vectors
     if vectors.count(epoch) != count:
         return [
@@ -139,12 +138,10 @@ def _arrays(connection: sqlite3.Connection, store: Store) -> list[str]:
             f"{FOLDER}: an array has more rows than there are photos: delete the folder, it is made again"
         ]
     ends = np.cumsum(vectors.sizes)[:-1]
-    rows = connection.execute("SELECT vectors FROM embedding ORDER BY photo")
     first = 0
     arrays = [vectors.read(epoch, place, count) for place in range(len(vectors.sizes))]
-    while part := rows.fetchmany(PART):
-        kept = np.frombuffer(b"".join(row[0] for row in part), np.uint8).reshape(len(part), -1)
-        for array, columns in zip(arrays, np.split(kept, ends, axis=1), strict=True):
+    for part in kept_rows(connection, sum(vectors.sizes)):
+        for array, columns in zip(arrays, np.split(part, ends, axis=1), strict=True):
             if not np.array_equal(array[first : first + len(part)], columns):
                 return [f"{FOLDER}: a row is not its photo's: delete the folder, it is made again"]
         first += len(part)

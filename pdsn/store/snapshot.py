@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from pdsn.errors import PdsnError
 from pdsn.store.codes import Decoded
-from pdsn.store.store import SCORES, Store
+from pdsn.store.following import SCORES, gone_rows, kept_rows, places_of, row_count
+from pdsn.store.store import Store
 
 BLOCK = 2048
 """Photos whose embeddings are compared at a time: in float32 they stay in the processor's cache."""
@@ -59,9 +60,9 @@ class Snapshot:
             covered = connection.execute(
                 "SELECT id, counts FROM photo WHERE counts IS NOT NULL ORDER BY id"
             ).fetchall()
-            count = min(store.vectors.count(self._epoch), len(photos))
-            self._mapped = count
-            tail = list(store._blobs(connection, count))
+            self._places = places_of(len(photos), gone_rows(connection))
+            self._mapped = min(store.vectors.count(self._epoch), row_count(connection))
+            tail = list(kept_rows(connection, sum(store.vectors.sizes), self._mapped))
         self.state = f"{self._epoch}-{naming}"
         self._tail = np.concatenate(tail) if tail else np.empty((0, sum(store.vectors.sizes)), np.uint8)
         self._maps: dict[int, np.ndarray] = {}
@@ -100,8 +101,7 @@ class Snapshot:
         store = self.store
         with store.database.reading() as connection:
             (epoch,) = connection.execute("SELECT epoch FROM store").fetchone()
-            (count,) = connection.execute("SELECT count(*) FROM photo").fetchone()
-        return store.vectors.count(epoch) == count
+            return store.vectors.count(epoch) == row_count(connection)
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -137,7 +137,7 @@ class Snapshot:
         return self._maps[place]
 
     def _late(self, place: int) -> np.ndarray:
-        """The embeddings (n, bytes), as they are kept, of the photos that the arrays do not have yet."""
+        """The rows (n, bytes), as they are kept, that the array does not have yet."""
         sizes = self.store.vectors.sizes
         first = sum(sizes[:place])
         return self._tail[:, first : first + sizes[place]]
@@ -147,14 +147,14 @@ class Snapshot:
         mapped, late = self._map(place), self._late(place)
         buffer = torch.empty((step, self.widths[place]))
         for start in range(first, len(self), step):
-            stop = min(start + step, len(self))
-            if stop <= len(mapped):
-                part = mapped[start:stop]
-            else:
-                part = np.concatenate(
-                    [mapped[start:stop], late[max(start - len(mapped), 0) : stop - len(mapped)]]
-                )
-            yield start, self.store.code.decode(part, buffer[: stop - start])
+            places = self._places[start : start + step]
+            low, high = int(places[0]), int(places[-1]) + 1
+            part = mapped[low:high]
+            if high > len(mapped):
+                part = np.concatenate([part, late[max(low - len(mapped), 0) : high - len(mapped)]])
+            if len(part) > len(places):  # some rows are empty
+                part = part[places - low]
+            yield start, self.store.code.decode(part, buffer[: len(places)])
 
     def products(
         self, place: int, probes: np.ndarray, step: int, first: int = 0
@@ -207,8 +207,9 @@ class Snapshot:
         """The embeddings (n, E) float32 of some rows."""
         mapped, late = self._map(place), self._late(place)
         found = np.empty((len(rows), late.shape[1]), np.uint8)
-        inside = rows < len(mapped)
-        found[inside], found[~inside] = mapped[rows[inside]], late[rows[~inside] - len(mapped)]
+        places = self._places[rows]
+        inside = places < len(mapped)
+        found[inside], found[~inside] = mapped[places[inside]], late[places[~inside] - len(mapped)]
         return self.store.code.decode(found, torch.empty((len(rows), self.widths[place]))).units
 
     def _compared(self, place: int, photos: Tensor, labels: np.ndarray) -> Tensor:

@@ -1,7 +1,7 @@
 """Arrays to search in: for each signature the embeddings of all photos, in the order of their ids, mapped into memory.
 
-All of it can be made again from the database. Rows are only ever added to a file; whatever moves rows, such as a removal, starts a
-new *epoch*: a new folder takes the place of the old one, which those who read it can go on with.
+All of it can be made again from the database. Rows are only ever added to a file, or overwritten with zeros when their photos are removed;
+what moves rows starts a new *epoch*: a new folder takes the place of the old one, which those who read it can go on with.
 """
 
 from __future__ import annotations
@@ -101,6 +101,18 @@ class Vectors:
                 file.flush()
                 os.fsync(file.fileno())
         return known
+
+    def overwrite(self, epoch: int, count: int, rows: np.ndarray) -> None:
+        """Fill some of the first `count` rows of all arrays of an epoch with zeros, on the disk when this returns.
+
+        Whoever has mapped them sees it.
+        """
+        if not len(rows):
+            return
+        for place, size in enumerate(self.sizes):
+            array = np.memmap(self.path(epoch, place), np.uint8, "r+", shape=(count, size))
+            array[rows] = 0
+            array.flush()
 
     def rewrite(self, epoch: int, parts: Iterable[np.ndarray]) -> None:
         """Write the arrays of an epoch anew, whole or not at all; those of other epochs go."""

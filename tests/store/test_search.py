@@ -96,7 +96,7 @@ def test_a_store_is_searched_alike_without_arrays_and_with_some_of_them(tmp_path
 
     # As a reader finds it while the writer has yet to bring the arrays up to date.
     monkeypatch.setattr(type(store), "follow", lambda self, patience: None)
-    monkeypatch.setattr(type(store), "_follow", lambda self, moved: None)
+    monkeypatch.setattr("pdsn.store.store.follow", lambda store, moved, empty: None)
     add(store, variants, crops[40:], NAMES[40:], start=40)
     assert store.vectors.count(0) == 40
     late = asked()

@@ -31,7 +31,8 @@ import numpy as np
 from torch import Tensor
 
 from pdsn.artefact import MODEL, load_tensors, save_tensors
-from pdsn.calibration.impostors import Seen, seen_by
+from pdsn.calibration.impostors import Seen
+from pdsn.calibration.seeing import see_strangers
 from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, KeptScores, Strangers
 from pdsn.data.crop import crop_settings
 from pdsn.data.detector import Detector
@@ -146,6 +147,7 @@ class Run:
         self._matcher: Matcher = workspace.matcher(self.strategy)
         self._cover = nothing_covered if self.occlusion_source == "none" else workspace.segmenter().covered
         self._memory = workspace.memory
+        self._told: Callable[[int, int], None] = _nothing
 
     @property
     def _embeddings(self) -> dict[str, object]:
@@ -163,6 +165,24 @@ class Run:
             "precision": precision_of(self._workspace.accelerator),
             "min_face": self._crop.min_face,
         }
+
+    def get_ready(self, *, on_progress: Callable[[int, int], None] | None = None) -> None:
+        """Look at what thresholds come from: strangers under all that people wear. Otherwise the first answer waits for it.
+
+        It takes a minute or two once for a run, is kept in its folder, and is read from there in a second.
+
+        Args:
+            on_progress: told the photos of strangers that were looked at and those in all, each counted once for all that it is
+                looked at under; told nothing where it is all there.
+
+        Raises:
+            PdsnError: the run has no validation photos.
+        """
+        self._told = on_progress or _nothing
+        try:
+            _ = self._strangers, self._seen
+        finally:
+            self._told = _nothing
 
     def enrol(
         self, folder: str | Path | None = None, *, on_progress: Callable[[int, int], None] | None = None
@@ -366,8 +386,14 @@ class Run:
     @cached_property
     def _strangers(self) -> Strangers:
         strangers = Strangers.of(self.dataset, self._workspace.settings.split)
-        self._keep(strangers.faces)
+        total = len(strangers) * (1 + len(self._looks))
+        self._keep(strangers.faces, lambda done, _: self._told(done, total))
         return strangers
+
+    @property
+    def _looks(self) -> tuple[str, ...]:
+        """What strangers are seen under: where nothing counts as covered, they are taken as free too."""
+        return LOOKS if self.occlusion_source == SOURCES[0] else LOOKS[:1]
 
     @cached_property
     def _verifier(self) -> Verifier:
@@ -376,15 +402,13 @@ class Run:
     @cached_property
     def _seen(self) -> Seen:
         path = self._workspace.run.cache / f"strangers-{self._scores.digest('seen')}.safetensors"
-        with suppress(PdsnError):
-            return Seen.load(path, self._matcher)
-        # Where nothing counts as covered, strangers are taken as free too.
-        looks = LOOKS if self.occlusion_source == SOURCES[0] else LOOKS[:1]
-        found = seen_by(self._matcher, self._strangers, self._cover, looks)
-        # A run that cannot be written to can be used all the same.
-        with suppress(OSError):
-            found.save(path)
-        return found
+
+        def told(done: int, total: int) -> None:
+            # Their maps are the first round, see `_strangers`.
+            count = len(self._strangers)
+            self._told(count + done, count + total)
+
+        return see_strangers(path, self._matcher, lambda: self._strangers, self._cover, self._looks, told)
 
     @cached_property
     def _scores(self) -> KeptScores:
@@ -409,6 +433,10 @@ class Run:
                 save_tensors(path, {f"view{n}": view.cpu() for n, view in enumerate(views)}, {})
         else:
             self._memory.keep(faces, views)
+
+
+def _nothing(done: int, total: int) -> None:
+    """Progress nobody wants to hear of."""
 
 
 class People(Naming):

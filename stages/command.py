@@ -158,6 +158,10 @@ class Command:
         shared = Shared(
             **{option: given.pop(option, default) for option, (_, default, *_) in _SHARED.items()}
         )
+        if self.panel == RECOGNITION:
+            # Faces come one by one there, and threads that wait for each other at every layer take four times as long where
+            # they spin for a processor that another program has. Read when torch is imported, which is later.
+            os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         try:
             layer = collect(given)
             if self.offered or self.plugins:

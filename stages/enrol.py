@@ -20,6 +20,7 @@ from stages.recognising import (
     complain_two_names,
     expand,
     open_run,
+    see_strangers,
     shown,
 )
 from stages.session import Session, Shared
@@ -82,12 +83,16 @@ def main(
     steps = begin(session, common)
     if not session.accelerator.is_main_process:
         return True
-    store = open_run(session, common, steps).people(people, create=True, vectors=vectors)
+    run = open_run(session, common, steps)
+    store = run.people(people, create=True, vectors=vectors)
     if name is None:
         report = _enrol(store, photos, spread=spread, accept_poor=accept_poor, keep_crops=keep_crops)
     else:
         report = _enrol_person(store, paths, name, accept_poor=accept_poor, keep_crops=keep_crops)
-    same = store.two_names() if report.added else []
+    same: list[tuple[str, str]] = []
+    if report.added:
+        see_strangers(run)
+        same = store.two_names()
     _complain(report, same, name)
     about = store.as_dict()
     if common.as_json:

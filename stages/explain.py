@@ -26,6 +26,7 @@ from stages.recognising import (
     draw,
     open_run,
     picture_path,
+    see_strangers,
     short,
     shown,
 )
@@ -57,6 +58,7 @@ def main(session: Session, asked: Asked, common: Common) -> None:
     check_rate_asked(session, fpr, pairs=True)
     check_photos(session, asked)
     run = open_run(session, common, steps)
+    see_strangers(run)
     rate = DEFAULT_FPR if fpr is None else fpr  # of a person nothing is told by it
     answer = run.explain(
         asked.probe, asked.reference, fpr=rate, person=asked.person, methods=asked.methods, layer=asked.layer,

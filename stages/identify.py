@@ -31,6 +31,7 @@ from stages.recognising import (
     expand,
     is_file_name,
     open_run,
+    see_strangers,
     short,
     shown,
 )
@@ -120,6 +121,7 @@ def main(
                 f"--fpr is {fpr:g}: the run has too few validation photos of strangers for {DEFAULT_FPR}",
             )
     known.check_fpr(fpr)
+    see_strangers(run)
     answers: list[dict[str, Any]] = []
     films: list[dict[str, Any]] = []
     for path in paths:
@@ -193,7 +195,10 @@ def _enrol(run: Run, folder: Path | None) -> People:
         complain("identify", f"gallery: {file} {note}")
     for person in people.gallery.left_out:
         complain("identify", f"gallery: {person} cannot be named: no usable photo")
-    same = people.two_names() if folder is not None else []
+    same: list[tuple[str, str]] = []
+    if folder is not None:
+        see_strangers(run)
+        same = people.two_names()
     complain_two_names("identify", same, "rename the folder to NAME", "gallery: ")
     return people
 

@@ -13,7 +13,7 @@ from pdsn.errors import PdsnError, UsageError
 from stages.command import GOING_ON, RECOGNITION, command
 from stages.options import Layer, OneStrategy
 from stages.photo_options import PeopleDir, Source
-from stages.recognising import Common, check_parts, open_run, shown
+from stages.recognising import Common, check_parts, open_run, see_strangers, shown
 from stages.session import Session, Shared
 
 PORT = 8000
@@ -64,7 +64,9 @@ def main(
     token = None if token_file is None else read_token(token_file)
     steps = check_parts(session, common.strategy, common.source)
     with listen(host, port) as listener:
+        session.say(f"opening {shown(session.run.root)}")
         run = open_run(session, common, steps)
+        see_strangers(run)
         folder = own_folder(Path(people))
         app = make_site(
             run,
@@ -78,7 +80,9 @@ def main(
         if token is not None and not secure:
             print("note: without --certificate token and photos can be read on their way", file=sys.stderr)
         session.say(f"open questions and the audit log: {shown(folder)}")
-        session.say(f"{url_of(listener, host, secure=secure)} (Ctrl-C stops it)")
+        session.say(
+            f"{url_of(listener, host, secure=secure)} is the page: open it in a browser (Ctrl-C stops the server)"
+        )
         sys.stdout.flush()
         with suppress(KeyboardInterrupt):
             serve(app, listener, *tls)
@@ -119,7 +123,8 @@ def serve(
 ) -> None:
     """Recognise and enrol people on a page in the browser, and as REST.
 
-    The page is for this machine alone, unless --host and --token-file say otherwise. Needs the extra: pip install "pdsn\\[serve]"
+    It begins with nobody enrolled, and makes the store where there is none: people are enrolled on the page. The page is for this
+    machine alone, unless --host and --token-file say otherwise. Needs the extra: pip install "pdsn\\[serve]"
 
     [bold]Examples[/bold]
 

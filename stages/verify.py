@@ -22,6 +22,7 @@ from stages.recognising import (
     draw,
     open_run,
     picture_path,
+    see_strangers,
     short,
     shown,
 )
@@ -47,6 +48,7 @@ def main(session: Session, a: Path, b: Path, common: Common, *, maps: bool) -> N
         check_photo(photo)
     check_rate_asked(session, fpr, pairs=True)
     run = open_run(session, common, steps)
+    see_strangers(run)
     answer = run.verify(a, b, fpr=fpr)
     if maps and answer.maps is None:
         raise UsageError(
@@ -87,6 +89,7 @@ def claim(session: Session, photo: Path, people: str, name: str, common: Common)
     run = open_run(session, common, steps)
     enrolled = run.people(people)
     fpr = enrolled.default_fpr if common.fpr is None else common.fpr
+    see_strangers(run)
     answer = enrolled.verify(photo, name, fpr=fpr)
     if answer.faces > 1:
         complain("verify", f"{shown(photo)} shows {answer.faces} faces: the largest is compared")

@@ -139,6 +139,20 @@ def test_maps_are_kept_on_disk_and_answer_alike(run, trained, dataset, tmp_path)
     assert again.enrol().identify(photo, fpr=0.1).faces[0].as_dict() == first
 
 
+def test_strangers_are_looked_at_once_and_how_far_it_is_is_told(trained, team, others, tmp_path):
+    shutil.rmtree(trained / "cache", ignore_errors=True)
+    told: list[tuple[int, int]] = []
+    for _ in range(2):
+        run = load_run(trained, occlusion_source="none", device="cpu", precision="fp32")
+        run.get_ready(on_progress=lambda done, total: told.append((done, total)))
+    total = told[0][1]
+    done = [now for now, _ in told]
+    assert {one for _, one in told} == {total} and done == sorted(set(done)) and done[-1] == total
+    kept = sorted((trained / "cache").glob("strangers-*"))
+    run.enrol(team).identify(save_photo(tmp_path / "p.png", others[0]), fpr=0.1)
+    assert sorted((trained / "cache").glob("strangers-*")) == kept and len(kept) == 1
+
+
 def test_verify(run, others, tmp_path):
     a, b = (save_photo(tmp_path / f"a{n}.png", others[n]) for n in range(2))
     c = save_photo(tmp_path / "c.png", others[18])  # far from the first, whatever rounding a CPU trains with

@@ -107,8 +107,7 @@ def look_at(
             kept[name].append(matcher.prepare(faces, "probe").kept())
         on_look(look)
     return {
-        name: Seen(tuple(looks), matcher.restored(_after_one_another(kept[name])))
-        for name, matcher in matchers.items()
+        name: Seen(tuple(looks), matcher.restored(joined(kept[name]))) for name, matcher in matchers.items()
     }
 
 
@@ -122,7 +121,7 @@ def seen_by(
     return look_at(strangers, {"": matcher}, cover, looks=looks)[""]
 
 
-def _after_one_another(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+def joined(parts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """What is kept of several lots of faces as that of all."""
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 

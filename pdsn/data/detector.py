@@ -31,6 +31,8 @@ SURE = 0.9
 """Probability of a face from which a weaker one is no longer considered, however near the centre."""
 PIXELS_A_PASS = 2**18
 """Pixels of photos that the first network sees at once: its maps stay in the cache and memory bounded."""
+CROPS_A_PASS = 64
+"""Candidates that the others see at once, likewise."""
 
 
 @dataclass(frozen=True)
@@ -229,9 +231,9 @@ class Detector:
             empty = [np.zeros((0, 4)), np.zeros(0)] + [np.zeros((0, 10))] * landmarks
             return [[part] * len(photos) for part in empty]
         parts: list[list[np.ndarray]] = []
-        for first in range(0, len(pixels), 256):
+        for first in range(0, len(pixels), CROPS_A_PASS):
             with torch.inference_mode():
-                out = network(self._input(pixels[first : first + 256]))
+                out = network(self._input(pixels[first : first + CROPS_A_PASS]))
             # The refinement answers (boxes, scores), the output (boxes, landmarks, scores).
             parts.append(
                 [part.cpu().numpy().astype(np.float64) for part in (out[0], out[-1][:, 1], *out[1:-1])]

@@ -305,8 +305,9 @@ def read_photo(source: Path | bytes | Image.Image) -> Photo:
     except UnreadablePhotoError:
         raise
     except UnidentifiedImageError as error:
-        heic = isinstance(source, Path) and source.suffix.lower() in (".heic", ".heif")
-        raise UnreadablePhotoError("HEIC, convert it to JPEG" if heic else "not an image") from error
+        heic = not isinstance(source, Image.Image) and _is_heic(source)
+        reason = "HEIC, convert it to JPEG" if heic else "not an image"
+        raise UnreadablePhotoError(reason) from error
     except PermissionError as error:
         raise UnreadablePhotoError("no permission") from error
     except FileNotFoundError as error:
@@ -317,6 +318,21 @@ def read_photo(source: Path | bytes | Image.Image) -> Photo:
         text = " ".join(str(error).split()) or type(error).__name__
         cut_off = any(word in text.lower() for word in ("truncated", "broken data stream", "unexpected end"))
         raise UnreadablePhotoError(f"truncated ({text})" if cut_off else f"damaged ({text})") from error
+
+
+def _is_heic(source: Path | bytes) -> bool:
+    """Whether a file that Pillow does not know begins as the photos of many phones do."""
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        start = file.read(12)
+    return start[4:8] == b"ftyp" and start[8:] in (
+        b"heic",
+        b"heix",
+        b"heim",
+        b"heis",
+        b"hevc",
+        b"mif1",
+        b"msf1",
+    )
 
 
 def _open(source: Path | bytes, kinds: Sequence[str]) -> Image.Image:

@@ -5,6 +5,13 @@ from __future__ import annotations
 from pydantic import BaseModel, Field
 
 
+class TwoNames(BaseModel):
+    """Somebody who seems to be known under two names, which raises the thresholds."""
+
+    run: str = Field(description="name among the people whom the server was trained on")
+    name: str = Field(description="name of the enrolled person")
+
+
 class Status(BaseModel):
     """The server and its store."""
 
@@ -20,6 +27,9 @@ class Status(BaseModel):
     keeps_crops: bool = Field(description="whether faces of enrolled photos are kept as pictures")
     drawn: bool = Field(description="the run was trained on drawn people, and tells real ones apart badly")
     login: bool = Field(description="whether a token is asked for")
+    two_names: list[TwoNames] = Field(
+        description="enrolled people who look like somebody whom the server was trained on under another name"
+    )
 
 
 class Named(BaseModel):
@@ -74,6 +84,13 @@ class PersonSummary(Named):
     added: str = Field(description="when, UTC")
 
 
+class PeoplePage(BaseModel):
+    """Some people of the store, by name."""
+
+    total: int = Field(description="number of all whom the search finds")
+    people: list[PersonSummary]
+
+
 class EnrolledPhoto(BaseModel):
     """A photo of a person."""
 
@@ -100,6 +117,9 @@ class Enrolment(BaseModel):
     outcome: str = Field(description="added, refused, or known: enrolled already")
     reason: str = Field(description="why it was refused, or whose it is")
     warnings: list[str] = Field(description="what to know of a photo that was added")
+    doubts: list[str] = Field(
+        default=[], description="what speaks against its name, by who was enrolled before"
+    )
     person: Named | None
     photo: int | None = Field(description="its id, if it was added")
 

@@ -26,16 +26,17 @@ from pdsn.web.answers import (
     Named,
     NewName,
     OpenQuestion,
+    PeoplePage,
     PersonDetails,
-    PersonSummary,
     Removed,
     Status,
 )
 from pdsn.web.audit import Audit
 from pdsn.web.login import COOKIE, HOURS, Login
 from pdsn.web.photos import plainly
+from pdsn.web.refused import RefusedError
 from pdsn.web.security import Guard, client_of, session_of
-from pdsn.web.service import RefusedError, Service
+from pdsn.web.service import Service
 from pdsn.web.work import BusyError, Worker
 
 Result = TypeVar("Result")
@@ -62,6 +63,8 @@ Rate = Annotated[
 ]
 
 
+MOST_PEOPLE = 1000
+"""In one answer."""
 Id = Annotated[int, InPath(ge=0, le=2**53, description="its id")]
 
 
@@ -141,7 +144,7 @@ def _add_recognition(app: FastAPI, service: Service, worker: Worker) -> None:
         with worker.place():
             photo = await request.body()
             found = await worker.run(
-                lambda: service.identify(photo, file, fpr=fpr, ask=ask, pictures=pictures)
+                lambda: service.recognising.identify(photo, file, fpr=fpr, ask=ask, pictures=pictures)
             )
         _note(request, faces=len(found.faces), named=sum(face.person is not None for face in found.faces))
         return found
@@ -151,9 +154,13 @@ def _add_people(app: FastAPI, service: Service, worker: Worker) -> None:
     tags: list[Any] = ["people"]
 
     @app.get("/api/people", tags=tags)
-    def people() -> list[PersonSummary]:
-        """Everybody who is enrolled, by name."""
-        return service.everybody()
+    def people(
+        search: Annotated[str, Query(max_length=200, description="part of the name; all by default")] = "",
+        start: Annotated[int, Query(ge=0, le=2**53, description="how many to leave out")] = 0,
+        count: Annotated[int, Query(ge=1, le=MOST_PEOPLE, description="how many to name at most")] = 100,
+    ) -> PeoplePage:
+        """Who is enrolled, by name, a page at a time; names that begin with what is searched for come first."""
+        return service.directory.page(search, start, count)
 
     @app.post("/api/photos", tags=tags, openapi_extra=PHOTO)
     async def enrol(
@@ -170,7 +177,7 @@ def _add_people(app: FastAPI, service: Service, worker: Worker) -> None:
         with worker.place():
             photo = await request.body()
             done = await worker.run(
-                lambda: service.enrol(photo, file, name, face=face, accept_poor=accept_poor)
+                lambda: service.enrolling.enrol(photo, file, name, face=face, accept_poor=accept_poor)
             )
         _note_enrolment(request, done)
         return done
@@ -178,33 +185,33 @@ def _add_people(app: FastAPI, service: Service, worker: Worker) -> None:
     @app.get("/api/people/{person}", tags=tags)
     def show(person: Id) -> PersonDetails:
         """Somebody, with all photos."""
-        return service.show(person)
+        return service.directory.show(person)
 
     @app.patch("/api/people/{person}", tags=tags)
     async def rename(person: Id, new: NewName) -> Named:
         """Call somebody something else."""
-        return await worker.run(lambda: service.rename(person, new.name))
+        return await worker.run(lambda: service.directory.rename(person, new.name))
 
     @app.post("/api/people/{person}/merge", tags=tags)
     async def merge(request: Request, person: Id, other: MergeInto) -> Named:
         """Give all photos of somebody to another person: both are one."""
         _note(request, into=other.into)
-        return await worker.run(lambda: service.merge(person, other.into))
+        return await worker.run(lambda: service.directory.merge(person, other.into))
 
     @app.delete("/api/people/{person}", tags=tags)
     async def remove(person: Id) -> Removed:
         """Remove somebody with every trace."""
-        return await worker.run(lambda: service.remove(person))
+        return await worker.run(lambda: service.directory.remove(person))
 
     @app.delete("/api/photos/{photo}", tags=tags)
     async def remove_photo(photo: Id) -> Removed:
         """Remove a photo with every trace; with somebody's last one the person, too."""
-        return await worker.run(lambda: service.remove_photo(photo))
+        return await worker.run(lambda: service.directory.remove_photo(photo))
 
     @app.get("/api/photos/{photo}/picture", tags=tags, response_class=Response, responses=PNG)
     def photo_picture(photo: Id) -> Response:
         """The face of an enrolled photo, if faces are kept."""
-        return Response(service.picture(photo), media_type="image/png")
+        return Response(service.directory.picture(photo), media_type="image/png")
 
 
 def _add_questions(app: FastAPI, service: Service, worker: Worker) -> None:
@@ -213,19 +220,19 @@ def _add_questions(app: FastAPI, service: Service, worker: Worker) -> None:
     @app.get("/api/questions", tags=tags)
     def questions() -> list[OpenQuestion]:
         """The open questions, the oldest first."""
-        return service.questions()
+        return service.answering.list()
 
     @app.get("/api/questions/{question}/picture", tags=tags, response_class=Response, responses=PNG)
     def question_picture(question: Id) -> Response:
         """The face of an open question, with what is around it."""
-        return Response(service.question_picture(question), media_type="image/png")
+        return Response(service.answering.picture(question), media_type="image/png")
 
     @app.post("/api/questions/{question}/confirm", tags=tags)
     async def confirm(request: Request, question: Id, answer: Answer) -> Enrolment:
         """Say who it is: the face is enrolled, and the question is closed. A face of too poor quality stays open."""
         with worker.place():
             done = await worker.run(
-                lambda: service.confirm(question, answer.name, accept_poor=answer.accept_poor)
+                lambda: service.answering.confirm(question, answer.name, accept_poor=answer.accept_poor)
             )
         _note_enrolment(request, done)
         return done
@@ -233,7 +240,7 @@ def _add_questions(app: FastAPI, service: Service, worker: Worker) -> None:
     @app.post("/api/questions/{question}/reject", tags=tags, status_code=204)
     async def reject(question: Id) -> None:
         """Close a question; the same face is not asked about again."""
-        await worker.run(lambda: service.reject(question))
+        await worker.run(lambda: service.answering.reject(question))
 
 
 def _note(request: Request, **about: object) -> None:

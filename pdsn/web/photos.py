@@ -50,5 +50,8 @@ def face_at(photo: SearchedPhoto, point: tuple[float, float]) -> int:
 
 
 def plainly(error: Exception) -> str:
-    """The line of an error, without what it advises for the command line."""
-    return re.sub(r" \(try --[^)]*\)", "", str(error))
+    """The line of an error, with advice for the page in place of that for the command line."""
+    line = re.sub(r" \(try --[^)]*\)", "", str(error))
+    return line.replace(
+        ", crop it to the person", ": name each of its faces under Recognise, or crop it to one"
+    )

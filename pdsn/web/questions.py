@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -122,19 +122,19 @@ class Questions:
                 ),
             ).lastrowid  # fmt: skip
 
-    def waiting(self, people: Collection[int]) -> list[Question]:
+    def waiting(self, is_there: Callable[[int], bool]) -> list[Question]:
         """The open questions, the oldest first.
 
         Those that may show somebody who is enrolled no more, and those that are too old, are deleted first.
 
         Args:
-            people: ids of everybody who is enrolled.
+            is_there: whether a person is enrolled, by id.
         """
         oldest = (datetime.now(UTC) - timedelta(days=DAYS)).isoformat(timespec="seconds")
         with self._open() as connection:
             connection.execute("DELETE FROM question WHERE asked < ?", (oldest,))
             suggested = connection.execute("SELECT DISTINCT person FROM question WHERE person IS NOT NULL")
-            gone = [row for row in suggested.fetchall() if row[0] not in people]
+            gone = [row for row in suggested.fetchall() if not is_there(row[0])]
             connection.executemany("DELETE FROM question WHERE person = ?", gone)
             rows = connection.execute(f"SELECT {COLUMNS} FROM question ORDER BY id").fetchall()
         return [Question.of(row) for row in rows]

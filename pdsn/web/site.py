@@ -60,5 +60,4 @@ def make_site(
         ) from error
     login = Login(token)
     service = Service(run, people, questions, keep_crops=keep_crops, drawn=drawn, login=login.needed)
-    service.look_up_rates()
     return make_app(service, Worker(), login, audit, secure=secure)

@@ -229,9 +229,10 @@ def test_photos_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     }
     for name, (content, reason) in cases.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(UnreadablePhotoError) as caught:
-            read_photo(tmp_path / name)
-        assert str(caught.value).startswith(reason) and "\n" not in str(caught.value), name
+        for source in (tmp_path / name, content):
+            with pytest.raises(UnreadablePhotoError) as caught:
+                read_photo(source)
+            assert str(caught.value).startswith(reason) and "\n" not in str(caught.value), name
     with pytest.raises(UnreadablePhotoError, match=r"^too small \(1x1 pixels\)$"):
         read_photo(save(Image.new("RGB", (1, 1)), tmp_path / "dot.png"))
     with pytest.raises(UnreadablePhotoError, match=r"^no such file$"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from stages import identify as stage
 from stages.cli import app
 from tests.full_disk import FULL, full_disk
 from tests.people.photos import PlainDetector, save_photo
-from tests.stages.conftest import Said, give
+from tests.stages.conftest import Said, give, stop_at
 from tests.stages.test_bad_input import snapshot
 
 
@@ -37,6 +38,28 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
 def ask(command: str, people: Path, *words: object) -> Said:
     common = ("--run", people, "--device", "cpu", "--precision", "fp32", "--fpr", "0.2")
     return give(command, *words, *common, "--occlusion-source", "none")
+
+
+def test_threads_sleep_while_they_wait_unless_the_user_says_otherwise(monkeypatch, tmp_path):
+    for said, kept in (("", "passive"), ("active", "active")):
+        monkeypatch.setenv("OMP_WAIT_POLICY", said)
+        if not said:
+            monkeypatch.delenv("OMP_WAIT_POLICY")
+        assert give("identify", "a.jpg", "--run", tmp_path).code != 0
+        assert os.environ["OMP_WAIT_POLICY"] == kept
+
+
+def test_strangers_are_looked_at_with_a_bar_and_a_stopped_look_goes_on(people, photo, monkeypatch):
+    for kept in (people / "cache").glob("strangers-*"):
+        kept.unlink()
+    with monkeypatch.context() as patched:
+        stop_at(patched, "pdsn.calibration.seeing.joined")
+        said = ask("identify", people, photo, "--no-draw")
+    assert said.code == 130 and "strangers" in said.err and "the same command goes on from here" in said.err
+    assert len(list((people / "cache").glob("strangers-*-clean.safetensors"))) == 1
+    said = ask("identify", people, photo, "--no-draw")
+    assert said.code == 0 and len(list((people / "cache").glob("strangers-*"))) == 1
+    assert "strangers" not in ask("identify", people, photo, "--no-draw").err
 
 
 def test_json_is_alone_on_standard_output(people, drawn, photo):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pdsn.api import IdentifiedFace, IdentifiedPhoto, UsageError
+from pdsn.api import IdentifiedFace, IdentifiedPhoto, PdsnError, UsageError
 from pdsn.data.settings import PrepareConfig
 from pdsn.people.identification import Match
 from pdsn.people.photo import SearchedPhoto, search_photo
@@ -64,6 +64,7 @@ class FakePeople:
     names: dict[int, str] = field(default_factory=dict)
     photos: dict[int, tuple[PhotoRecord, np.ndarray]] = field(default_factory=dict)
     given: int = 0
+    trained: bool = False
     default_fpr: float = 0.01
     finest_fpr: float = 0.002
 
@@ -72,6 +73,10 @@ class FakePeople:
         owners = [photo.person for photo, _ in self.photos.values()]
         found = [PersonRecord(id, name, owners.count(id), NOW) for id, name in self.names.items()]
         return sorted(found, key=lambda person: person.name)
+
+    def two_names(self) -> list[tuple[str, str]]:
+        """See `Naming`: whoever is called Ben was trained on as ben_2."""
+        return [("ben_2", "Ben")] if "Ben" in self.names.values() and self.trained else []
 
     def show(self, name: int) -> PersonPhotos:
         if name not in self.names:
@@ -118,6 +123,8 @@ class FakePeople:
     def identify(self, photo, *, fpr=None, name=None) -> IdentifiedPhoto:
         if fpr is not None and fpr < self.finest_fpr:
             raise UsageError(f"--fpr {fpr} is finer than the strangers can tell")
+        if not self.photos:
+            raise PdsnError(f"--people {self.folder} is empty")
         searched = self.run.search(photo, name)
         return IdentifiedPhoto(searched, [self._face(face) for face in searched.faces])
 

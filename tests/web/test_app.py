@@ -21,6 +21,10 @@ def enrol(site, photo, name, person, **query):
     return said.json
 
 
+def names(site, query=""):
+    return [one["name"] for one in site.ask("GET", f"/api/people{query}").json["people"]]
+
+
 def test_a_stranger_enrols_and_recognises(site, photo):
     said = site.ask("POST", "/api/identify", photo(1, 2)).json
     assert [face["person"] for face in said["faces"]] == [None, None]
@@ -53,7 +57,7 @@ def test_covered_parts_are_told_and_tinted(site, photo, tmp_path):
 def test_somebody_is_shown_renamed_merged_and_removed(site, photo):
     ann = enrol(site, photo, "Ann", 1)["person"]["id"]
     ben = enrol(site, photo, "Ben", 2)["person"]["id"]
-    assert [one["name"] for one in site.ask("GET", "/api/people").json] == ["Ann", "Ben"]
+    assert names(site) == ["Ann", "Ben"]
     shown = site.ask("GET", f"/api/people/{ann}").json
     (kept,) = shown["photos"]
     assert (kept["source"], kept["picture"]) == ("Ann.png", True) and "crop" not in kept
@@ -70,7 +74,44 @@ def test_somebody_is_shown_renamed_merged_and_removed(site, photo):
     assert site.ask("DELETE", f"/api/photos/{photos[0]}").json == {"photos": 1, "person": False}
     assert site.ask("DELETE", f"/api/photos/{photos[0]}").status == 404
     assert site.ask("DELETE", f"/api/people/{ann}").json == {"photos": 1, "person": True}
-    assert site.ask("GET", f"/api/people/{ann}").status == 404 and site.ask("GET", "/api/people").json == []
+    assert site.ask("GET", f"/api/people/{ann}").status == 404 and names(site) == []
+
+
+def test_ten_thousand_people_come_a_page_at_a_time_and_the_status_names_nobody(site, monkeypatch):
+    site.people.names = {number: f"Person {number:05d}" for number in range(10_000)} | {
+        10_000: "ann",
+        10_001: "Joann",
+    }
+    first = site.ask("GET", "/api/people").json
+    assert first["total"] == 10_002 and len(first["people"]) == 100
+    assert [one["name"] for one in first["people"]][:3] == ["ann", "Joann", "Person 00000"], "as in a book"
+    assert names(site, "?start=9999") == ["Person 09997", "Person 09998", "Person 09999"]
+    assert names(site, "?search=%20ANN") == ["ann", "Joann"] and names(site, "?search=JOA&count=1") == [
+        "Joann"
+    ]
+    assert names(site, "?search=nobody") == [] and site.ask("GET", "/api/people?count=1001").status == 422
+    monkeypatch.setattr(site.people, "list", lambda: 1 / 0)
+    status = site.ask("GET", "/api/status")
+    assert status.json["people"] == 10_002 and len(status.body) < 1000
+
+
+def test_a_name_that_the_face_speaks_against_is_told(site, photo):
+    assert enrol(site, photo, "Ann", 1)["doubts"] == []
+    assert enrol(site, photo, "Ann", (1, 1))["doubts"] == [], "as she looks"
+    (other,) = enrol(site, photo, "Ann", 2)["doubts"]
+    assert other.startswith("it does not look like the other photos of Ann: ")
+    (twin,) = enrol(site, photo, "Anne", (1, 2))["doubts"]
+    assert twin.startswith("it looks like Ann, who is enrolled too")
+
+
+def test_who_was_trained_on_under_another_name_is_told(site, photo):
+    site.people.trained = True
+    enrol(site, photo, "Ann", 1)
+    assert site.ask("GET", "/api/status").json["two_names"] == []
+    ben = enrol(site, photo, "Ben", 2)["person"]["id"]
+    assert site.ask("GET", "/api/status").json["two_names"] == [{"run": "ben_2", "name": "Ben"}]
+    site.ask("PATCH", f"/api/people/{ben}", {"name": "ben_2"})
+    assert site.ask("GET", "/api/status").json["two_names"] == []
 
 
 def test_a_photo_that_is_too_poor_is_refused_with_the_reason_and_taken_if_told(site, photo):
@@ -92,6 +133,7 @@ def test_a_photo_that_is_too_poor_is_refused_with_the_reason_and_taken_if_told(s
         ("/api/photos?name=%20", b"PHOTO", 422, "is no name"),
         ("/api/photos", b"PHOTO", 422, "name"),
         ("/api/photos?name=Ann&face=3", b"PHOTO", 422, "there is no face 3"),
+        ("/api/identify", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", 422, "HEIC, convert it to JPEG"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(site, photo, path, body, status, word):

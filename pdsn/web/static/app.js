@@ -13,16 +13,18 @@ async function refreshStatus() {
   const status = await api.status();
   find("people-count").textContent = status.people;
   find("question-count").textContent = status.questions;
+  people.showTwoNames(status.two_names);
   find("drawn").hidden = !status.drawn;
   find("log-out").hidden = !status.login;
   const kept = status.keeps_crops ? "Of enrolled photos the faces are kept as pictures." : "Of enrolled photos no picture is kept, only numbers that they are compared by.";
-  find("foot").textContent = `${count(status.people, "person", "people")} with ${count(status.photos, "photo", "photos")} enrolled. ${kept} pdsn ${status.version}, comparing by ${status.strategy}.`;
+  find("foot").textContent = `${count(status.people, "person", "people")} with ${count(status.photos, "photo", "photos")} enrolled. ${kept} pdsn ${status.version}, strategy ${status.strategy}.`;
   recognise.show(status);
 }
 
-/** After every change: all that is shown follows. */
+/** After every change: all that is shown follows; what is not is read when it is opened. */
 async function changed() {
-  await Promise.all([refreshStatus(), people.refresh(), questions.refresh()]);
+  const shown = (name) => !find(name).hidden;
+  await Promise.all([refreshStatus(), shown("people-view") && people.refresh(), shown("questions-view") && questions.refresh()]);
 }
 
 async function route() {
@@ -54,6 +56,10 @@ for (const part of [recognise, people, questions]) part.start(changed);
 find("log-out").addEventListener("click", async () => {
   await api.logOut();
   location.assign("/login");
+});
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address says which part is shown, and stays
+  find("main").focus();
 });
 addEventListener("hashchange", route);
 await route();

@@ -35,6 +35,9 @@ function drawn(picture, text) {
   return canvas;
 }
 
+/** The sentence that tells how like somebody a face is, and how like it has to be. */
+export const likeness = (name, value, limit) => `Nearest: ${name}, likeness ${cosine(value)}. Named above ${cosine(limit)} (the line).`;
+
 /** The kept face of the nearest photo. */
 export function nearestPicture(photo, name) {
   const about = { src: api.photoPicture(photo), alt: `The enrolled photo of ${name} that is nearest` };
@@ -50,7 +53,7 @@ function badge(face) {
 function measured(face) {
   const near = face.nearest[0];
   if (face.cosine === null || !near) return "Nobody is enrolled to compare with.";
-  return `Nearest: ${near.name}, cosine ${cosine(face.cosine)}. Named above ${cosine(face.threshold)} (the line).`;
+  return likeness(near.name, face.cosine, face.threshold);
 }
 
 /** A list item for a face of a photo; `again` has the photo looked at anew. */
@@ -74,12 +77,12 @@ export function faceItem(file, face, again) {
     ask.append(make("div.row", {}, button));
     ask.append(make("details", {}, make("summary", {}, "It is somebody else"), nameForm("Who is it?", "Enrol this face", enrol)));
   } else {
-    ask.append(nameForm("Who is it? A name enrols the face.", "Enrol this face", enrol));
+    ask.append(nameForm("Who is it? A name enrols this face.", "Enrol this face", enrol));
   }
   const near = face.nearest[0];
   const name = face.person ? face.person.name : "Unknown";
   const pictures = make("div.pictures", {},
-    face.picture && make("figure", {}, drawn(face.picture, `Face ${face.number}${face.covered.length ? ", covered parts tinted" : ""}`), make("figcaption", {}, "On this photo")),
+    face.picture && make("figure", {}, drawn(face.picture, `Face ${face.number}${face.covered.length ? ", covered parts tinted" : ""}`), make("figcaption", {}, "This photo")),
     near?.picture && nearestPicture(near.photo, near.name));
   const covered = face.covered.length
     ? make("p.small", {}, make("span.tinted", {}, "Covered (tinted): "), face.covered.join(", "))
@@ -88,5 +91,5 @@ export function faceItem(file, face, again) {
     make("p.who", {}, make("strong", {}, `${face.number}. ${name}`), badge(face)),
     face.cosine !== null && bar(face.cosine, face.threshold, face.person !== null),
     make("p.small", {}, measured(face)), covered);
-  return make("li.face", { "data-face": face.number }, pictures, about, ask);
+  return make("li.face", { "data-face": face.number, "aria-label": `Face ${face.number}: ${name}` }, pictures, about, ask);
 }

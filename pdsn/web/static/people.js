@@ -3,12 +3,20 @@
 import * as api from "./api.js";
 import { count, find, initials, make, say, sure, when, working } from "./dom.js";
 import { outcome } from "./enrolling.js";
+import * as names from "./names.js";
+
+const PAGE = 100;
+const MOST = 1000;
+const FEW = 8;
 
 let changed = () => {};
-let everybody = [];
+let wanted = PAGE;
+let asked = 0;
 
 /** Enrol some files one after the other; a note for each goes into `place`. */
-async function enrolAll(files, name, place) {
+async function enrolAll(files, typed, place) {
+  const name = await names.settled(typed);
+  if (name === null) return false;
   place.replaceChildren();
   for (const file of files) {
     const line = make("div.stack", {}, make("p.faint.small.working", {}, `${file.name} …`));
@@ -26,6 +34,7 @@ async function enrolAll(files, name, place) {
     await one(false);
   }
   await changed();
+  return true;
 }
 
 function item(person) {
@@ -35,24 +44,38 @@ function item(person) {
     make("span", {}, make("strong", {}, person.name), make("span.faint.small", {}, count(person.photos, "photo", "photos")))));
 }
 
-function list() {
-  const wanted = find("search").value.trim().toLowerCase();
-  const shown = everybody.filter((person) => person.name.toLowerCase().includes(wanted));
-  find("people").replaceChildren(...shown.slice(0, 300).map(item));
-  find("nobody").hidden = shown.length > 0;
-  find("nobody").textContent = everybody.length ? "Nobody has such a name." : "Nobody is enrolled yet.";
+/** Read the list anew: the first page of the names that are searched for, and as many more as were asked for. */
+export async function refresh() {
+  const mine = ++asked;
+  const search = find("search").value.trim();
+  const page = await api.people({ search, count: wanted });
+  if (mine !== asked) return;
+  const shown = page.people.length;
+  find("people").replaceChildren(...page.people.map(item));
+  find("nobody").hidden = shown > 0;
+  find("nobody").textContent = search ? "Nobody has such a name." : "Nobody is enrolled yet.";
+  if (!search) find("search-row").hidden = page.total < FEW;
+  find("more-row").hidden = shown === page.total;
+  find("more-text").textContent = `${shown} of ${page.total}. ${wanted < MOST ? "" : "Search for a name to find the others."}`;
+  find("more").hidden = wanted >= MOST;
 }
 
-/** Read the list anew. */
-export async function refresh() {
-  everybody = await api.people();
-  find("search-row").hidden = everybody.length < 8;
-  find("names").replaceChildren(...everybody.map((person) => make("option", { value: person.name })));
-  list();
+/** Say who seems to be known under another name than the one that the server learnt. */
+export function showTwoNames(found) {
+  find("two-names").replaceChildren(...found.map(({ run, name }) => {
+    const button = make("button", { type: "button" }, `Rename ${name} to ${run}`);
+    button.addEventListener("click", () => working([button], async () => {
+      const person = await names.called(name);
+      if (person) await api.rename(person.id, run);
+      await changed();
+    }));
+    const text = `${name} looks like ${run}, one of the people whose photos this server learnt from. Under two names one person counts as two, and everybody has to be more alike to be named. If they are one person, give the same name:`;
+    return make("div.note.stack", {}, make("p", {}, text), make("div.row", {}, button));
+  }));
 }
 
 function photoItem(photo, name, reload) {
-  const remove = make("button.danger", { type: "button" }, "Remove photo");
+  const remove = make("button.danger", { type: "button", "aria-label": `Remove photo ${photo.source}` }, "Remove photo");
   remove.addEventListener("click", async () => {
     if (!(await sure("Remove this photo?", `${photo.source} of ${name}. With the last photo the person goes, too.`, "Remove photo"))) return;
     await working([remove], async () => {
@@ -73,7 +96,7 @@ function photoItem(photo, name, reload) {
 }
 
 function renameForm(person, reload) {
-  const input = make("input", { type: "text", value: person.name, required: true, maxlength: 200, autocomplete: "off" });
+  const input = make("input", { type: "text", name: "name", value: person.name, required: true, maxlength: 200, autocomplete: "off" });
   const button = make("button", {}, "Rename");
   const submit = (event) => {
     event.preventDefault();
@@ -88,22 +111,23 @@ function renameForm(person, reload) {
 }
 
 function mergeForm(person) {
-  const others = everybody.filter((other) => other.id !== person.id);
-  if (!others.length) return null;
-  const select = make("select", { required: true }, make("option", { value: "" }, "Choose…"), others.map((other) => make("option", { value: other.id }, other.name)));
+  const input = make("input", { type: "text", list: "names", name: "into", required: true, maxlength: 200, autocomplete: "off" });
   const button = make("button", {}, "Merge");
-  const submit = async (event) => {
+  const submit = (event) => {
     event.preventDefault();
-    const into = others.find((other) => String(other.id) === select.value);
-    if (!(await sure("Are both one person?", `All photos of ${person.name} become photos of ${into.name}. This cannot be undone.`, "Merge"))) return;
-    await working([button], async () => {
+    working([button], async () => {
+      const into = await names.called(input.value);
+      if (!into) throw new Error(`Nobody is called ${input.value.trim()}: give the name of somebody who is enrolled.`);
+      if (into.id === person.id) throw new Error(`This is ${person.name}: give the other name of the same person.`);
+      if (!(await sure("Are both one person?", `All photos of ${person.name} become photos of ${into.name}. This cannot be undone.`, "Merge"))) return;
       await api.merge(person.id, into.id);
-      say(`${person.name} and ${into.name} are one person now.`);
-      await changed();
       location.hash = `#people/${into.id}`;
+      await changed();
+      say(`${person.name} and ${into.name} are one person now.`);
     });
   };
-  return make("form.row.end", { onsubmit: submit }, make("label.field", {}, make("span", {}, "The same person as"), select), button);
+  names.field(input);
+  return make("form.row.end", { onsubmit: submit }, make("label.field", {}, make("span", {}, "The same person is enrolled also as"), input), button);
 }
 
 function moreForm(person, reload) {
@@ -117,7 +141,7 @@ function moreForm(person, reload) {
       await reload(place);
     });
   };
-  return make("form.stack", { onsubmit: submit }, make("div.row.end", {}, make("label.field", {}, make("span", {}, "More photos"), input), button), place);
+  return make("form.stack", { onsubmit: submit }, make("div.row.end", {}, make("label.field", {}, make("span", {}, `More photos of ${person.name}`), input), button), place);
 }
 
 /** Show one person; `outcomes` is what is to be said of photos that were just enrolled. */
@@ -136,25 +160,38 @@ export async function showPerson(id, outcomes) {
       location.hash = "#people";
     });
   });
-  place.replaceChildren(
+  const parts = [
     make("p", {}, make("a", { href: "#people" }, "← All people")),
     make("div.row", {}, make("span.initials", { "aria-hidden": "true" }, initials(person.name)),
       make("div", {}, make("h2", { tabindex: -1 }, person.name), make("p.faint", {}, count(person.photos.length, "photo", "photos")))),
+    !person.photos.some((photo) => photo.picture) && make("p.faint.small", {}, "No pictures of these photos are kept: only their names tell them apart. A server that is started with --keep-crops keeps the faces of photos that are enrolled from then on."),
     make("ul.album", {}, person.photos.map((photo) => photoItem(photo, person.name, reload))),
-    make("div.card.stack", {}, moreForm(person, reload), renameForm(person, reload), mergeForm(person), make("div.row", {}, remove)));
+    make("div.card.stack", {}, moreForm(person, reload), renameForm(person, reload), mergeForm(person), make("div.row", {}, remove)),
+  ];
+  place.replaceChildren(...parts.filter(Boolean));
   if (outcomes) place.querySelector(".card [role=status]").append(...outcomes.childNodes);
 }
 
 export function start(onchange) {
   changed = onchange;
-  find("search").addEventListener("input", list);
+  const search = () => {
+    wanted = PAGE;
+    refresh().catch((error) => say(error.message));
+  };
+  find("search").addEventListener("input", names.paused(search));
+  find("more").addEventListener("click", () => {
+    wanted = Math.min(wanted + PAGE, MOST);
+    working([find("more")], refresh);
+  });
   const form = find("enrol");
+  names.field(form.elements.name, find("enrol-hint"));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const files = [...form.elements.photos.files];
     working([form.querySelector("button")], async () => {
-      await enrolAll(files, form.elements.name.value.trim(), find("enrol-outcome"));
+      if (!(await enrolAll(files, form.elements.name.value, find("enrol-outcome")))) return;
       form.reset();
+      find("enrol-hint").textContent = "";
     });
   });
 }

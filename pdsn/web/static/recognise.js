@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import * as camera from "./camera.js";
-import { count, find, make, say, working } from "./dom.js";
+import { announce, count, find, make, say, working } from "./dom.js";
 import { faceItem } from "./faces.js";
 
 const WIDEST = 1200;
@@ -32,9 +32,12 @@ async function draw(canvas, file, found) {
     const letters = Math.max(13, Math.min((right - left) / 4, canvas.width / 22));
     pen.lineWidth = thick;
     pen.strokeStyle = face.person ? "#1a6b34" : "#a3251b";
+    pen.setLineDash(face.person ? [] : [3 * thick, 2 * thick]);
     pen.strokeRect(left, top, right - left, bottom - top);
     pen.font = `600 ${letters}px system-ui, sans-serif`;
-    const text = String(face.number);
+    const named = `${face.number} ${face.person?.name ?? ""}`.trim();
+    const room = Math.min(1.5 * (right - left), canvas.width - left) - letters * 0.7;
+    const text = pen.measureText(named).width < room ? named : String(face.number);
     const wide = pen.measureText(text).width + letters * 0.7;
     const high = Math.max(top - letters * 1.35, 0);
     pen.fillStyle = pen.strokeStyle;
@@ -53,42 +56,79 @@ function summary(faces) {
   return `${count(faces.length, "face", "faces")}: ${who.length ? `${who.join(", ")} and ${last}` : last}`;
 }
 
-/** Ask about a photo, and fill its card; after an enrolment with the note on what became of that face. */
+/** Say which of the photos may be answered otherwise now, and offer what is for all of them. */
+function follow() {
+  find("results-bar").hidden = !asked.length;
+  find("stale").hidden = asked.every((entry) => entry.version === undefined || entry.version === api.version);
+  find("close-results").hidden = asked.length < 2;
+}
+
+function close(entry) {
+  entry.card.remove();
+  if (asked.includes(entry)) asked.splice(asked.indexOf(entry), 1);
+  follow();
+}
+
+function closeButton(entry) {
+  return make("button.plain", { type: "button", "aria-label": `Close ${entry.file.name}`, onclick: () => close(entry) }, "Close");
+}
+
+/** After an enrolment whoever types goes on with the next face that has no name yet, or at the head of the card. */
+function goOn(card, items, number) {
+  if (document.activeElement !== document.body) return;
+  const next = items.slice(number).find((item) => item.querySelector(".ask > form"));
+  (next?.querySelector("input") ?? card.querySelector("h3")).focus();
+}
+
+/** Ask about a photo, and fill its card; after an enrolment with the note on what became of that face, and of those before. */
 async function look(entry, number, note) {
   const { card, file } = entry;
+  const { version } = api;
   const rate = find("rate").value;
   const found = await api.identify(file, { ask: find("ask").checked, fpr: rate || null });
   const canvas = make("canvas.photo", { role: "img", "aria-label": `${file.name} with a box around each face` });
   const again = (face, text) => look(entry, face, text);
   const items = found.faces.map((face) => faceItem(file, face, again));
-  const button = make("button.plain", { type: "button" }, "Look again");
+  const button = make("button.plain", { type: "button" }, "Recognise again");
   button.addEventListener("click", () => working([button], () => look(entry)));
-  const close = make("button.plain", { type: "button" }, "Put away");
-  close.addEventListener("click", () => { card.remove(); asked.splice(asked.indexOf(entry), 1); });
-  const head = make("header", {}, make("div", {}, make("h3", {}, summary(found.faces)), make("p.faint.small", {}, file.name)), make("div.row", {}, button, close));
+  const head = make("header", {}, make("div", {}, make("h3", { tabindex: -1 }, summary(found.faces)), make("p.faint.small", {}, file.name)), make("div.row", {}, button, closeButton(entry)));
   card.replaceChildren(head, make("div.columns.wide", {}, canvas, make("ol.faces", {}, items)));
   card.classList.remove("working");
+  entry.version = version;
+  // What was just enrolled from this photo is not offered again, until somebody has it recognised again.
+  if (note) entry.notes.set(String(number), note);
+  else entry.notes.clear();
+  for (const item of items) {
+    const done = entry.notes.get(item.dataset.face);
+    if (done) item.querySelector(".ask").replaceChildren(done);
+  }
+  if (note) {
+    announce(note.textContent);
+    goOn(card, items, number);
+  }
   await draw(canvas, file, found);
-  if (note) items.find((item) => item.dataset.face === String(number))?.querySelector(".ask").prepend(note);
+  follow();
   await changed();
 }
 
-/** Ask about some files, one after the other. */
+/** Ask about some files, one after the other; a card for each is there from the start. */
 export async function take(files) {
-  for (const file of files) {
-    const card = make("article.card.photo-result.working", { "aria-label": file.name }, make("p.faint", {}, `Looking for faces on ${file.name} …`));
-    find("results").prepend(card);
-    const entry = { card, file };
-    asked.push(entry);
+  const entries = files.map((file) => {
+    const card = make("article.card.photo-result.working", { "aria-label": file.name }, make("p.faint", {}, `${file.name} …`));
+    return { card, file, notes: new Map() };
+  });
+  find("results").prepend(...entries.map((entry) => entry.card));
+  asked.push(...entries);
+  for (const entry of entries) {
+    const { card, file } = entry;
     try {
-      if (file.size > LARGEST) throw new Error(`It is larger than ${LARGEST / 1e6} MB.`);
+      if (file.size > LARGEST) throw new Error(`It is larger than ${LARGEST / 1e6} MB: save it smaller, as JPEG.`);
       await look(entry);
-      say(card.querySelector("h3").textContent);
+      announce(card.querySelector("h3").textContent);
     } catch (error) {
       card.classList.remove("working");
-      const close = make("button.plain", { type: "button" }, "Put away");
-      close.addEventListener("click", () => { card.remove(); asked.splice(asked.indexOf(entry), 1); });
-      card.replaceChildren(make("header", {}, make("h3", {}, file.name), close), make("p.note.bad", { role: "alert" }, error.message));
+      card.replaceChildren(make("header", {}, make("h3", {}, file.name), closeButton(entry)), make("p.note.bad", { role: "alert" }, error.message));
+      follow();
     }
   }
 }
@@ -119,8 +159,15 @@ export function start(onchange) {
   ask.checked = localStorage.getItem("ask") === "yes";
   ask.addEventListener("change", () => localStorage.setItem("ask", ask.checked ? "yes" : "no"));
   find("rate").addEventListener("change", async () => {
-    for (const entry of [...asked]) await look(entry).catch((error) => say(error.message));
+    for (const entry of asked.filter((one) => one.version !== undefined)) await look(entry).catch((error) => say(error.message));
   });
+  document.addEventListener("people-changed", follow);
+  const again = find("again");
+  again.addEventListener("click", () => working([again], async () => {
+    for (const entry of asked.filter((one) => one.version !== undefined && one.version !== api.version)) await look(entry);
+    announce("All photos were looked at again.");
+  }));
+  find("close-results").addEventListener("click", () => { for (const entry of [...asked]) close(entry); });
   camera.start((photo) => take([photo]));
   const mark = (over) => (event) => {
     if (!event.dataTransfer?.types.includes("Files")) return;

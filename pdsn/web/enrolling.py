@@ -1,0 +1,106 @@
+"""Enrolling one face of a photo, and what became of it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pdsn.api import PdsnError
+from pdsn.web.answers import Enrolment, Named
+from pdsn.web.photos import cleaned
+from pdsn.web.rates import Rates
+
+if TYPE_CHECKING:
+    from pdsn.api import IdentifiedFace, IdentifiedPhoto
+    from pdsn.store.enrolling import EnrolReport
+    from pdsn.store.people import PeopleStore
+    from pdsn.store.records import PhotoRecord
+
+UNLIKE = 0.5
+"""A photo does not look like somebody's others if its cosine to them is below this share of its threshold."""
+
+
+class Enrolling:
+    """Enrols faces, for a page.
+
+    Args:
+        people: who is enrolled.
+        rates: looked up anew after each change.
+        keep_crops: keep the faces as pictures.
+    """
+
+    def __init__(self, people: PeopleStore, rates: Rates, *, keep_crops: bool = False) -> None:
+        self._people = people
+        self._rates = rates
+        self.keep_crops = keep_crops
+
+    def enrol(
+        self, photo: bytes, label: str, name: str, *, face: int | None = None, accept_poor: bool = False
+    ) -> Enrolment:
+        """Enrol a face of a photo.
+
+        Args:
+            photo: the content of an image file.
+            label: what the file is called; nothing is opened by that name.
+            name: whom it shows.
+            face: its number, from left to right; None for the one that is clearly the largest.
+            accept_poor: take it however poor it is.
+
+        Raises:
+            PhotoError: it cannot be read or shows no face.
+            UsageError: there is no such face, or nobody can be called so.
+        """
+        label = cleaned(label)
+        before = None
+        with suppress(
+            PdsnError
+        ):  # nobody is enrolled, or nobody can be told yet; what is wrong with the photo is said below
+            before = self._people.identify(photo, name=label)
+        report = self._people.enrol_photo(
+            photo,
+            name,
+            source=label,
+            face=face,
+            accept_poor=accept_poor,
+            keep_crops=self.keep_crops,
+        )
+        self._rates.changed()
+        done = _enrolment(report)
+        if report.added and before is not None:
+            done.doubts = self._doubts(before, report.added[0])
+        return done
+
+    def _doubts(self, before: IdentifiedPhoto, added: PhotoRecord) -> list[str]:
+        """What speaks against the name under which a face was enrolled, by who was there before."""
+        away = [np.abs(face.found.box - np.array(added.box)).sum() for face in before]
+        face = before.faces[int(np.argmin(away))]
+        if face.person is not None and face.person != added.name:
+            return [
+                f"it looks like {face.person}, who is enrolled too: if both are one person, merge them under People"
+            ]
+        others = len(self._people.show(added.person).photos) - 1
+        if others and _is_unlike(face, added.name):
+            return [
+                f"it does not look like the other photos of {added.name}: if it shows somebody else of that name, "
+                "remove it, and enrol it under a name that tells both apart"
+            ]
+        return []
+
+
+def _is_unlike(face: IdentifiedFace, name: str) -> bool:
+    """Whether a face has far from the cosine to somebody's photos that would name it; of who is not near, at most the last one's."""
+    cosine = next((match.cosine for match in face.nearest if match.person == name), face.nearest[-1].cosine)
+    return cosine < UNLIKE * face.threshold
+
+
+def _enrolment(report: EnrolReport) -> Enrolment:
+    """What became of the one photo of a report."""
+    if report.added:
+        (photo,) = report.added
+        return Enrolment(
+            outcome="added", reason="", warnings=photo.notes, person=Named(id=photo.person, name=photo.name), photo=photo.id
+        )  # fmt: skip
+    outcome, ((_, reason),) = ("refused", report.refused) if report.refused else ("known", report.known)
+    return Enrolment(outcome=outcome, reason=reason, warnings=[], person=None, photo=None)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from pdsn.data.faces import align_similarity, similarity_matrix
+from pdsn.data.similarity import align_similarity, similarity_matrix
 from pdsn.data.template import TEMPLATE, TEMPLATE_SIZE
 from pdsn.occlusion.layouts import LEFT_EYE, LEFT_MOUTH, NOSE, RIGHT_EYE, RIGHT_MOUTH
 from pdsn.occlusion.occluder import Occluder

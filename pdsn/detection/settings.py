@@ -11,7 +11,7 @@ class DetectorConfig(Section):
 
     scenes: int = setting(
         default=3,
-        help="painted scenes that are made of each photo for each network",
+        help="painted scenes that are made of each photo for each network, twice as many for the one that places landmarks",
         low=1,
         high=10_000,
         before=3,

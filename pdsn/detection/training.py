@@ -19,7 +19,8 @@ from pdsn.artefact import TrainingFolder
 from pdsn.data.detector import MTCNN, Detector, Look, shifted, square
 from pdsn.data.faces import choose_face, detect_faces, sure_faces
 from pdsn.data.mtcnn import OutputNet
-from pdsn.data.photos import PhotoFile, UnreadablePhotoError, read_photo
+from pdsn.data.photos import PhotoFile
+from pdsn.data.reading import UnreadablePhotoError, read_photo
 from pdsn.data.sums import Sums
 from pdsn.data.weights import PARTS, PLACING, save_networks
 from pdsn.detection.learning import CascadeLoss, Rows, figures_of

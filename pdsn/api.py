@@ -207,29 +207,40 @@ class Run:
         )
         return People(self, gallery, identifier)
 
-    def people(self, place: str | Path, *, create: bool = False, by_index: bool = False) -> PeopleStore:
+    def people(
+        self,
+        place: str | Path,
+        *,
+        create: bool = False,
+        vectors: str | None = None,
+        by_index: bool = False,
+    ) -> PeopleStore:
         """People who stay enrolled, in a store.
 
         Args:
             place: the store's own folder; or the address of a table of LanceDB, "lance://" and a folder or an object store's
                 address.
             create: make an empty one where there is none.
+            vectors: how embeddings are kept: "float16", or "int8" in half the room; None for whatever the store has, float16
+                in a new one.
             by_index: `identify` asks the table's index which photos may be near, and compares exactly with these alone.
 
         Raises:
-            UsageError: the folder holds something else, or the strategy's photos cannot be stored.
+            UsageError: the folder holds something else, the strategy's photos cannot be stored, or the store keeps embeddings
+                in another way.
             PdsnError: there is no store, or another run's.
         """
         from pdsn.store.answers import StoreIdentifier
         from pdsn.store.enrolling import Enroller
-        from pdsn.store.kinds import create_store, open_store, store_exists
+        from pdsn.store.kinds import check_vectors, create_store, open_store, store_exists
         from pdsn.store.people import Finding, PeopleStore
         from pdsn.store.variants import Variants
 
+        check_vectors(place, vectors)
         variants = Variants(self._matcher, self.strategy)
         made = self._embeddings
         if create and not store_exists(place):
-            create_store(place, made, variants.widths(self._crop.size))
+            create_store(place, made, variants.widths(self._crop.size), vectors)
         store = open_store(place, by_index=by_index)
         store.check_made(made, self._workspace.run.root)
         identifier = StoreIdentifier(

@@ -46,7 +46,7 @@ def _build(
     from pdsn.artefact import describe, done_from
     from pdsn.files import sha256_of, write_text
     from pdsn.masks.building import build_dictionary
-    from pdsn.masks.dictionary import percentile_of
+    from pdsn.masks.dictionary import mask_input, percentile_of
     from pdsn.masks.settings import MaskConfig
     from pdsn.report.masks import plot_kept_share
 
@@ -65,7 +65,7 @@ def _build(
         }
         inputs = {
             "base": base,
-            **{f"generator {label or maker.name}": f.sha256() for label, f in folders.items()},
+            **{mask_input(maker.name, label): f.sha256() for label, f in folders.items()},
         }
         path = session.run.dictionary(name)
         found = None

@@ -1,4 +1,4 @@
-"""Stage `detector-train`: the detector's last two networks, trained on with painted photos."""
+"""Stage `detector-train`: the detector's networks for covered faces, trained with painted photos."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def main(shared: Shared, options: Layer, *, photos: Path, out: Path, force: bool) -> None:
-    """Train both networks on `photos` into `out`, or say that they are there."""
+    """Train the networks on `photos` into `out`, or say that they are there."""
     from pdsn.artefact import TrainingFolder
     from pdsn.data.photos import list_photos
-    from pdsn.data.weights import PARTS
+    from pdsn.data.weights import PARTS, PLACING
     from pdsn.detection.training import WEIGHTS, find_subjects, fingerprint, train_detector
     from pdsn.files import check_writable
     from pdsn.progress import progress_bar
@@ -37,7 +37,7 @@ def main(shared: Shared, options: Layer, *, photos: Path, out: Path, force: bool
     inputs = {"photos": fingerprint(listed), "seed": str(settings.seed)}
     folders = [
         TrainingFolder(out / part, settings.detector, inputs, f"pdsn detector-train {photos} --out {out}")
-        for part in PARTS
+        for part in (*PARTS, PLACING)
     ]
     done = [folder.open(force=force) for folder in folders]
     if all(done) and (out / WEIGHTS).is_file():
@@ -76,7 +76,7 @@ def detector_train(
     ],
     force: Force = False,
 ) -> None:
-    """Train MTCNN's last two networks on with painted photos, so that they find covered faces.
+    """Train MTCNN's last two networks on with painted photos, so that they find covered faces, and one that places their landmarks.
 
     Box and landmarks come from the clean photos. The networks go to DIR/detector.safetensors, for `prepare --detector`; those
     that come with pdsn were made this way.

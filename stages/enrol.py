@@ -43,6 +43,7 @@ def main(
     common: Common,
     *,
     spread: Spread | None,
+    vectors: str | None,
     accept_poor: bool,
     keep_crops: bool,
 ) -> bool:
@@ -52,7 +53,7 @@ def main(
         Whether anybody of them is enrolled now.
     """
     from pdsn.data.photos import list_photos
-    from pdsn.store.kinds import check_free, folder_of
+    from pdsn.store.kinds import check_free, check_vectors, folder_of
     from pdsn.store.lance.place import is_lance
     from pdsn.store.names import checked_name
 
@@ -62,6 +63,7 @@ def main(
             f"--people {people} lies among the photos: give a folder outside of {photos} for the store"
         )
     check_free(people)
+    check_vectors(people, vectors)
     if keep_crops and is_lance(people):
         raise UsageError(f"--people {people} keeps no pictures: leave --keep-crops out")
     if spread is not None:
@@ -82,7 +84,7 @@ def main(
     if not session.accelerator.is_main_process:
         return True
     run = open_run(session, common, steps)
-    store = run.people(people, create=True)
+    store = run.people(people, create=True, vectors=vectors)
     if name is None:
         report = _enrol(store, photos, spread=spread, accept_poor=accept_poor, keep_crops=keep_crops)
     else:
@@ -185,6 +187,13 @@ def enrol(
             "--keep-crops", help="Keep the aligned faces as pictures. Without it no picture is kept."
         ),
     ] = False,
+    vectors: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="How a new store keeps embeddings: float16, or int8 in half the room, which changes scores a little. Default float16; a store that is there keeps its own.",
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -221,6 +230,6 @@ def enrol(
     common = Common.asked(options, strategy, occlusion_source, as_json=json)
     session = Session(shared, options, keep=False)
     if not main(
-        session, photos, people, name, common, spread=spread, accept_poor=accept_poor, keep_crops=keep_crops
-    ):
+        session, photos, people, name, common, spread=spread, vectors=vectors, accept_poor=accept_poor, keep_crops=keep_crops
+    ):  # fmt: skip
         raise typer.Exit(1)

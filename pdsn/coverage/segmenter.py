@@ -14,14 +14,16 @@ from pdsn.artefact import TrainingFolder
 from pdsn.coverage.caution import Cautious, Segmentation
 from pdsn.coverage.settings import BASE, SegmentConfig
 from pdsn.coverage.trunk import TrunkSegmentationNet
-from pdsn.networks.backbone import at_rest, standardised
+from pdsn.networks.backbone import standardised
 from pdsn.networks.branches import Network
-from pdsn.networks.unet import DECODER, UNet
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from pdsn.data.dataset import FaceDataset
+
+DECODER = (256, 128, 64, 32)
+"""Channels of the decoder's blocks, coarse to fine; as many blocks as the encoder is deep."""
 
 
 class SegmentationNet(Segmentation):
@@ -31,13 +33,20 @@ class SegmentationNet(Segmentation):
         encoder: the encoder's name in segmentation-models-pytorch, such as "vgg16_bn"; see `config.ENCODERS`.
         height: rows that the network sees; larger faces are reduced to it.
         weights: None for random weights or "imagenet", which is a download.
-        empty: its weights are to be loaded: it is built without that package, which takes seconds to import.
     """
 
-    def __init__(self, encoder: str, height: int, weights: str | None = None, *, empty: bool = False) -> None:
+    def __init__(self, encoder: str, height: int, weights: str | None = None) -> None:
         super().__init__()
+        from segmentation_models_pytorch import Unet
+
         self.height = height
-        self.unet: nn.Module = UNet(encoder) if empty else _to_train(encoder, weights)
+        # VGG's fifth level is a pooling without a convolution: four carry all that it knows.
+        self.unet = Unet(
+            encoder, encoder_depth=len(DECODER), encoder_weights=weights, decoder_channels=DECODER, classes=1
+        )
+        if hasattr(self.unet.encoder, "layer4"):
+            # ResNets are cut alike; smp would keep the last stage, two thirds of all weights, unused.
+            self.unet.encoder.layer4 = nn.Identity()
 
     def forward(self, faces: Tensor) -> Tensor:
         """Logits (N, H, W) float32, above 0 where covered, of faces (N, 3, H, W) uint8 or float in 0 to 255."""
@@ -55,20 +64,6 @@ class SegmentationNet(Segmentation):
         return logits[:, 0]
 
 
-def _to_train(encoder: str, weights: str | None) -> nn.Module:
-    """A U-Net of segmentation-models-pytorch, with random weights or ImageNet's in its encoder."""
-    from segmentation_models_pytorch import Unet
-
-    # VGG's fifth level is a pooling without a convolution: four carry all that it knows.
-    unet = Unet(
-        encoder, encoder_depth=len(DECODER), encoder_weights=weights, decoder_channels=DECODER, classes=1
-    )
-    if hasattr(unet.encoder, "layer4"):
-        # ResNets are cut alike; smp would keep the last stage, two thirds of all weights, unused.
-        unet.encoder.layer4 = nn.Identity()
-    return unet
-
-
 class Segmenter:
     """A trained segmentation ready to be asked.
 
@@ -82,7 +77,6 @@ class Segmenter:
         self.net = net.to(accelerator.device).to(memory_format=torch.channels_last)
         self.accelerator = accelerator
         self.batch = batch
-        self._parts = list(self.net.modules())
 
     def covered(self, faces: Tensor) -> Tensor:
         """The covered pixels (N, H, W) bool, on the CPU, of faces (N, 3, H, W) uint8."""
@@ -96,7 +90,7 @@ class Segmenter:
     def _ask(
         self, net: Segmentation, faces: Tensor, take: Callable[[Tensor], Tensor], dtype: torch.dtype
     ) -> Tensor:
-        at_rest(self._parts)
+        self.net.eval()
         found = [torch.zeros((0, *faces.shape[2:]), dtype=dtype)]
         for part in faces.split(self.batch):
             with self.accelerator.autocast():
@@ -169,7 +163,7 @@ def load_segmenter(
         else:
             # Without memory of its own: filling VGG's hundred million weights at random takes seconds, for nothing.
             with torch.device("meta"):
-                net = SegmentationNet(str(found["encoder"]), int(found["height"]), empty=True)
+                net = SegmentationNet(str(found["encoder"]), int(found["height"]))
         cautious = Cautious(net)
         cautious.load_weights(weights)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:

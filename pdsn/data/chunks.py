@@ -25,7 +25,8 @@ from pdsn.data.faces import (
     turn_photo,
 )
 from pdsn.data.listing import sha256_or_nothing
-from pdsn.data.photos import Photo, PhotoFile, UnreadablePhotoError, read_photo
+from pdsn.data.photos import PhotoFile
+from pdsn.data.reading import Photo, UnreadablePhotoError, read_photo
 from pdsn.data.settings import PrepareConfig
 from pdsn.files import atomic_path
 

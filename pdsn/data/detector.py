@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pdsn.data.landmarks import place_landmarks
 from pdsn.data.sums import Sums
 from pdsn.data.weights import COVERED, load_networks, weights_of
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 MTCNN = "mtcnn"
-"""The networks as published; `weights.COVERED` has the last two trained on for covered faces."""
+"""The networks as published; `weights.COVERED` has the last two trained on for covered faces, and one for their landmarks."""
 SURE = 0.9
 """Probability of a face from which a weaker one is no longer considered, however near the centre."""
 PIXELS_A_PASS = 2**18
@@ -103,13 +104,12 @@ class Detector:
 
         self.min_face, self.networks = min_face, networks
         self.device = torch.device(device)
-        modules: tuple[nn.Module, ...] = (*published(), RefinementNet(), OutputNet())
+        modules: tuple[nn.Module, ...] = (*published(), RefinementNet(), OutputNet(), OutputNet())
         self.proposal, self.refine, self.output, *trained = (
             module.eval().to(self.device).to(memory_format=torch.channels_last) for module in modules
         )
-        self._trained = trained
-        if networks != MTCNN:
-            load_networks(weights_of(networks), *trained)
+        self._trained, self._landmarks = trained[:2], trained[2]
+        self._places = networks != MTCNN and load_networks(weights_of(networks), *trained)
 
     def __call__(self, photos: Sequence[np.ndarray]) -> list[list[Detection]]:
         """Detect in photos of equal size.
@@ -135,7 +135,7 @@ class Detector:
                 break
             for index, faces in zip(unsure, self.look([photos[i] for i in unsure], look), strict=True):
                 found[index] = max(found[index], faces, key=_surest)
-        return found
+        return place_landmarks(self._landmarks, self.device, photos, found) if self._places else found
 
     def look(self, photos: Sequence[np.ndarray], look: Look) -> list[list[Detection]]:
         """Detect in at least one photo of equal size, as `__call__` does, once."""
@@ -241,11 +241,13 @@ class Detector:
         ends = np.cumsum([len(box) for box in boxes])[:-1]
         return [np.split(np.concatenate(part), ends) for part in zip(*parts, strict=True)]
 
-    def _input(self, pixels: np.ndarray):  # type: ignore[no-untyped-def]
-        """(N, h, w, 3) float32, 0 to 255 -> (N, 3, h, w) float32 in about -1 to 1, channels last in memory."""
+    def _input(self, pixels: np.ndarray) -> Tensor:
+        """See `mtcnn.normalised`."""
         import torch
 
-        return (torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2) - 127.5) * 0.0078125
+        from pdsn.data.mtcnn import normalised
+
+        return normalised(torch.from_numpy(pixels).to(self.device))
 
 
 def sure(face: Detection) -> bool:

@@ -10,12 +10,11 @@ from PIL import Image
 
 from pdsn.data.detector import Detection, sure
 from pdsn.data.settings import PrepareConfig
+from pdsn.data.similarity import align_similarity, similarity_matrix
 from pdsn.data.template import template
 
 DETECTION_SIDE = 1024
 """Pixels: longest side of the photo that the detector is shown."""
-SMALLEST_SCALE = 0.01
-"""Crop pixels per photo pixel: a face 50 times as large as its crop is larger than any photo."""
 CLEARLY = 2.0
 """Times the area of every other face: from this a photo's largest face is clearly the one it is about."""
 TURNS = (90, 180, 270)
@@ -23,8 +22,6 @@ TURNS = (90, 180, 270)
 TURNED = 0.99
 """Probability from which a face in a turned photo is believed: MTCNN sees one at 0.9 in every tenth photo that lies on
 its side, hardly ever at this, and nearly every face that stands upright passes it."""
-
-NO_FORM = "the landmarks do not form a face"
 
 Detect = Callable[[Sequence[np.ndarray]], list[list[Detection]]]
 """N photos (H, W, 3) uint8 of equal size -> the faces of each; `pdsn.data.detector.Detector` is one."""
@@ -174,30 +171,6 @@ def sideways(face: Detection) -> float:
     return float(abs(face.landmarks[:2, 0].mean() - (left + right) / 2) / (right - left))
 
 
-def similarity_matrix(landmarks: np.ndarray, goal: np.ndarray) -> np.ndarray:
-    """The least-squares similarity (Umeyama, 1991) that puts five landmarks on a template.
-
-    Args:
-        landmarks: (5, 2) x, y in pixels of the photo.
-        goal: (5, 2) x, y in pixels of the crop, where they are to lie.
-
-    Returns:
-        (3, 3) float64, photo to crop, in coordinates whose whole numbers are pixel edges.
-
-    Raises:
-        ValueError: the landmarks do not spread like a face's.
-    """
-    from skimage.transform import SimilarityTransform
-
-    if not np.isfinite(landmarks).all():
-        raise ValueError(NO_FORM)
-    # An estimate that fails is no transform: it is false, and has no parameters.
-    matrix = getattr(SimilarityTransform.from_estimate(landmarks, goal), "params", None)
-    if matrix is None or not np.isfinite(matrix).all():
-        raise ValueError(NO_FORM)
-    return matrix
-
-
 TEMPLATE_SLACK = 0.75
 """Pixels by which two templates may differ and still pass for the same."""
 
@@ -230,57 +203,6 @@ def crop_face(photo: np.ndarray, face: Detection, config: PrepareConfig) -> tupl
     if config.align == "box":
         return align_box(photo, face, config.size)
     return align_similarity(photo, face.landmarks, config.size, goal_of(config))
-
-
-def align_similarity(
-    photo: np.ndarray, landmarks: np.ndarray, size: tuple[int, int], goal: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Crop a face so that its landmarks come to lie on the template, by rotation, scale and shift.
-
-    The transform is the least-squares similarity of the five points (Umeyama, 1991). What lies outside the photo
-    repeats its edge: a black border would look like an occlusion.
-
-    Args:
-        photo: (H, W, 3) uint8, RGB.
-        landmarks: (5, 2) x, y in pixels of the photo.
-        size: (h, w) of the crop in pixels.
-        goal: (5, 2) x, y in pixels of the crop, the template.
-
-    Returns:
-        The crop (h, w, 3) uint8 and the landmarks (5, 2) in its pixels.
-
-    Raises:
-        ValueError: the landmarks do not spread like a face's.
-    """
-    matrix = similarity_matrix(landmarks, goal)
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
-    if scale < SMALLEST_SCALE:
-        raise ValueError(NO_FORM)
-    height, width = size
-    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]])
-    back = np.linalg.inv(matrix)
-    reach = corners @ back[:2, :2].T + back[:2, 2]
-
-    # A face larger than the crop is first averaged over whole squares of pixels, then sampled twice as densely
-    # as the crop and averaged again: between the two no detail is fine enough to alias.
-    step = max(1, int(1 / scale))
-    low = np.floor(reach.min(axis=0)).astype(int) - 3 * step
-    high = low + -(-(np.ceil(reach.max(axis=0)).astype(int) + 3 * step - low) // step) * step
-    rows = np.clip(np.arange(low[1], high[1]), 0, photo.shape[0] - 1)
-    columns = np.clip(np.arange(low[0], high[0]), 0, photo.shape[1] - 1)
-    region = Image.fromarray(photo[rows[:, None], columns])
-    if step > 1:
-        region = region.reduce(step)
-    # Crop pixels, doubled -> pixels of the reduced region.
-    linear = back[:2, :2] / step / 2
-    offset = (back[:2, 2] - low) / step
-    dense = region.transform(
-        (2 * width, 2 * height),
-        Image.Transform.AFFINE,
-        (*linear[0], offset[0], *linear[1], offset[1]),
-        Image.Resampling.BICUBIC,
-    )
-    return np.asarray(dense.reduce(2)), landmarks @ matrix[:2, :2].T + matrix[:2, 2]
 
 
 def align_box(photo: np.ndarray, face: Detection, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pdsn.data.photos import Photo, UnreadablePhotoError, read_photo
+from pdsn.data.reading import Photo, UnreadablePhotoError, read_photo
 
 PhotoLike = str | Path | bytes | Image.Image | np.ndarray
 """What passes for a photo: a path; bytes, the content of an image file; an image of Pillow, which its EXIF turns as it turns a

@@ -104,6 +104,11 @@ def published() -> tuple[ProposalNet, RefinementNet, OutputNet]:
     return nets
 
 
+def normalised(pixels: Tensor) -> Tensor:
+    """Pixels (N, h, w, 3), 0 to 255, as the networks see them: (N, 3, h, w) float32, about -1 to 1, channels last in memory."""
+    return (pixels.permute(0, 3, 1, 2).float() - 127.5) * 0.0078125
+
+
 def _pooled(maps: Tensor, edge: int) -> Tensor:
     return F.max_pool2d(maps, edge, stride=2, ceil_mode=True)
 

@@ -46,8 +46,8 @@ class PrepareConfig(Section):
     )
     detector: str = setting(
         default="covered",
-        help="networks that find faces: covered is MTCNN whose last two were trained on with painted photos, mtcnn as it was "
-        "published, or a file of `pdsn detector-train`",
+        help="networks that find faces: covered is MTCNN whose last two were trained on with painted photos, and one that places "
+        "the landmarks of covered faces; mtcnn as it was published; or a file of `pdsn detector-train`",
         metavar="NAME",
         before="mtcnn",
     )

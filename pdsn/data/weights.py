@@ -1,4 +1,4 @@
-"""The weights of the detector's last two networks that come with pdsn, or that `pdsn detector-train` made."""
+"""The weights of the detector's networks that come with pdsn, or that `pdsn detector-train` made."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ COVERED = "covered"
 REMAKE = "pdsn detector-train"
 PARTS = ("refine", "output")
 """Names of the second and third network in a file."""
+PLACING = "landmarks"
+"""Name of the network that places the landmarks of covered faces; files made before there was one have none."""
 
 
 def weights_of(name: str) -> Path:
@@ -36,14 +38,20 @@ def weights_of(name: str) -> Path:
     raise PdsnError("the detector's weights (covered.safetensors) are missing: install the package again")
 
 
-def load_networks(path: Path, refine: nn.Module, output: nn.Module) -> None:
-    """Put the weights of a file into the second and third network of MTCNN.
+def load_networks(path: Path, refine: nn.Module, output: nn.Module, landmarks: nn.Module) -> bool:
+    """Put the weights of a file into the second and third network of MTCNN and into the one that places landmarks.
+
+    Returns:
+        Whether the file has the last one; what was made before there was one has not.
 
     Raises:
         PdsnError: it is missing, damaged, or holds something else.
     """
     tensors, _ = load_tensors(path, REMAKE)
-    for part, network in zip(PARTS, (refine, output), strict=True):
+    placing = any(name.startswith(f"{PLACING}.") for name in tensors)
+    for part, network in zip((*PARTS, PLACING), (refine, output, landmarks), strict=True):
+        if part == PLACING and not placing:
+            break
         own = {
             name.partition(".")[2]: value.float()
             for name, value in tensors.items()
@@ -53,13 +61,17 @@ def load_networks(path: Path, refine: nn.Module, output: nn.Module) -> None:
             network.load_state_dict(own)
         except RuntimeError as error:
             raise PdsnError(f"{path} holds no networks of the detector: make them with `{REMAKE}`") from error
+    return placing
 
 
-def save_networks(path: Path, refine: nn.Module, output: nn.Module, about: dict[str, str]) -> None:
-    """Write the second and third network as float16, with what is to be known of them."""
+def save_networks(
+    path: Path, refine: nn.Module, output: nn.Module, landmarks: nn.Module | None, about: dict[str, str]
+) -> None:
+    """Write the networks as float16, with what is to be known of them; None leaves the last one out."""
+    networks = {PARTS[0]: refine, PARTS[1]: output} | ({} if landmarks is None else {PLACING: landmarks})
     tensors = {
         f"{part}.{name}": value.detach().half().cpu()
-        for part, network in zip(PARTS, (refine, output), strict=True)
+        for part, network in networks.items()
         for name, value in network.state_dict().items()
     }
     save_tensors(path, tensors, about)

@@ -1,1 +1,1 @@
-"""Training of the detector's last two networks on painted photos."""
+"""Training with painted photos: the detector's last two networks, and the one that places landmarks of covered faces."""

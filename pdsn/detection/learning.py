@@ -5,17 +5,31 @@ Zhang et al., Joint Face Detection and Alignment Using Multitask Cascaded Convol
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pdsn.detection.samples import NO_FACE, PART, Samples
+from pdsn.data.mtcnn import normalised
+from pdsn.detection.samples import NO_FACE, PART
 
 HARD = 0.7
 """Share of a batch's crops whose entropy counts, the largest ones: the paper's."""
 BOX_WEIGHT, LANDMARK_WEIGHT = 2.0, 4.0
 """Of the mean absolute errors, in edges of the crop, beside the entropy."""
+
+
+class Rows(Protocol):
+    """What is learned from, row by row: `samples.Samples` or `places.PlaceSamples`."""
+
+    def __len__(self) -> int:
+        """Rows there are."""
+        ...
+
+    def rows(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """What a loss is given of some rows (B,) int64."""
+        ...
 
 
 class CascadeLoss(nn.Module):
@@ -41,8 +55,7 @@ class CascadeLoss(nn.Module):
         Returns:
             {"loss": scalar, "loss_face": …, "loss_box": …} and, of a network that answers landmarks, "loss_landmarks".
         """
-        pixels = (crops.permute(0, 3, 1, 2).float() - 127.5) * 0.0078125
-        answer = self.network(pixels.contiguous(memory_format=torch.channels_last))
+        answer = self.network(normalised(crops))
         certain, whole = labels != PART, labels != NO_FACE
         entropy = F.nll_loss(
             answer[-1][certain].float().clamp_min(1e-7).log(), labels[certain], reduction="none"
@@ -61,23 +74,14 @@ def _mean(values: Tensor) -> Tensor:
     return values.sum() / max(values.numel(), 1)
 
 
-def tensors_of(samples: Samples, rows: Tensor) -> tuple[Tensor, ...]:
-    """Crops, labels, shifts and places of some rows."""
-    chosen = rows.numpy()
-    return tuple(
-        torch.from_numpy(np.ascontiguousarray(part[chosen]))
-        for part in (samples.crops, samples.labels, samples.shifts, samples.places)
-    )
-
-
-def figures_of(module: CascadeLoss, samples: Samples, batch: int) -> dict[str, float]:
+def figures_of(module: nn.Module, samples: Rows, batch: int) -> dict[str, float]:
     """The mean losses over samples, and "score": the loss, negative."""
     device = next(module.parameters()).device
     sums: dict[str, float] = {}
-    for first in range(0, len(samples.labels), batch):
-        rows = torch.arange(first, min(first + batch, len(samples.labels)))
-        losses = module(*(part.to(device) for part in tensors_of(samples, rows)))
+    for first in range(0, len(samples), batch):
+        rows = torch.arange(first, min(first + batch, len(samples)))
+        losses = module(*(part.to(device) for part in samples.rows(rows)))
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(rows)
-    figures = {name: value / len(samples.labels) for name, value in sums.items()}
+    figures = {name: value / len(samples) for name, value in sums.items()}
     return {**figures, "score": -figures["loss"]}

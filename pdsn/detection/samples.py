@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from pdsn.data.detector import square
 from pdsn.data.sums import Sums
@@ -37,6 +39,18 @@ class Samples:
     labels: np.ndarray
     shifts: np.ndarray
     places: np.ndarray
+
+    def __len__(self) -> int:
+        """Crops there are."""
+        return len(self.labels)
+
+    def rows(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """Crops, labels, shifts and places of some rows (B,) int64."""
+        chosen = rows.numpy()
+        return tuple(
+            torch.from_numpy(np.ascontiguousarray(part[chosen]))
+            for part in (self.crops, self.labels, self.shifts, self.places)
+        )
 
     @staticmethod
     def joined(parts: list[Samples]) -> Samples:

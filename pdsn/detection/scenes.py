@@ -6,13 +6,14 @@ Box and landmarks come from the clean photo, where MTCNN is nearly exact; the pa
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from PIL import Image
 
-from pdsn.data.faces import align_similarity, similarity_matrix
+from pdsn.data.similarity import align_similarity, similarity_matrix
 from pdsn.data.template import TEMPLATE, TEMPLATE_SIZE
 from pdsn.occlusion.layouts import LEFT_EYE, LEFT_MOUTH, NOSE, RIGHT_EYE, RIGHT_MOUTH
 from pdsn.occlusion.occluder import Occluder
@@ -70,24 +71,34 @@ class Scene:
     hidden: float
 
 
-def make_scene(subject: Subject, occluder: Occluder, rng: np.random.Generator) -> Scene:
+def make_scene(
+    subject: Subject,
+    occluder: Occluder,
+    rng: np.random.Generator,
+    *,
+    widths: tuple[float, float] = WIDTHS,
+    beside: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Scene:
     """Paint a subject and look at it from somewhere.
 
     Args:
         subject: photo and face.
         occluder: what covers the face.
         rng: of everything random.
+        widths: pixels of the face box's longer side in the scene, see `WIDTHS`.
+        beside: the landmarks (5, 2) that the cover is laid by, from those of the photo; None takes these.
 
     Raises:
         ValueError: the landmarks are no face.
     """
-    painted, hidden = _painted(subject, occluder, rng)
+    marks = subject.landmarks if beside is None else beside(subject.landmarks)
+    painted, hidden = _painted(subject, marks, occluder, rng)
     longest = float((subject.box[2:] - subject.box[:2]).max())
     side = longest * float(np.exp(rng.uniform(*np.log(SIDES))))
     # The face's centre lies where at most the share CUT of the box is outside.
     reach = max(side / 2 - longest * (0.5 - CUT), 0.0)
     middle = (subject.box[:2] + subject.box[2:]) / 2 + rng.uniform(-reach, reach, 2)
-    width = float(np.exp(rng.uniform(*np.log(WIDTHS))))
+    width = float(np.exp(rng.uniform(*np.log(widths))))
     edge = int(np.clip(side / longest * width, *EDGES))
     # From pixels of the scene to those of the photo: a turn, a scale, now and then a mirror.
     angle = float(np.deg2rad(rng.normal(0, ROLL)))
@@ -109,12 +120,14 @@ def make_scene(subject: Subject, occluder: Occluder, rng: np.random.Generator) -
     return Scene(pixels, boxes[0], landmarks, boxes[1:], hidden)
 
 
-def _painted(subject: Subject, occluder: Occluder, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """The occluded photo (H, W, 3) uint8, and the share of the face's box that is covered."""
-    crop, points = align_similarity(subject.pixels, subject.landmarks, TEMPLATE_SIZE, TEMPLATE)
-    matrix = similarity_matrix(subject.landmarks, TEMPLATE)
+def _painted(
+    subject: Subject, landmarks: np.ndarray, occluder: Occluder, rng: np.random.Generator
+) -> tuple[np.ndarray, float]:
+    """The photo (H, W, 3) uint8, occluded by these landmarks, and the share of the face's box that is covered."""
+    crop, points = align_similarity(subject.pixels, landmarks, TEMPLATE_SIZE, TEMPLATE)
+    matrix = similarity_matrix(landmarks, TEMPLATE)
     face = torch.from_numpy(crop.copy()).permute(2, 0, 1)
-    painted, covered = paint_photo(subject.pixels, subject.landmarks, face, matrix, occluder, rng, points)
+    painted, covered = paint_photo(subject.pixels, landmarks, face, matrix, occluder, rng, points)
     left, top, right, bottom = np.round(subject.box).astype(int).clip(0)
     inside = covered[top:bottom, left:right]
     return painted, float(inside.mean()) if inside.size else 1.0

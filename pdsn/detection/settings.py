@@ -1,4 +1,4 @@
-"""How the detector's last two networks are trained on."""
+"""How the detector's networks are trained with painted photos."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pdsn.config.setting import Section, section, setting
 
 @section("detector")
 class DetectorConfig(Section):
-    """Training of the detector's last two networks on painted photos."""
+    """Training of the detector's last two networks, and of the one that places landmarks, with painted photos."""
 
     scenes: int = setting(
         default=3,
-        help="painted scenes that are made of each photo for each network",
+        help="painted scenes that are made of each photo for each network, twice as many for the one that places landmarks",
         low=1,
         high=10_000,
         before=3,
@@ -21,7 +21,7 @@ class DetectorConfig(Section):
     )
     share: float = setting(
         default=0.5,
-        help="of the trained weights in their mean with the published ones, which know more of what is no face (Wortsman et al., "
+        help="of the trained weights of the last two networks in their mean with the published ones, which know more of what is no face (Wortsman et al., "
         "Robust fine-tuning of zero-shot models, 2022)",
         low=0,
         high=1,

@@ -1,7 +1,7 @@
-"""Training of the detector's last two networks: photos -> subjects -> painted scenes -> crops -> networks.
+"""Training of the detector's networks: photos -> subjects -> painted scenes -> crops -> networks.
 
-The second network learns from what the first proposes, the third from what the second, as trained now, passes on. All
-that is random follows from (seed, network, scene, photo), so that a killed training makes the same crops again.
+The second network learns from what the first proposes, the third from what the second, as trained now, passes on; the one that places
+the landmarks of covered faces from crops around the face. All that is random follows from (seed, network, scene, photo), so that a killed training makes the same crops again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -19,10 +18,13 @@ from torch import Tensor, nn
 from pdsn.artefact import TrainingFolder
 from pdsn.data.detector import MTCNN, Detector, Look, shifted, square
 from pdsn.data.faces import choose_face, detect_faces, sure_faces
-from pdsn.data.photos import PhotoFile, UnreadablePhotoError, read_photo
+from pdsn.data.mtcnn import OutputNet
+from pdsn.data.photos import PhotoFile
+from pdsn.data.reading import UnreadablePhotoError, read_photo
 from pdsn.data.sums import Sums
-from pdsn.data.weights import PARTS, save_networks
-from pdsn.detection.learning import CascadeLoss, figures_of, tensors_of
+from pdsn.data.weights import PARTS, PLACING, save_networks
+from pdsn.detection.learning import CascadeLoss, Rows, figures_of
+from pdsn.detection.places import PlaceLoss, make_places
 from pdsn.detection.samples import Samples, cut_samples
 from pdsn.detection.scenes import Scene, Subject, make_scene, overlaps
 from pdsn.detection.settings import DetectorConfig
@@ -39,6 +41,8 @@ PROPOSING = 0.45
 """Probability from which the first network's candidates become crops: lower than in use, there must be mistakes to learn from."""
 PASSING = 0.15
 """The same of the second network."""
+PLACED = 2
+"""Times as many scenes for the network that places landmarks: they cost less."""
 SMALLEST = (14, 20, 32)
 """Pixels of the smallest faces that scenes are searched for, one of them in each."""
 OTHERS = Look((0.5, 0.4, 0.3))
@@ -145,11 +149,11 @@ def train_detector(
     progress: Callable[[str, int], Advance],
     made: Callable[[], None],
 ) -> None:
-    """Train the second and the third network, and write both into `WEIGHTS` beside their folders.
+    """Train the second and the third network and the one that places landmarks, and write all into `WEIGHTS` beside their folders.
 
     Args:
         subjects: photos with their faces; each 20th validates.
-        folders: of both networks, opened; a finished one is taken as it is.
+        folders: of the networks, opened, the last one that of landmarks; a finished one is taken as it is.
         config: the settings.
         accelerator: device, precision, processes.
         seed: of everything random.
@@ -164,7 +168,7 @@ def train_detector(
     validating = list(subjects[::VALIDATED])
     training = [subject for row, subject in enumerate(subjects) if row % VALIDATED]
     detector = Detector(20, str(accelerator.device), MTCNN)
-    for part, edge, folder in zip(PARTS, (24, 48), folders, strict=True):
+    for part, edge, folder in zip(PARTS, (24, 48), folders[:2], strict=True):
         network = detector.refine if part == "refine" else detector.output
         published = {name: value.clone() for name, value in network.state_dict().items()}
         if folder.model.is_file() and not folder.anew:
@@ -176,11 +180,26 @@ def train_detector(
         )
         made()
         held = make_samples(validating, edge, detector, (seed, 1), 2, _unseen)
-        _fit(network, samples, held, folder, config, accelerator, seed, part)
+        _fit(CascadeLoss(network), samples, held, folder, config, accelerator, seed, part)
         _mix(network.eval(), published, network.state_dict(), config.share)
+    placing = OutputNet().to(accelerator.device)
+    if folders[2].model.is_file() and not folders[2].anew:
+        placing.load_state_dict(folders[2].load())
+    else:
+        # It starts from the third network as trained, which has seen covered faces; what that sees first is as good for it.
+        placing.load_state_dict(folders[1].load())
+        for layer in (placing.conv1, placing.prelu1, placing.conv2, placing.prelu2):
+            layer.requires_grad_(False)
+        mixture = Mixture(worn_occluders("train"), WORN_WEIGHTS)
+        scenes = PLACED * config.scenes
+        advance = progress(f"scenes for {PLACING}", scenes * len(training))
+        places = make_places(training, mixture, (seed, 0), scenes, advance)
+        made()
+        seen = make_places(validating, mixture, (seed, 1), 2, _unseen)
+        _fit(PlaceLoss(placing), places, seen, folders[2], config, accelerator, seed, PLACING)
     if accelerator.is_main_process:
         about = {"made": "pdsn detector-train", "photos": str(len(subjects))}
-        save_networks(folders[0].root.parent / WEIGHTS, detector.refine, detector.output, about)
+        save_networks(folders[0].root.parent / WEIGHTS, detector.refine, detector.output, placing, about)
 
 
 def _unseen(done: int) -> None:
@@ -195,21 +214,19 @@ def _mix(network: nn.Module, published: dict[str, Tensor], trained: dict[str, Te
 
 
 def _fit(
-    network: nn.Module,
-    samples: Samples,
-    held: Samples,
+    module: CascadeLoss | PlaceLoss,
+    samples: Rows,
+    held: Rows,
     folder: TrainingFolder,
     config: DetectorConfig,
     accelerator: Accelerator,
     seed: int,
     title: str,
 ) -> None:
-    """Train one network from where it stands."""
+    """Train the network of a loss from where it stands."""
+    network = module.network
     seed_everything(seed)
-    module = CascadeLoss(network)
-    batches = ShuffledBatches(
-        len(samples.labels), partial(tensors_of, samples), config.batch, seed, accelerator, "detector.batch"
-    )
+    batches = ShuffledBatches(len(samples), samples.rows, config.batch, seed, accelerator, "detector.batch")
     fit(
         module,
         batches,

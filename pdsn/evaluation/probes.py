@@ -13,7 +13,7 @@ from torch import Tensor
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.detector import Detection
 from pdsn.data.faces import Detect, choose_face, crop_face, crop_matrix, detect_faces, find_faces, turn_photo
-from pdsn.data.photos import UnreadablePhotoError, read_photo
+from pdsn.data.reading import UnreadablePhotoError, read_photo
 from pdsn.data.settings import PrepareConfig
 from pdsn.errors import PdsnError
 from pdsn.occlusion.occluder import Occluder

@@ -114,6 +114,16 @@ class MaskDictionary:
         return cls(layout, mean, binary, base, bool(about.get("soft", False)))
 
 
+def mask_input(maker: str, label: str) -> str:
+    """Under which name a dictionary's description has the hash of the masks that it was built of.
+
+    Args:
+        maker: name of the maker.
+        label: the region; "" where one artefact has the masks of all.
+    """
+    return f"generator {label or maker}"
+
+
 def normalise(masks: Tensor) -> Tensor:
     """Min-max normalise each pair's mask over all its values (section 3.3).
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -55,9 +53,9 @@ class FaceNet(nn.Module):
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1) if stem == "standard" else nn.Identity()
         inputs = width
-        for number, (blocks, stride) in enumerate(zip(BLOCKS[arch], (1, 2, 2, last_stride), strict=True)):
-            channels = width * 2**number
-            self.add_module(f"layer{number + 1}", stage(inputs, channels, blocks, stride))
+        for stage, (blocks, stride) in enumerate(zip(BLOCKS[arch], (1, 2, 2, last_stride), strict=True)):
+            channels = width * 2**stage
+            self.add_module(f"layer{stage + 1}", _stage(inputs, channels, blocks, stride))
             inputs = channels
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -176,8 +174,7 @@ class BasicBlock(nn.Module):
         return self.relu(out + shortcut)
 
 
-def stage(inputs: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
-    """So many residual blocks one after the other; the first has the stride."""
+def _stage(inputs: int, channels: int, blocks: int, stride: int) -> nn.Sequential:
     shortcut = None
     if stride != 1 or inputs != channels:
         shortcut = nn.Sequential(
@@ -186,12 +183,3 @@ def stage(inputs: int, channels: int, blocks: int, stride: int) -> nn.Sequential
     layers: list[nn.Module] = [BasicBlock(inputs, channels, stride, shortcut)]
     layers += [BasicBlock(channels, channels) for _ in range(blocks - 1)]
     return nn.Sequential(*layers)
-
-
-def at_rest(parts: Sequence[nn.Module]) -> None:
-    """Set a network to evaluation mode, given all its modules, itself first.
-
-    Nearly always it is in it: to look at a list takes a fiftieth of setting it again, for which they are found one by one.
-    """
-    if any(part.training for part in parts):
-        parts[0].eval()

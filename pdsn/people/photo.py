@@ -17,7 +17,7 @@ from pdsn.data.chunks import NO_FACE
 from pdsn.data.detector import Detection
 from pdsn.data.faces import Detect, crop_face, find_faces, sure_faces, turn_back, turn_photo
 from pdsn.data.given import PhotoLike, read_given
-from pdsn.data.photos import Photo, UnreadablePhotoError
+from pdsn.data.reading import Photo, UnreadablePhotoError
 from pdsn.data.settings import PrepareConfig
 from pdsn.errors import PdsnError
 from pdsn.people.gallery import readable

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from pdsn.data.given import read_given
-from pdsn.data.photos import MOST_PIXELS, Photo, UnreadablePhotoError
+from pdsn.data.reading import MOST_PIXELS, Photo, UnreadablePhotoError
 from pdsn.errors import UsageError
 from pdsn.people.gallery import readable
 from pdsn.people.photo import VIDEOS, PhotoError

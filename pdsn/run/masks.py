@@ -7,8 +7,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pdsn.artefact import MODEL, making, read_json
 from pdsn.config.setting import SettingError
-from pdsn.errors import UsageError, unknown
+from pdsn.errors import PdsnError, UsageError, unknown
+from pdsn.files import sha256_of
 from pdsn.masks.strategy import GENERATORS, MATCHED, NO_FDM, Strategy
 from pdsn.matchers.table import MATCHERS, SIGN, parts_of
 from pdsn.run.faces import RunFaces
@@ -88,13 +90,35 @@ class RunMasks(RunFaces):
         """The dictionary of a strategy.
 
         Raises:
-            PdsnError: it is missing, or belongs to another base or other regions.
+            PdsnError: it is missing, belongs to another base or other regions, or its masks were trained anew since.
         """
         from pdsn.masks.dictionary import MaskDictionary
 
         remake = f"pdsn build-dictionary --strategy {name}"
         path = self.run.dictionary(name)
-        return MaskDictionary.load(path, base=base, regions_now=self.layout, remake=remake)
+        found = MaskDictionary.load(path, base=base, regions_now=self.layout, remake=remake)
+        if self._trained_since(name):
+            raise PdsnError(
+                f"{path} was built of masks that were trained anew since: rebuild it with `{making(remake, path)}`"
+            )
+        return found
+
+    def _trained_since(self, name: str) -> bool:
+        """Whether masks of a strategy are others than those that its dictionary says that it was built of."""
+        from pdsn.masks.dictionary import mask_input
+        from pdsn.occlusion.layouts import region_names
+
+        described = self.run.dictionary(name).with_suffix(".json")
+        if not described.is_file():
+            return False
+        built_of = read_json(described, "pdsn build-dictionary").get("inputs", {})
+        maker = self.maker(name)
+        for label in maker.labels(region_names(self.strategy(name).layout)):
+            known = built_of.get(mask_input(maker.name, label))
+            path = self.run.masks(name, label) / MODEL
+            if known is not None and path.is_file() and sha256_of(path) != known:
+                return True
+        return False
 
     @property
     def head_strategy(self) -> str:

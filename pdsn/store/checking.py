@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from pdsn.files import PREFIX
 from pdsn.store.database import NAME
+from pdsn.store.following import SCORES, kept_rows, row_count
 from pdsn.store.insertion import CROPS
-from pdsn.store.store import SCORES, Store
+from pdsn.store.store import Store
 from pdsn.store.vectors import FOLDER
 
-PART = 4096
-"""Photos whose embeddings are compared at a time."""
 NORM = 2e-2
 """By how much the length of an embedding may differ from 1 in float16."""
 
@@ -105,14 +105,18 @@ def _database(connection: sqlite3.Connection) -> list[str]:
 def _embeddings(connection: sqlite3.Connection, store: Store) -> list[str]:
     """Embeddings that are not what was written, or none."""
     found = []
-    width = 2 * sum(store.vectors.widths)
-    ends = np.cumsum(store.vectors.widths)[:-1]
+    sizes = store.vectors.sizes
+    ends = np.cumsum(sizes)[:-1]
     for number, digest, blob in connection.execute("SELECT photo, sha256, vectors FROM embedding"):
-        if len(blob) != width or hashlib.sha256(blob).hexdigest() != digest:
+        if len(blob) != sum(sizes) or hashlib.sha256(blob).hexdigest() != digest:
             found.append(f"the embeddings of photo {number} are damaged: remove it, and enrol it anew")
             continue
-        parts = np.split(np.frombuffer(blob, "<f2").astype(np.float32), ends)
-        if not all(abs(float(np.linalg.norm(part)) - 1) < NORM for part in parts):
+        parts = np.split(np.frombuffer(bytearray(blob), np.uint8)[None], ends, axis=1)
+        embeddings = (
+            store.code.decode(part, torch.empty((1, width))).units
+            for part, width in zip(parts, store.widths, strict=True)
+        )
+        if not all(abs(float(one.norm()) - 1) < NORM for one in embeddings):
             found.append(
                 f"the embeddings of photo {number} are no unit vectors: remove it, and enrol it anew"
             )
@@ -122,25 +126,23 @@ def _embeddings(connection: sqlite3.Connection, store: Store) -> list[str]:
 def _arrays(connection: sqlite3.Connection, store: Store) -> list[str]:
     """Arrays that are not, row by row, what the database holds."""
     (epoch,) = connection.execute("SELECT epoch FROM store").fetchone()
-    (count,) = connection.execute("SELECT count(*) FROM photo").fetchone()
+    count = row_count(connection)
     vectors = store.vectors
     if vectors.count(epoch) != count:
         return [
             f"{FOLDER}: {vectors.count(epoch)} rows for {count} photos: delete the folder, it is made again"
         ]
-    sizes = [vectors.path(epoch, place).stat().st_size for place in range(len(vectors.widths))]
-    if sizes != [2 * width * count for width in vectors.widths]:
+    sizes = [vectors.path(epoch, place).stat().st_size for place in range(len(vectors.sizes))]
+    if sizes != [size * count for size in vectors.sizes]:
         return [
             f"{FOLDER}: an array has more rows than there are photos: delete the folder, it is made again"
         ]
-    ends = np.cumsum(vectors.widths)[:-1]
-    rows = connection.execute("SELECT vectors FROM embedding ORDER BY photo")
+    ends = np.cumsum(vectors.sizes)[:-1]
     first = 0
-    arrays = [vectors.read(epoch, place, count) for place in range(len(vectors.widths))]
-    while part := rows.fetchmany(PART):
-        kept = np.frombuffer(b"".join(row[0] for row in part), "<u2").reshape(len(part), -1)
-        for array, columns in zip(arrays, np.split(kept, ends, axis=1), strict=True):
-            if not np.array_equal(array[first : first + len(part)].view("<u2"), columns):
+    arrays = [vectors.read(epoch, place, count) for place in range(len(vectors.sizes))]
+    for part in kept_rows(connection, sum(vectors.sizes)):
+        for array, columns in zip(arrays, np.split(part, ends, axis=1), strict=True):
+            if not np.array_equal(array[first : first + len(part)], columns):
                 return [f"{FOLDER}: a row is not its photo's: delete the folder, it is made again"]
         first += len(part)
     return []

@@ -63,12 +63,14 @@ MIGRATIONS = (
         pixels BLOB
     );
     """,
+    "CREATE TABLE gone (row INTEGER PRIMARY KEY)",
 )
 """What makes each version of the tables out of the one before; the number of the last stands in the file.
 
 In `store` generation counts changes of any kind, epoch those that move rows of the arrays, naming those of who is called what.
 In `photo` box, covered and notes are JSON, and counts are covered pixels by region, NULL where no pixel is covered; in `embedding`
-vectors are those of all signatures one after the other, float16, and pixels the covered ones, packed."""
+vectors are those of all signatures one after the other, see `codes`, and pixels the covered ones, packed. In `gone` are the rows of the
+arrays whose photos were removed in this epoch."""
 
 
 class Database:

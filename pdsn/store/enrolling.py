@@ -163,10 +163,14 @@ def made_here(maker: Maker, detect: Detect, task: Task, photos: Sequence[PhotoFi
 
     with threads_for_chunks() as (pool, threads):
         # Both take about as long. Threads of networks that wait for a processor that searches burn two thirds of the time.
+        before = torch.get_num_threads()
         torch.set_num_threads(max(threads // 2, 1))
-        for part in parts:
-            waiting.append(pool.submit(task.search, part, detect))
-            if len(waiting) > 2 * threads:  # no more than that wait in memory to be enrolled
+        try:
+            for part in parts:
+                waiting.append(pool.submit(task.search, part, detect))
+                if len(waiting) > 2 * threads:  # no more than that wait in memory to be enrolled
+                    yield finish()
+            while waiting:
                 yield finish()
-        while waiting:
-            yield finish()
+        finally:
+            torch.set_num_threads(before)

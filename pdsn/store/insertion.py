@@ -51,8 +51,13 @@ class NewPhoto(FaceSource):
     crop: np.ndarray | None = None
 
 
-def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto) -> int | str:
+def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto, vectors: bytes) -> int | str:
     """Write a photo, and its person where that is new, within a change.
+
+    Args:
+        database, connection: the store's.
+        photo: the photo.
+        vectors: its embeddings as they are kept.
 
     Returns:
         The photo's id; where the same face is enrolled already, whose it is and where it came from.
@@ -83,11 +88,10 @@ def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto) 
         ),
     ).lastrowid  # fmt: skip
     assert number is not None
-    blob = photo.vectors.astype("<f2").tobytes()
     pixels = None if photo.pixels is None else np.packbits(photo.pixels).tobytes()
     connection.execute(
         "INSERT INTO embedding (photo, sha256, vectors, pixels) VALUES (?, ?, ?, ?)",
-        (number, hashlib.sha256(blob).hexdigest(), blob, pixels),
+        (number, hashlib.sha256(vectors).hexdigest(), vectors, pixels),
     )
     if photo.crop is not None:
         _save_crop(database, connection, number, photo.crop)

@@ -8,10 +8,11 @@ from typing import Any
 
 from pdsn.errors import UsageError
 from pdsn.store.checking import CheckReport, check_store
+from pdsn.store.codes import CODES, DEFAULT
 from pdsn.store.lance.place import Place, is_lance
 from pdsn.store.lance.table import LanceStore
 from pdsn.store.snapshot import Snapshot
-from pdsn.store.store import Store, check_place
+from pdsn.store.store import VECTORS, Store, check_place
 
 AnyStore = Store | LanceStore
 
@@ -34,11 +35,13 @@ def open_store(place: str | Path, *, by_index: bool = False) -> AnyStore:
     return Store.open(Path(place))
 
 
-def create_store(place: str | Path, made: Mapping[str, Any], widths: Sequence[int]) -> AnyStore:
-    """Make an empty store, or open the one that is there; see `Store.create`."""
+def create_store(
+    place: str | Path, made: Mapping[str, Any], widths: Sequence[int], vectors: str | None = None
+) -> AnyStore:
+    """Make an empty store, or open the one that is there; see `Store.create`, and for `vectors` `check_vectors`."""
     if is_lance(place):
         return LanceStore.create(place, made, widths)
-    return Store.create(Path(place), made, widths)
+    return Store.create(Path(place), {**made, VECTORS: vectors or DEFAULT}, widths)
 
 
 def store_exists(place: str | Path) -> bool:
@@ -68,6 +71,31 @@ def current(store: AnyStore, known: Snapshot | None, comparison: str) -> Snapsho
 
         return LanceSnapshot(store, comparison)
     return Snapshot(store, comparison)
+
+
+def check_vectors(place: str | Path, vectors: str | None) -> None:
+    """Raise UsageError unless a store keeps embeddings so, or can be made so.
+
+    Args:
+        place: the store's.
+        vectors: name in `codes.CODES`; None for whatever it is, `codes.DEFAULT` in a new store.
+    """
+    if vectors is None:
+        return
+    if vectors not in CODES:
+        raise UsageError(f"--vectors {vectors}: give {' or '.join(CODES)}")
+    if is_lance(place):
+        if vectors != DEFAULT:
+            raise UsageError(
+                f"--people {place} keeps embeddings as {DEFAULT}, as every table does: leave --vectors {vectors} out"
+            )
+    elif store_exists(place):
+        known = Store.open(Path(place)).kept_as
+        if vectors != known:
+            raise UsageError(
+                f"--people {place} keeps embeddings as {known}, and a store has them all alike: leave --vectors {vectors} out, "
+                "or enrol everybody anew into another folder"
+            )
 
 
 def check_kept(store: AnyStore) -> CheckReport:

@@ -16,7 +16,7 @@ from pdsn.files import atomic_path
 from pdsn.matchers.embedding import Embedded
 from pdsn.matchers.matcher import Prepared, Signature, by_signature, known_as
 from pdsn.store.joint import own_bits
-from pdsn.store.snapshot import Snapshot
+from pdsn.store.snapshot import BLOCK, Snapshot
 from pdsn.store.variants import Variants
 
 
@@ -101,10 +101,11 @@ class StoreRivals:
         other, mine = torch.full((len(known),), -torch.inf), torch.full((len(known),), -torch.inf)
         whom = torch.zeros(len(known), dtype=torch.int64)
         theirs = torch.from_numpy(own)
-        for start, block in snapshot.blocks(self.variants.place(signature), first):
-            scores = known[:, : block.shape[1]] @ block.T
-            labels = snapshot.labels[start : start + len(block)]
-            low, high = np.searchsorted(hidden, (start, start + len(block)))
+        place = self.variants.place(signature)
+        for start, products in snapshot.products(place, known.numpy(), BLOCK, first):
+            scores = torch.from_numpy(products)
+            labels = snapshot.labels[start : start + scores.shape[1]]
+            low, high = np.searchsorted(hidden, (start, start + len(labels)))
             scores[:, hidden[low:high] - start] = -torch.inf
             # Few photos are of somebody who is among the strangers.
             known_here = np.flatnonzero(np.isin(labels, own))
@@ -113,10 +114,10 @@ class StoreRivals:
                 same = theirs[:, None] == torch.from_numpy(labels[known_here])
                 mine = torch.maximum(mine, part.masked_fill(~same, -torch.inf).amax(1))
                 scores[:, known_here] = part.masked_fill(same, -torch.inf)
-            best, place = scores.max(1)
+            best, row = scores.max(1)
             better = best > other
             other = torch.where(better, best, other)
-            whom = torch.where(better, torch.from_numpy(labels)[place], whom)
+            whom = torch.where(better, torch.from_numpy(labels)[row], whom)
         return Nearest(other.numpy(), whom.numpy(), mine.numpy())
 
     def _hidden(self, signature: Signature) -> np.ndarray:

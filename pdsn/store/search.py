@@ -5,6 +5,7 @@ Where a snapshot says which photos may be near, these alone are compared with, a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,10 @@ from pdsn.store.variants import Variants
 
 GROUP = 32
 """Photos of which the best one alone is looked at first."""
+STEP = 8192
+"""Photos that probes are multiplied with at a time: fewer take longer, as each step has its price."""
+SCORES = 2**18
+"""Scores that are in memory at a time, unless those of `STEP` photos are more."""
 
 
 @dataclass(frozen=True)
@@ -137,27 +142,41 @@ def _search(
     joints: list[Joint],
 ) -> None:
     """Compare probes (P, E) of one signature with all photos but those that they are compared with under another."""
-    for start, block in snapshot.blocks(variants.place(signature)):
-        scores = known[:, : block.shape[1]] @ block.T
-        for probe, joint in enumerate(joints):
+    for start, scores in _scores(snapshot, variants.place(signature), known.numpy()):
+        labels = snapshot.labels[start : start + scores.shape[1]]
+        for values, joint in zip(scores, joints, strict=True):
             if len(joint.rows):
-                first, last = np.searchsorted(joint.rows, (start, start + len(block)))
-                scores[probe, joint.rows[first:last] - start] = -torch.inf
-        for probe, (one, least) in enumerate(zip(found, _promising(scores, 4 * found[0].count), strict=True)):
-            values = scores[probe].numpy()
+                first, last = np.searchsorted(joint.rows, (start, start + len(labels)))
+                values[joint.rows[first:last] - start] = -np.inf
+        for values, one, least in zip(scores, found, _promising(scores, 4 * found[0].count), strict=True):
             # Among the best photos there are nearly always enough people; else every photo counts.
             chosen = np.flatnonzero(values >= max(least, one.least))
-            if least > one.least and len(np.unique(snapshot.labels[start + chosen])) < one.count:
+            if least > one.least and len(set(labels[chosen].tolist())) < one.count:
                 chosen = np.flatnonzero(values > one.least)
             if len(chosen):
-                one.offer(values[chosen], start + chosen, snapshot.labels[start + chosen], signature)
+                one.offer(values[chosen], start + chosen, labels[chosen], signature)
 
 
-def _promising(scores: Tensor, count: int) -> list[float]:
+def _scores(snapshot: Snapshot, place: int, probes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """(first row, scores (P, n) float32) of probes (P, E) and all photos, part by part; each takes the place of the one before."""
+    width = min(max(SCORES // len(probes), STEP), len(snapshot))
+    found = np.empty((len(probes), width), np.float32)
+    first = filled = 0
+    for start, scores in snapshot.products(place, probes, STEP):
+        if filled + scores.shape[1] > width:
+            yield first, found[:, :filled]
+            first, filled = start, 0
+        found[:, filled : filled + scores.shape[1]] = scores
+        filled += scores.shape[1]
+    if filled:
+        yield first, found[:, :filled]
+
+
+def _promising(scores: np.ndarray, count: int) -> list[float]:
     """For each row of scores (P, n) a score that at least so many reach, and not many more; -inf where there are fewer."""
     groups = scores.shape[1] // GROUP
     if groups < count:
         return [-np.inf] * len(scores)
-    best = scores[:, : groups * GROUP].unflatten(1, (groups, GROUP)).amax(2)
+    best = torch.from_numpy(scores[:, : groups * GROUP]).unflatten(1, (groups, GROUP)).amax(2)
     least: list[float] = best.topk(count).values[:, -1].tolist()
     return least

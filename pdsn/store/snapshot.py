@@ -14,7 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pdsn.errors import PdsnError
-from pdsn.store.store import SCORES, Store
+from pdsn.store.codes import Decoded
+from pdsn.store.following import SCORES, gone_rows, kept_rows, places_of, row_count
+from pdsn.store.store import Store
 
 BLOCK = 2048
 """Photos whose embeddings are compared at a time: in float32 they stay in the processor's cache."""
@@ -58,17 +60,17 @@ class Snapshot:
             covered = connection.execute(
                 "SELECT id, counts FROM photo WHERE counts IS NOT NULL ORDER BY id"
             ).fetchall()
-            count = min(store.vectors.count(self._epoch), len(photos))
-            self._mapped = count
-            tail = list(store._blobs(connection, count))
+            self._places = places_of(len(photos), gone_rows(connection))
+            self._mapped = min(store.vectors.count(self._epoch), row_count(connection))
+            tail = list(kept_rows(connection, sum(store.vectors.sizes), self._mapped))
         self.state = f"{self._epoch}-{naming}"
-        self._tail = np.concatenate(tail) if tail else np.empty((0, sum(store.vectors.widths)), np.float16)
+        self._tail = np.concatenate(tail) if tail else np.empty((0, sum(store.vectors.sizes)), np.uint8)
         self._maps: dict[int, np.ndarray] = {}
         table = np.array(photos, dtype=np.int64).reshape(-1, 2)
         numbers = np.array([number for number, _ in people], dtype=np.int64)
         self._take(
             comparison,
-            store.vectors.widths,
+            store.widths,
             [name for _, name in people],
             table[:, 0],
             np.searchsorted(numbers, table[:, 1]),
@@ -99,8 +101,7 @@ class Snapshot:
         store = self.store
         with store.database.reading() as connection:
             (epoch,) = connection.execute("SELECT epoch FROM store").fetchone()
-            (count,) = connection.execute("SELECT count(*) FROM photo").fetchone()
-        return store.vectors.count(epoch) == count
+            return store.vectors.count(epoch) == row_count(connection)
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -136,64 +137,80 @@ class Snapshot:
         return self._maps[place]
 
     def _late(self, place: int) -> np.ndarray:
-        """The embeddings (n, E) of the photos that the arrays do not have yet."""
-        first = sum(self.widths[:place])
-        return self._tail[:, first : first + self.widths[place]]
+        """The rows (n, bytes), as they are kept, that the array does not have yet."""
+        sizes = self.store.vectors.sizes
+        first = sum(sizes[:place])
+        return self._tail[:, first : first + sizes[place]]
 
-    def _raw(self, place: int, first: int = 0) -> Iterator[tuple[int, Tensor]]:
-        """(first row, embeddings (n, E) float32) of one signature, block by block, from a row on."""
+    def _raw(self, place: int, first: int, step: int) -> Iterator[tuple[int, Decoded]]:
+        """(first row, embeddings) of one signature, block by block, from a row on; each takes the place of the one before."""
         mapped, late = self._map(place), self._late(place)
-        step = BLOCK
         buffer = torch.empty((step, self.widths[place]))
         for start in range(first, len(self), step):
-            stop = min(start + step, len(self))
-            if stop <= len(mapped):
-                part = mapped[start:stop]
-            else:
-                part = np.concatenate(
-                    [mapped[start:stop], late[max(start - len(mapped), 0) : stop - len(mapped)]]
-                )
-            yield start, buffer[: stop - start].copy_(torch.from_numpy(part))
+            places = self._places[start : start + step]
+            low, high = int(places[0]), int(places[-1]) + 1
+            part = mapped[low:high]
+            if high > len(mapped):
+                part = np.concatenate([part, late[max(low - len(mapped), 0) : high - len(mapped)]])
+            if len(part) > len(places):  # some rows are empty
+                part = part[places - low]
+            yield start, self.store.code.decode(part, buffer[: len(places)])
 
-    def blocks(self, place: int, first: int = 0) -> Iterator[tuple[int, Tensor]]:
-        """(first row, what a probe is multiplied with (n, E) float32) of one signature, block by block.
-
-        A small store's is one block, and kept; of a large one each block takes the place of the one before.
+    def products(
+        self, place: int, probes: np.ndarray, step: int, first: int = 0
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """(first row, scores (P, n) float32) of probes and all photos under one signature, block by block.
 
         Args:
             place: number of the signature, see `Variants.place`.
+            probes: (P, E) float32; of a longer row the first E count.
+            step: photos in a block, at most.
             first: row to begin with.
         """
+        for start, (block, factors) in self._blocks(place, step, first):
+            # numpy's product of a few rows is faster than torch's on some processors, and nowhere slower.
+            scores = probes[:, : block.shape[1]] @ block.numpy().T
+            if factors is not None:
+                scores *= factors.numpy()
+            yield start, scores
+
+    def _blocks(self, place: int, step: int, first: int) -> Iterator[tuple[int, Decoded]]:
+        """(first row, what a probe is multiplied with) of one signature, block by block; a small store's are kept."""
         if not len(self):
             return
         size = 4 * len(self) * self.widths[place]
         if size > KEPT:
-            yield from self._parts(place, first)
+            yield from self._parts(place, first, step)
             return
         if place not in self._whole:
-            self._whole[place] = torch.cat([part.clone() for _, part in self._parts(place, 0)])
+            parts = [part.units.clone() for _, part in self._parts(place, 0, step)]
+            self._whole[place] = torch.cat(parts)
             while len(self._whole) * size > KEPT:
                 self._whole.popitem(last=False)
         self._whole.move_to_end(place)
-        yield first, self._whole[place][first:]
+        for start in range(first, len(self), step):
+            yield start, Decoded(self._whole[place][start : start + step], None)
 
-    def _parts(self, place: int, first: int) -> Iterator[tuple[int, Tensor]]:
-        """See `blocks`, read anew."""
-        for start, part in self._raw(place, first):
-            yield start, self._compared(place, part, self.labels[start : start + len(part)])
+    def _parts(self, place: int, first: int, step: int) -> Iterator[tuple[int, Decoded]]:
+        """See `_blocks`, read anew."""
+        for start, part in self._raw(place, first, step):
+            if self.comparison != "nearest":
+                labels = self.labels[start : start + len(part.numbers)]
+                part = Decoded(self._compared(place, part.units, labels), None)
+            yield start, part
 
     def rows(self, place: int, rows: np.ndarray) -> Tensor:
         """What a probe is multiplied with (n, E) float32 of one signature, for some rows."""
-        photos = torch.from_numpy(self._photos(place, rows)).float()
-        return self._compared(place, photos, self.labels[rows])
+        return self._compared(place, self._photos(place, rows), self.labels[rows])
 
-    def _photos(self, place: int, rows: np.ndarray) -> np.ndarray:
-        """The embeddings (n, E) float16 of some rows."""
+    def _photos(self, place: int, rows: np.ndarray) -> Tensor:
+        """The embeddings (n, E) float32 of some rows."""
         mapped, late = self._map(place), self._late(place)
-        found = np.empty((len(rows), late.shape[1]), np.float16)
-        inside = rows < len(mapped)
-        found[inside], found[~inside] = mapped[rows[inside]], late[rows[~inside] - len(mapped)]
-        return found
+        found = np.empty((len(rows), late.shape[1]), np.uint8)
+        places = self._places[rows]
+        inside = places < len(mapped)
+        found[inside], found[~inside] = mapped[places[inside]], late[places[~inside] - len(mapped)]
+        return self.store.code.decode(found, torch.empty((len(rows), self.widths[place]))).units
 
     def _compared(self, place: int, photos: Tensor, labels: np.ndarray) -> Tensor:
         """See `EmbeddingMatcher.compared`, of a part of the photos."""
@@ -206,8 +223,9 @@ class Snapshot:
         """The mean embedding of each person, (K, E) of length 1."""
         if place not in self._means:
             sums = torch.zeros((len(self.people), self.widths[place]))
-            for start, part in self._raw(place):
-                sums.index_add_(0, torch.from_numpy(self.labels[start : start + len(part)]), part)
+            for start, part in self._raw(place, 0, BLOCK):
+                labels = self.labels[start : start + len(part.numbers)]
+                sums.index_add_(0, torch.from_numpy(labels), part.units)
             self._means[place] = F.normalize(sums)
             if len(self._means) > MEANS_KEPT:
                 self._means.popitem(last=False)

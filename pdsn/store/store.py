@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,16 +13,17 @@ from typing import Any
 import numpy as np
 
 from pdsn.errors import PdsnError, UsageError
+from pdsn.store.codes import CODES, DEFAULT
 from pdsn.store.database import NAME, Database
+from pdsn.store.following import SCORES, follow, leave
 from pdsn.store.insertion import CROPS, NewPhoto, insert, now
 from pdsn.store.names import checked_name, find_person, name_of, taken
 from pdsn.store.provenance import check_made
 from pdsn.store.records import PHOTO, PersonPhotos, PersonRecord, PhotoRecord
 from pdsn.store.vectors import FOLDER, Vectors
 
-SCORES = "scores"
-PART = 1024
-"""Photos whose embeddings are in memory together when arrays are made again."""
+VECTORS = "vectors"
+"""Under which name `Store.made` says how embeddings are kept."""
 
 
 class Store:
@@ -31,8 +31,14 @@ class Store:
 
     Args:
         root: the folder; see `create` and `open`.
-        made: what embeddings depend on, by name, as it was when the store was made.
+        made: what embeddings depend on, by name, as it was when the store was made; under `VECTORS` it says how they are kept.
         widths: numbers in each of a photo's embeddings.
+
+    Attributes:
+        kept_as: name in `codes.CODES`.
+
+    Raises:
+        PdsnError: a newer pdsn has made it.
     """
 
     def __init__(self, root: Path, made: Mapping[str, Any], widths: Sequence[int]) -> None:
@@ -40,7 +46,11 @@ class Store:
         self.made = dict(made)
         self.widths = list(widths)
         self.database = Database(root)
-        self.vectors = Vectors(root, widths)
+        self.kept_as: str = self.made.get(VECTORS, DEFAULT)
+        if self.kept_as not in CODES:
+            raise PdsnError(f"--people {root} was written by a newer pdsn: update pdsn to use it")
+        self.code = CODES[self.kept_as]
+        self.vectors = Vectors(root, [self.code.size(width) for width in widths], self.code.ending)
 
     @staticmethod
     def exists(root: Path) -> bool:
@@ -179,9 +189,9 @@ class Store:
         outcomes: list[int | str] = []
         with self._changing():
             with self.database.writing() as connection:
-                for photo in photos:
-                    outcomes.append(insert(self.database, connection, photo))
-            self._follow(moved=False)
+                for photo, vectors in zip(photos, self._encoded(photos), strict=True):
+                    outcomes.append(insert(self.database, connection, photo, vectors))
+            follow(self, moved=False, empty=[])
         with self.database.reading() as connection:
             return [one if isinstance(one, str) else self._photo(connection, one) for one in outcomes]
 
@@ -193,13 +203,13 @@ class Store:
         """
         new = checked_name(new)
         with self._changing():
-            with self._moving(("naming",)) as connection:
+            with self._naming() as connection:
                 number = find_person(connection, self.root, who)
                 other = connection.execute("SELECT id FROM person WHERE name = ?", (new,)).fetchone()
                 if other is not None and other[0] != number:
                     raise taken(self.root, name_of(connection, number), new)
                 connection.execute("UPDATE person SET name = ? WHERE id = ?", (new, number))
-            self._follow(moved=True)
+            follow(self, moved=True, empty=[])
 
     def merge(self, who: str | int, into: str | int) -> None:
         """Give all photos of a person to another one, who is then both.
@@ -208,7 +218,7 @@ class Store:
             UsageError: there is nobody of one of the names, or both are one.
         """
         with self._changing():
-            with self._moving(("naming",)) as connection:
+            with self._naming() as connection:
                 number, target = (
                     find_person(connection, self.root, who),
                     find_person(connection, self.root, into),
@@ -217,7 +227,7 @@ class Store:
                     raise UsageError(f"{name_of(connection, number)} cannot be merged into the same person")
                 connection.execute("UPDATE photo SET person = ? WHERE person = ?", (target, number))
                 connection.execute("DELETE FROM person WHERE id = ?", (number,))
-            self._follow(moved=True)
+            follow(self, moved=True, empty=[])
 
     def remove(self, who: str | int) -> int:
         """Remove a person, with every trace.
@@ -229,14 +239,13 @@ class Store:
             UsageError: there is nobody of that name.
         """
         with self._changing():
-            with self._moving(("epoch", "naming")) as connection:
+            with self._naming() as connection:
                 number = find_person(connection, self.root, who)
-                (count,) = connection.execute(
-                    "SELECT count(*) FROM photo WHERE person = ?", (number,)
-                ).fetchone()
+                photos = connection.execute("SELECT id FROM photo WHERE person = ?", (number,)).fetchall()
+                empty = leave(connection, [row[0] for row in photos])
                 connection.execute("DELETE FROM person WHERE id = ?", (number,))
-            self._follow(moved=True)
-        return int(count)
+            follow(self, moved=True, empty=empty)
+        return len(photos)
 
     def remove_photo(self, number: int) -> bool:
         """Remove a photo, with every trace; of a person with no other photo the person, too.
@@ -248,24 +257,24 @@ class Store:
             UsageError: there is no such photo.
         """
         with self._changing():
-            with self._moving(("epoch", "naming")) as connection:
+            with self._naming() as connection:
                 row = connection.execute("SELECT person FROM photo WHERE id = ?", (number,)).fetchone()
                 if row is None:
                     raise UsageError(f"--people {self.root} has no photo {number}")
+                empty = leave(connection, [number])
                 connection.execute("DELETE FROM photo WHERE id = ?", (number,))
                 (left,) = connection.execute("SELECT count(*) FROM photo WHERE person = ?", row).fetchone()
                 if not left:
                     connection.execute("DELETE FROM person WHERE id = ?", row)
-            self._follow(moved=True)
+            follow(self, moved=True, empty=empty)
         return bool(left)
 
     @contextmanager
-    def _moving(self, counters: Sequence[str]) -> Iterator[sqlite3.Connection]:
-        """A change after which some counters, see `database`, are one higher."""
+    def _naming(self) -> Iterator[sqlite3.Connection]:
+        """A change of who is called what, or there at all."""
         with self.database.writing() as connection:
             yield connection
-            for counter in counters:
-                connection.execute(f"UPDATE store SET {counter} = {counter} + 1")
+            connection.execute("UPDATE store SET naming = naming + 1")
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -273,7 +282,7 @@ class Store:
         unfinished = self.database.unfinished
         with self.database.alone():
             if unfinished.exists():
-                self._follow(moved=True)
+                follow(self, moved=True, empty=None)
             yield
             unfinished.unlink(missing_ok=True)
 
@@ -285,7 +294,7 @@ class Store:
         """
         with self.database.alone():
             killed = self.database.unfinished.exists()
-            self._follow(moved=True)
+            follow(self, moved=True, empty=None if killed else [])
             self.database.unfinished.unlink(missing_ok=True)
         return killed
 
@@ -297,42 +306,15 @@ class Store:
             OSError: it cannot be written to.
         """
         with self.database.alone(patience):
-            self._follow(moved=False)
+            follow(self, moved=False, empty=[])
 
-    def _follow(self, *, moved: bool) -> None:
-        """Bring what is beside the database in line with it.
-
-        Args:
-            moved: something may have been removed or renamed: what is left of it goes.
-        """
-        with self.database.reading() as connection:
-            (epoch,) = connection.execute("SELECT epoch FROM store").fetchone()
-            (count,) = connection.execute("SELECT count(*) FROM photo").fetchone()
-            known = self.vectors.count(epoch)
-            if known > count or not self.vectors.folder(epoch).is_dir():
-                self.vectors.rewrite(epoch, self._blobs(connection))
-            elif known < count:
-                self.vectors.append(epoch, known, self._blobs(connection, known))
-            kept = (
-                {row[0] for row in connection.execute("SELECT crop FROM photo WHERE crop IS NOT NULL")}
-                if moved
-                else set()
-            )
-        if moved:
-            self.vectors.drop_others(epoch)
-            shutil.rmtree(self.root / SCORES, ignore_errors=True)
-            if (self.root / CROPS).is_dir():
-                for path in (self.root / CROPS).iterdir():
-                    if f"{CROPS}/{path.name}" not in kept:
-                        path.unlink()
-            self.database.forget()
-
-    def _blobs(self, connection: sqlite3.Connection, known: int = 0) -> Iterator[np.ndarray]:
-        """The embeddings (n, sum of the widths) float16 of the photos after the first `known`, part by part."""
-        width = sum(self.vectors.widths)
-        rows = connection.execute("SELECT vectors FROM embedding ORDER BY photo LIMIT -1 OFFSET ?", (known,))
-        while part := rows.fetchmany(PART):
-            yield np.frombuffer(b"".join(row[0] for row in part), "<f2").reshape(len(part), width)
+    def _encoded(self, photos: Sequence[NewPhoto]) -> list[bytes]:
+        """The embeddings of photos as they are kept, those of all signatures one after the other."""
+        if not photos:
+            return []
+        whole = np.stack([photo.vectors for photo in photos])
+        parts = np.split(whole, np.cumsum(self.widths)[:-1], axis=1)
+        return [row.tobytes() for row in np.concatenate([self.code.encode(part) for part in parts], axis=1)]
 
 
 def check_place(root: Path) -> None:

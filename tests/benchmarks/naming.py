@@ -34,7 +34,8 @@ import torch
 from pdsn.api import Run
 from pdsn.data.detector import Detection
 from pdsn.data.faces import Detect, choose_face, crop_face, crop_matrix, find_faces, turn_photo
-from pdsn.data.photos import list_photos, read_photo
+from pdsn.data.photos import list_photos
+from pdsn.data.reading import read_photo
 from pdsn.data.settings import PrepareConfig
 from pdsn.metrics import bootstrap_interval
 from pdsn.occlusion.occluder import Occluder

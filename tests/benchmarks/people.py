@@ -6,7 +6,7 @@
 instead of LM2's 32: search reads one of them, however many there are. It asks for the five nearest people of one probe, and of
 64 at once, under the FDM of the other set, and asks faiss (`IndexFlatIP`, float32) for the five nearest photos. Both take turns,
 with as many threads; the fastest turn of each counts, in seconds of the processor per thread, which others on the machine
-disturb least.
+disturb least. The removal of a person is timed by the clock. `--vectors int8` has embeddings kept so.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -28,10 +29,11 @@ from pdsn.matchers.embedding import EmbeddingMatcher
 from pdsn.matchers.matcher import Faces, Signature
 from pdsn.networks.branches import Role
 from pdsn.occlusion.layouts import Box, Layout
+from pdsn.store.codes import CODES, DEFAULT
 from pdsn.store.insertion import NewPhoto
 from pdsn.store.search import nearest_people
 from pdsn.store.snapshot import Snapshot
-from pdsn.store.store import Store
+from pdsn.store.store import VECTORS, Store
 from pdsn.store.variants import Variants
 
 SIDE, WIDTH = 8, 128
@@ -53,10 +55,10 @@ class Drawn(EmbeddingMatcher):
         return F.normalize(views[0][:, int(any(signature)) :][:, :WIDTH])
 
 
-def build(root: Path, photos: int) -> tuple[Store, Variants]:
-    """A store with so many photos."""
+def build(root: Path, photos: int, vectors: str) -> tuple[Store, Variants]:
+    """A store with so many photos, that keeps embeddings in one of the ways of `codes.CODES`."""
     variants = Variants(Drawn(), "drawn")
-    store = Store.create(root, {"drawn": True}, [WIDTH, WIDTH])
+    store = Store.create(root, {"drawn": True, VECTORS: vectors}, [WIDTH, WIDTH])
     generator = torch.Generator().manual_seed(0)
     for first in range(0, photos, PART):
         count = min(PART, photos - first)
@@ -83,14 +85,14 @@ def fastest(*tasks: Callable[[], object]) -> list[float]:
     return best
 
 
-def measure(photos: int, threads: int) -> None:
+def measure(photos: int, vectors: str, threads: int) -> None:
     """Print what search takes in a store with so many photos."""
     import faiss
 
     faiss.omp_set_num_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        store, variants = build(Path(folder) / "team", photos)
+        store, variants = build(Path(folder) / "team", photos, vectors)
         built = time.perf_counter()
         snapshot = Snapshot(store)
         opened = time.perf_counter() - built
@@ -104,8 +106,8 @@ def measure(photos: int, threads: int) -> None:
         nearest_people(snapshot, variants, probes, 5)
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         index = faiss.IndexFlatIP(WIDTH)
-        for _, block in snapshot.blocks(place):
-            index.add(block.numpy())
+        for first in range(0, photos, PART):
+            index.add(snapshot.rows(place, np.arange(first, min(first + PART, photos))).numpy())
         for count in (1, 64):
             asked = probes[:count]
             queries = asked.under((True,), list(range(count))).numpy()
@@ -117,19 +119,24 @@ def measure(photos: int, threads: int) -> None:
                 f"  {count:2} probes: {1000 * ours / threads:8.2f} ms, faiss {1000 * theirs / threads:8.2f} ms, ratio {ours / theirs:.2f}"
             )
         print(
-            f"  memory of the first search: {grown:.0f} MiB, a signature's array {photos * WIDTH * 2 / 2**20:.0f} MiB"
+            f"  memory of the first search: {grown:.0f} MiB, a signature's array {photos * store.vectors.sizes[place] / 2**20:.0f} MiB"
         )
+        began = time.perf_counter()
+        store.remove("person 5")
+        print(f"  a person removed in {time.perf_counter() - began:.2f} s")
 
 
 def main() -> None:
     """Measure each size that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("photos", type=int, nargs="+", help="photos in the store")
+    parser.add_argument("--vectors", choices=CODES, default=DEFAULT)
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
-    for photos in asked.photos:
-        measure(photos, asked.threads)
+    with threadpool_limits(asked.threads):  # numpy's products
+        for photos in asked.photos:
+            measure(photos, asked.vectors, asked.threads)
 
 
 if __name__ == "__main__":

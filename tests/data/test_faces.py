@@ -12,7 +12,6 @@ from PIL import Image
 from pdsn.data.detector import MTCNN, Detection, Detector
 from pdsn.data.faces import (
     align_box,
-    align_similarity,
     choose_face,
     clear_face,
     detect_faces,
@@ -22,6 +21,7 @@ from pdsn.data.faces import (
     turn_back,
     turn_photo,
 )
+from pdsn.data.similarity import align_similarity
 from pdsn.data.template import TEMPLATE, template
 
 

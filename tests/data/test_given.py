@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pdsn.data import photos
+from pdsn.data import reading
 from pdsn.data.given import read_given
-from pdsn.data.photos import UnreadablePhotoError
-from tests.data.test_photos import grey, png_header, save, scene
+from pdsn.data.reading import UnreadablePhotoError
+from tests.data.test_reading import grey, png_header, save, scene
 
 
 def turned() -> Image.Exif:
@@ -122,7 +122,7 @@ def test_what_is_no_photo_says_why(content, reason):
 
 
 def test_images_and_arrays_have_the_limits_of_files(monkeypatch):
-    monkeypatch.setattr(photos, "MOST_PIXELS", 2000)
+    monkeypatch.setattr(reading, "MOST_PIXELS", 2000)
     for photo in (scene(), Image.fromarray(scene()), Image.new("P", (60, 40))):
         with pytest.raises(UnreadablePhotoError, match=r"^too large \(60x40 pixels\)$"):
             read_given(photo)

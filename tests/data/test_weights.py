@@ -9,6 +9,7 @@ from PIL import Image
 from pdsn.data import weights
 from pdsn.data.crop import crop_settings
 from pdsn.data.detector import LOOKS, MTCNN, Detector
+from pdsn.data.landmarks import apart
 from pdsn.data.prepare import METHOD, method_of, prepare_photos
 from pdsn.data.settings import PrepareConfig
 from pdsn.data.weights import COVERED, load_networks, save_networks, weights_of
@@ -23,7 +24,7 @@ def astronaut() -> np.ndarray:
 def test_networks_come_back_as_they_were_written(tmp_path, astronaut):
     one = Detector(40, networks=MTCNN)
     path = tmp_path / "same.safetensors"
-    save_networks(path, one.refine, one.output, {"made": "by a test"})
+    save_networks(path, one.refine, one.output, None, {"made": "by a test"})
     two = Detector(40, networks=str(path))
     [before], [after] = (detector.look([astronaut], LOOKS[MTCNN][0])[0] for detector in (one, two))
     assert after.box == pytest.approx(before.box, abs=0.5), "half precision"
@@ -35,9 +36,9 @@ def test_what_is_no_network_is_said_in_a_line(tmp_path, monkeypatch):
     with pytest.raises(PdsnError, match=r"is missing: make it with `pdsn detector-train"):
         Detector(40, networks=str(tmp_path / "nowhere.safetensors"))
     wrong = tmp_path / "wrong.safetensors"
-    save_networks(wrong, detector.output, detector.refine, {})
+    save_networks(wrong, detector.output, detector.refine, None, {})
     with pytest.raises(PdsnError, match="holds no networks of the detector"):
-        load_networks(wrong, detector.refine, detector.output)
+        load_networks(wrong, detector.refine, detector.output, detector.output)
     monkeypatch.setattr(weights, "__file__", str(tmp_path / "pdsn" / "data" / "weights.py"))
     with pytest.raises(PdsnError, match="install the package again"):
         weights_of(COVERED)
@@ -55,6 +56,17 @@ def test_covered_faces_are_found_that_mtcnn_loses(astronaut):
         [[found]] = covered([photo])
         middle = (found.box[:2] + found.box[2:]) / 2
         assert found.further and np.abs(middle - (face.box[:2] + face.box[2:]) / 2).max() < 25
+
+
+def test_covered_faces_are_aligned_more_like_the_free_one(astronaut):
+    published, covered = Detector(40, networks=MTCNN), Detector(40)
+    [[free]] = published([astronaut])
+    for top, bottom, grey in ((110, 160, 200), (115, 170, 60)):  # nose, mouth and chin; mouth and chin
+        photo = astronaut.copy()
+        photo[top:bottom, 46:176] = grey
+        [[before]], [[after]] = published([photo]), covered([photo])
+        assert np.array_equal(after.box, before.box) and after.probability == before.probability
+        assert apart(free.landmarks, after.landmarks) < 0.75 * apart(free.landmarks, before.landmarks)
 
 
 def test_a_data_set_says_who_found_its_faces(tmp_path, astronaut):

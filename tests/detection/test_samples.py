@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pdsn.detection.learning import CascadeLoss, figures_of, tensors_of
+from pdsn.detection.learning import CascadeLoss, figures_of
 from pdsn.detection.samples import FACE, NO_FACE, PART, TAKEN, Samples, cut_samples
 from pdsn.detection.scenes import Scene
 
@@ -84,7 +84,7 @@ class Told(torch.nn.Module):
 def test_the_loss_asks_each_crop_for_what_it_can_tell(scene):
     rng = np.random.default_rng(3)
     samples = cut_samples(scene, squares(rng, 200), 24, rng)
-    crops, labels, shifts, places = tensors_of(samples, torch.arange(len(samples.labels)))
+    crops, labels, shifts, places = samples.rows(torch.arange(len(samples)))
     right = torch.nn.functional.one_hot(labels.clamp_min(0), 2).float()
 
     def losses(shifts=shifts, places=places, scores=right) -> dict[str, float]:

@@ -29,10 +29,9 @@ def subject() -> Subject:
 
 def test_landmarks_and_boxes_follow_the_pixels(subject, monkeypatch):
     monkeypatch.setattr(scenes, "_relit", lambda pixels, rng: pixels)
-    monkeypatch.setattr(scenes, "WIDTHS", (90.0, 200.0))
     seen = mirrored = others = 0
     for seed in range(40):
-        scene = make_scene(subject, Nothing(), np.random.default_rng(seed))
+        scene = make_scene(subject, Nothing(), np.random.default_rng(seed), widths=(90.0, 200.0))
         height, width = scene.pixels.shape[:2]
         for number, ((x, y), colour) in enumerate(zip(scene.landmarks, COLOURS, strict=True)):
             if 4 < x < width - 4 and 4 < y < height - 4:

@@ -1,4 +1,4 @@
-"""Training of the detector's last networks, from photos to a file that finds faces."""
+"""Training of the detector's networks, from photos to a file that finds faces."""
 
 from __future__ import annotations
 
@@ -49,11 +49,19 @@ def test_networks_are_trained_and_used(portraits, tmp_path):
         assert mixed[f"refine.{name}"] == pytest.approx((value + trained[name]) / 2, abs=2e-3)
         moved = max(moved, float((trained[name] - value).abs().max()))
     assert moved > 1e-4
+    # The network that places landmarks is written as it was trained; what it sees first is the third network's.
+    placing = load_file(out / "landmarks" / "model.safetensors")
+    output = load_file(out / "output" / "model.safetensors")
+    for name, value in placing.items():
+        assert mixed[f"landmarks.{name}"] == pytest.approx(value, abs=2e-3)
+    assert torch.equal(placing["conv2.weight"], output["conv2.weight"])
+    assert not torch.equal(placing["dense6_3.weight"], output["dense6_3.weight"])
     photo = np.asarray(Image.open(portraits / "ann" / "0.png"))
     assert Detector(40, networks=str(file))([photo])[0], "a step or two do not spoil them"
     # A killed training ends with the same weights.
     file.unlink()
-    (out / "output" / "model.safetensors").unlink()
+    for part in ("output", "landmarks"):
+        (out / part / "model.safetensors").unlink()
     command(*asked)
     again = load_file(file)
     assert all(torch.equal(again[name], value) for name, value in first.items())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from pdsn.data.faces import align_similarity, similarity_matrix
+from pdsn.data.similarity import align_similarity, similarity_matrix
 from pdsn.data.template import TEMPLATE, TEMPLATE_SIZE
 from pdsn.occlusion.layouts import Box
 from pdsn.occlusion.occluders import Block

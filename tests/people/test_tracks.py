@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pdsn.data.photos import Photo
+from pdsn.data.reading import Photo
 from pdsn.people.identification import IdentifiedFace, Match
 from pdsn.people.photo import FoundFace
 from pdsn.people.tracks import (

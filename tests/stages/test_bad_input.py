@@ -94,6 +94,17 @@ def test_stages_before_what_they_need_say_which_command_makes_it(refused, copied
         )
 
 
+def test_a_dictionary_of_masks_that_were_trained_anew_says_what_rebuilds_it(refused, copied):
+    assert give("mask-train", "--run", copied, "--strategy", "LM2", "--force", "--lambda", "3").code == 0
+    remake = f"pdsn build-dictionary --strategy LM2 --run {copied}"
+    line = refused(1, "eval", "--run", copied, "--strategy", "LM2", "--occlusion", "eyes")
+    assert (
+        f"LM2.safetensors was built of masks that were trained anew since: rebuild it with `{remake}`" in line
+    )
+    assert give("build-dictionary", "--run", copied, "--strategy", "LM2").code == 0
+    assert give("eval", "--run", copied, "--strategy", "LM2", "--occlusion", "eyes").code == 0
+
+
 def test_artefacts_of_another_base_say_what_rebuilds_them(refused, copied):
     assert give("base-train", "--run", copied, "--force", "--epochs", "1").code == 0
     line = refused(1, "eval", "--run", copied, "--strategy", "LM2")

@@ -260,6 +260,31 @@ def test_an_empty_store_says_who_fills_it(refused, run, team, photos):
     assert f"--people {team} is empty: enrol people with `pdsn enrol PHOTOS --people {team}`" in line
 
 
+def test_embeddings_are_kept_in_int8_where_it_is_asked_for(made, run, photos, tmp_path, refused):
+    folder, said = made
+    small = tmp_path / "small"
+    words = ("enrol", photos, "--people", small, "--run", run, *COMMON)
+    mine = give(*words, "--vectors", "int8")
+    assert mine.code == 0 and mine.out.replace(str(small), "TEAM") == said.out.replace(str(folder), "TEAM")
+    sizes = [sum(path.stat().st_size for path in at.rglob("vectors/0/*")) for at in (small, folder)]
+    assert sizes[0] < 0.6 * sizes[1]
+    # It stays so without a word, and is not mixed.
+    assert "6 known already" in give(*words).out
+    assert "keeps embeddings as int8, and a store has them all alike: leave --vectors float16 out" in refused(
+        2, *words, "--vectors", "float16"
+    )
+    assert "--vectors int4: give float16 or int8" in refused(2, *words, "--vectors", "int4")
+    answers = []
+    for people in (folder, small):
+        asked = give(
+            "identify", photos / "Ann/0.png", "--people", people, "--run", run, "--json", "--no-draw", *COMMON
+        )
+        (face,) = json.loads(asked.out)["photos"][0]["faces"]
+        answers.append({one["person"]: one["cosine"] for one in face["nearest"]})
+    assert answers[1] == pytest.approx(answers[0], abs=0.01)
+    assert give("people", "check", "--people", small).out.startswith("clean: 3 people with 6 photos")
+
+
 def test_a_table_answers_as_a_folder_does(made, run, photos, tmp_path):
     pytest.importorskip("lancedb", reason='needs LanceDB: pip install "pdsn[scale]"')
     folder, said = made

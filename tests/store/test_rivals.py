@@ -20,6 +20,7 @@ OWN = np.array([-1] * 20 + [n % 9 for n in range(10)])
 
 @pytest.fixture(autouse=True, params=[0, 2**26], ids=["large", "small"])
 def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pdsn.store.rivals.BLOCK", 7)
     monkeypatch.setattr(snapshot, "BLOCK", 7)
     monkeypatch.setattr(snapshot, "KEPT", request.param)
 

@@ -23,9 +23,11 @@ FLOAT16 = 2e-3
 
 @pytest.fixture(autouse=True, params=[0, 2**26], ids=["large", "small"])
 def small_blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seven photos a block, so that there are several."""
-    monkeypatch.setattr(search, "BLOCK", 7)
-    monkeypatch.setattr(snapshot, "BLOCK", 7)
+    """Seven photos a block, and few scores in memory, so that there are several parts."""
+    for module, name, size in (
+        (search, "BLOCK", 7), (snapshot, "BLOCK", 7), (search, "STEP", 7), (search, "SCORES", 70)
+    ):  # fmt: skip
+        monkeypatch.setattr(module, name, size)
     monkeypatch.setattr(snapshot, "KEPT", request.param)
 
 
@@ -94,7 +96,7 @@ def test_a_store_is_searched_alike_without_arrays_and_with_some_of_them(tmp_path
 
     # As a reader finds it while the writer has yet to bring the arrays up to date.
     monkeypatch.setattr(type(store), "follow", lambda self, patience: None)
-    monkeypatch.setattr(type(store), "_follow", lambda self, moved: None)
+    monkeypatch.setattr("pdsn.store.store.follow", lambda store, moved, empty: None)
     add(store, variants, crops[40:], NAMES[40:], start=40)
     assert store.vectors.count(0) == 40
     late = asked()
@@ -109,6 +111,28 @@ def test_a_store_is_searched_alike_without_arrays_and_with_some_of_them(tmp_path
         assert np.allclose(
             [[score for _, score in hits] for hits in one], [[score for _, score in hits] for hits in whole]
         )
+
+
+@pytest.mark.parametrize("crowd", [False, True], ids=["few photos each", "one person with most"])
+def test_of_many_photos_the_best_ones_of_each_person_count(tmp_path, monkeypatch, crowd):
+    monkeypatch.setattr(search, "SCORES", 2**20)
+    crops, shown = faces(500, 1), faces(6, 2)
+    names = [f"person {n % 90}" for n in range(500)]
+    if crowd:
+        # All but every fifth photo show one person and are near the first probe: the best ones are of nobody else.
+        one = np.arange(500) % 5 > 0
+        near = shown[:1].int() + faces(int(one.sum()), 3).int() % 9 - 4
+        crops[one] = near.clamp(0, 255).byte()
+        names = ["crowd" if is_one else name for is_one, name in zip(one, names, strict=True)]
+    store, variants = store_of(tmp_path / "team", crops, names)
+    matcher = variants.matcher
+    best = expected(matcher, Faces.free(shown), Faces.free(crops), names).topk(3)
+    found = Snapshot(store)
+    for row, mine in enumerate(
+        nearest_people(found, variants, matcher.prepare(Faces.free(shown), "probe"), 3)
+    ):
+        assert [hit.person for hit in mine] == best.indices[row].tolist()
+        assert [hit.score for hit in mine] == pytest.approx(best.values[row].tolist(), abs=FLOAT16)
 
 
 def test_one_signature_alone_is_read(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from pdsn.networks.branches import Role
 from pdsn.occlusion.layouts import Box, Layout
 from pdsn.people.photo import nothing_covered
 from pdsn.store.enrolling import Enroller
+from pdsn.store.kinds import create_store
 from pdsn.store.making import Candidate
 from pdsn.store.store import Store
 from pdsn.store.variants import Variants
@@ -76,10 +77,12 @@ def store_of(
     names: Sequence[str],
     covered: Tensor | None = None,
     matcher: Halves | None = None,
+    kept_as: str | None = None,
 ) -> tuple[Store, Variants]:
     """A store with some faces, of which some pixels are covered."""
     variants = Variants(matcher or Halves(), "halves")
-    store = Store.create(root, MADE, variants.widths(SIZE))
+    store = create_store(root, MADE, variants.widths(SIZE), kept_as)
+    assert isinstance(store, Store)
     add(store, variants, crops, names, covered)
     return store, variants
 

@@ -16,8 +16,12 @@ import pytest
 
 from pdsn.web.server import listen, make_server
 from pdsn.web.site import make_site
+from tests.people.photos import save_photo
+from tests.report.test_in_browser import BROWSER, DRIVER
+from tests.web.browsing import opened
 from tests.web.fake import FakePeople, pattern, photo_of
 
+FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 TOKEN = "a-token-of-thirty-two-letters-00"
 
 
@@ -117,3 +121,35 @@ def photo(tmp_path: Path) -> Callable[..., bytes]:
         return photo_of(tmp_path / "photo.png", *faces)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium with a camera that shows a test picture."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(BROWSER)
+    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", *FAKE_CAMERA):
+        options.add_argument(word)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))
+    driver.set_window_size(1200, 900)
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture
+def page(browser: Any, site: Site) -> Any:
+    """The page, opened, with an empty store."""
+    opened(browser, site)
+    return browser
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """A photo of two people."""
+    return save_photo(tmp_path / "two.png", pattern(1), pattern(2))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pdsn.errors import PdsnError
+from pdsn.store.codes import Decoded
 from pdsn.store.lance.index import ask, check_index
 from pdsn.store.lance.rows import column, vectors_of
 from pdsn.store.lance.table import LanceStore
@@ -80,11 +81,11 @@ class LanceSnapshot(Snapshot):
         found = np.searchsorted(self.photos, ids, sorter=self._places)
         return np.asarray(self._places[found])
 
-    def _raw(self, place: int, first: int = 0) -> Iterator[tuple[int, Tensor]]:
+    def _raw(self, place: int, first: int, step: int) -> Iterator[tuple[int, Decoded]]:
         """See `Snapshot`."""
         name, start = column(place), 0
         with self._store.place.plainly():
-            for part in self._table.search().select(["id", name]).to_batches(BLOCK):
+            for part in self._table.search().select(["id", name]).to_batches(step):
                 count = part.num_rows
                 if not np.array_equal(part["id"].to_numpy(), self.photos[start : start + count]):
                     raise PdsnError(
@@ -93,12 +94,13 @@ class LanceSnapshot(Snapshot):
                 skipped = max(first - start, 0)
                 if skipped < count:
                     found = vectors_of(part[name])[skipped:].astype(np.float32)
-                    yield start + skipped, torch.from_numpy(found)
+                    yield start + skipped, Decoded(torch.from_numpy(found), None)
                 start += count
 
-    def _photos(self, place: int, rows: np.ndarray) -> np.ndarray:
+    def _photos(self, place: int, rows: np.ndarray) -> Tensor:
         """See `Snapshot`."""
-        return vectors_of(self._chosen(rows, column(place))[column(place)]).copy()
+        found = vectors_of(self._chosen(rows, column(place))[column(place)])
+        return torch.from_numpy(found.astype(np.float32))
 
     def covered(self, rows: np.ndarray, size: tuple[int, int]) -> Tensor:
         """See `Snapshot`."""

@@ -30,12 +30,8 @@ def test_a_stranger_enrols_and_recognises(page, site, two, tmp_path):
         and "Named above 0.90" in first
     )
     assert second.startswith(("This photo", "2. Unknown")) and "Who is it?" in second
-    drawn = until(
-        page, "return [...document.querySelectorAll('#results canvas')].every((one) => one.width > 30)"
-    )
-    assert drawn and all(
-        until(page, "return [...document.images].map((one) => one.complete && one.naturalWidth > 0)")
-    )
+    until(page, "return [...document.querySelectorAll('#results canvas')].every((one) => one.width > 30)")
+    until(page, "return [...document.images].every((one) => one.complete && one.naturalWidth > 0)")
     assert page.get_log("browser") == []
     asked = page.execute_script(
         "return performance.getEntriesByType('resource').map((one) => new URL(one.name).host)"
@@ -50,11 +46,10 @@ def test_a_question_is_asked_and_answered(page, site, two, tmp_path):
     until(page, "return document.getElementById('question-count').textContent === '2'")
     find(page, '.tabs a[href="#questions"]').click()
     until(page, "return document.querySelectorAll('#questions > li').length === 2")
-    assert all(
-        until(
-            page,
-            "return [...document.querySelectorAll('#questions img')].map((one) => one.naturalWidth > 90)",
-        )
+    until(
+        page,
+        "const shown = [...document.querySelectorAll('#questions img')];"
+        "return shown.length > 0 && shown.every((one) => one.naturalWidth > 90)",
     )
     find(page, "#questions > li:first-child input").send_keys("Eva\n")
     until(page, "return document.querySelectorAll('#questions > li').length === 1")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from pdsn.networks.backbone import at_rest
 from pdsn.networks.branches import Network, Role, branch
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Encoder:
         self.net = net.to(accelerator.device).to(memory_format=torch.channels_last)
         self.accelerator = accelerator
         self.batch = batch
+        self._parts = list(self.net.modules())
 
     @property
     def device(self) -> torch.device:
@@ -37,7 +39,7 @@ class Encoder:
     @torch.inference_mode()
     def map_batches(self, faces: Tensor, role: Role = "gallery") -> Iterator[Tensor]:
         """Maps of (N, 3, H, W) uint8 faces, batch by batch: (B, C, h, w) float32 on the device."""
-        self.net.eval()
+        at_rest(self._parts)
         net = branch(self.net, role)
         for part in faces.split(self.batch):
             with self.accelerator.autocast():
@@ -61,7 +63,7 @@ class Encoder:
 
         The head runs in float32: it is cheap, and its result is what is compared.
         """
-        self.net.eval()
+        at_rest(self._parts)
         net = branch(self.net, role)
         parts = maps.split(self.batch * 4)
         return torch.cat([net.head(part if fdm is None else part * fdm) for part in parts])

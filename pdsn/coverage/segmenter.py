@@ -14,7 +14,7 @@ from pdsn.artefact import TrainingFolder
 from pdsn.coverage.caution import Cautious, Segmentation
 from pdsn.coverage.settings import BASE, SegmentConfig
 from pdsn.coverage.trunk import TrunkSegmentationNet
-from pdsn.networks.backbone import standardised
+from pdsn.networks.backbone import at_rest, standardised
 from pdsn.networks.branches import Network
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class Segmenter:
         self.net = net.to(accelerator.device).to(memory_format=torch.channels_last)
         self.accelerator = accelerator
         self.batch = batch
+        self._parts = list(self.net.modules())
 
     def covered(self, faces: Tensor) -> Tensor:
         """The covered pixels (N, H, W) bool, on the CPU, of faces (N, 3, H, W) uint8."""
@@ -90,7 +91,7 @@ class Segmenter:
     def _ask(
         self, net: Segmentation, faces: Tensor, take: Callable[[Tensor], Tensor], dtype: torch.dtype
     ) -> Tensor:
-        self.net.eval()
+        at_rest(self._parts)
         found = [torch.zeros((0, *faces.shape[2:]), dtype=dtype)]
         for part in faces.split(self.batch):
             with self.accelerator.autocast():

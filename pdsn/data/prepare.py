@@ -10,30 +10,19 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pdsn.data.chunks import Chunk, make_chunk, threads_for_chunks
 from pdsn.data.dataset import Face, FaceDataset, write_dataset
-from pdsn.data.detector import MTCNN, Detector
 from pdsn.data.listing import SeenPhoto, as_csv, read_listing, shown
-from pdsn.data.made import asked, fingerprint, open_made
-from pdsn.data.photos import Listing, PhotoFile, list_photos
+from pdsn.data.made import asked, open_made
+from pdsn.data.photos import PhotoFile, list_photos
+from pdsn.data.searching import Work, chunks_of, finished, method_of, run_chunks
 from pdsn.data.settings import PrepareConfig
-from pdsn.data.shards import Shard, lacking, recorded, why_other
-from pdsn.data.weights import weights_of
+from pdsn.data.shards import Shard
 from pdsn.errors import PdsnError, UsageError
-from pdsn.files import sha256_of
-
-METHOD = "MTCNN of facenet-pytorch 2.5.3, method 2"
-"""What the published networks find by; see `method_of`. Changes whenever reading, detection or alignment change what comes out: old chunks are then not taken up."""
-CHUNK = 64
-"""Photos that are finished, and lost by a kill, together."""
-MAKING = ("size", "align", "face", "min_face", "template", "detector")
-"""Settings that a chunk depends on; the others decide which of its photos are kept."""
 
 
 @dataclass(frozen=True)
@@ -66,17 +55,6 @@ class PrepareReport:
     turned: int = 0
     reused: bool = False
     outdated: bool = False
-
-
-def method_of(detector: str) -> str:
-    """What a data set says of how its faces were found: `METHOD`, and the weights of other networks than the published.
-
-    Raises:
-        PdsnError: there are no such weights.
-    """
-    if detector == MTCNN:
-        return METHOD
-    return f"{METHOD}, networks {sha256_of(weights_of(detector))[:16]}"
 
 
 def _nothing(done: int, total: int) -> None:
@@ -185,13 +163,13 @@ def prepare_shard(
             return None
         work = Work(photos, root, listing, config, device, force, "--data", on_progress)
         wanted, _ = _wanted(work)
-        _run_chunks(work, wanted, shard)
+        run_chunks(work, wanted, shard)
     except OSError as error:
         raise PdsnError(
             f"{root} cannot be written ({error.strerror or error}): choose another --data"
         ) from error
-    parts = range(0, len(wanted), CHUNK)
-    return sum(len(wanted[parts[chunk] :][:CHUNK]) for chunk in shard.chunks(len(parts)))
+    parts = chunks_of(wanted)
+    return sum(len(parts[chunk]) for chunk in shard.chunks(len(parts)))
 
 
 def _check_apart(photos: Path, root: Path, elsewhere: str) -> None:
@@ -200,20 +178,6 @@ def _check_apart(photos: Path, root: Path, elsewhere: str) -> None:
         raise UsageError(
             f"{root} lies among the photos, {photos}: choose another {elsewhere}, outside of that folder"
         )
-
-
-@dataclass(frozen=True)
-class Work:
-    """What is to be made; see `prepare_photos`, whose arguments these are."""
-
-    photos: Path
-    root: Path
-    listing: Listing
-    config: PrepareConfig
-    device: str
-    force: bool
-    elsewhere: str
-    on_progress: Callable[[int, int], None]
 
 
 def _wanted(work: Work) -> tuple[list[PhotoFile], dict[str, str]]:
@@ -236,7 +200,7 @@ def _make(work: Work, *, merge: bool) -> tuple[FaceDataset, list[tuple[str, str]
     listing, config = work.listing, work.config
     listed = listing.photos
     wanted, reasons = _wanted(work)
-    paths = _run_chunks(work, wanted, merge=merge)
+    paths = run_chunks(work, wanted, merge=merge)
     described, searched = _describe(paths, wanted, config, reasons)
     _drop_small(listed, reasons, config.min_photos)
     kept = [row for row, photo in enumerate(wanted) if photo.file not in reasons]
@@ -273,76 +237,6 @@ def _drop_small(listed: Sequence[PhotoFile], reasons: dict[str, str], fewest: in
             )
 
 
-def _run_chunks(
-    work: Work, wanted: Sequence[PhotoFile], shard: Shard | None = None, *, merge: bool = False
-) -> list[Path]:
-    """Make the chunks that are not finished yet, several at a time; the files of all, in order.
-
-    Args:
-        work: what is to be made.
-        wanted: the photos to search.
-        shard: makes its share alone.
-        merge: makes none.
-
-    Raises:
-        PdsnError: chunks are missing, and none are to be made.
-        UsageError: there are shards of other photos or settings.
-    """
-    config, device, on_progress = work.config, work.device, work.on_progress
-    # What only decides which photos are kept may change between a kill and the next call.
-    making = {name: value for name, value in asked(config).items() if name in MAKING}
-    folder = work.root / "partial" / fingerprint(making, wanted, method_of(config.detector))[:16]
-    _drop_others(work, folder)
-    parts = [wanted[first : first + CHUNK] for first in range(0, len(wanted), CHUNK)]
-    paths = [folder / f"{index:06}.npz" for index in range(len(parts))]
-    mine = range(len(parts)) if shard is None else shard.chunks(len(parts))
-    missing = [index for index in mine if Chunk.load(paths[index]) is None]
-    if merge and missing:
-        raise PdsnError(lacking(work.root, folder, missing))
-    folder.mkdir(parents=True, exist_ok=True)
-    if shard is not None:
-        shard.record(folder, _sharing(config), work.listing.photos)
-    count = sum(len(parts[index]) for index in mine)
-    done = count - sum(len(parts[index]) for index in missing)
-    on_progress(done, count)
-    if not missing:
-        return paths
-    detect = Detector(config.min_face, device, config.detector)
-
-    def make(index: int) -> int:
-        make_chunk(work.photos, parts[index], config, detect).save(paths[index])
-        return len(parts[index])
-
-    with threads_for_chunks() as (pool, _):
-        for future in as_completed([pool.submit(make, index) for index in missing]):
-            done += future.result()
-            on_progress(done, count)
-    return paths
-
-
-def _drop_others(work: Work, folder: Path) -> None:
-    """Remove the chunks of other photos or settings, but for shards: others may be at work on them.
-
-    Raises:
-        UsageError: there are shards, and nothing says to replace them.
-    """
-    for other in folder.parent.glob("*"):
-        if other == folder:
-            continue
-        if recorded(other) and not work.force:
-            reason = why_other(other, _sharing(work.config), work.photos, work.listing.photos)
-            raise UsageError(
-                f"{work.root} holds shards {reason}: give what they were made with, choose another {work.elsewhere}, or drop them "
-                "with --force"
-            )
-        shutil.rmtree(other, ignore_errors=True)
-
-
-def _sharing(config: PrepareConfig) -> dict[str, object]:
-    """The settings that shards must have in common: what a chunk depends on, and which photos are searched."""
-    return {name: value for name, value in asdict(config).items() if name in (*MAKING, "min_photos")}
-
-
 def _describe(
     paths: Sequence[Path], wanted: Sequence[PhotoFile], config: PrepareConfig, reasons: dict[str, str]
 ) -> tuple[list[Face], dict[str, SeenPhoto]]:
@@ -351,9 +245,8 @@ def _describe(
     described: list[Face] = []
     searched: dict[str, SeenPhoto] = {}
     first: dict[str, str] = {}
-    for path, start in zip(paths, range(0, len(wanted), CHUNK), strict=True):
-        chunk = _load(path)
-        for row, photo in enumerate(wanted[start : start + CHUNK]):
+    for start, chunk in finished(paths):
+        for row, photo in enumerate(wanted[start : start + len(chunk.reasons)]):
             digest, reason = str(chunk.digests[row]), str(chunk.reasons[row])
             twin = first.setdefault(digest, photo.file) if digest else photo.file
             if twin != photo.file:
@@ -373,18 +266,10 @@ def _describe(
 
 def _read_faces(paths: Sequence[Path], kept: set[int]) -> Iterator[np.ndarray]:
     """The crops of the kept rows, read back chunk by chunk."""
-    for path, start in zip(paths, range(0, len(paths) * CHUNK, CHUNK), strict=True):
-        chunk = _load(path)
+    for start, chunk in finished(paths):
         for place, row in enumerate(np.flatnonzero(chunk.reasons == "")):
             if start + row in kept:
                 yield chunk.faces[place]
-
-
-def _load(path: Path) -> Chunk:
-    chunk = Chunk.load(path)
-    if chunk is None:
-        raise PdsnError(f"{path} was changed while it was in use: run the same command again")
-    return chunk
 
 
 def _clean(root: Path) -> None:

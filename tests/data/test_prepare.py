@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pdsn.data import prepare
+from pdsn.data import searching
 from pdsn.data.chunks import Chunk
 from pdsn.data.dataset import FaceDataset
 from pdsn.data.detector import Detection
@@ -53,7 +53,7 @@ class FakeDetector:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeDetector]:
-    monkeypatch.setattr(prepare, "Detector", FakeDetector)
+    monkeypatch.setattr(searching, "Detector", FakeDetector)
     monkeypatch.setattr(FakeDetector, "photos_seen", 0)
     return FakeDetector
 
@@ -385,7 +385,7 @@ def test_photos_of_several_faces_and_turned_ones_are_counted(
             found.append([] if width > height else [face] * (2 if photo[0, 0].min() == 255 else 1))
         return found
 
-    monkeypatch.setattr(prepare, "Detector", FakeDetector)
+    monkeypatch.setattr(searching, "Detector", FakeDetector)
     monkeypatch.setattr(FakeDetector, "__call__", two)
     folder = people(tmp_path / "photos", {"ann": 4})
     draw(folder / "ann/two.png", 50, corner=255)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pdsn.data import prepare
+from pdsn.data import searching
 from pdsn.data.listing import read_listing
 from pdsn.data.prepare import prepare_photos, prepare_shard
 from pdsn.data.shards import Shard, recorded
@@ -21,8 +21,8 @@ from tests.data.test_prepare import SMALL, FakeDetector, draw, people
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of three photos, and a detector that takes the whole photo for the face."""
-    monkeypatch.setattr(prepare, "CHUNK", 3)
-    monkeypatch.setattr(prepare, "Detector", FakeDetector)
+    monkeypatch.setattr(searching, "CHUNK", 3)
+    monkeypatch.setattr(searching, "Detector", FakeDetector)
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_shards_made_elsewhere_are_joined_when_they_lie_together(tmp_path, folde
 
 
 def test_an_interrupted_shard_goes_on(tmp_path, folder, monkeypatch):
-    real, calls = prepare.make_chunk, []
+    real, calls = searching.make_chunk, []
 
     def stopping(*words, **more):
         calls.append(1)
@@ -86,11 +86,11 @@ def test_an_interrupted_shard_goes_on(tmp_path, folder, monkeypatch):
             raise KeyboardInterrupt
         return real(*words, **more)
 
-    monkeypatch.setattr(prepare, "make_chunk", stopping)
+    monkeypatch.setattr(searching, "make_chunk", stopping)
     with pytest.raises(KeyboardInterrupt):
         prepare_shard(folder, tmp_path / "data", SMALL, Shard(1, 2))
     kept = len(list((tmp_path / "data/partial").rglob("*.npz")))
-    monkeypatch.setattr(prepare, "make_chunk", real)
+    monkeypatch.setattr(searching, "make_chunk", real)
     prepare_shard(folder, tmp_path / "data", SMALL, Shard(2, 2))
     line = refusal(PdsnError, lambda: prepare_photos(folder, tmp_path / "data", SMALL, merge=True))
     assert "lacks shard 1/2, or a part" in line
@@ -193,7 +193,7 @@ def test_a_damaged_record_is_no_traceback(tmp_path, folder):
 
 def test_shards_of_another_version_are_refused(tmp_path, folder, monkeypatch):
     prepare_shard(folder, tmp_path / "data", SMALL, Shard(1, 2))
-    monkeypatch.setattr(prepare, "METHOD", "a later one")
+    monkeypatch.setattr(searching, "METHOD", "a later one")
     line = refusal(UsageError, lambda: prepare_shard(folder, tmp_path / "data", SMALL, Shard(2, 2)))
     assert "holds shards made by another version of pdsn" in line
 

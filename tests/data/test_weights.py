@@ -10,7 +10,8 @@ from pdsn.data import weights
 from pdsn.data.crop import crop_settings
 from pdsn.data.detector import LOOKS, MTCNN, Detector
 from pdsn.data.landmarks import apart
-from pdsn.data.prepare import METHOD, method_of, prepare_photos
+from pdsn.data.prepare import prepare_photos
+from pdsn.data.searching import METHOD, method_of
 from pdsn.data.settings import PrepareConfig
 from pdsn.data.weights import COVERED, load_networks, save_networks, weights_of
 from pdsn.errors import PdsnError

@@ -31,7 +31,7 @@ def slow(monkeypatch):
         raise AssertionError("something slow was begun")
 
     monkeypatch.setattr(pdsn.drawn.embedded, "draw_dataset", reached)
-    monkeypatch.setattr(pdsn.data.prepare, "_run_chunks", reached)
+    monkeypatch.setattr(pdsn.data.prepare, "run_chunks", reached)
     monkeypatch.setattr(pdsn.data.lfw, "fetch_lfw", reached)
     monkeypatch.setattr(pdsn.bases.opening, "load_base", reached)
     monkeypatch.setattr(pdsn.bases.lmcl, "train_base", reached)

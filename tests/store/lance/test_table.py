@@ -117,7 +117,7 @@ def test_nothing_is_left_of_whoever_is_removed(tmp_path, team, monkeypatch):
     monkeypatch.setattr(index, "LEAST", 12)
     index.make_index(store)
     folder = tmp_path / "team"
-    gone = current(store, None, "nearest")._photos(1, np.array([4]))[0].tobytes()
+    gone = current(store, None, "nearest")._photos(1, np.array([4]))[0].numpy().astype("<f2").tobytes()
     assert traces(folder, gone) and traces(folder, b"O'Hara 4")
     assert store.remove(NAMES[4]) == 1
     assert not traces(folder, gone) and not traces(folder, b"O'Hara 4")
@@ -183,7 +183,7 @@ def test_the_index_names_photos_that_are_compared_exactly(tmp_path, monkeypatch)
         assert mine[0].person == known[0].person
         assert mine[0].score == pytest.approx(known[0].score, abs=1e-6)
     seen = []
-    monkeypatch.setattr(LanceSnapshot, "blocks", lambda *given: seen.append(given) or iter(()))
+    monkeypatch.setattr(LanceSnapshot, "products", lambda *given: seen.append(given) or iter(()))
     nearest_people(found, variants, probes, 3)
     assert not seen, "no photo was compared with but those of the index"
 

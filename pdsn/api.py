@@ -34,6 +34,7 @@ from pdsn.artefact import MODEL, load_tensors, save_tensors
 from pdsn.calibration.impostors import Seen
 from pdsn.calibration.seeing import see_strangers
 from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, KeptScores, Strangers
+from pdsn.coverage.settings import SOURCES
 from pdsn.data.crop import crop_settings
 from pdsn.data.detector import Detector
 from pdsn.data.faces import Detect, detect_faces, sure_faces
@@ -72,9 +73,6 @@ __all__ = [
     "Architecture", "IdentifiedFace", "IdentifiedPhoto", "IdentifiedTrack", "IdentifiedVideo", "PdsnError", "People",
     "PhotoError", "PhotoLike", "Run", "UsageError", "Verification", "VideoError", "load_run",
 ]  # fmt: skip
-
-SOURCES = ("segmenter", "none")
-"""Where the covered pixels of a new photo come from: the run's segmenter, or nothing is covered."""
 
 
 def load_run(
@@ -280,6 +278,11 @@ class Run:
         """What `verify` says of two photos that were searched before; thresholds are looked for now."""
         return self._verifier.verify(a, b, fpr)
 
+    def get_ready_to_explain(self, *, on_progress: Callable[[int, int], None] | None = None) -> None:
+        """As `get_ready`, for both verdicts of an explanation of two photos: without an FDM, and with it."""
+        for run in dict.fromkeys((self._plain, self)):
+            run.get_ready(on_progress=on_progress)
+
     def explain(
         self,
         probe: PhotoLike,
@@ -412,7 +415,7 @@ class Run:
 
     @cached_property
     def _scores(self) -> KeptScores:
-        return self._workspace.kept_scores(self.strategy)
+        return self._workspace.kept_scores(self.strategy, self.occlusion_source)
 
     def _keep(self, faces: Tensor, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Keep the maps of faces that every call needs, on disk too: the trunk takes a minute for a gallery.

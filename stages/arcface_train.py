@@ -22,7 +22,7 @@ BASE = "arcface"
 def arcface_train(shared: Shared, options: Layer, force: Force = False) -> None:
     """Train the base as ArcFace: IR blocks, with SE or CBAM attention or none, or a vision transformer.
 
-    The same as `pdsn base-train --base arcface`. Masks, U-Net and tables of the run are then made for this base.
+    The same as `pdsn base-train --base arcface`. Masks, segmentation and tables of the run are then made for this base.
 
     [bold]Examples[/bold]
 

@@ -89,21 +89,23 @@ def main(
         report = _enrol(store, photos, spread=spread, accept_poor=accept_poor, keep_crops=keep_crops)
     else:
         report = _enrol_person(store, paths, name, accept_poor=accept_poor, keep_crops=keep_crops)
-    same: list[tuple[str, str]] = []
-    if report.added:
-        see_strangers(run)
-        same = store.two_names()
-    _complain(report, same, name)
+    _complain(report, name)
     about = store.as_dict()
-    if common.as_json:
-        twins = [{"run": theirs, "people": ours} for theirs, ours in same]
-        print_json({"format": 1, "people": about, **report.as_dict(), "two_names": twins})
-    else:
+    if not common.as_json:
         noted = sum(bool(photo.notes) for photo in report.added)
         session.say(
             f"{len(report.added)} photos enrolled, {noted} of them with a warning; {len(report.refused)} refused, "
             f"{len(report.known)} known already; {about['people']} people with {about['photos']} photos in {people}"
         )
+    # Last, since it takes minutes once: whoever stops it has been told what was enrolled, and the same command goes on here.
+    same: list[tuple[str, str]] = []
+    if report.added or report.known:
+        see_strangers(run.get_ready)
+        same = store.two_names()
+    complain_two_names("enrol", same, "use `pdsn people rename`")
+    if common.as_json:
+        twins = [{"run": theirs, "people": ours} for theirs, ours in same]
+        print_json({"format": 1, "people": about, **report.as_dict(), "two_names": twins})
     return bool(report.added or report.known)
 
 
@@ -140,7 +142,7 @@ def _enrol_person(
     return whole
 
 
-def _complain(report: EnrolReport, same: Sequence[tuple[str, str]], name: str | None) -> None:
+def _complain(report: EnrolReport, name: str | None) -> None:
     """A line for each photo that was refused, and for the first of those that were taken with a warning."""
     complain_files("enrol", report.refused)
     noted = [photo for photo in report.added if photo.notes]
@@ -156,7 +158,6 @@ def _complain(report: EnrolReport, same: Sequence[tuple[str, str]], name: str | 
                 complain("enrol", f"{file} is {whose}")
     for person in report.left_out:
         complain("enrol", f"{person} cannot be named: no usable photo")
-    complain_two_names("enrol", same, "use `pdsn people rename`")
 
 
 @command("enrol", RECOGNITION, GOING_ON, settings={"prepare": ("min_face",)}, default="the run's")

@@ -58,7 +58,8 @@ def main(session: Session, asked: Asked, common: Common) -> None:
     check_rate_asked(session, fpr, pairs=True)
     check_photos(session, asked)
     run = open_run(session, common, steps)
-    see_strangers(run)
+    if asked.person is None:  # of a person there is no verdict
+        see_strangers(run.get_ready_to_explain)
     rate = DEFAULT_FPR if fpr is None else fpr  # of a person nothing is told by it
     answer = run.explain(
         asked.probe, asked.reference, fpr=rate, person=asked.person, methods=asked.methods, layer=asked.layer,

@@ -99,7 +99,9 @@ def export(
     strategy: OneStrategy = None,
     segmenter: Annotated[
         bool,
-        typer.Option("--segmenter/--no-segmenter", help="Export the U-Net that finds what is covered, too."),
+        typer.Option(
+            "--segmenter/--no-segmenter", help="Export the segmentation that finds what is covered, too."
+        ),
     ] = True,
 ) -> None:
     """Write the networks as ONNX, with the masks and a model card, checked against torch.

@@ -121,7 +121,7 @@ def main(
                 f"--fpr is {fpr:g}: the run has too few validation photos of strangers for {DEFAULT_FPR}",
             )
     known.check_fpr(fpr)
-    see_strangers(run)
+    see_strangers(run.get_ready)
     answers: list[dict[str, Any]] = []
     films: list[dict[str, Any]] = []
     for path in paths:
@@ -197,7 +197,7 @@ def _enrol(run: Run, folder: Path | None) -> People:
         complain("identify", f"gallery: {person} cannot be named: no usable photo")
     same: list[tuple[str, str]] = []
     if folder is not None:
-        see_strangers(run)
+        see_strangers(run.get_ready)
         same = people.two_names()
     complain_two_names("identify", same, "rename the folder to NAME", "gallery: ")
     return people

@@ -11,7 +11,7 @@ Source = Annotated[
     str | None,
     typer.Option(
         "--occlusion-source", metavar="NAME",
-        help="Where the covered pixels come from: segmenter (the U-Net) or none (nothing is covered). Default segmenter, with --strategy none none. With --evaluate of explain: segmenter, or oracle for the exact pixels.",
+        help="Where the covered pixels come from: segmenter (the segmentation) or none (nothing is covered). Default segmenter, with --strategy none none. With --evaluate of explain: segmenter, or oracle for the exact pixels.",
     ),
 ]  # fmt: skip
 Rate = Annotated[

@@ -147,12 +147,16 @@ def open_run(session: Session, common: Common, steps: Sequence[Step]) -> Run:
     return run
 
 
-def see_strangers(run: Run) -> None:
-    """Look at the strangers from whom thresholds follow, with a bar, where nobody has yet: it takes minutes."""
+def see_strangers(get_ready: Callable[..., None]) -> None:
+    """Look at the strangers from whom thresholds follow, with a bar, where nobody has yet: it takes minutes.
+
+    Args:
+        get_ready: `Run.get_ready` or its like.
+    """
     from pdsn.progress import progress_if_any
 
     with progress_if_any("strangers, once for this run", "photos") as report:
-        run.get_ready(on_progress=report)
+        get_ready(on_progress=report)
 
 
 def about_run(session: Session, run: Run, fpr: float | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Stage `segment-train`: the U-Net that finds what is covered."""
+"""Stage `segment-train`: the segmentation that finds what is covered."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def main(session: Session, source: Path | None = None) -> None:
         )  # fmt: skip
         if done and folder.sha256() != other.sha256():
             raise UsageError(
-                f"--from {source}: {folder.root} holds another U-Net already: add --force to replace it"
+                f"--from {source}: {folder.root} holds another segmentation already: add --force to replace it"
             )
         if not done and session.accelerator.is_main_process:
             folder.take_over(other)
@@ -82,12 +82,12 @@ def segment_train(
         typer.Option(
             "--from",
             metavar="RUN",
-            help="Take the U-Net of another run with the same data set, split, seed and settings, instead of training one.",
+            help="Take the segmentation of another run with the same data set, split, seed and settings, instead of training one.",
         ),
     ] = None,
     force: Force = False,
 ) -> None:
-    """Train the U-Net that finds what is covered.
+    """Train the segmentation, which finds what is covered.
 
     [bold]Examples[/bold]
 

@@ -66,7 +66,7 @@ def main(
     with listen(host, port) as listener:
         session.say(f"opening {shown(session.run.root)}")
         run = open_run(session, common, steps)
-        see_strangers(run)
+        see_strangers(run.get_ready)
         folder = own_folder(Path(people))
         app = make_site(
             run,

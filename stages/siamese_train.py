@@ -68,7 +68,7 @@ def siamese_train(
 ) -> None:
     """Train the base as a siamese network: contrastive loss on pairs of a clean and an occluded photo.
 
-    The same as `pdsn base-train --base siamese`, or senet. Masks, U-Net and tables of the run are then made for this base.
+    The same as `pdsn base-train --base siamese`, or senet. Masks, segmentation and tables of the run are then made for this base.
 
     [bold]Examples[/bold]
 

@@ -49,7 +49,7 @@ def draw_examples(
     find_covered: Callable[[Tensor], Tensor] | None,
     folder: Path,
 ) -> None:
-    """The surest right and wrong answers of the strategy that is shown, explained; without masks or a U-Net none."""
+    """The surest right and wrong answers of the strategy that is shown, explained; without masks or a segmentation none."""
     from pdsn.explain.asking import explainer_of
     from pdsn.explain.examples import EXAMPLES, choose_examples, write_examples
     from pdsn.masks.strategy import NO_FDM

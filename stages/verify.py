@@ -48,7 +48,7 @@ def main(session: Session, a: Path, b: Path, common: Common, *, maps: bool) -> N
         check_photo(photo)
     check_rate_asked(session, fpr, pairs=True)
     run = open_run(session, common, steps)
-    see_strangers(run)
+    see_strangers(run.get_ready)
     answer = run.verify(a, b, fpr=fpr)
     if maps and answer.maps is None:
         raise UsageError(
@@ -89,7 +89,7 @@ def claim(session: Session, photo: Path, people: str, name: str, common: Common)
     run = open_run(session, common, steps)
     enrolled = run.people(people)
     fpr = enrolled.default_fpr if common.fpr is None else common.fpr
-    see_strangers(run)
+    see_strangers(run.get_ready)
     answer = enrolled.verify(photo, name, fpr=fpr)
     if answer.faces > 1:
         complain("verify", f"{shown(photo)} shows {answer.faces} faces: the largest is compared")

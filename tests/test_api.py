@@ -14,6 +14,7 @@ from PIL import Image
 
 from pdsn import api
 from pdsn.api import load_run
+from pdsn.artefact import MODEL
 from pdsn.bases.lmcl import base_folder, train_base
 from pdsn.bases.opening import load_base
 from pdsn.bases.settings import BaseConfig
@@ -151,6 +152,24 @@ def test_strangers_are_looked_at_once_and_how_far_it_is_is_told(trained, team, o
     kept = sorted((trained / "cache").glob("strangers-*"))
     run.enrol(team).identify(save_photo(tmp_path / "p.png", others[0]), fpr=0.1)
     assert sorted((trained / "cache").glob("strangers-*")) == kept and len(kept) == 1
+
+
+def test_what_is_kept_of_strangers_depends_on_who_says_what_is_covered(trained):
+    def digest(source: str) -> str:
+        run = load_run(trained, occlusion_source="none", device="cpu", precision="fp32")
+        return run._workspace.kept_scores(run.strategy, source).digest("seen")
+
+    model = RunDir(trained).segmenter / MODEL
+    digests = [digest("none"), digest("segmenter")]
+    model.parent.mkdir()
+    try:
+        for weights in (b"one", b"another"):
+            model.write_bytes(weights)
+            digests.append(digest("segmenter"))
+            assert digest("none") == digests[0]
+    finally:
+        shutil.rmtree(model.parent)
+    assert len(set(digests)) == 4
 
 
 def test_verify(run, others, tmp_path):

@@ -11,6 +11,8 @@ ENCODERS = (
     BASE,
     "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn", "resnet18", "resnet34",
 )  # fmt: skip
+SOURCES = ("segmenter", "none")
+"""Who says what of a new photo is covered: the segmentation, or nobody, and then nothing is."""
 
 
 @section("segment")

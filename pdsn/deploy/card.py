@@ -174,7 +174,7 @@ def _settings(exported: Exported, about: Mapping[str, Any]) -> list[str]:
             f"- dictionary: {exported.strategy}, {100 * kept:.1f} % of the features kept" + _and(config)
         )
     if exported.segmentation is not None:
-        lines.append(f"- U-Net: {_named(exported.segmentation.found_config())}")
+        lines.append(f"- Segmentation: {_named(exported.segmentation.found_config())}")
     mirror = "yes" if about["mirror"] else "no"
     lines.append(
         f"- comparing: a region is occluded above a share of {about['share']:g}; mirror images added: {mirror}; "
@@ -195,7 +195,7 @@ def _figures(exported: Exported) -> list[str]:
 
 
 def _table_of(exported: Exported, align: str) -> dict[str, Any] | None:
-    """The content of the run's own `table.json`, if it was made with this base and, where it used one, with this U-Net."""
+    """The content of the run's own `table.json`, if it was made with this base and, where it used one, with this segmentation."""
     path = exported.run.table(align=align) / "table.json"
     if not path.is_file():
         return None
@@ -223,7 +223,11 @@ def _rates(exported: Exported, table: dict[str, Any], title: str) -> list[str]:
     whom = "the people it was trained on, on other photos"
     if config.get("split_by") == "person":
         whom = f"people that nothing was trained on, {config['enrol']} photos of each enrolled"
-    covered = "the exact masks" if config["source"] == "oracle" else "the U-Net's covered pixels"
+    covered = (
+        "the exact masks"
+        if config["source"] == "oracle"
+        else "the covered pixels that the segmentation finds"
+    )
     draws = config.get("draws", 1)
     drawn = f", mean of {draws} draws of each photo" if draws > 1 else ""
     lines = [
@@ -246,14 +250,14 @@ def _rates(exported: Exported, table: dict[str, Any], title: str) -> list[str]:
             f"The dictionary {exported.strategy} of this export is not the one in the table, or was not measured.",
         ]
     if config["source"] != "oracle" and exported.segmenter is None:
-        lines += ["", "The U-Net behind these figures is not part of this export."]
+        lines += ["", "The segmentation behind these figures is not part of this export."]
     return lines
 
 
 def _segmentation(exported: Exported) -> list[str]:
     if exported.segmentation is None:
         return []
-    lines = ["## What the U-Net finds", ""]
+    lines = ["## What the segmentation finds", ""]
     table = _table_of(exported, "clean")
     if table is not None and table["inputs"].get("segmentation") and table["segmentation"]:
         rows = [
@@ -296,9 +300,10 @@ def _limits(exported: Exported) -> list[str]:
         "identify --fpr` does it, is an estimate: expect more false positives among people the base never saw.",
         "- Faces must be cropped as they were for training (see the end); other crops are not comparable.",
     ]
-    if exported.segmenter is not None:
+    learned = None if exported.segmentation is None else exported.segmentation.found_config()
+    if learned is not None and learned.get("occlusions") != "varied":
         lines.append(
-            "- A hand has the face's own colour, and pdsn's U-Net has hardly found hands where that was measured: such "
+            "- A hand has the face's own colour, and a segmentation that learned worn things alone has hardly found hands where that was measured: such "
             "faces are then compared as if nothing were covered."
         )
     if exported.run.about.get("data") == SYNTHETIC:
@@ -353,7 +358,9 @@ def _use(exported: Exported, about: Mapping[str, Any]) -> list[str]:
     else:
         crop = "the box of the face as MTCNN (facenet-pytorch) finds it, within the photo, stretched to that size."
     covered = exported.dictionary is not None and exported.segmenter is None
-    given = " `covered` (H, W) bool tells its covered pixels: this export has no U-Net." if covered else ""
+    given = (
+        " `covered` (H, W) bool tells its covered pixels: this export has no segmentation." if covered else ""
+    )
     return [
         "## Using it without pdsn",
         "",

@@ -67,11 +67,11 @@ def example(
     """The program for an export.
 
     It defines `cosines(probe, gallery)`, or `cosines(probe, gallery, covered)` where the export has masks but
-    no U-Net.
+    no segmentation.
 
     Args:
         masks: the export has a dictionary.
-        segmenter: the export has the U-Net.
+        segmenter: the export has the segmentation.
         mirror: embeddings of mirror images are added.
         unmasked: the comparison without masks counts beside the one under them.
         branches: probes have networks of their own.

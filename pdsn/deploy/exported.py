@@ -30,7 +30,7 @@ class Exported:
         head: the folder of its tuned head; None where it has its own.
         strategy: name of the dictionary, a strategy's or a control's; "none" for no FDM.
         dictionary: the masks; None for no FDM.
-        segmenter, segmentation: the U-Net and its folder; None where it is left out.
+        segmenter, segmentation: the segmentation and its folder; None where it is left out.
     """
 
     run: RunDir

@@ -16,7 +16,7 @@ from pdsn.errors import PdsnError
 from pdsn.networks.branches import Network, branch, has_branches
 
 OPSET = 18
-"""The first whose Resize can smooth what it reduces, as the U-Net does with large faces; torch's exporter
+"""The first whose Resize can smooth what it reduces, as the segmentation does with large faces; torch's exporter
 writes it without a conversion, and onnxruntime reads it from 1.14 on."""
 TOLERANCE = 1e-3
 """Largest difference to torch that is taken for rounding, in standard deviations of the network's output."""
@@ -68,7 +68,7 @@ def parts_of(net: Network, segmenter: Cautious | None, size: tuple[int, int]) ->
 
     Args:
         net: the base, as it is: frozen, on any device, in any memory format.
-        segmenter: the U-Net, if it is exported too.
+        segmenter: the segmentation, if it is exported too.
         size: height and width of a face in pixels.
 
     Returns:

@@ -147,6 +147,7 @@ class PlaceLoss(nn.Module):
             {"loss": scalar, "loss_landmarks": …, "loss_alignment": …, "loss_cover": …}.
         """
         _, answered, probabilities = self.network(normalised(crops))
+        answered, probabilities = answered.float(), probabilities.float()
         apart = answered - places
         certain = (hidden <= FREE) | (hidden >= COVERED)
         entropy = F.nll_loss(

@@ -21,7 +21,7 @@ class EvalConfig(Section):
     split: str = setting(default="test", help="the probes", choices=("test", "val"))
     source: str = setting(
         default="segmenter",
-        help="where the covered pixels come from: segmenter is the U-Net, oracle the occluders' exact masks",
+        help="where the covered pixels come from: segmenter is the segmentation, oracle the occluders' exact masks",
         choices=("segmenter", "oracle"),
         option="--occlusion-source",
     )

@@ -21,7 +21,7 @@ Kind = TypeVar("Kind", bound=Cosine)
 class PairScore(nn.Module):
     """What a matcher says of faces and given embeddings: the very score, but with a gradient to the pixels.
 
-    The regions that count as covered, and with them the FDM, are held constant: nothing is asked of the U-Net.
+    The regions that count as covered, and with them the FDM, are held constant: nothing is asked of the segmentation.
 
     Args:
         matcher: the plain cosine, or PDSN.

@@ -113,6 +113,10 @@ WORN_WEIGHTS = {
 """How often each is seen in training where these are all that there is."""
 
 
+OF_CLOTH = ("face-mask", "scarf", "cap", "band", "block")
+"""Kinds that are of any cloth in training."""
+
+
 def varied_occluders(split: str, photos: Tensor) -> dict[str, Occluder]:
     """The same, and what is drawn anew each time: hands, things, hair, and pieces of other photos.
 
@@ -122,7 +126,7 @@ def varied_occluders(split: str, photos: Tensor) -> dict[str, Occluder]:
     """
     worn = worn_occluders(split)
     if split == "train":
-        worn = {name: Reclothed(one) if name in CLOTHS else one for name, one in worn.items()}
+        worn = {name: Reclothed(one) if name in OF_CLOTH else one for name, one in worn.items()}
     return {
         **worn,
         "posed-hand": PosedHand(split),
@@ -131,9 +135,6 @@ def varied_occluders(split: str, photos: Tensor) -> dict[str, Occluder]:
         "cut-out": CutOut(photos, split),
     }
 
-
-CLOTHS = ("face-mask", "scarf", "cap", "band", "block")
-"""Kinds that are of any cloth in training."""
 
 VARIED_WEIGHTS = {
     "clean": 0.17, "face-mask": 0.16, "sunglasses": 0.12, "scarf": 0.06, "cap": 0.05, "hand": 0.04,

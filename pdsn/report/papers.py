@@ -91,7 +91,7 @@ def occluders(workspace: Workspace) -> Figure:
 
 
 def segmentation(workspace: Workspace) -> Figure:
-    """What the U-Net finds covered, beside what is (002, figure 7)."""
+    """What the segmentation finds covered, beside what is (002, figure 7)."""
     _, occluded, exact, names = _occluded(workspace, WORN)
     found = workspace.segmenter().covered(occluded)
     canvas = new_figure(1.7 * len(names), 6.6)

@@ -120,7 +120,7 @@ def _columns_and_rows(records: Sequence[Record]) -> str:
 
 
 def segmentation_section(records: Sequence[Record]) -> Section:
-    """What the U-Net found covered."""
+    """What the segmentation found covered."""
     rows = [
         [
             Cell(record["occlusion"]),
@@ -139,7 +139,7 @@ def segmentation_section(records: Sequence[Record]) -> Section:
         "if every pixel were found, %",
     ]
     blocks: list[Block] = [
-        "A U-Net finds which pixels are covered; a region counts as covered when enough of its pixels are. IoU is the overlap "
+        "A segmentation finds which pixels are covered; a region counts as covered when enough of its pixels are. IoU is the overlap "
         "of what was found with what was painted: 1 is perfect. Clean faces should have no region covered.",
         Table("Means over the test photos", head, rows),
     ]

@@ -30,17 +30,17 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked", "centre")
 def costs(
     workspace: Workspace, strategies: list[str], *, segmenter: bool
 ) -> dict[str, dict[str, float | None]]:
-    """What each strategy of a run costs: the base, and with an FDM what its masks and the U-Net cost too.
+    """What each strategy of a run costs: the base, and with an FDM what its masks and the segmentation cost too.
 
     Args:
         workspace: the run.
         strategies: "none" for no FDM.
-        segmenter: whether covered pixels are found by the U-Net.
+        segmenter: whether covered pixels are found by the segmentation.
 
     Returns:
         For each strategy "minutes", what all trainings took on the machines they ran on (0 for a base that was imported);
         "parameters"; and "milliseconds" a face, timed here and now in batches of `FACES`: a probe's embedding as it is compared
-        (its mirror image's, too, where that counts), and with an FDM the U-Net. "comparing" is the milliseconds that such a face
+        (its mirror image's, too, where that counts), and with an FDM the segmentation. "comparing" is the milliseconds that such a face
         then takes to be compared with a gallery of `GALLERY` training photos, or as many as there are.
     """
     run = workspace.run

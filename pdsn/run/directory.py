@@ -10,7 +10,7 @@ runs/<name>/
   dictionary/LM2.safetensors, LM2.json, LM2.png
   matchers/xcos/            a matcher that is trained, by its name
   head/                     the base's head, trained on under FDMs; every recogniser of the run takes it if it is there
-  segmenter/                the U-Net that finds what is covered, see pdsn.artefact
+  segmenter/                the segmentation that finds what is covered, see pdsn.artefact
   eval/                     the run's own table, by its own settings, of every strategy that has a dictionary:
                             table.json, table.md, probes.csv, segmentation.csv, figures/
                             align-occluded/: the same for photos painted before detection
@@ -175,7 +175,7 @@ class RunDir:
 
     @property
     def segmenter(self) -> Path:
-        """The U-Net."""
+        """The segmentation."""
         return self.root / "segmenter"
 
     @property

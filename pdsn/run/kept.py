@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pdsn import __version__
 from pdsn.artefact import MODEL, plain
+from pdsn.coverage.settings import SOURCES
 from pdsn.files import sha256_of
 from pdsn.matchers.table import COMMANDS, SIGN, parts_of
 from pdsn.run.strategies import further_matchers
@@ -32,17 +33,24 @@ def encoding_of(workspace: Workspace) -> tuple[object, ...]:
     )
 
 
-def kept_scores(workspace: Workspace, strategy: str) -> KeptScores:
-    """Where the scores of a strategy or matcher, or of two of these, A+B, are kept between calls."""
+def kept_scores(workspace: Workspace, strategy: str, source: str) -> KeptScores:
+    """Where the scores of a strategy or matcher, or of two of these, A+B, are kept between calls.
+
+    Args:
+        workspace: the run.
+        strategy: the matcher by name.
+        source: who says what is covered: "segmenter", or "none".
+    """
     from pdsn.calibration.strangers import KeptScores
 
     settings = workspace.settings
     _, networks = workspace.tuned
-    path = workspace.run.dictionary(strategy)
+    path, segmenter = workspace.run.dictionary(strategy), workspace.run.segmenter / MODEL
     made: tuple[object, ...] = (
         *encoding_of(workspace),
         networks.get("head"),
         sha256_of(path) if path.is_file() else None,
+        sha256_of(segmenter) if source == SOURCES[0] and segmenter.is_file() else source,
         settings.regions.share,
         settings.eval.compare,
         settings.eval.unmasked,

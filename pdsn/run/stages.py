@@ -78,7 +78,7 @@ def dictionary_step(workspace: Workspace, names: Iterable[str]) -> Step:
 
 
 def segmenter_step(workspace: Workspace) -> Step:
-    """The U-Net."""
+    """The segmentation."""
     return Step("segment-train", {"": (workspace.run.segmenter / MODEL,)})
 
 
@@ -125,7 +125,7 @@ def lacking(
         dictionaries: strategies whose dictionary is needed; where one is missing its masks are needed too.
         masks: strategies whose trained masks are needed.
         matchers: those that are needed, by name, or two of them or of the strategies, A+B.
-        segmenter: whether the U-Net is needed.
+        segmenter: whether the segmentation is needed.
     """
     strategies = [name for name in workspace.behind(matchers) if name not in (*MATCHERS, NO_FDM)]
     absent = dictionary_step(workspace, dict.fromkeys([*dictionaries, *strategies])).left()

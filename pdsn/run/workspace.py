@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pdsn.config.layers import merge
+from pdsn.coverage.settings import SOURCES
 from pdsn.errors import UsageError
 from pdsn.masks.strategy import NO_FDM
 from pdsn.matchers.table import COMMANDS, MATCHERS, RERANKING, SIGN, parts_of
@@ -142,16 +143,16 @@ class Workspace(RunMasks):
         ours, theirs = (Odds(*line) for line in lines.tolist())
         return Fused(first, second, (ours, theirs))
 
-    def kept_scores(self, name: str) -> KeptScores:
+    def kept_scores(self, name: str, source: str = SOURCES[0]) -> KeptScores:
         """Where the scores of a matcher by name are kept between calls, see `kept.kept_scores`; found out once."""
         from pdsn.run.kept import kept_scores
 
-        if name not in self._kept_scores:
-            self._kept_scores[name] = kept_scores(self, name)
-        return self._kept_scores[name]
+        if (name, source) not in self._kept_scores:
+            self._kept_scores[name, source] = kept_scores(self, name, source)
+        return self._kept_scores[name, source]
 
     @cached_property
-    def _kept_scores(self) -> dict[str, KeptScores]:
+    def _kept_scores(self) -> dict[tuple[str, str], KeptScores]:
         return {}
 
     def chooses(self, name: str) -> str:

@@ -258,7 +258,7 @@ def test_an_earlier_export_is_replaced_and_other_files_stay(cheap, exported, tmp
     about = json.loads((target / "pdsn.json").read_text())
     assert about["strategy"] is None and set(about["files"]) == left - {"pdsn.json"}
     card = (target / "MODEL_CARD.md").read_text()
-    assert "without a feature-discarding mask" in card and "The U-Net behind these figures" in card
+    assert "without a feature-discarding mask" in card and "The segmentation behind these figures" in card
 
 
 @pytest.mark.parametrize("difference", [0.1, float("nan")])

@@ -41,7 +41,7 @@ def test_a_network_that_is_there_is_not_lost(copied, finished, tmp_path, tiny, r
     other = shutil.copytree(finished, tmp_path / "other")
     model.write_bytes(model.read_bytes() + b" ")
     line = refused(2, "segment-train", "--from", other, "--run", copied, *CPU)
-    assert "holds another U-Net already: add --force to replace it" in line
+    assert "holds another segmentation already: add --force to replace it" in line
     assert give("segment-train", "--from", other, "--run", copied, "--force", *CPU).code == 0
     assert sha256_of(model) == before
     make_dataset(tmp_path / "data", people=5, photos=10)

@@ -22,6 +22,18 @@ Values = dict[str, Any]
 """Tensors, and arrays of whole numbers that shapes are computed of."""
 
 
+CHANNELS_FIRST = ("AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "MaxPool")
+"""Operators whose maps are (N, C, h, w) in a graph that has others with channels last, too."""
+
+
+class Passing(nn.Module):
+    """Gives what it is given: a place in the graph at which a hook can listen."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x."""
+        return x
+
+
 class OnnxNet(nn.Module):
     """Runs a graph: `features` up to the last map that all that follows depends on, `head` from there.
 
@@ -44,6 +56,14 @@ class OnnxNet(nn.Module):
             name: np.array(values, np.dtype(kind)) for name, (kind, values) in graph.numbers.items()
         }
         self._stored = {"", *self.keys, *self._numbers}
+        # Those who look at maps on their way, as the segmentation does, listen at modules.
+        mixed = any(node.op == "Transpose" for node in graph.nodes)
+        self._places = {
+            node.outputs[0]: f"n{place}"
+            for place, node in enumerate(graph.nodes)
+            if not mixed or node.op in CHANNELS_FIRST
+        }
+        self.passing = nn.ModuleDict({place: Passing() for place in self._places.values()})
         # What `_try` fills in: shapes of what faces give, without their number, those of them that are no whole numbers, and
         # names of what follows from that number.
         self._shapes: dict[str, tuple[int, ...]] = {}
@@ -131,7 +151,11 @@ class OnnxNet(nn.Module):
                 given: list[Any] = [torch.empty((), device=first.device).expand(faces, *shape)]
             else:
                 given = [self._value(name, values) for name in node.inputs]
-            values |= _given_by(node, _computed(node, given, self.source, faces))
+            found = _computed(node, given, self.source, faces)
+            place = self._places.get(node.outputs[0])
+            if place is not None and isinstance(found, Tensor) and found.ndim == 4:
+                found = self.passing[place](found)
+            values |= _given_by(node, found)
             left.subtract(node.inputs)
             if wanted is not None:
                 for name in node.inputs:

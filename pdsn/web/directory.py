@@ -128,8 +128,14 @@ class Directory:
             raise RefusedError(
                 409, f"{target.name} cannot be merged with {target.name}: choose somebody else."
             )
-        self._people.merge(person, into)
-        self._questions.merged(person, into)
+        # First, since whoever reads the questions deletes those about people who are gone.
+        followed = self._questions.merged(person, into)
+        try:
+            self._people.merge(person, into)
+        except BaseException:
+            if self.is_there(person):  # it may have failed after the two became one
+                self._questions.suggest(followed, person)
+            raise
         self._rates.changed()
         return target
 

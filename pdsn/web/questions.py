@@ -162,10 +162,23 @@ class Questions:
         with self._open() as connection:
             connection.execute("DELETE FROM question WHERE face = ?", (face,))
 
-    def merged(self, person: int, into: int) -> None:
-        """Two people turned out to be one."""
+    def merged(self, person: int, into: int) -> list[int]:
+        """Two people turn out to be one: let the questions that suggest the first suggest the second.
+
+        Returns:
+            Ids of these questions.
+        """
         with self._open() as connection:
+            rows = connection.execute("SELECT id FROM question WHERE person = ?", (person,)).fetchall()
             connection.execute("UPDATE question SET person = ? WHERE person = ?", (into, person))
+        return [row[0] for row in rows]
+
+    def suggest(self, numbers: Sequence[int], person: int) -> None:
+        """Let questions, by their ids, suggest a person; those that are not open any more are left out."""
+        with self._open() as connection:
+            connection.executemany(
+                "UPDATE question SET person = ? WHERE id = ?", [(person, number) for number in numbers]
+            )
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pdsn.errors import PdsnError
 from tests.web.fake import pattern, photo_of
 
 
@@ -210,6 +211,43 @@ def test_questions_go_with_the_person_they_suggest_and_follow_a_merge(site, phot
     assert question["person"] == {"id": ben, "name": "Ben"}
     site.ask("DELETE", f"/api/people/{ben}")
     assert site.ask("GET", "/api/questions").json == []
+
+
+def test_questions_outlast_a_status_that_is_asked_for_during_a_merge(site, photo, monkeypatch):
+    monkeypatch.setattr("tests.web.fake.THRESHOLD", 0.98)
+    ann = enrol(site, photo, "Ann", 1)["person"]["id"]
+    ben = enrol(site, photo, "Ben", 2)["person"]["id"]
+    site.ask("POST", "/api/identify?ask=true", photo((1, 3), noise=90))
+    merge = site.people.merge
+
+    def merge_and_look(*who: int) -> None:
+        merge(*who)
+        site.ask("GET", "/api/status")
+
+    monkeypatch.setattr(site.people, "merge", merge_and_look)
+    site.ask("POST", f"/api/people/{ann}/merge", {"into": ben})
+    (question,) = site.ask("GET", "/api/questions").json
+    assert question["person"] == {"id": ben, "name": "Ben"}
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_no_question_is_lost_if_a_merge_fails(site, photo, monkeypatch, merged):
+    monkeypatch.setattr("tests.web.fake.THRESHOLD", 0.98)
+    ann = enrol(site, photo, "Ann", 1)["person"]["id"]
+    ben = enrol(site, photo, "Ben", 2)["person"]["id"]
+    for number in (1, 2):
+        site.ask("POST", "/api/identify?ask=true", photo((number, 3), noise=90))
+    merge = site.people.merge
+
+    def fail(*who: int) -> None:
+        if merged:
+            merge(*who)
+        raise PdsnError("the disk is full")
+
+    monkeypatch.setattr(site.people, "merge", fail)
+    assert site.ask("POST", f"/api/people/{ann}/merge", {"into": ben}).status >= 400
+    suggested = [one["person"]["name"] for one in site.ask("GET", "/api/questions").json]
+    assert suggested == (["Ben", "Ben"] if merged else ["Ann", "Ben"])
 
 
 def test_the_log_says_who_did_what_without_names_or_faces(site, photo):

@@ -31,7 +31,11 @@ def test_a_stranger_enrols_and_recognises(page, site, two, tmp_path):
     )
     assert second.startswith(("This photo", "2. Unknown")) and "Who is it?" in second
     until(page, "return [...document.querySelectorAll('#results canvas')].every((one) => one.width > 30)")
-    until(page, "return [...document.images].every((one) => one.complete && one.naturalWidth > 0)")
+    until(
+        page,
+        "const shown = [...document.images];"
+        "return shown.length > 0 && shown.every((one) => one.complete && one.naturalWidth > 0)",
+    )
     assert page.get_log("browser") == []
     asked = page.execute_script(
         "return performance.getEntriesByType('resource').map((one) => new URL(one.name).host)"

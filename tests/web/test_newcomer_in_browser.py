@@ -142,6 +142,41 @@ def test_a_photo_under_the_wrong_name_is_doubted_and_taken_back(page, site, two,
         "return document.querySelector('#enrol-outcome .note').textContent.startsWith('The photo is removed')",
     )
     assert len(site.people.photos) == 2
+    until(page, "return document.querySelector('#people .small').textContent === '1 photo'")
+    assert "2 people with 2 photos" in find(page, "#foot").text
+
+
+def test_a_photo_that_is_taken_back_is_gone_from_the_page_of_its_person(page, two, tmp_path):
+    enrol_both(page, two)
+    press(page, '.tabs a[href="#people"]')
+    press(page, "#people button")
+    until(page, "return document.querySelector('#person input[type=file]')")
+    find(page, "#person input[type=file]").send_keys(str(save_photo(tmp_path / "ben.png", pattern(2, 1))))
+    press(page, "#person form.stack button")
+    until(page, "return document.querySelectorAll('#person .album li').length === 2")
+    press(page, "#person [role=status] .note button")
+    until(page, "return document.querySelectorAll('#person .album li').length === 1")
+    note = find(page, "#person [role=status] .note").text
+    assert note == "The photo is removed, and not enrolled as Ann."
+
+
+def test_a_doubt_about_an_answer_stays_until_it_is_acted_on(page, site, two, tmp_path):
+    enrol_both(page, two)
+    find(page, "#ask").click()
+    upload(page, save_photo(tmp_path / "door.png", pattern(5), pattern(6)))
+    until(page, "return document.getElementById('question-count').textContent === '2'")
+    press(page, '.tabs a[href="#questions"]')
+    until(page, "return document.querySelectorAll('#questions > li').length === 2")
+    find(page, "#questions > li:first-child input").send_keys("Ann\n")
+    until(page, "return document.querySelectorAll('#questions > li').length === 1")
+    assert "does not look like the other photos of Ann" in find(page, "#questions-outcome").text
+    find(page, "#questions > li:first-child input").send_keys("Eva\n")
+    until(page, "return !document.getElementById('no-questions').hidden")
+    assert "Enrolled as Eva." in find(page, "#toast").text
+    press(page, "#questions-outcome button")
+    until(page, "return document.querySelector('#questions-outcome').textContent.includes('is removed')")
+    assert sorted(photo.name for photo, _ in site.people.photos.values()) == ["Ann", "Ben", "Eva"]
+    until(page, "return document.getElementById('foot').textContent.includes('with 3 photos')")
 
 
 def test_what_cannot_be_read_such_as_a_folder_that_is_dropped_is_said(page):

@@ -21,7 +21,7 @@ async function refreshStatus() {
   recognise.show(status);
 }
 
-/** After every change: all that is shown follows; what is not is read when it is opened. */
+/** After every change of people or questions: all that is shown follows; what is not is read when it is opened. */
 async function changed() {
   const shown = (name) => !find(name).hidden;
   await Promise.all([refreshStatus(), shown("people-view") && people.refresh(), shown("questions-view") && questions.refresh()]);
@@ -53,6 +53,7 @@ async function route() {
 }
 
 for (const part of [recognise, people, questions]) part.start(changed);
+document.addEventListener("people-changed", () => changed().catch((error) => say(error.message)));
 find("log-out").addEventListener("click", async () => {
   await api.logOut();
   location.assign("/login");

@@ -9,8 +9,9 @@ function doubted(done, enrolled) {
   const button = make("button", { type: "button" }, "Remove this photo again");
   const note = make("div.note.stack", {}, make("p", {}, `${enrolled} But ${done.doubts.join("; ")}.`), make("div.row", {}, button));
   button.addEventListener("click", () => working([button], async () => {
-    await api.removePhoto(done.photo);
+    const removed = await api.removePhoto(done.photo);
     note.replaceChildren(make("p", {}, `The photo is removed, and not enrolled as ${done.person.name}.`));
+    note.dispatchEvent(new CustomEvent("photo-removed", { bubbles: true, detail: removed }));
   }));
   return note;
 }

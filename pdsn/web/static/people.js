@@ -33,7 +33,6 @@ async function enrolAll(files, typed, place) {
     };
     await one(false);
   }
-  await changed();
   return true;
 }
 
@@ -67,23 +66,21 @@ export function showTwoNames(found) {
     button.addEventListener("click", () => working([button], async () => {
       const person = await names.called(name);
       if (person) await api.rename(person.id, run);
-      await changed();
+      else await changed(); // renamed or removed elsewhere: this note goes
     }));
     const text = `${name} looks like ${run}, one of the people whose photos this server learnt from. Under two names one person counts as two, and everybody has to be more alike to be named. If they are one person, give the same name:`;
     return make("div.note.stack", {}, make("p", {}, text), make("div.row", {}, button));
   }));
 }
 
-function photoItem(photo, name, reload) {
+function photoItem(photo, name, follow) {
   const remove = make("button.danger", { type: "button", "aria-label": `Remove photo ${photo.source}` }, "Remove photo");
   remove.addEventListener("click", async () => {
     if (!(await sure("Remove this photo?", `${photo.source} of ${name}. With the last photo the person goes, too.`, "Remove photo"))) return;
     await working([remove], async () => {
       const done = await api.removePhoto(photo.id);
       say("The photo is removed.");
-      await changed();
-      if (done.person) location.hash = "#people";
-      else await reload();
+      await follow(done);
     });
   });
   const facts = [`face ${Math.round(photo.size)} px`, photo.covered.length ? `covered: ${photo.covered.join(", ")}` : ""];
@@ -103,7 +100,6 @@ function renameForm(person, reload) {
     working([button], async () => {
       const now = await api.rename(person.id, input.value);
       say(`Renamed to ${now.name}.`);
-      await changed();
       await reload();
     });
   };
@@ -122,7 +118,6 @@ function mergeForm(person) {
       if (!(await sure("Are both one person?", `All photos of ${person.name} become photos of ${into.name}. This cannot be undone.`, "Merge"))) return;
       await api.merge(person.id, into.id);
       location.hash = `#people/${into.id}`;
-      await changed();
       say(`${person.name} and ${into.name} are one person now.`);
     });
   };
@@ -130,8 +125,9 @@ function mergeForm(person) {
   return make("form.row.end", { onsubmit: submit }, make("label.field", {}, make("span", {}, "The same person is enrolled also as"), input), button);
 }
 
-function moreForm(person, reload) {
+function moreForm(person, reload, follow) {
   const place = make("div.stack", { role: "status" });
+  place.addEventListener("photo-removed", (event) => follow(event.detail, place).catch((error) => say(error.message)));
   const input = make("input", { type: "file", accept: "image/*", multiple: true, required: true });
   const button = make("button", {}, "Enrol");
   const submit = (event) => {
@@ -149,6 +145,10 @@ export async function showPerson(id, outcomes) {
   const place = find("person");
   const person = await api.person(id);
   const reload = (notes) => showPerson(id, notes);
+  const follow = async (removed, notes) => {
+    if (removed.person) location.hash = "#people";
+    else await reload(notes);
+  };
   const remove = make("button.danger", { type: "button" }, `Remove ${person.name}`);
   remove.addEventListener("click", async () => {
     const photos = count(person.photos.length, "photo", "photos");
@@ -156,7 +156,6 @@ export async function showPerson(id, outcomes) {
     await working([remove], async () => {
       await api.remove(id);
       say(`${person.name} is removed.`);
-      await changed();
       location.hash = "#people";
     });
   });
@@ -165,8 +164,8 @@ export async function showPerson(id, outcomes) {
     make("div.row", {}, make("span.initials", { "aria-hidden": "true" }, initials(person.name)),
       make("div", {}, make("h2", { tabindex: -1 }, person.name), make("p.faint", {}, count(person.photos.length, "photo", "photos")))),
     !person.photos.some((photo) => photo.picture) && make("p.faint.small", {}, "No pictures of these photos are kept: only their names tell them apart. A server that is started with --keep-crops keeps the faces of photos that are enrolled from then on."),
-    make("ul.album", {}, person.photos.map((photo) => photoItem(photo, person.name, reload))),
-    make("div.card.stack", {}, moreForm(person, reload), renameForm(person, reload), mergeForm(person), make("div.row", {}, remove)),
+    make("ul.album", {}, person.photos.map((photo) => photoItem(photo, person.name, follow))),
+    make("div.card.stack", {}, moreForm(person, reload, follow), renameForm(person, reload), mergeForm(person), make("div.row", {}, remove)),
   ];
   place.replaceChildren(...parts.filter(Boolean));
   if (outcomes) place.querySelector(".card [role=status]").append(...outcomes.childNodes);

@@ -17,8 +17,10 @@ function item(question) {
       place.replaceChildren(outcome(done, whom, () => answered(name, true)));
       return;
     }
-    say(outcome(done, whom).textContent);
-    await changed();
+    const note = outcome(done, whom);
+    if (done.doubts.length) find("questions-outcome").prepend(make("div.stack", {}, make("p.faint.small", {}, question.source), note));
+    else say(note.textContent);
+    if (done.outcome === "known") await changed(); // nobody was enrolled, but the question is closed
   };
   const title = question.person ? `Is this ${question.person.name}?` : "Who is this?";
   const no = make("button", { type: "button" }, question.person ? "No, and close" : "Close without a name");
@@ -76,6 +78,7 @@ export async function refresh() {
 
 export function start(onchange) {
   changed = onchange;
+  addEventListener("hashchange", () => find("questions-outcome").replaceChildren());
   const button = find("close-all");
   button.addEventListener("click", async () => {
     const ids = [...shown.keys()];

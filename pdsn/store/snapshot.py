@@ -188,7 +188,7 @@ class Snapshot:
             yield from self._parts(place, first, step)
             return
         if place not in self._whole:
-            parts = [part.units.clone() for _, part in self._parts(place, 0, step)]
+            parts = [part.scaled().clone() for _, part in self._parts(place, 0, step)]
             self._whole[place] = torch.cat(parts)
             while len(self._whole) * size > KEPT:
                 self._whole.popitem(last=False)
@@ -201,7 +201,7 @@ class Snapshot:
         for start, part in self._raw(place, first, step):
             if self.comparison != "nearest":
                 labels = self.labels[start : start + len(part.numbers)]
-                part = Decoded(self._compared(place, part.units, labels), None)
+                part = Decoded(self._compared(place, part.scaled(), labels), None)
             yield start, part
 
     def rows(self, place: int, rows: np.ndarray) -> Tensor:
@@ -215,7 +215,7 @@ class Snapshot:
         places = self._places[rows]
         inside = places < len(mapped)
         found[inside], found[~inside] = mapped[places[inside]], late[places[~inside] - len(mapped)]
-        return self.store.code.decode(found, torch.empty((len(rows), self.widths[place]))).units
+        return self.store.code.decode(found, torch.empty((len(rows), self.widths[place]))).scaled()
 
     def _compared(self, place: int, photos: Tensor, labels: np.ndarray) -> Tensor:
         """See `EmbeddingMatcher.compared`, of a part of the photos."""
@@ -230,7 +230,7 @@ class Snapshot:
             sums = torch.zeros((len(self.people), self.widths[place]))
             for start, part in self._raw(place, 0, BLOCK):
                 labels = self.labels[start : start + len(part.numbers)]
-                sums.index_add_(0, torch.from_numpy(labels), part.units)
+                sums.index_add_(0, torch.from_numpy(labels), part.scaled())
             self._means[place] = F.normalize(sums)
             if len(self._means) > MEANS_KEPT:
                 self._means.popitem(last=False)

@@ -36,7 +36,7 @@ def vectors_of(width: int, kind: str) -> torch.Tensor:
 
 def again(code: Int8 | Float16, vectors: torch.Tensor) -> torch.Tensor:
     """What is read of what was kept."""
-    return code.decode(code.encode(vectors.numpy()), torch.empty(vectors.shape)).units
+    return code.decode(code.encode(vectors.numpy()), torch.empty(vectors.shape)).scaled()
 
 
 @pytest.mark.parametrize("width", [49, 128, 512])
@@ -62,6 +62,13 @@ def test_bytes_are_as_many_as_said_and_stay_what_they_are(code):
     assert kept.dtype == np.uint8 and kept.shape == (200, code.size(128))
     assert np.array_equal(code.encode(again(code, vectors).numpy()), kept)
     assert Int8().size(128) < 0.52 * Float16().size(128)
+
+
+@pytest.mark.parametrize("code", CODES.values(), ids=CODES)
+def test_what_is_read_is_the_same_however_often_one_asks(code):
+    kept = code.encode(vectors_of(49, "even").numpy())
+    decoded = code.decode(kept, torch.empty((200, 49)))
+    assert torch.equal(decoded.scaled().clone(), decoded.scaled())
 
 
 @pytest.mark.parametrize("compare", ["nearest", "mean", "both"])

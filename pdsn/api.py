@@ -230,7 +230,7 @@ class Run:
         """
         from pdsn.store.answers import StoreIdentifier
         from pdsn.store.enrolling import Enroller
-        from pdsn.store.kinds import check_vectors, create_store, open_store, store_exists
+        from pdsn.store.kinds import check_kept_as, check_vectors, create_store, open_store, store_exists
         from pdsn.store.people import Finding, PeopleStore
         from pdsn.store.variants import Variants
 
@@ -240,6 +240,7 @@ class Run:
         if create and not store_exists(place):
             create_store(place, made, variants.widths(self._crop.size), vectors)
         store = open_store(place, by_index=by_index)
+        check_kept_as(store, vectors)  # another command may have made it meanwhile, in another way
         store.check_made(made, self._workspace.run.root)
         identifier = StoreIdentifier(
             store, variants, lambda: self._strangers, lambda: self._seen, self._cover, self._scores,

@@ -105,7 +105,12 @@ def remove(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="A person of the store.")] = None,
     photo: Annotated[
         int | None,
-        typer.Option(metavar="ID", help="Remove this one photo instead, by its id in `people show`.", min=1),
+        typer.Option(
+            metavar="ID",
+            help="Remove this one photo instead, by its id in `people show`.",
+            min=1,
+            max=2**63 - 1,  # SQLite's largest, and a table's
+        ),
     ] = None,
 ) -> None:
     """Remove a person, or one photo, with every trace: record, embeddings, kept face. It cannot be undone.

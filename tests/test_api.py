@@ -30,6 +30,7 @@ from pdsn.people.identification import BATCH
 from pdsn.people.photo import PhotoError
 from pdsn.run.directory import RunDir
 from pdsn.runtime import start
+from pdsn.store import kinds
 from tests.conftest import make_dataset
 from tests.people.films import write_film
 from tests.people.photos import GREY, PlainDetector, save_photo
@@ -225,6 +226,23 @@ def test_the_readmes_lines_name_people(trained, team, others, tmp_path, monkeypa
     exec(code[1], {})
     known, unknown, same = capsys.readouterr().out.splitlines()
     assert known.startswith(f"{TEN[0]} ") and unknown.startswith("unknown ") and same == "True"
+
+
+def test_how_embeddings_are_to_be_kept_is_not_lost_when_another_command_makes_the_store_first(
+    trained, tmp_path, monkeypatch
+):
+    run = load_run(trained, occlusion_source="none", device="cpu", precision="fp32")
+    looked = kinds.check_vectors
+
+    def made_meanwhile(place: Path, vectors: str) -> None:
+        looked(place, vectors)
+        monkeypatch.undo()
+        run.people(place, create=True)
+
+    monkeypatch.setattr(kinds, "check_vectors", made_meanwhile)
+    with pytest.raises(UsageError, match="keeps embeddings as float16, .* leave --vectors int8 out"):
+        run.people(tmp_path / "team", create=True, vectors="int8")
+    assert run.people(tmp_path / "team", vectors="float16").list() == []
 
 
 def test_the_largest_face_is_verified(run, others, tmp_path):

@@ -113,7 +113,7 @@ def _embeddings(connection: sqlite3.Connection, store: Store) -> list[str]:
             continue
         parts = np.split(np.frombuffer(bytearray(blob), np.uint8)[None], ends, axis=1)
         embeddings = (
-            store.code.decode(part, torch.empty((1, width))).units
+            store.code.decode(part, torch.empty((1, width))).scaled()
             for part, width in zip(parts, store.widths, strict=True)
         )
         if not all(abs(float(one.norm()) - 1) < NORM for one in embeddings):

@@ -15,7 +15,9 @@ from torch import Tensor
 
 LARGEST = 127
 FACTOR = 4
-"""Bytes of a float32."""
+"""Bytes of the one over the length, a float32, with which a row in int8 begins."""
+MULTIPLE = 4
+"""Bytes of which such a row has a multiple, so that each of these float32 stands where one may stand."""
 
 
 class Decoded(NamedTuple):
@@ -29,10 +31,9 @@ class Decoded(NamedTuple):
     numbers: Tensor
     factors: Tensor | None
 
-    @property
-    def units(self) -> Tensor:
-        """(N, E) float32 of length 1, in place of the numbers."""
-        return self.numbers if self.factors is None else self.numbers.mul_(self.factors[:, None])
+    def scaled(self) -> Tensor:
+        """(N, E) float32 of length 1; the numbers themselves where they are that already."""
+        return self.numbers if self.factors is None else self.numbers * self.factors[:, None]
 
 
 class Code(Protocol):
@@ -82,7 +83,7 @@ class Int8:
 
     def size(self, width: int) -> int:
         """See `Code`."""
-        return FACTOR + -(-width // FACTOR) * FACTOR
+        return -(-(FACTOR + width) // MULTIPLE) * MULTIPLE
 
     def encode(self, vectors: np.ndarray) -> np.ndarray:
         """See `Code`."""

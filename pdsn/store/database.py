@@ -20,6 +20,8 @@ APPLICATION = 0x5044534E
 """Written into the file: "PDSN", so that no other database passes for a store."""
 PATIENCE = 30.0
 """Seconds that a command waits for another one that changes the store."""
+GONE_SINCE = 2
+"""The first version with the table `gone`."""
 MIGRATIONS = (
     """
     CREATE TABLE store (
@@ -65,7 +67,8 @@ MIGRATIONS = (
     """,
     "CREATE TABLE gone (row INTEGER PRIMARY KEY)",
 )
-"""What makes each version of the tables out of the one before; the number of the last stands in the file.
+"""What makes each version of the tables out of the one before; the number of the last stands in the file. Who changes an older store
+brings it up to date, who reads it leaves it as it is.
 
 In `store` generation counts changes of any kind, epoch those that move rows of the arrays, naming those of who is called what.
 In `photo` box, covered and notes are JSON, and counts are covered pixels by region, NULL where no pixel is covered; in `embedding`
@@ -103,9 +106,12 @@ class Database:
             PdsnError: it is damaged, or from a newer pdsn.
         """
         with self._plainly(), closing(self._connect()) as connection:
-            self._check_version(connection)
-            connection.execute("PRAGMA query_only = ON")
             connection.execute("BEGIN")
+            if self._checked_version(connection) < GONE_SINCE:
+                # In memory, for this look alone: in an older store no row is empty.
+                connection.execute("PRAGMA temp_store = MEMORY")
+                connection.execute("CREATE TEMP TABLE gone (row INTEGER PRIMARY KEY)")
+            connection.execute("PRAGMA query_only = ON")
             yield connection
 
     @contextmanager
@@ -121,9 +127,9 @@ class Database:
         From then on the store is `unfinished`, until what follows from the change is done, too.
         """
         with self._plainly(), closing(self._connect()) as connection:
-            self._check_version(connection)
             connection.execute("BEGIN IMMEDIATE")
             try:
+                self._update(connection, self._checked_version(connection))
                 yield connection
                 connection.execute("UPDATE store SET generation = generation + 1")
                 self.unfinished.touch()
@@ -138,14 +144,11 @@ class Database:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA application_id = {APPLICATION}")
             connection.execute("BEGIN IMMEDIATE")
-            for script in MIGRATIONS:
-                for statement in script.split(";"):
-                    connection.execute(statement)
+            self._update(connection, 0)
             connection.execute(
                 "INSERT INTO store (id, made, provenance, widths) VALUES (1, ?, ?, ?)",
                 (made, provenance, widths),
             )
-            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
             connection.execute("COMMIT")
 
     def forget(self) -> bool:
@@ -168,17 +171,22 @@ class Database:
         connection.execute("PRAGMA synchronous = FULL")
         return connection
 
-    def _check_version(self, connection: sqlite3.Connection) -> None:
+    def _checked_version(self, connection: sqlite3.Connection) -> int:
+        """The version of the tables, which may be an older one; to be asked within a transaction, so that it stays."""
         found = int(connection.execute("PRAGMA user_version").fetchone()[0])
         application = int(connection.execute("PRAGMA application_id").fetchone()[0])
         if application != APPLICATION:
             raise PdsnError(f"{self.path} is no people store: give --people another folder")
         if found > len(MIGRATIONS):
             raise PdsnError(f"{self.path} was written by a newer pdsn: update pdsn to use it")
-        for number in range(found, len(MIGRATIONS)):
-            connection.executescript(
-                f"BEGIN IMMEDIATE; {MIGRATIONS[number]}; PRAGMA user_version = {number + 1}; COMMIT"
-            )
+        return found
+
+    def _update(self, connection: sqlite3.Connection, version: int) -> None:
+        """Bring tables of a version up to date, within a change."""
+        for script in MIGRATIONS[version:]:
+            for statement in script.split(";"):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
     @contextmanager
     def _plainly(self) -> Iterator[None]:

@@ -90,12 +90,16 @@ def check_vectors(place: str | Path, vectors: str | None) -> None:
                 f"--people {place} keeps embeddings as {DEFAULT}, as every table does: leave --vectors {vectors} out"
             )
     elif store_exists(place):
-        known = Store.open(Path(place)).kept_as
-        if vectors != known:
-            raise UsageError(
-                f"--people {place} keeps embeddings as {known}, and a store has them all alike: leave --vectors {vectors} out, "
-                "or enrol everybody anew into another folder"
-            )
+        check_kept_as(Store.open(Path(place)), vectors)
+
+
+def check_kept_as(store: AnyStore, vectors: str | None) -> None:
+    """Raise UsageError unless a store that is there keeps embeddings as asked for; see `check_vectors`."""
+    if isinstance(store, Store) and vectors not in (None, store.kept_as):
+        raise UsageError(
+            f"--people {store.root} keeps embeddings as {store.kept_as}, and a store has them all alike: leave --vectors {vectors} "
+            "out, or enrol everybody anew into another folder"
+        )
 
 
 def check_kept(store: AnyStore) -> CheckReport:

@@ -61,11 +61,10 @@ class Snapshot:
                 "SELECT id, counts FROM photo WHERE counts IS NOT NULL ORDER BY id"
             ).fetchall()
             self._places = places_of(len(photos), gone_rows(connection))
-            self._mapped = min(store.vectors.count(self._epoch), row_count(connection))
-            tail = list(kept_rows(connection, sum(store.vectors.sizes), self._mapped))
+            self._maps = self._mapped(min(store.vectors.count(self._epoch), row_count(connection)))
+            tail = list(kept_rows(connection, sum(store.vectors.sizes), len(self._maps[0])))
         self.state = f"{self._epoch}-{naming}"
         self._tail = np.concatenate(tail) if tail else np.empty((0, sum(store.vectors.sizes)), np.uint8)
-        self._maps: dict[int, np.ndarray] = {}
         table = np.array(photos, dtype=np.int64).reshape(-1, 2)
         numbers = np.array([number for number, _ in people], dtype=np.int64)
         self._take(
@@ -131,10 +130,16 @@ class Snapshot:
         """Rows (n,) of a person's photos."""
         return np.flatnonzero(self.labels == person)
 
-    def _map(self, place: int) -> np.ndarray:
-        if place not in self._maps:
-            self._maps[place] = self.store.vectors.read(self._epoch, place, self._mapped)
-        return self._maps[place]
+    def _mapped(self, count: int) -> list[np.ndarray]:
+        """The first rows of all arrays, all at once: once they are mapped, a removal that drops the files takes nothing away.
+
+        No rows where one has just dropped them: the database still has all of them at the moment of this look.
+        """
+        vectors = self.store.vectors
+        try:
+            return [vectors.read(self._epoch, place, count) for place in range(len(vectors.sizes))]
+        except (OSError, ValueError):
+            return [vectors.read(self._epoch, place, 0) for place in range(len(vectors.sizes))]
 
     def _late(self, place: int) -> np.ndarray:
         """The rows (n, bytes), as they are kept, that the array does not have yet."""
@@ -144,7 +149,7 @@ class Snapshot:
 
     def _raw(self, place: int, first: int, step: int) -> Iterator[tuple[int, Decoded]]:
         """(first row, embeddings) of one signature, block by block, from a row on; each takes the place of the one before."""
-        mapped, late = self._map(place), self._late(place)
+        mapped, late = self._maps[place], self._late(place)
         buffer = torch.empty((step, self.widths[place]))
         for start in range(first, len(self), step):
             places = self._places[start : start + step]
@@ -183,7 +188,7 @@ class Snapshot:
             yield from self._parts(place, first, step)
             return
         if place not in self._whole:
-            parts = [part.units.clone() for _, part in self._parts(place, 0, step)]
+            parts = [part.scaled().clone() for _, part in self._parts(place, 0, step)]
             self._whole[place] = torch.cat(parts)
             while len(self._whole) * size > KEPT:
                 self._whole.popitem(last=False)
@@ -196,7 +201,7 @@ class Snapshot:
         for start, part in self._raw(place, first, step):
             if self.comparison != "nearest":
                 labels = self.labels[start : start + len(part.numbers)]
-                part = Decoded(self._compared(place, part.units, labels), None)
+                part = Decoded(self._compared(place, part.scaled(), labels), None)
             yield start, part
 
     def rows(self, place: int, rows: np.ndarray) -> Tensor:
@@ -205,12 +210,12 @@ class Snapshot:
 
     def _photos(self, place: int, rows: np.ndarray) -> Tensor:
         """The embeddings (n, E) float32 of some rows."""
-        mapped, late = self._map(place), self._late(place)
+        mapped, late = self._maps[place], self._late(place)
         found = np.empty((len(rows), late.shape[1]), np.uint8)
         places = self._places[rows]
         inside = places < len(mapped)
         found[inside], found[~inside] = mapped[places[inside]], late[places[~inside] - len(mapped)]
-        return self.store.code.decode(found, torch.empty((len(rows), self.widths[place]))).units
+        return self.store.code.decode(found, torch.empty((len(rows), self.widths[place]))).scaled()
 
     def _compared(self, place: int, photos: Tensor, labels: np.ndarray) -> Tensor:
         """See `EmbeddingMatcher.compared`, of a part of the photos."""
@@ -225,7 +230,7 @@ class Snapshot:
             sums = torch.zeros((len(self.people), self.widths[place]))
             for start, part in self._raw(place, 0, BLOCK):
                 labels = self.labels[start : start + len(part.numbers)]
-                sums.index_add_(0, torch.from_numpy(labels), part.units)
+                sums.index_add_(0, torch.from_numpy(labels), part.scaled())
             self._means[place] = F.normalize(sums)
             if len(self._means) > MEANS_KEPT:
                 self._means.popitem(last=False)

@@ -23,7 +23,7 @@ from pdsn.store.records import PHOTO, PersonPhotos, PersonRecord, PhotoRecord
 from pdsn.store.vectors import FOLDER, Vectors
 
 VECTORS = "vectors"
-"""Under which name `Store.made` says how embeddings are kept."""
+"""Under which name the provenance in the database says how embeddings are kept."""
 
 
 class Store:
@@ -35,6 +35,7 @@ class Store:
         widths: numbers in each of a photo's embeddings.
 
     Attributes:
+        made: what embeddings depend on, without `VECTORS`.
         kept_as: name in `codes.CODES`.
 
     Raises:
@@ -46,7 +47,8 @@ class Store:
         self.made = dict(made)
         self.widths = list(widths)
         self.database = Database(root)
-        self.kept_as: str = self.made.get(VECTORS, DEFAULT)
+        # How embeddings are kept is the store's own: runs and workers, with whom `made` is compared, know nothing of it.
+        self.kept_as: str = self.made.pop(VECTORS, DEFAULT)
         if self.kept_as not in CODES:
             raise PdsnError(f"--people {root} was written by a newer pdsn: update pdsn to use it")
         self.code = CODES[self.kept_as]

@@ -157,7 +157,7 @@ class Answer(BaseModel):
 class MergeInto(BaseModel):
     """The other person."""
 
-    into: int = Field(description="id of the person who gets all photos and keeps the name")
+    into: int = Field(ge=0, le=2**53, description="id of the person who gets all photos and keeps the name")
 
 
 class Removed(BaseModel):

@@ -42,6 +42,7 @@ from pdsn.occlusion.occluder import Occluder
 from pdsn.occlusion.occluders import CLEAN, LOWER_FACE, draws_of, find_occluder
 from pdsn.occlusion.painting import paint_photo
 from pdsn.people.photo import PhotoError
+from pdsn.people.tracks import overlap
 from pdsn.progress import progress_bar
 from pdsn.run.workspace import Workspace
 from pdsn.runtime import precision_of, start
@@ -147,19 +148,12 @@ def ask(store: PeopleStore, question: Question, pixels: np.ndarray, face: Detect
         faces = store.identify(pixels, name=question.file).faces
     except PhotoError:
         return NO_FACE
-    answer = max(faces, key=lambda one: _overlap(one.found.box, face.box))
-    if _overlap(answer.found.box, face.box) < OVERLAP:
+    answer = max(faces, key=lambda one: overlap(one.found.box, face.box))
+    if overlap(answer.found.box, face.box) < OVERLAP:
         return NO_FACE
     if answer.person is None:
         return UNKNOWN
     return RIGHT if answer.person == question.person else WRONG
-
-
-def _overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """What two boxes (4,) share, as a part of what they cover together."""
-    edges = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
-    common = float(np.prod(np.maximum(edges, 0)))
-    return common / float(np.prod(one[2:] - one[:2]) + np.prod(other[2:] - other[:2]) - common)
 
 
 def answers(

@@ -208,6 +208,7 @@ def test_people_are_listed_shown_renamed_merged_and_removed(team):
         (2, ("people", "show", "Dan", "--people", "TEAM"), "people show: --people TEAM has nobody called Dan"),
         (2, ("people", "rename", "Ann", "Bob", "--people", "TEAM"), "has Bob already: if both are one person, use"),
         (2, ("people", "remove", "--people", "TEAM"), "say who is to be removed: NAME, or --photo ID"),
+        (2, ("people", "remove", "--photo", str(2**63), "--people", "TEAM"), "people remove: Invalid value for '--photo'"),
         (1, ("people", "list", "--people", "TEAM-2"), "people list: --people TEAM-2: there is no people store"),
         (2, ("people", "list"), "people list: Missing option '--people'"),
         (2, ("enrol", "PHOTOS", "--people", "PHOTOS/store"), "lies among the photos"),

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
+from pdsn.data.settings import PrepareConfig
 from pdsn.errors import PdsnError, UsageError
 from pdsn.matchers.matcher import Faces
+from pdsn.people.photo import nothing_covered
 from pdsn.store import kinds, snapshot
 from pdsn.store.checking import check_store
 from pdsn.store.codes import CODES, Float16, Int8
+from pdsn.store.making import Maker, Task
 from pdsn.store.search import nearest_people
 from pdsn.store.snapshot import Snapshot
+from pdsn.store.spread import Tools, _Worker
 from pdsn.store.store import Store
+from pdsn.store.variants import Variants
+from tests.people.photos import PlainDetector
 from tests.store.tiny import MADE, SIZE, Halves, add, covered_some, faces, store_of
 
 NAMES = [f"person {n % 17}" for n in range(60)]
@@ -28,7 +36,7 @@ def vectors_of(width: int, kind: str) -> torch.Tensor:
 
 def again(code: Int8 | Float16, vectors: torch.Tensor) -> torch.Tensor:
     """What is read of what was kept."""
-    return code.decode(code.encode(vectors.numpy()), torch.empty(vectors.shape)).units
+    return code.decode(code.encode(vectors.numpy()), torch.empty(vectors.shape)).scaled()
 
 
 @pytest.mark.parametrize("width", [49, 128, 512])
@@ -54,6 +62,13 @@ def test_bytes_are_as_many_as_said_and_stay_what_they_are(code):
     assert kept.dtype == np.uint8 and kept.shape == (200, code.size(128))
     assert np.array_equal(code.encode(again(code, vectors).numpy()), kept)
     assert Int8().size(128) < 0.52 * Float16().size(128)
+
+
+@pytest.mark.parametrize("code", CODES.values(), ids=CODES)
+def test_what_is_read_is_the_same_however_often_one_asks(code):
+    kept = code.encode(vectors_of(49, "even").numpy())
+    decoded = code.decode(kept, torch.empty((200, 49)))
+    assert torch.equal(decoded.scaled().clone(), decoded.scaled())
 
 
 @pytest.mark.parametrize("compare", ["nearest", "mean", "both"])
@@ -95,6 +110,17 @@ def test_a_store_stays_as_it_was_made_and_is_not_mixed(tmp_path):
         kinds.check_vectors(tmp_path / "new", "int4")
     with pytest.raises(UsageError, match="as every table does: leave --vectors int8 out"):
         kinds.check_vectors("lance://team", "int8")
+
+
+@pytest.mark.parametrize("kept_as", [None, "int8"])
+def test_workers_with_the_same_run_take_it_however_it_keeps_embeddings(tmp_path, kept_as):
+    store, _ = store_of(tmp_path / "team", faces(1, 1), ["Ann"], kept_as=kept_as)
+    tools = Tools(Maker(Variants(Halves(), "halves"), nothing_covered), PlainDetector(), MADE)
+    task = Task(tmp_path, PrepareConfig())
+    _Worker(lambda: tools, json.dumps(store.made), store.widths, task)
+    assert Store.open(store.root).kept_as == (kept_as or "float16")
+    with pytest.raises(RuntimeError, match="the run is another one"):
+        _Worker(lambda: tools, json.dumps({**store.made, "base": "other"}), store.widths, task)
 
 
 def test_one_that_a_newer_pdsn_keeps_in_another_way_is_refused(tmp_path):

@@ -139,12 +139,9 @@ def test_one_signature_alone_is_read(tmp_path, monkeypatch):
     matcher = Halves()
     store, variants = store_of(tmp_path / "team", faces(40, 1), NAMES[:40])
     found = Snapshot(store)
-    read = []
-    real = type(store.vectors).read
+    read, real = [], Snapshot._raw
     monkeypatch.setattr(
-        type(store.vectors),
-        "read",
-        lambda self, epoch, place, count: read.append(place) or real(self, epoch, place, count),
+        Snapshot, "_raw", lambda self, place, *where: read.append(place) or real(self, place, *where)
     )
     nearest_people(found, variants, matcher.prepare(Faces.free(faces(3, 9)), "probe"), 5)
     assert read == [variants.place((False, False))]

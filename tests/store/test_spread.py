@@ -18,7 +18,7 @@ from pdsn.data.detector import Detection
 from pdsn.data.settings import PrepareConfig
 from pdsn.errors import PdsnError, UsageError
 from pdsn.people.photo import nothing_covered
-from pdsn.store import making, spread
+from pdsn.store import spread
 from pdsn.store.enrolling import Enroller, EnrolReport, enrol_folder, made_here
 from pdsn.store.kinds import AnyStore, check_kept, create_store, current
 from pdsn.store.making import Maker, Task
@@ -116,9 +116,9 @@ def test_two_workers_make_what_one_process_makes(tmp_path, photos, lives, monkey
 @pytest.mark.slow
 def test_a_worker_that_dies_loses_nothing(tmp_path, photos, lives, monkeypatch):
     monkeypatch.setattr(spread, "CHUNK", 3)
-    table = made(f"lance://{tmp_path}/table")
+    folder = made(tmp_path / "folder")
     (lives / "one").touch()
-    assert len(enrol(table, photos, lives).added) == PEOPLE
+    assert len(enrol(folder, photos, lives).added) == PEOPLE and check_kept(folder).clean
     assert not list(lives.iterdir()), "a worker did die"
 
 
@@ -164,4 +164,3 @@ def test_what_cannot_be_spread_is_refused_at_once(tmp_path, photos, monkeypatch)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(PdsnError, match=r'need Ray Data: pip install "pdsn\[scale\]"'):
         Spread(2).check()
-    assert making.CHUNK == 64

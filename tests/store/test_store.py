@@ -15,7 +15,7 @@ from pdsn.errors import PdsnError, UsageError
 from pdsn.matchers.matcher import Faces
 from pdsn.store import database
 from pdsn.store.checking import check_store
-from pdsn.store.database import MIGRATIONS, NAME
+from pdsn.store.database import MIGRATIONS, NAME, Database
 from pdsn.store.enrolling import Enroller
 from pdsn.store.search import nearest_people
 from pdsn.store.snapshot import Snapshot
@@ -174,17 +174,61 @@ def test_what_is_no_store_of_this_pdsn_is_said(store, harm, line):
         Store.open(store.root)
 
 
-def test_tables_of_an_older_version_are_brought_up_to_date(store, monkeypatch):
+def make_old(path: Path) -> None:
+    """Turn a store into one of the first version of the tables."""
+    connection = sqlite3.connect(path)
+    connection.executescript("DROP TABLE gone; PRAGMA user_version = 1")
+    connection.close()
+
+
+def version_of(path: Path) -> int:
+    connection = sqlite3.connect(path)
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.close()
+    return int(found)
+
+
+def test_whoever_changes_a_store_of_an_older_version_brings_its_tables_up_to_date(store, monkeypatch):
     more = (
         *MIGRATIONS,
         "CREATE TABLE later (id INTEGER PRIMARY KEY); CREATE TABLE latest (id INTEGER PRIMARY KEY)",
     )
+    make_old(store.database.path)
     monkeypatch.setattr(database, "MIGRATIONS", more)
     opened = Store.open(store.root)
-    assert named(opened)["Ann"] == 2
+    opened.remove("Bob")
+    assert named(opened) == {"Ann": 2, "Cid": 1, "Zoë": 1} and version_of(store.database.path) == len(more)
     with opened.database.reading() as connection:
-        assert connection.execute("PRAGMA user_version").fetchone()[0] == len(more)
         connection.execute("SELECT * FROM later, latest")
+    assert check_store(opened).clean
+
+
+def test_whoever_reads_a_store_of_an_older_version_leaves_it_as_it_is(store):
+    make_old(store.database.path)
+    opened = Store.open(store.root)
+    assert named(opened)["Ann"] == 2 and len(Snapshot(opened)) == 6
+    assert check_store(opened).clean and version_of(store.database.path) == 1
+
+
+def test_two_who_change_a_store_of_an_older_version_at_once_both_succeed(store, monkeypatch):
+    make_old(store.database.path)
+    at_once, connect = [Database(store.root)], Database._connect
+
+    def traced(self: Database) -> sqlite3.Connection:
+        connection = connect(self)
+
+        def seen(statement: str) -> None:
+            if statement.startswith("BEGIN IMMEDIATE") and at_once:
+                with at_once.pop().writing():
+                    pass
+
+        connection.set_trace_callback(seen)
+        return connection
+
+    monkeypatch.setattr(Database, "_connect", traced)
+    store.rename("Ann", "Anna")
+    assert not at_once and named(store)["Anna"] == 2
+    assert version_of(store.database.path) == len(MIGRATIONS)
 
 
 def test_a_writer_waits_for_another_and_then_says_so_while_readers_go_on(store, monkeypatch):

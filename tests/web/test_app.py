@@ -70,6 +70,7 @@ def test_somebody_is_shown_renamed_merged_and_removed(site, photo):
     assert site.ask("PATCH", f"/api/people/{ben}", {"name": "Zoë"}).json == {"id": ben, "name": "Zoë"}
     assert site.ask("POST", f"/api/people/{ben}/merge", {"into": ben}).status == 409
     assert site.ask("POST", f"/api/people/{ben}/merge", {"into": 99}).status == 404
+    assert site.ask("POST", f"/api/people/{ben}/merge", {"into": 10**21}).status == 422
     assert site.ask("POST", f"/api/people/{ben}/merge", {"into": ann}).json["name"] == "Ann"
     photos = [one["id"] for one in site.ask("GET", f"/api/people/{ann}").json["photos"]]
     assert site.ask("DELETE", f"/api/photos/{photos[0]}").json == {"photos": 1, "person": False}

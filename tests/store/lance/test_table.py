@@ -155,9 +155,10 @@ def test_damage_is_found(team):
 def test_a_snapshot_stays_what_it_was(team):
     store, variants = team
     before = current(store, None, "nearest")
+    rows = before.rows(0, np.array([3, 1]))
     add(store, variants, faces(3, 9), ["New"] * 3, start=50)
     assert not before.is_current and "New" not in before.people
-    assert before.rows(0, np.array([3, 1])).shape == (2, 144)
+    assert rows.shape == (2, 144) and torch.equal(before.rows(0, np.array([3, 1])), rows)
     after = current(store, before, "nearest")
     assert after.people[-1] == "New" and after.state != before.state
     assert current(store, after, "nearest") is after

@@ -84,7 +84,12 @@ def test_somebody_is_renamed_merged_and_removed(page, site, two):
     assert until(page, "return document.querySelectorAll('#person .album li').length === 2")
     page.execute_script("[...document.querySelectorAll('#person > .card button.danger')].at(-1).click()")
     until(page, "return document.getElementById('dialog').open")
+    page.execute_script(
+        "const one = document.getElementById('dialog');"
+        "window.answered = new Promise((done) => one.addEventListener('close', () => done(true), { once: true }))"
+    )
     press(page, "#dialog button[value=no]")
+    assert page.execute_script("return window.answered"), "the page hears of it a moment later"
     assert len(site.people.list()) == 1
     page.execute_script("[...document.querySelectorAll('#person > .card button.danger')].at(-1).click()")
     until(page, "return document.getElementById('dialog').open")

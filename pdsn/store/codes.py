@@ -7,6 +7,7 @@ score by at most r / sqrt(1 - r^2), since probes stay as they are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -105,3 +106,17 @@ class Int8:
 
 CODES: dict[str, Code] = {"float16": Float16(), "int8": Int8()}
 DEFAULT = "float16"
+
+
+def encoded(code: Code, widths: Sequence[int], vectors: Sequence[np.ndarray]) -> list[bytes]:
+    """The bytes of N photos' embeddings, of each photo those of all signatures one after the other.
+
+    Args:
+        code: makes the bytes.
+        widths: numbers in each of a photo's embeddings.
+        vectors: of each photo all embeddings (sum of the widths,), each of length 1.
+    """
+    if not vectors:
+        return []
+    parts = np.split(np.stack(vectors), np.cumsum(widths)[:-1], axis=1)
+    return [row.tobytes() for row in np.concatenate([code.encode(part) for part in parts], axis=1)]

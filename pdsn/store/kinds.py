@@ -9,10 +9,11 @@ from typing import Any
 from pdsn.errors import UsageError
 from pdsn.store.checking import CheckReport, check_store
 from pdsn.store.codes import CODES, DEFAULT
+from pdsn.store.folder import check_place
 from pdsn.store.lance.place import Place, is_lance
 from pdsn.store.lance.table import LanceStore
 from pdsn.store.snapshot import Snapshot
-from pdsn.store.store import VECTORS, Store, check_place
+from pdsn.store.store import VECTORS, Store
 
 AnyStore = Store | LanceStore
 

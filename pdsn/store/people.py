@@ -55,7 +55,7 @@ class PeopleStore(Naming):
     A person is given by name, or by id.
 
     Attributes:
-        root: the folder.
+        root: the folder; of a table its address.
     """
 
     _identifier: StoreIdentifier

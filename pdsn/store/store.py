@@ -10,17 +10,16 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-import numpy as np
-
 from pdsn.errors import PdsnError, UsageError
-from pdsn.store.codes import CODES, DEFAULT
-from pdsn.store.database import NAME, Database
-from pdsn.store.following import SCORES, follow, leave
-from pdsn.store.insertion import CROPS, NewPhoto, insert, now
+from pdsn.store.codes import CODES, DEFAULT, encoded
+from pdsn.store.database import Database
+from pdsn.store.folder import check_place
+from pdsn.store.following import follow, leave
+from pdsn.store.insertion import NewPhoto, insert, now
 from pdsn.store.names import checked_name, find_person, name_of, taken
 from pdsn.store.provenance import check_made
 from pdsn.store.records import PHOTO, PersonPhotos, PersonRecord, PhotoRecord
-from pdsn.store.vectors import FOLDER, Vectors
+from pdsn.store.vectors import Vectors
 
 VECTORS = "vectors"
 """Under which name the provenance in the database says how embeddings are kept."""
@@ -189,9 +188,10 @@ class Store:
             The record of each; where the same face is enrolled already, whose it is and where it came from.
         """
         outcomes: list[int | str] = []
+        rows = encoded(self.code, self.widths, [photo.vectors for photo in photos])
         with self._changing():
             with self.database.writing() as connection:
-                for photo, vectors in zip(photos, self._encoded(photos), strict=True):
+                for photo, vectors in zip(photos, rows, strict=True):
                     outcomes.append(insert(self.database, connection, photo, vectors))
             follow(self, moved=False, empty=[])
         with self.database.reading() as connection:
@@ -309,25 +309,3 @@ class Store:
         """
         with self.database.alone(patience):
             follow(self, moved=False, empty=[])
-
-    def _encoded(self, photos: Sequence[NewPhoto]) -> list[bytes]:
-        """The embeddings of photos as they are kept, those of all signatures one after the other."""
-        if not photos:
-            return []
-        whole = np.stack([photo.vectors for photo in photos])
-        parts = np.split(whole, np.cumsum(self.widths)[:-1], axis=1)
-        return [row.tobytes() for row in np.concatenate([self.code.encode(part) for part in parts], axis=1)]
-
-
-def check_place(root: Path) -> None:
-    """Raise UsageError where a folder holds something else than a store."""
-    if root.is_file():
-        raise UsageError(f"--people {root} is a file: give a folder for the store")
-    if not root.is_dir() or (root / NAME).is_file():
-        return
-    own = {CROPS, SCORES, FOLDER, "unfinished"}
-    other = next((path for path in sorted(root.iterdir()) if path.name not in own), None)
-    if other is not None:
-        raise UsageError(
-            f"--people {root} holds something else, {other.name}: give the store a folder of its own, such as {root}-store"
-        )

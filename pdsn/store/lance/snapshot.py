@@ -54,7 +54,7 @@ class LanceSnapshot(Snapshot):
         for part in (ids, self.labels):
             digest.update(np.ascontiguousarray(part, "<i8").data)
         self.state = digest.hexdigest()
-        self._places = np.argsort(ids)
+        self._order = np.argsort(ids)
         if table.by_index:
             check_index(table, self._table, comparison)
 
@@ -78,8 +78,8 @@ class LanceSnapshot(Snapshot):
 
     def _rows_of(self, ids: np.ndarray) -> np.ndarray:
         """Where photos stand, by their ids."""
-        found = np.searchsorted(self.photos, ids, sorter=self._places)
-        return np.asarray(self._places[found])
+        found = np.searchsorted(self.photos, ids, sorter=self._order)
+        return np.asarray(self._order[found])
 
     def _raw(self, place: int, first: int, step: int) -> Iterator[tuple[int, Decoded]]:
         """See `Snapshot`."""

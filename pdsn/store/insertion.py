@@ -13,25 +13,14 @@ import numpy as np
 from pdsn.files import atomic_path
 from pdsn.store.database import Database
 from pdsn.store.names import checked_name
+from pdsn.store.records import KeptFace
 
 CROPS = "crops"
 
 
 @dataclass(frozen=True)
-class FaceSource:
-    """A face, and where it comes from; see `PhotoRecord`."""
-
-    name: str
-    source: str
-    sha256: str
-    pixels_sha256: str
-    box: tuple[float, float, float, float]
-    probability: float
-
-
-@dataclass(frozen=True)
-class NewPhoto(FaceSource):
-    """A photo to be enrolled; see `PhotoRecord` for what they share.
+class NewPhoto(KeptFace):
+    """A photo to be enrolled.
 
     Attributes:
         vectors: (sum of the widths,) float16, its embeddings under all signatures, one after the other.
@@ -40,11 +29,6 @@ class NewPhoto(FaceSource):
         crop: (H, W, 3) uint8 to be kept, or None.
     """
 
-    size: float
-    sharpness: float
-    pose: float
-    covered: list[str]
-    notes: list[str]
     vectors: np.ndarray
     pixels: np.ndarray | None = None
     counts: np.ndarray | None = None

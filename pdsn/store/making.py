@@ -18,9 +18,10 @@ from pdsn.errors import UsageError
 from pdsn.matchers.matcher import Faces, names_of
 from pdsn.people.gallery import readable
 from pdsn.people.photo import Cover, SearchedPhoto
-from pdsn.store.insertion import FaceSource, NewPhoto
+from pdsn.store.insertion import NewPhoto
 from pdsn.store.names import checked_name
 from pdsn.store.quality import Quality, pose_of, sharpness_of
+from pdsn.store.records import FaceSource
 from pdsn.store.variants import Variants
 
 CHUNK = 64
@@ -31,7 +32,7 @@ Refused = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Candidate(FaceSource):
-    """A face that may be enrolled; see `PhotoRecord`.
+    """A face that may be enrolled.
 
     Attributes:
         faces: number of faces in its photo.

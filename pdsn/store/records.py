@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PHOTO = (
-    "photo.id, photo.person, person.name, photo.source, photo.sha256, photo.pixels_sha256, photo.box, photo.probability, "
-    "photo.size, photo.sharpness, photo.pose, photo.covered, photo.notes, photo.added, photo.crop"
+    "person.name, photo.source, photo.sha256, photo.pixels_sha256, photo.box, photo.probability, photo.size, photo.sharpness, "
+    "photo.pose, photo.covered, photo.notes, photo.id, photo.person, photo.added, photo.crop"
 )
 """The columns of a `PhotoRecord`, of photo joined with person."""
 
@@ -36,40 +36,58 @@ class PersonRecord:
 
 
 @dataclass(frozen=True)
-class PhotoRecord:
-    """A photo of a store.
+class FaceSource:
+    """A face, and where it comes from.
 
     Attributes:
-        id: never given again.
-        person: id of whom it shows.
-        name: what that person is called now.
+        name: whom it shows; in a store what that person is called now.
         source: the file as it was given.
         sha256: of the file's bytes; empty where there was no file.
         pixels_sha256: of the pixels as they were read: two files with the same pixels are one photo.
         box: left, top, right, bottom of the face in pixels of the photo.
         probability: the detector's confidence.
-        size: edge of the face in pixels of the photo, the root of the box's area.
-        sharpness: see `pdsn.store.quality.sharpness_of`.
-        pose: see `pdsn.store.quality.pose_of`.
-        covered: names of the regions that count as covered.
-        notes: what to know of it.
-        added: when, UTC, ISO 8601.
-        crop: the picture of the face, None where none is kept.
     """
 
-    id: int
-    person: int
     name: str
     source: str
     sha256: str
     pixels_sha256: str
     box: tuple[float, float, float, float]
     probability: float
+
+
+@dataclass(frozen=True)
+class KeptFace(FaceSource):
+    """What a store keeps of a face, or is to keep, beside its numbers.
+
+    Attributes:
+        size: edge of the face in pixels of the photo, the root of the box's area.
+        sharpness: see `pdsn.store.quality.sharpness_of`.
+        pose: see `pdsn.store.quality.pose_of`.
+        covered: names of the regions that count as covered.
+        notes: what to know of it.
+    """
+
     size: float
     sharpness: float
     pose: float
     covered: list[str]
     notes: list[str]
+
+
+@dataclass(frozen=True)
+class PhotoRecord(KeptFace):
+    """A photo of a store.
+
+    Attributes:
+        id: never given again.
+        person: id of whom it shows.
+        added: when, UTC, ISO 8601.
+        crop: the picture of the face, None where none is kept.
+    """
+
+    id: int
+    person: int
     added: str
     crop: Path | None
 
@@ -77,9 +95,9 @@ class PhotoRecord:
     def of(cls, row: sqlite3.Row | tuple[object, ...], root: Path) -> PhotoRecord:
         """The record of a row of `PHOTO`, in the store of a folder."""
         values = list(row)
-        left, top, right, bottom = json.loads(str(values[6]))
-        values[6] = (left, top, right, bottom)
-        values[11], values[12] = json.loads(str(values[11])), json.loads(str(values[12]))
+        left, top, right, bottom = json.loads(str(values[4]))
+        values[4] = (left, top, right, bottom)
+        values[9], values[10] = json.loads(str(values[9])), json.loads(str(values[10]))
         values[14] = None if values[14] is None else root / str(values[14])
         return cls(*values)
 

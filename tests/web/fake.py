@@ -115,7 +115,7 @@ class FakePeople:
             Image.fromarray(found.crop).save(crop)
         left, top, right, bottom = found.box.tolist()
         record = PhotoRecord(
-            self.given, number, name, source, "", "", (left, top, right, bottom), 0.99, 96.0, 0.3, 0.0, [], [], NOW, crop
+            name, source, "", "", (left, top, right, bottom), 0.99, 96.0, 0.3, 0.0, [], [], self.given, number, NOW, crop
         )  # fmt: skip
         self.photos[self.given] = record, vector
         return EnrolReport(added=[record])

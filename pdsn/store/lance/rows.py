@@ -97,16 +97,11 @@ def photos_of(table: pa.Table, size: tuple[int, int]) -> list[NewPhoto]:
     vectors = np.concatenate([vectors_of(table[name]) for name in places], axis=1)
     found = []
     for row, known in zip(vectors, table.drop_columns(places).to_pylist(), strict=True):
-        left, top, right, bottom = json.loads(known["box"])
         pixels = counts = None
         if known["pixels"] is not None:
             bits = np.unpackbits(np.frombuffer(known["pixels"], np.uint8), count=size[0] * size[1])
             pixels, counts = bits.astype(bool).reshape(size), np.frombuffer(known["counts"], "<i4")
-        found.append(NewPhoto(
-            known["person"], known["source"], known["sha256"], known["pixels_sha256"], (left, top, right, bottom),
-            known["probability"], known["size"], known["sharpness"], known["pose"], json.loads(known["covered"]),
-            json.loads(known["notes"]), row, pixels, counts,
-        ))  # fmt: skip
+        found.append(NewPhoto(**_kept(known), vectors=row, pixels=pixels, counts=counts))
     return found
 
 
@@ -119,12 +114,21 @@ def vectors_of(array: pa.ChunkedArray | pa.Array) -> np.ndarray:
 
 def record_of(known: Mapping[str, Any]) -> PhotoRecord:
     """What a row, of the columns `RECORD`, says of a photo."""
-    left, top, right, bottom = json.loads(known["box"])
     return PhotoRecord(
-        known["id"], person_number(known["person"]), known["person"], known["source"], known["sha256"],
-        known["pixels_sha256"], (left, top, right, bottom), known["probability"], known["size"], known["sharpness"],
-        known["pose"], json.loads(known["covered"]), json.loads(known["notes"]), known["added"], None,
-    )  # fmt: skip
+        **_kept(known), id=known["id"], person=person_number(known["person"]), added=known["added"], crop=None
+    )
+
+
+def _kept(known: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row says of the face itself: the fields of `KeptFace`."""
+    same = ("source", "sha256", "pixels_sha256", "probability", "size", "sharpness", "pose")
+    return {
+        **{field: known[field] for field in same},
+        "name": known["person"],
+        "box": tuple(json.loads(known["box"])),
+        "covered": json.loads(known["covered"]),
+        "notes": json.loads(known["notes"]),
+    }
 
 
 def person_number(name: str) -> int:

@@ -59,6 +59,7 @@ from pdsn.people.photo import (
 from pdsn.people.tracks import IdentifiedTrack, IdentifiedVideo
 from pdsn.people.verification import Verification, Verifier
 from pdsn.people.video import Frame, VideoError
+from pdsn.progress import unheard
 from pdsn.run.kept import embeddings_of, encoding_of
 from pdsn.run.strategies import choose_strategy
 from pdsn.run.workspace import Workspace
@@ -145,7 +146,7 @@ class Run:
         self._matcher: Matcher = workspace.matcher(self.strategy)
         self._cover = nothing_covered if self.occlusion_source == "none" else workspace.segmenter().covered
         self._memory = workspace.memory
-        self._told: Callable[[int, int], None] = _nothing
+        self._told: Callable[[int, int], None] = unheard
 
     @property
     def _embeddings(self) -> dict[str, object]:
@@ -176,11 +177,11 @@ class Run:
         Raises:
             PdsnError: the run has no validation photos.
         """
-        self._told = on_progress or _nothing
+        self._told = on_progress or unheard
         try:
             _ = self._strangers, self._seen
         finally:
-            self._told = _nothing
+            self._told = unheard
 
     def enrol(
         self, folder: str | Path | None = None, *, on_progress: Callable[[int, int], None] | None = None
@@ -437,10 +438,6 @@ class Run:
                 save_tensors(path, {f"view{n}": view.cpu() for n, view in enumerate(views)}, {})
         else:
             self._memory.keep(faces, views)
-
-
-def _nothing(done: int, total: int) -> None:
-    """Progress nobody wants to hear of."""
 
 
 class People(Naming):

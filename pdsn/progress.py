@@ -20,6 +20,11 @@ from rich.table import Column
 from rich.text import Text
 
 
+def unheard(*told: object) -> None:
+    """Take what is told of progress where nobody wants to hear of it."""
+    del told
+
+
 class Advance(Protocol):
     """Tells the bar that `count` more are done, what to print beside it, and of how many."""
 

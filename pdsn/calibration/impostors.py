@@ -17,6 +17,7 @@ from pdsn.calibration.strangers import LOOKS, Strangers, check_rate, finest_rate
 from pdsn.errors import PdsnError
 from pdsn.matchers.matcher import Faces, Matcher, Prepared, Signature, boxes_of, by_signature
 from pdsn.occlusion.occluders import CLEAN
+from pdsn.progress import unheard
 
 RARE = 50
 """Strangers found under a signature that stand for themselves; beside fewer, blocks over its regions count too."""
@@ -77,18 +78,13 @@ class Seen:
         raise PdsnError(f"{path} is of another version of pdsn: make it again with `{making(remake, path)}`")
 
 
-def _nothing(look: str) -> None:
-    """Progress nobody wants to hear of."""
-    del look
-
-
 def look_at(
     strangers: Strangers,
     matchers: Mapping[str, Matcher],
     cover: Callable[[Tensor], Tensor] | None,
     *,
     looks: Sequence[str] = LOOKS,
-    on_look: Callable[[str], None] = _nothing,
+    on_look: Callable[[str], None] = unheard,
 ) -> dict[str, Seen]:
     """See strangers under each look, by every matcher.
 

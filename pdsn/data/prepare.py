@@ -23,6 +23,7 @@ from pdsn.data.searching import Work, chunks_of, finished, method_of, run_chunks
 from pdsn.data.settings import PrepareConfig
 from pdsn.data.shards import Shard
 from pdsn.errors import PdsnError, UsageError
+from pdsn.progress import unheard
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,6 @@ class PrepareReport:
     outdated: bool = False
 
 
-def _nothing(done: int, total: int) -> None:
-    """Progress nobody wants to hear of."""
-
-
 def prepare_photos(
     photos: Path,
     root: Path,
@@ -71,7 +68,7 @@ def prepare_photos(
     replace_other: bool = False,
     elsewhere: str = "--data",
     merge: bool = False,
-    on_progress: Callable[[int, int], None] = _nothing,
+    on_progress: Callable[[int, int], None] = unheard,
 ) -> PrepareReport:
     """Find, choose and align one face per photo and write the data set.
 
@@ -137,7 +134,7 @@ def prepare_shard(
     *,
     device: str = "cpu",
     force: bool = False,
-    on_progress: Callable[[int, int], None] = _nothing,
+    on_progress: Callable[[int, int], None] = unheard,
 ) -> int | None:
     """Make one share of the chunks of a data set, for `prepare_photos` to join; the chunks are those that it would make itself.
 

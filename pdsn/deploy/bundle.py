@@ -45,6 +45,7 @@ from pdsn.errors import PdsnError, UsageError
 from pdsn.files import sha256_of, temporary_folder
 from pdsn.masks.dictionary import MaskDictionary
 from pdsn.occlusion.layouts import mirrored
+from pdsn.progress import unheard
 
 KIND, FORMAT = "pdsn export", 1
 ABOUT, CARD, MASKS = "pdsn.json", "MODEL_CARD.md", "dictionary.npz"
@@ -93,13 +94,8 @@ def check_target(folder: Path) -> None:
         )
 
 
-def _nothing(name: str) -> None:
-    """Progress nobody wants to hear of."""
-    del name
-
-
 def write_export(
-    exported: Exported, target: Path, *, on_part: Callable[[str], None] = _nothing
+    exported: Exported, target: Path, *, on_part: Callable[[str], None] = unheard
 ) -> list[Written]:
     """Write the export of a run and check every network against torch.
 

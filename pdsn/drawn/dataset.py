@@ -11,6 +11,7 @@ from pdsn.data.dataset import Face, FaceDataset, write_dataset
 from pdsn.drawn.people import Person, draw_person
 from pdsn.drawn.photo import draw_photo
 from pdsn.errors import UsageError
+from pdsn.progress import unheard
 
 __all__ = ["draw_dataset", "draw_people", "draw_person", "draw_photo", "photo_of"]
 
@@ -18,10 +19,6 @@ LIKENESS = 0.45
 """Share of the parts of a sibling's face that are the other's: what keeps the people from being too easy."""
 SPREAD = (0.7548776662466927, 0.5698402909980532)
 """Steps of the sequence that fills age and skin tone evenly at any number of people (Roberts' R2)."""
-
-
-def _nothing(done: int, total: int) -> None:
-    """Progress nobody wants to hear of."""
 
 
 def draw_dataset(
@@ -32,7 +29,7 @@ def draw_dataset(
     size: tuple[int, int] = (64, 48),
     seed: int = 0,
     split_seed: int = 0,
-    on_progress: Callable[[int, int], None] = _nothing,
+    on_progress: Callable[[int, int], None] = unheard,
 ) -> FaceDataset:
     """Draw a data set into a folder.
 

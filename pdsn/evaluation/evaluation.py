@@ -31,6 +31,7 @@ from pdsn.occlusion.labels import foreground_iou, pixel_accuracy
 from pdsn.occlusion.layouts import OCCLUDED_SHARE, Layout
 from pdsn.occlusion.occluder import Occluder
 from pdsn.occlusion.occluders import is_fixed
+from pdsn.progress import unheard
 
 PROTOCOL = "2"
 """Raised whenever a table would hold other figures or columns: one that was made before is made again."""
@@ -112,11 +113,6 @@ class Evaluation:
         return self.dataset.labels[answer.rows[: len(answer.rows) // answer.draws]]
 
 
-def _nothing(*told: object) -> None:
-    """What nobody asked to be told of."""
-    del told
-
-
 def evaluate(
     dataset: FaceDataset,
     matchers: Mapping[str, Matcher],
@@ -129,9 +125,9 @@ def evaluate(
     triggers: Layout,
     share: float = OCCLUDED_SHARE,
     draws: int = 1,
-    on_answer: Callable[[Answer], None] = _nothing,
-    on_look: Callable[[str], None] = _nothing,
-    on_first_draw: Callable[[Mapping[str, Answer], Probes, Tensor], None] = _nothing,
+    on_answer: Callable[[Answer], None] = unheard,
+    on_look: Callable[[str], None] = unheard,
+    on_first_draw: Callable[[Mapping[str, Answer], Probes, Tensor], None] = unheard,
 ) -> Evaluation:
     """Recognise the probes under every occlusion with every matcher, one draw after the other.
 

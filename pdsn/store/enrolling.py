@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+import torch
+
 from pdsn.data.chunks import threads_for_chunks
 from pdsn.data.faces import Detect
 from pdsn.data.listing import sha256_or_nothing
@@ -14,6 +16,7 @@ from pdsn.data.photos import PhotoFile, list_photos
 from pdsn.errors import UsageError
 from pdsn.people.gallery import readable
 from pdsn.people.photo import Cover
+from pdsn.progress import unheard
 from pdsn.store.insertion import NewPhoto
 from pdsn.store.kinds import AnyStore
 from pdsn.store.making import CHUNK, Candidate, Made, Make, Maker, Refused, Task
@@ -121,7 +124,7 @@ def enrol_folder(
         else:
             wanted.append(photo)
     done, total = len(listing.photos) - len(wanted), len(listing.photos)
-    told = on_progress or _nothing
+    told = on_progress or unheard
     told(done, total)
     for count, new, refused in make(task, wanted) if wanted else ():
         report.refused.extend(refused)
@@ -136,10 +139,6 @@ def enrol_folder(
     return report
 
 
-def _nothing(done: int, total: int) -> None:
-    """Progress nobody wants to hear of."""
-
-
 def _is_known(store: AnyStore, name: str) -> bool:
     try:
         store.show(name)
@@ -150,8 +149,6 @@ def _is_known(store: AnyStore, name: str) -> bool:
 
 def made_here(maker: Maker, detect: Detect, task: Task, photos: Sequence[PhotoFile]) -> Iterator[Made]:
     """Search photos, chunk by chunk in their order, several at a time, and make them ready; a `Make` in this process."""
-    import torch
-
     parts = [photos[first : first + CHUNK] for first in range(0, len(photos), CHUNK)]
     waiting: deque[Future[tuple[list[Candidate], Refused]]] = deque()
     counts = iter(map(len, parts))

@@ -21,14 +21,9 @@ COMMON = ("--device", "cpu", "--precision", "fp32", "--occlusion-source", "none"
 
 
 @pytest.fixture(scope="module")
-def run(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the finished run that the tests of this module share."""
-    return Path(shutil.copytree(finished, tmp_path_factory.mktemp("people") / "run"))
-
-
-@pytest.fixture(scope="module")
-def drawn(run: Path) -> FaceDataset:
-    return FaceDataset.load(run / "data")
+def run(people: Path) -> Path:
+    """The run that the tests of this module share."""
+    return people
 
 
 @pytest.fixture(autouse=True)

@@ -33,7 +33,7 @@ from torch import Tensor
 from pdsn.artefact import MODEL, load_tensors, save_tensors
 from pdsn.calibration.impostors import Seen
 from pdsn.calibration.seeing import see_strangers
-from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, KeptScores, Strangers
+from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, OWN, KeptScores, Strangers
 from pdsn.coverage.settings import SOURCES
 from pdsn.data.crop import crop_settings
 from pdsn.data.detector import Detector
@@ -43,7 +43,7 @@ from pdsn.errors import PdsnError, UsageError, one_of
 from pdsn.masks.strategy import NO_FDM
 from pdsn.matchers.matcher import Matcher
 from pdsn.networks.imported.architecture import Architecture
-from pdsn.people.gallery import Gallery, digest_of, own_gallery, read_gallery
+from pdsn.people.gallery import Gallery, digest_of, own_gallery, read_gallery, read_strangers
 from pdsn.people.identification import IdentifiedFace, IdentifiedPhoto, Identifier, Match
 from pdsn.people.naming import Naming
 from pdsn.people.photo import (
@@ -84,6 +84,7 @@ def load_run(
     device: str = "auto",
     precision: str = "auto",
     min_face: int | None = None,
+    strangers: str | Path | None = None,
 ) -> Run:
     """Open a finished run for recognition.
 
@@ -95,13 +96,17 @@ def load_run(
         device, precision: see `pdsn.runtime.start`.
         min_face: edge in pixels of the smallest face looked for, in the photo reduced to at most 1024 px;
             by default what the run's photos were prepared with.
+        strangers: whom thresholds come from, see `Run.take_strangers`; by default the people of the run's validation photos.
 
     Raises:
         PdsnError: something that is needed is missing or does not belong together; the line says which
             command makes it.
     """
     workspace = Workspace.open(Path(root), start(device, precision))
-    return Run(workspace, strategy, occlusion_source, min_face)
+    run = Run(workspace, strategy, occlusion_source, min_face)
+    if strangers is not None:
+        run.take_strangers(strangers)
+    return run
 
 
 def open_tools(asked: Mapping[str, Any]) -> Tools:
@@ -125,6 +130,7 @@ class Run:
     Attributes:
         strategy: name of the strategy in use, "none" for no FDM, or of another matcher.
         occlusion_source: where the covered pixels come from.
+        strangers: where those come from whom thresholds follow from, in words.
     """
 
     def __init__(
@@ -146,6 +152,8 @@ class Run:
         self._matcher: Matcher = workspace.matcher(self.strategy)
         self._cover = nothing_covered if self.occlusion_source == "none" else workspace.segmenter().covered
         self._memory = workspace.memory
+        self._taken: Strangers | None = None
+        self.strangers = OWN
         self._told: Callable[[int, int], None] = unheard
 
     @property
@@ -164,6 +172,27 @@ class Run:
             "precision": precision_of(self._workspace.accelerator),
             "min_face": self._crop.min_face,
         }
+
+    def take_strangers(
+        self, folder: str | Path, *, on_progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        """Have thresholds follow from the people of a folder, in place of the run's validation photos; call it before `enrol`.
+
+        A share of strangers is kept where strangers are photographed as these are: by the same camera, in the same light. Who is
+        among them and enrolled, too, under the same name, is asked about without his or her own photos.
+
+        Args:
+            folder: a folder of photos per person, or a data set that was prepared with the run's size and alignment. 99 photos tell
+                a share of 1 %; of more than `MOST_STRANGERS` as many spread evenly are taken.
+            on_progress: told the photos done and the photos in all.
+
+        Raises:
+            PdsnError: there is no usable photo in it.
+        """
+        self._taken = read_strangers(Path(folder), self._crop, self._detect, on_progress=on_progress)
+        self.strangers = self._taken.source
+        for name in ("_strangers", "_scores", "_seen", "_verifier", "_plain"):
+            self.__dict__.pop(name, None)
 
     def get_ready(self, *, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Look at what thresholds come from: strangers under all that people wear. Otherwise the first answer waits for it.
@@ -346,7 +375,9 @@ class Run:
         """The same run without an FDM."""
         if self.strategy == NO_FDM:
             return self
-        return Run(self._workspace, NO_FDM, self.occlusion_source, self._crop.min_face)
+        plain = Run(self._workspace, NO_FDM, self.occlusion_source, self._crop.min_face)
+        plain._taken, plain.strangers = self._taken, self.strangers
+        return plain
 
     def search(self, photo: PhotoLike, name: str | None = None) -> SearchedPhoto:
         """Find and crop every face of a photo.
@@ -390,7 +421,9 @@ class Run:
 
     @cached_property
     def _strangers(self) -> Strangers:
-        strangers = Strangers.of(self.dataset, self._workspace.settings.split)
+        strangers = self._taken
+        if strangers is None:
+            strangers = Strangers.of(self.dataset, self._workspace.settings.split)
         total = len(strangers) * (1 + len(self._looks))
         self._keep(strangers.faces, lambda done, _: self._told(done, total))
         return strangers
@@ -417,7 +450,11 @@ class Run:
 
     @cached_property
     def _scores(self) -> KeptScores:
-        return self._workspace.kept_scores(self.strategy, self.occlusion_source)
+        kept = self._workspace.kept_scores(self.strategy, self.occlusion_source)
+        if self._taken is None:
+            return kept
+        about = repr((self._taken.names, self._taken.landmarks.tolist()))
+        return KeptScores(kept.folder, (*kept.made, digest_of(about, self._taken.faces)))
 
     def _keep(self, faces: Tensor, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Keep the maps of faces that every call needs, on disk too: the trunk takes a minute for a gallery.

@@ -17,6 +17,7 @@ from stages.recognising import (
     begin,
     complain,
     complain_files,
+    complain_mistaken,
     complain_two_names,
     expand,
     open_run,
@@ -102,7 +103,8 @@ def main(
     if report.added or report.known:
         see_strangers(run.get_ready)
         same = store.two_names()
-    complain_two_names("enrol", same, "use `pdsn people rename`")
+        complain_mistaken("enrol", run, store, store.default_fpr)
+    complain_two_names("enrol", run, same, "use `pdsn people rename`")
     if common.as_json:
         twins = [{"run": theirs, "people": ours} for theirs, ours in same]
         print_json({"format": 1, "people": about, **report.as_dict(), "two_names": twins})

@@ -25,6 +25,7 @@ from stages.asking import (
 from stages.command import MAKING, RECOGNITION, command
 from stages.making import make, refuse
 from stages.options import AnyStrategies, Json, Layer
+from stages.photo_options import StrangersDir
 from stages.session import Session, Shared
 from stages.tables import gain_line, print_json, print_open_set, print_rank1, print_table
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from pdsn.calibration.strangers import Strangers
     from pdsn.data.dataset import FaceDataset
     from pdsn.evaluation.answers import Answer
     from pdsn.evaluation.enrolment import Enrolment
@@ -55,13 +57,14 @@ def main(
     align: str | None = None,
     gallery: Path | None = None,
     probes: Sequence[Path] = (),
+    strangers: Path | None = None,
 ) -> dict[str, Any] | None:
     """Evaluate some strategies (default: all that have a dictionary) beside no FDM, and print the table.
 
     What the run itself asks (its own settings, all strategies) makes the run's own table; anything else goes to
     a folder of its own. With `skip_done`, a table that was made from the same inputs and settings is printed
     again. `align` takes the place of the setting. With `gallery` and `probes`, folders of a folder per person, these
-    photographs are enrolled and asked about as they are.
+    photographs are enrolled and asked about as they are; thresholds follow from the people of `strangers`, a folder, too.
 
     Returns:
         What is in the table's table.json; None in other processes than the main one.
@@ -76,7 +79,7 @@ def main(
     given = check_names(session, strategies or ())
     if strategies is not None:
         strategies = given
-    listed = photographs.listed(session, gallery, probes)
+    listed = photographs.listed(session, gallery, probes, strangers)
     if listed is not None:
         refuse_closed(session.columns)
         asked = photographs.of_photographs(asked)
@@ -103,10 +106,7 @@ def main(
         names = every  # the same question, whatever the order
     config = question(session, session.settings, asked, names)
     if listed is not None:
-        config |= {
-            "occlusions": list(listed.probes),
-            "gallery": f"{listed.gallery.resolve().name}-{listed.fingerprint}",
-        }
+        config |= listed.asked()
     own = question(session, session.own, replace(session.own.eval, align=asked.align), every)
     other = name_of(config, own)
     inputs = {
@@ -130,6 +130,7 @@ def main(
                 matchers,
                 layouts,
                 probed,
+                photographs.strangers_of(session, listed),
                 find_covered,
                 asked.draws,
                 figures,
@@ -202,12 +203,13 @@ def _evaluate(
     matchers: dict[str, Matcher],
     layouts: dict[str, Layout],
     probed: Probed,
+    strangers: Strangers,
     find_covered: Callable[[Tensor], Tensor] | None,
     draws: int,
     figures: Path,
 ) -> Evaluation:
     """Ask every matcher; a picture of each occlusion's first draw, by the strategy that `identify` takes too."""
-    from pdsn.calibration.strangers import LOOKS, Strangers
+    from pdsn.calibration.strangers import LOOKS
     from pdsn.evaluation.evaluation import evaluate
     from pdsn.masks.strategy import NO_FDM
     from pdsn.occlusion.occluders import is_fixed
@@ -223,7 +225,6 @@ def _evaluate(
             figures / f"probes-{file}.png",
         )  # fmt: skip
 
-    strangers = Strangers.of(session.dataset, session.settings.split)
     asked = sum(1 if is_fixed(occluder) else draws for occluder in probed.occluders.values())
     with progress_bar("eval", asked * len(matchers) + len(LOOKS), "answers") as advance:
         return evaluate(
@@ -313,6 +314,7 @@ def evaluate(
             "called as the folder is.",
         ),
     ] = None,
+    strangers: StrangersDir = None,
     json: Json = False,
 ) -> None:
     """Recognise occluded test photos and print the table, one column per strategy.
@@ -334,6 +336,6 @@ def evaluate(
     session = Session(shared, options, keep=False)
     if json:
         session.console = Console(stderr=True)
-    table = main(session, strategy, gallery=gallery, probes=probes or ())
+    table = main(session, strategy, gallery=gallery, probes=probes or (), strangers=strangers)
     if json and table is not None:
         print_json({"format": 1, **table})

@@ -15,7 +15,7 @@ from pdsn.config.layers import merge
 from pdsn.errors import PdsnError, UsageError
 from stages.command import GOING_ON, RECOGNITION, command
 from stages.options import Json, Layer, OneStrategy
-from stages.photo_options import Picture, Pictures, Rate, Source
+from stages.photo_options import Picture, Pictures, Rate, Source, StrangersDir
 from stages.recognising import (
     NAME_BYTES,
     Common,
@@ -55,7 +55,7 @@ def main(session: Session, asked: Asked, common: Common) -> None:
         check_strategy(common.strategy)
     steps = begin(session, common)
     target = _target(asked, common.picture, session.run.root / "explain") if common.pictures else None
-    check_rate_asked(session, fpr, pairs=True)
+    check_rate_asked(session, common, fpr, pairs=True)
     check_photos(session, asked)
     run = open_run(session, common, steps)
     if asked.person is None:  # of a person there is no verdict
@@ -222,6 +222,7 @@ def explain(
     strategy: OneStrategy = None,
     occlusion_source: Source = None,
     fpr: Rate = None,
+    strangers: StrangersDir = None,
     picture: Picture = None,
     draw: Pictures = True,
     json: Json = False,
@@ -244,7 +245,7 @@ def explain(
     covered = tuple(occlusion or ())
     if evaluate:
         others = {
-            "--person": person is not None, "--layout": layout != "LM2", "--fpr": fpr is not None,
+            "--person": person is not None, "--layout": layout != "LM2", "--fpr": fpr is not None, "--strangers": strangers is not None,
             "--picture": picture is not None, "--no-draw": not draw, "--min-face": "prepare" in options,
         }  # fmt: skip
         explain_many.check_none(probe, [name for name, given in others.items() if given])
@@ -264,7 +265,14 @@ def explain(
     check_one(probe, covered, options.get("explain", {}))
     asked = Asked(probe, reference, person, tuple(method or ()), layer or "map", layout, "".join(covered))
     common = Common.asked(
-        options, strategy, occlusion_source, fpr=fpr, picture=picture, pictures=draw, as_json=json
+        options,
+        strategy,
+        occlusion_source,
+        fpr=fpr,
+        strangers=strangers,
+        picture=picture,
+        pictures=draw,
+        as_json=json,
     )
     main(Session(shared, options, keep=False), asked, common)
 

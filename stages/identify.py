@@ -16,7 +16,7 @@ from pdsn.masks.strategy import heading
 from pdsn.matchers.table import SIGN
 from stages.command import GOING_ON, RECOGNITION, command
 from stages.options import Json, Layer, OneStrategy
-from stages.photo_options import Picture, Pictures, Rate, Source
+from stages.photo_options import Picture, Pictures, Rate, Source, StrangersDir
 from stages.recognising import (
     NAME_BYTES,
     Common,
@@ -26,6 +26,7 @@ from stages.recognising import (
     check_rate_asked,
     complain,
     complain_files,
+    complain_mistaken,
     complain_two_names,
     draw,
     expand,
@@ -87,7 +88,7 @@ def main(
     if gallery is None and people is None and common.strategy is None:
         common = replace(common, strategy=strategy_for_own_people(session.run, session.settings.dictionary))
     steps = begin(session, common)
-    check_rate_asked(session, common.fpr)
+    check_rate_asked(session, common, common.fpr)
     if gallery is not None:
         check_gallery(gallery)
     if people is not None:
@@ -118,10 +119,12 @@ def main(
         if fpr > DEFAULT_FPR:
             complain(
                 "identify",
-                f"--fpr is {fpr:g}: the run has too few validation photos of strangers for {DEFAULT_FPR}",
+                f"--fpr is {fpr:g}: there are too few photos of strangers ({run.strangers}) for {DEFAULT_FPR}",
             )
     known.check_fpr(fpr)
     see_strangers(run.get_ready)
+    if gallery is not None:
+        complain_mistaken("identify", run, known, fpr)
     answers: list[dict[str, Any]] = []
     films: list[dict[str, Any]] = []
     for path in paths:
@@ -199,7 +202,7 @@ def _enrol(run: Run, folder: Path | None) -> People:
     if folder is not None:
         see_strangers(run.get_ready)
         same = people.two_names()
-    complain_two_names("identify", same, "rename the folder to NAME", "gallery: ")
+    complain_two_names("identify", run, same, "rename the folder to NAME", "gallery: ")
     return people
 
 
@@ -267,6 +270,7 @@ def identify(
     strategy: OneStrategy = None,
     occlusion_source: Source = None,
     fpr: Rate = None,
+    strangers: StrangersDir = None,
     picture: Picture = None,
     draw: Pictures = True,
     every: Every = None,
@@ -289,7 +293,14 @@ def identify(
     pdsn identify film.mp4 --run runs/lfw --every 1
     """
     common = Common.asked(
-        options, strategy, occlusion_source, fpr=fpr, picture=picture, pictures=draw, as_json=json
+        options,
+        strategy,
+        occlusion_source,
+        fpr=fpr,
+        strangers=strangers,
+        picture=picture,
+        pictures=draw,
+        as_json=json,
     )
     watching = Watching(every, seconds, camera)
     session = Session(shared, options, keep=False)

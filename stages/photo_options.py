@@ -21,6 +21,13 @@ Rate = Annotated[
         help="Share of strangers who may pass for somebody; it sets the threshold, from the run's validation photos or people. Default 0.01; identify takes the finest that few photos can tell.",
     ),
 ]  # fmt: skip
+StrangersDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--strangers", metavar="DIR",
+        help="Whom --fpr is about: people photographed as yours are, a folder per person, or a prepared data set, which is faster. Default: the run's validation photos.",
+    ),
+]  # fmt: skip
 Picture = Annotated[
     Path | None,
     typer.Option(

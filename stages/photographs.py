@@ -11,6 +11,7 @@ from pdsn.evaluation.settings import EvalConfig
 from stages.options import option_of
 
 if TYPE_CHECKING:
+    from pdsn.calibration.strangers import Strangers
     from pdsn.evaluation.photographs import Listed, Photographs
     from stages.session import Session
 
@@ -24,14 +25,18 @@ PAINTED = {
 """Settings of a table that mean nothing to photographs, and why."""
 
 
-def listed(session: Session, gallery: Path | None, probes: Sequence[Path]) -> Listed | None:
-    """The photos of --gallery and --probes, None where neither was given.
+def listed(
+    session: Session, gallery: Path | None, probes: Sequence[Path], strangers: Path | None
+) -> Listed | None:
+    """The photos of --gallery and --probes, None where neither was given; thresholds follow from those of --strangers.
 
     Raises:
         UsageError: one of the two is missing, or goes with an option that was given.
         PdsnError: see `Listed.of`.
     """
     if gallery is None and not probes:
+        if strangers is not None:
+            raise UsageError("--strangers DIR is for photographs: give --gallery DIR and --probes DIR, too")
         return None
     if gallery is None or not probes:
         raise UsageError("--gallery DIR and --probes DIR go together: give both, or none")
@@ -42,7 +47,11 @@ def listed(session: Session, gallery: Path | None, probes: Sequence[Path]) -> Li
         raise UsageError("--occlusion-source oracle knows what was painted; with --gallery take segmenter")
     from pdsn.evaluation.photographs import Listed
 
-    return Listed.of(gallery, probes)
+    if strangers is not None:
+        from pdsn.people.gallery import check_gallery
+
+        check_gallery(strangers, "--strangers")
+    return Listed.of(gallery, probes, strangers)
 
 
 def of_photographs(asked: EvalConfig) -> EvalConfig:
@@ -60,6 +69,20 @@ def read(session: Session, photos: Listed) -> Photographs:
     crop, detect = session.finding_faces()
     with progress_bar("eval", photos.count, "photos") as advance:
         return read_photographs(photos, crop, detect, lambda count: advance(count))
+
+
+def strangers_of(session: Session, photos: Listed | None) -> Strangers:
+    """Whom the thresholds follow from: the run's, or those of a folder, with a progress bar."""
+    from pdsn.calibration.strangers import Strangers
+
+    if photos is None or photos.strangers is None:
+        return Strangers.of(session.dataset, session.settings.split)
+    from pdsn.people.gallery import read_strangers
+    from pdsn.progress import progress_if_any
+
+    crop, detect = session.finding_faces()
+    with progress_if_any("strangers", "photos") as report:
+        return read_strangers(photos.strangers, crop, detect, on_progress=report)
 
 
 def described(found: Photographs) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from stages.session import Session
 
 if TYPE_CHECKING:
     from pdsn.api import Run
+    from pdsn.people.naming import Naming
 
 NAME_BYTES = 255
 """Bytes that the name of a file can have."""
@@ -37,6 +38,7 @@ class Common:
         strategy: None for the one that the run takes.
         source: where the covered pixels come from, one of `pdsn.api.SOURCES`; None for the default.
         fpr: share of strangers who may pass, 0 to 1; None for the command's default.
+        strangers: folder of those whom thresholds come from; None for the run's.
         min_face: the least side of a face that is looked for, in pixels; None for the run's.
         picture: the file or folder for the picture; None for the run's folder.
         pictures: whether one is drawn.
@@ -46,6 +48,7 @@ class Common:
     strategy: str | None
     source: str | None
     fpr: float | None
+    strangers: Path | None
     min_face: int | None
     picture: Path | None
     pictures: bool
@@ -59,13 +62,14 @@ class Common:
         source: str | None,
         *,
         fpr: float | None = None,
+        strangers: Path | None = None,
         picture: Path | None = None,
         pictures: bool = False,
         as_json: bool = False,
     ) -> Common:
         """What was typed; the least side of a face is among the settings."""
         min_face = options.get("prepare", {}).get("min_face")
-        return cls(strategy, source, fpr, min_face, picture, pictures, as_json)
+        return cls(strategy, source, fpr, strangers, min_face, picture, pictures, as_json)
 
 
 def begin(session: Session, common: Common) -> list[Step]:
@@ -80,6 +84,10 @@ def begin(session: Session, common: Common) -> list[Step]:
     """
     if common.as_json:
         session.console = Console(stderr=True)
+    if common.strangers is not None:
+        from pdsn.people.gallery import check_gallery
+
+        check_gallery(common.strangers, "--strangers")
     steps = check_parts(session, common.strategy, common.source)
     if common.picture is not None and not common.pictures:
         raise UsageError(f"--picture {common.picture} and --no-draw exclude each other: leave one out")
@@ -110,25 +118,25 @@ def check_parts(session: Session, strategy: str | None, source: str | None) -> l
     return steps
 
 
-def check_rate_asked(session: Session, fpr: float | None, *, pairs: bool = False) -> None:
+def check_rate_asked(session: Session, common: Common, fpr: float | None, *, pairs: bool = False) -> None:
     """Raise UsageError where a false-positive rate is out of range, or finer than the run's strangers can tell.
 
     Nothing is embedded: who they are is known from the data set. Of a gallery that leaves some of them out fewer
-    count, and the rate is checked again.
+    count, and the rate is checked again, as it is of other strangers once they are read.
     """
     import numpy as np
 
-    from pdsn.calibration.strangers import MOST_STRANGERS, check_rate
+    from pdsn.calibration.strangers import MOST_STRANGERS, OWN, check_rate
     from pdsn.data.dataset import FaceDataset, evenly
 
-    if fpr is None:
+    if fpr is None or common.strangers is not None:
         return
     dataset = FaceDataset.load(session.run.data_set(session.data))
     rows = evenly(dataset.rows("val", session.settings.split), MOST_STRANGERS)
-    count, what = len(rows), "validation photos of strangers"
+    count, what = len(rows), f"photos of strangers ({OWN})"
     if pairs:
         same = int((np.bincount(dataset.labels[rows]) ** 2).sum()) if count else 0
-        count, what = (count * count - same) // 2, "pairs of validation photos of different people"
+        count, what = (count * count - same) // 2, f"pairs of photos of different people ({OWN})"
     if count:  # a run without any says so itself
         check_rate(fpr, count, what)
 
@@ -144,6 +152,11 @@ def open_run(session: Session, common: Common, steps: Sequence[Step]) -> Run:
             f"note: {session.run.root} was trained on drawn people and tells real ones apart badly; see --run"
         )
         print(note, file=sys.stderr)
+    if common.strangers is not None:
+        from pdsn.progress import progress_if_any
+
+        with progress_if_any("strangers", "photos") as report:
+            run.take_strangers(common.strangers, on_progress=report)
     return run
 
 
@@ -155,7 +168,7 @@ def see_strangers(get_ready: Callable[..., None]) -> None:
     """
     from pdsn.progress import progress_if_any
 
-    with progress_if_any("strangers, once for this run", "photos") as report:
+    with progress_if_any("strangers, seen once", "photos") as report:
         get_ready(on_progress=report)
 
 
@@ -167,6 +180,7 @@ def about_run(session: Session, run: Run, fpr: float | None) -> dict[str, Any]:
         "strategy": run.strategy,
         "occlusion_source": run.occlusion_source,
         "fpr": fpr,
+        "strangers": run.strangers,
     }
 
 
@@ -287,23 +301,46 @@ def complain_files(command: str, files: Sequence[tuple[str, str]], where: str = 
         complain(command, f"{where}{file} is left out: {reason}")
 
 
-def complain_two_names(command: str, same: Sequence[tuple[str, str]], cure: str, where: str = "") -> None:
-    """A line for each of the first who seem to be in the run under one name and among the enrolled under another.
+def complain_two_names(
+    command: str, run: Run, same: Sequence[tuple[str, str]], cure: str, where: str = ""
+) -> None:
+    """A line for each of the first who seem to be among the strangers under one name and among the enrolled under another.
 
     Args:
         command: whose line it is.
-        same: (name in the run, name among the enrolled).
-        cure: what to do; "NAME" in it stands for the name in the run.
+        run: whose strangers.
+        same: (name among the strangers, name among the enrolled).
+        cure: what to do; "NAME" in it stands for the name among the strangers.
         where: what stands before each.
     """
     for theirs, ours in same[:FEW]:
         complain(
             command,
-            f"{where}{ours} looks like {theirs} of the run under another name, and raises the thresholds: "
+            f"{where}{ours} looks like {theirs} of {run.strangers} under another name, and raises the thresholds: "
             f"{cure.replace('NAME', theirs)} if they are one person",
         )
     if len(same) > FEW:
-        complain(command, f"{where}and {len(same) - FEW} more that look like people of the run")
+        complain(command, f"{where}and {len(same) - FEW} more that look like people of {run.strangers}")
+
+
+def complain_mistaken(command: str, run: Run, known: Naming, fpr: float) -> None:
+    """A line where thresholds do not fit the photos of the enrolled: too many of these pass for somebody else.
+
+    Args:
+        command: whose line it is.
+        run: whose strangers.
+        known: who is enrolled.
+        fpr: the share of strangers that was asked for.
+    """
+    found = known.mistaken(fpr)
+    if found is None or not found.too_many:
+        return
+    complain(
+        command,
+        f"at a rate of {fpr:g} {found.passing} of {found.photos} enrolled photos pass for somebody else: strangers on such photos look "
+        f"more alike than those of {run.strangers}, and more of them will be named. Give --strangers DIR, photos of people from the "
+        "same place, a folder per person; those who are enrolled will do, with many photos",
+    )
 
 
 def shown(path: Path) -> str:

@@ -12,8 +12,8 @@ import typer
 from pdsn.errors import PdsnError, UsageError
 from stages.command import GOING_ON, RECOGNITION, command
 from stages.options import Layer, OneStrategy
-from stages.photo_options import PeopleDir, Source
-from stages.recognising import Common, check_parts, open_run, see_strangers, shown
+from stages.photo_options import PeopleDir, Source, StrangersDir
+from stages.recognising import Common, begin, open_run, see_strangers, shown
 from stages.session import Session, Shared
 
 PORT = 8000
@@ -62,7 +62,7 @@ def main(
     check_host(host, token_file)
     secure = check_certificate(*tls)
     token = None if token_file is None else read_token(token_file)
-    steps = check_parts(session, common.strategy, common.source)
+    steps = begin(session, common)
     with listen(host, port) as listener:
         session.say(f"opening {shown(session.run.root)}")
         run = open_run(session, common, steps)
@@ -120,6 +120,7 @@ def serve(
     ] = False,
     strategy: OneStrategy = None,
     occlusion_source: Source = None,
+    strangers: StrangersDir = None,
 ) -> None:
     """Recognise and enrol people on a page in the browser, and as REST.
 
@@ -132,6 +133,6 @@ def serve(
 
     pdsn serve --people team --run runs/lfw --host 0.0.0.0 --token-file token
     """
-    common = Common.asked(options, strategy, occlusion_source)
+    common = Common.asked(options, strategy, occlusion_source, strangers=strangers)
     session = Session(shared, options, keep=False)
     main(session, people, common, (host, port), token_file, (certificate, key), keep_crops=keep_crops)

@@ -11,7 +11,7 @@ import typer
 from pdsn.errors import UsageError
 from stages.command import GOING_ON, RECOGNITION, command
 from stages.options import Json, Layer, OneStrategy
-from stages.photo_options import Picture, Pictures, Rate, Source
+from stages.photo_options import Picture, Pictures, Rate, Source, StrangersDir
 from stages.recognising import (
     NAME_BYTES,
     Common,
@@ -46,7 +46,7 @@ def main(session: Session, a: Path, b: Path, common: Common, *, maps: bool) -> N
     target = _target(a, b, common.picture, session.run.root / "identify") if common.pictures else None
     for photo in (a, b):
         check_photo(photo)
-    check_rate_asked(session, fpr, pairs=True)
+    check_rate_asked(session, common, fpr, pairs=True)
     run = open_run(session, common, steps)
     see_strangers(run.get_ready)
     answer = run.verify(a, b, fpr=fpr)
@@ -85,7 +85,7 @@ def claim(session: Session, photo: Path, people: str, name: str, common: Common)
     target = picture_path(common.picture, default, file, (photo,)) if common.pictures else None
     check_photo(photo)
     open_store(people).show(name)
-    check_rate_asked(session, common.fpr)
+    check_rate_asked(session, common, common.fpr)
     run = open_run(session, common, steps)
     enrolled = run.people(people)
     fpr = enrolled.default_fpr if common.fpr is None else common.fpr
@@ -162,6 +162,7 @@ def verify(
     strategy: OneStrategy = None,
     occlusion_source: Source = None,
     fpr: Rate = None,
+    strangers: StrangersDir = None,
     picture: Picture = None,
     draw: Pictures = True,
     maps: Annotated[
@@ -188,7 +189,14 @@ def verify(
     pdsn verify badge.jpg door.jpg --run runs/lfw --fpr 0.001 --json
     """
     common = Common.asked(
-        options, strategy, occlusion_source, fpr=fpr, picture=picture, pictures=draw, as_json=json
+        options,
+        strategy,
+        occlusion_source,
+        fpr=fpr,
+        strangers=strangers,
+        picture=picture,
+        pictures=draw,
+        as_json=json,
     )
     session = Session(shared, options, keep=False)
     if people is None and b is not None and name is None:

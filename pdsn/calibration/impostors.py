@@ -153,8 +153,7 @@ class Impostors:
         self._usable = self._own < 0 if len(number) == 1 else np.ones(len(strangers), bool)
         if not self._usable.any():
             raise PdsnError(
-                "no threshold can be calibrated: the run's validation photos show nobody who is a stranger "
-                "to the gallery"
+                f"no threshold can be calibrated: {strangers.source} show nobody who is a stranger to the gallery"
             )
 
     @property
@@ -169,7 +168,7 @@ class Impostors:
 
     def check(self, fpr: float) -> None:
         """Raise UsageError unless the strangers are enough for a false-positive rate."""
-        check_rate(fpr, int(self._usable.sum()), "validation photos of strangers")
+        check_rate(fpr, int(self._usable.sum()), f"photos of strangers ({self.strangers.source})")
 
     def scores(self, signature: Signature) -> np.ndarray:
         """The highest scores (n,) of strangers who are covered over a signature.

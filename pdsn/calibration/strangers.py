@@ -1,7 +1,8 @@
 """Thresholds for "unknown" and "same": from the scores of people who are known to be somebody else.
 
-They come from photos of the run whose names are known, the *strangers*: split by photo, everybody's validation
-photos; split by person, the photos of the validation people. For identification each of them is asked about as a
+They come from photos whose names are known, the *strangers*: the run's own, which are, split by photo, everybody's
+validation photos; split by person, the photos of the validation people; or those of a folder, since strangers on other
+photos than the run's look more or less alike than they do there. For identification each of them is asked about as a
 stranger: its highest score in the gallery **without its own person**, see `pdsn.calibration.impostors`. For
 verification pairs of photos of two different people count.
 
@@ -41,6 +42,8 @@ from pdsn.occlusion.worn import KINDS, Worn
 
 DEFAULT_FPR = 0.01
 """Share of strangers who may be taken for somebody, where nobody asks for another."""
+OWN = "the run's validation photos"
+"""Where strangers come from, unless from a folder."""
 MOST_STRANGERS = 1000
 """Photos of strangers behind a threshold; of more, as many spread evenly."""
 FEW = 128
@@ -59,11 +62,13 @@ class Strangers:
         faces: (V, 3, H, W) uint8.
         names: the person of each.
         landmarks: (V, 5, 2) x, y in pixels: where what they wear goes.
+        source: where they come from, for messages.
     """
 
     faces: Tensor
     names: list[str]
     landmarks: np.ndarray
+    source: str = OWN
     _blocked: dict[tuple[Box, ...], Tensor] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -102,7 +107,7 @@ class Strangers:
         """Rows of at most `FEW` of them, spread evenly, and these: enough for a mean and a deviation."""
         rows = evenly(np.arange(len(self)), FEW)
         names = [self.names[row] for row in rows]
-        return rows, Strangers(self.faces[rows.tolist()], names, self.landmarks[rows])
+        return rows, Strangers(self.faces[rows.tolist()], names, self.landmarks[rows], self.source)
 
     def wearing(self, look: str, rows: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
         """Photos under one of `LOOKS`, the same at every call.

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -30,6 +31,7 @@ class Listed:
         gallery: the folder of the enrolled.
         probes: by the name of a row, its folder.
         listings: of each folder, the gallery's first.
+        strangers: the folder whose people the thresholds come from; None for the run's.
         unknown: names of people who are asked about and not enrolled: their photos are left out.
     """
 
@@ -37,9 +39,10 @@ class Listed:
     probes: Mapping[str, Path]
     listings: Sequence[Listing]
     unknown: Sequence[str]
+    strangers: Path | None = None
 
     @classmethod
-    def of(cls, gallery: Path, probes: Sequence[Path]) -> Listed:
+    def of(cls, gallery: Path, probes: Sequence[Path], strangers: Path | None = None) -> Listed:
         """List the folders.
 
         Raises:
@@ -64,18 +67,36 @@ class Listed:
             )
         if len(enrolled) < 2:
             raise UsageError(f"--gallery {gallery} holds one person: there is nobody to tell them from")
-        return cls(gallery, dict(zip(names, folders[1:], strict=True)), listings, sorted(asked - enrolled))
+        rows = dict(zip(names, folders[1:], strict=True))
+        return cls(gallery, rows, listings, sorted(asked - enrolled), strangers)
 
     @property
     def fingerprint(self) -> str:
-        """Eight letters that follow from the names and sizes of all photos."""
-        lines = [f"{photo.file} {photo.bytes}" for listing in self.listings for photo in listing.photos]
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
+        """Eight letters that follow from the names and sizes of the photos that are enrolled and asked about."""
+        return _fingerprint(self.listings)
+
+    def asked(self) -> dict[str, Any]:
+        """What is asked, as the table's settings have it: with each folder eight letters that follow from its photos."""
+        about: dict[str, Any] = {
+            "occlusions": list(self.probes),
+            "gallery": f"{self.gallery.resolve().name}-{self.fingerprint}",
+        }
+        if self.strangers is not None:
+            data = self.strangers / "dataset.json"
+            letters = sha256_or_nothing(data)[:8] or _fingerprint([list_photos(self.strangers)])
+            about["strangers"] = f"{self.strangers.resolve().name}-{letters}"
+        return about
 
     @property
     def count(self) -> int:
         """Photos there are."""
         return sum(len(listing.photos) for listing in self.listings)
+
+
+def _fingerprint(listings: Sequence[Listing]) -> str:
+    """Eight letters that follow from the names and sizes of all photos."""
+    lines = [f"{photo.file} {photo.bytes}" for listing in listings for photo in listing.photos]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)

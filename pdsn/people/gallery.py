@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pdsn.calibration.strangers import MOST_STRANGERS, Strangers
 from pdsn.data.chunks import make_chunk
 from pdsn.data.crop import crop_settings
-from pdsn.data.dataset import FaceDataset
+from pdsn.data.dataset import FaceDataset, evenly
 from pdsn.data.faces import TEMPLATE_SLACK, Detect, clear_face, template_difference
 from pdsn.data.photos import list_photos
 from pdsn.data.settings import PrepareConfig
@@ -33,6 +34,7 @@ class Gallery:
         people: K names, see `pdsn.data.photos.person_of`, sorted; everybody has at least one photo.
         labels: (G,) int64, index in `people` of each photo's person.
         faces: (G, 3, H, W) uint8, aligned as the run's faces are.
+        landmarks: (G, 5, 2) x, y in pixels of the crops.
         files: G paths relative to the photo folder.
         skipped: (file, reason) of the photos that could not be used.
         left_out: people without any usable photo.
@@ -43,6 +45,7 @@ class Gallery:
     people: list[str]
     labels: Tensor
     faces: Tensor
+    landmarks: np.ndarray
     files: list[str]
     skipped: list[tuple[str, str]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
@@ -73,6 +76,7 @@ def own_gallery(dataset: FaceDataset) -> Gallery:
         [dataset.people[label] for label in dataset.labels[rows]],
         [dataset.files[row] for row in rows],
         dataset.tensor(rows),
+        dataset.landmarks[rows],
     )
 
 
@@ -81,6 +85,7 @@ def read_gallery(
     config: PrepareConfig,
     detect: Detect,
     *,
+    option: str = "--gallery",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Gallery:
     """Enrol the people of a folder that holds a folder of photos per person, or of a prepared data set.
@@ -93,20 +98,22 @@ def read_gallery(
         folder: the photos, or a data set that was prepared with the same size and alignment.
         config: size and alignment, see `crop_settings`.
         detect: the detector.
+        option: what messages call the folder.
         on_progress: told the photos done and the photos in all.
 
     Raises:
         PdsnError: the folder cannot be read, or not one photo in it can be used.
         UsageError: it is a run directory, or a data set of other crops.
     """
-    check_gallery(folder)
+    check_gallery(folder, option)
     if (folder / "dataset.json").is_file():
-        return _prepared_gallery(folder, config)
+        return _prepared_gallery(folder, config, option)
     listing = list_photos(folder)
     listed = listing.photos
     names: list[str] = []
     files: list[str] = []
     crops: list[np.ndarray] = []
+    landmarks: list[np.ndarray] = []
     skipped: list[tuple[str, str]] = []
     notes: list[tuple[str, str]] = []
     first: dict[str, str] = {}
@@ -129,6 +136,7 @@ def read_gallery(
                 names.append(readable(photo.person))
                 files.append(readable(photo.file))
                 crops.append(crop)
+                landmarks.append(chunk.landmarks[row])
                 if chunk.counts[row] > 1:
                     notes.append((files[-1], f"shows {chunk.counts[row]} faces: the largest is enrolled"))
             if on_progress is not None:
@@ -137,18 +145,35 @@ def read_gallery(
     left_out = sorted({readable(person) for person in listing.people} - set(names))
     if not crops:
         raise PdsnError(
-            f"--gallery {folder}: none of its {len(listed)} photos can be used "
+            f"{option} {folder}: none of its {len(listed)} photos can be used "
             f"({skipped[0][0]}: {skipped[0][1]}): give each person at least one photo with a clear face"
         )
     faces = torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2)
-    return _gallery(str(folder), names, files, faces, skipped, left_out, notes)
+    return _gallery(str(folder), names, files, faces, np.stack(landmarks), skipped, left_out, notes)
 
 
-def check_gallery(folder: Path) -> None:
+def read_strangers(
+    folder: Path,
+    config: PrepareConfig,
+    detect: Detect,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Strangers:
+    """The people of a folder as those whom thresholds follow from; of more than `MOST_STRANGERS` photos as many spread evenly.
+
+    Arguments and errors as for `read_gallery`.
+    """
+    found = read_gallery(folder, config, detect, option="--strangers", on_progress=on_progress)
+    rows = evenly(np.arange(len(found.files)), MOST_STRANGERS)
+    names = [found.people[label] for label in found.labels[rows].tolist()]
+    return Strangers(found.faces[rows], names, found.landmarks[rows], f"--strangers {readable(str(folder))}")
+
+
+def check_gallery(folder: Path, option: str = "--gallery") -> None:
     """Raise PdsnError where a folder can be no gallery, as far as that is told without opening a photo."""
     if (folder / "run.json").is_file():
         raise UsageError(
-            f"--gallery {folder} is a run directory: give a folder that holds a folder of photos per person, "
+            f"{option} {folder} is a run directory: give a folder that holds a folder of photos per person, "
             "or the data set that the run was trained on"
         )
     if not (folder / "dataset.json").is_file():
@@ -166,21 +191,22 @@ def readable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _prepared_gallery(folder: Path, config: PrepareConfig) -> Gallery:
+def _prepared_gallery(folder: Path, config: PrepareConfig, option: str) -> Gallery:
     dataset = FaceDataset.load(folder)
     found = crop_settings(dataset)
     if (found.size, found.align) != (config.size, config.align):
         raise UsageError(
-            f"--gallery {folder} holds faces of {found.size[0]}x{found.size[1]} aligned by {found.align}, "
+            f"{option} {folder} holds faces of {found.size[0]}x{found.size[1]} aligned by {found.align}, "
             f"the run's are {config.size[0]}x{config.size[1]} by {config.align}: give the photos themselves"
         )
     off = template_difference(found, config) if config.align == "similarity" else 0.0
     if off > TEMPLATE_SLACK:
         raise UsageError(
-            f"--gallery {folder} holds faces on a template {off:.1f} px away from the run's: give the photos themselves"
+            f"{option} {folder} holds faces on a template {off:.1f} px away from the run's: give the photos themselves"
         )
     names = [dataset.people[label] for label in dataset.labels]
-    return _gallery(str(folder), names, list(dataset.files), dataset.tensor(np.arange(len(names))))
+    faces = dataset.tensor(np.arange(len(names)))
+    return _gallery(str(folder), names, list(dataset.files), faces, dataset.landmarks)
 
 
 def _gallery(
@@ -188,6 +214,7 @@ def _gallery(
     names: Sequence[str],
     files: list[str],
     faces: Tensor,
+    landmarks: np.ndarray,
     skipped: list[tuple[str, str]] | None = None,
     left_out: list[str] | None = None,
     notes: list[tuple[str, str]] | None = None,
@@ -195,4 +222,6 @@ def _gallery(
     people = sorted(set(names))
     number = {name: index for index, name in enumerate(people)}
     labels = torch.tensor([number[name] for name in names], dtype=torch.int64)
-    return Gallery(source, people, labels, faces, files, skipped or [], left_out or [], notes or [])
+    return Gallery(
+        source, people, labels, faces, landmarks, files, skipped or [], left_out or [], notes or []
+    )

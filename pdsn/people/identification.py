@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from pdsn.calibration.impostors import Impostors, Seen, seen_by, two_names
+from pdsn.calibration.mistaken import MOST_PHOTOS, Mistaken
 from pdsn.calibration.rivals import GalleryRivals
 from pdsn.calibration.strangers import DEFAULT_FPR, KeptScores, Strangers
+from pdsn.data.dataset import evenly
 from pdsn.matchers.matcher import Faces, Matcher, Signature, names_of
 from pdsn.metrics import best_per_person
 from pdsn.people.gallery import Gallery
@@ -203,6 +205,15 @@ class Identifier:
     def two_names(self) -> list[tuple[str, str]]:
         """Who seems to be in the run under one name and in the gallery under another, see `impostors.two_names`."""
         return two_names(self.impostors)
+
+    def mistaken(self, fpr: float) -> Mistaken | None:
+        """How many gallery photos pass for somebody else; None where a gallery's photos cannot be asked about."""
+        if not self.matcher.symmetric:
+            return None
+        rows = evenly(np.arange(len(self.gallery.files)), MOST_PHOTOS)
+        people, free = self.gallery.labels.numpy()[rows], self._enrolled.signatures[0]
+        found = self.impostors.rivals.nearest(self._enrolled[rows.tolist()], people)
+        return Mistaken.of(found.other, people, self.impostors.threshold(free, fpr), fpr)
 
     def identify(self, photo: SearchedPhoto, fpr: float = DEFAULT_FPR) -> list[IdentifiedFace]:
         """Name every face of a photo, in its order.

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from pdsn.calibration.mistaken import Mistaken
 from pdsn.calibration.strangers import DEFAULT_FPR
 from pdsn.data.given import PhotoLike
 from pdsn.people.identification import IdentifiedFace, IdentifiedPhoto, Match
@@ -40,6 +41,10 @@ class Names(Protocol):
 
     def two_names(self) -> list[tuple[str, str]]:
         """Who seems to be in the run under one name and among these people under another."""
+        ...
+
+    def mistaken(self, fpr: float) -> Mistaken | None:
+        """How many photos of these people pass for somebody else; None where they cannot be asked about."""
         ...
 
 
@@ -123,6 +128,20 @@ class Naming:
         Their own photos count as a stranger's there, and thresholds rise above themselves: give both the same name.
         """
         return self._identifier.two_names()
+
+    def mistaken(self, fpr: float | None = None) -> Mistaken | None:
+        """How many photos of these people pass for somebody else of them, each asked about without its own person.
+
+        Many more than `fpr` do where the photos differ from those of the strangers: by camera, light, age or origin. Then strangers
+        on such photos pass more often than was asked for, too: `pdsn.api.Run.take_strangers` mends that.
+
+        Args:
+            fpr: see `identify`.
+
+        Returns:
+            The count; None where the strategy cannot ask about enrolled photos.
+        """
+        return self._identifier.mistaken(self._rate(fpr))
 
     @property
     def default_fpr(self) -> float:

@@ -141,9 +141,7 @@ class Verifier:
         number = {name: index for index, name in enumerate(dict.fromkeys(strangers.names))}
         self._people = np.array([number[name] for name in strangers.names])
         if len(number) < 2:
-            raise PdsnError(
-                "no threshold can be calibrated: the run's validation photos show fewer than two people"
-            )
+            raise PdsnError(f"no threshold can be calibrated: {strangers.source} show fewer than two people")
         self._kept = KeptScores() if kept is None else kept
 
     def verify(self, a: SearchedPhoto, b: SearchedPhoto, fpr: float = DEFAULT_FPR) -> Verification:
@@ -160,7 +158,8 @@ class Verifier:
             UsageError: `fpr` is not within what the pairs can tell.
         """
         different = self._people[:, None] != self._people[None]
-        check_rate(fpr, int(different.sum()) // 2, "pairs of validation photos of different people")
+        what = f"pairs of photos of different people ({self._strangers.source})"
+        check_rate(fpr, int(different.sum()) // 2, what)
         photos = (a.largest(), b.largest())
         crops = [photo.crops() for photo in photos]
         covered = self.cover(torch.cat(crops))

@@ -9,7 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from pdsn.calibration.impostors import Impostors, Seen, two_names
+from pdsn.calibration.mistaken import MOST_PHOTOS, Mistaken
 from pdsn.calibration.strangers import DEFAULT_FPR, KeptScores, Strangers
+from pdsn.data.dataset import evenly
 from pdsn.errors import PdsnError, UsageError
 from pdsn.matchers.embedding import EmbeddingMatcher
 from pdsn.matchers.matcher import Faces, names_of
@@ -133,6 +135,18 @@ class StoreIdentifier:
     def two_names(self) -> list[tuple[str, str]]:
         """Who seems to be in the run under one name and in the store under another, see `impostors.two_names`."""
         return two_names(self.impostors(self.snapshot))
+
+    def mistaken(self, fpr: float) -> Mistaken | None:
+        """How many photos of the store pass for somebody else, of those on which nothing is covered; see `Identifier.mistaken`."""
+        snapshot = self.snapshot
+        if snapshot.comparison != "nearest":
+            return None
+        impostors = self.impostors(snapshot)
+        free = np.setdiff1d(np.arange(len(snapshot)), snapshot.touched)
+        rows = evenly(free, MOST_PHOTOS)
+        signature = (False,) * len(self.matcher.regions)
+        found = StoreRivals(snapshot, self.variants, self._kept).among(rows, signature)
+        return Mistaken.of(found.other, snapshot.labels[rows], impostors.threshold(signature, fpr), fpr)
 
     def identify(self, photo: SearchedPhoto, fpr: float = DEFAULT_FPR) -> list[IdentifiedFace]:
         """Name every face of a photo, in its order.

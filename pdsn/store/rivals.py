@@ -57,6 +57,11 @@ class StoreRivals:
             self._known[key] = self._highest(key, probes, own)
         return self._known[key]
 
+    def among(self, rows: np.ndarray, signature: Signature) -> Nearest:
+        """What some photos of the store (P,) score in it under a signature; `own` is to their own person, themselves among them."""
+        known = self.snapshot.rows(self.variants.place(signature), rows)
+        return self._compare(signature, known, self.snapshot.labels[rows], 0)
+
     def _highest(
         self, key: tuple[Hashable, ...], probes: Callable[[], Prepared], own: np.ndarray
     ) -> np.ndarray:

@@ -51,7 +51,9 @@ def photo(crops: Tensor, areas: tuple[int, ...] = ()) -> SearchedPhoto:
 def gallery(crops: Tensor, names: list[str]) -> Gallery:
     people = sorted(set(names))
     labels = torch.tensor([people.index(name) for name in names])
-    return Gallery("run", people, labels, crops, [f"{name}/{n}" for n, name in enumerate(names)])
+    return Gallery(
+        "run", people, labels, crops, LANDMARKS[: len(crops)], [f"{name}/{n}" for n, name in enumerate(names)]
+    )
 
 
 LANDMARKS = np.tile(template(SIZE).astype(np.float32), (40, 1, 1))

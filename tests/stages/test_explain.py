@@ -89,7 +89,7 @@ def told(run: Path, *words: object, **more: float | None) -> dict:
 def test_json_is_alone_on_standard_output(run):
     answer = answer_of(ask(run, ENTRY, OTHER, "--json", "--no-draw"))
     assert list(answer) == [
-        "format", "run", "strategy", "occlusion_source", "fpr", "probe", "reference", "person",
+        "format", "run", "strategy", "occlusion_source", "fpr", "strangers", "probe", "reference", "person",
         "covered_share", "scores", "methods", "picture",
     ]  # fmt: skip
     assert (answer["format"], answer["run"], answer["fpr"]) == (1, str(run), 0.5)

@@ -67,7 +67,7 @@ def test_json_is_alone_on_standard_output(people, drawn, photo):
     assert said.code == 0, said.err
     answer = json.loads(said.out)
     assert list(answer) == [
-        "format", "run", "strategy", "occlusion_source", "fpr", "gallery", "photos", "failed",
+        "format", "run", "strategy", "occlusion_source", "fpr", "strangers", "gallery", "photos", "failed",
     ]  # fmt: skip
     assert (answer["strategy"], answer["occlusion_source"], answer["fpr"]) == ("matched", "none", 0.2)
     assert answer["gallery"]["source"] == "run" and answer["gallery"]["people"] == 6
@@ -98,7 +98,7 @@ def test_too_few_strangers_for_the_default_rate_take_the_least_they_can_tell(peo
     answer = json.loads(said.out)
     strangers = answer["photos"][0]["faces"][0]["impostors"]
     assert 0.01 < answer["fpr"] == pytest.approx(1 / (strangers + 1), abs=1e-6)
-    assert "the run has too few validation photos of strangers for 0.01" in said.err
+    assert "there are too few photos of strangers (the run's validation photos) for 0.01" in said.err
 
 
 def test_the_table_shows_the_same(people, photo, tmp_path):
@@ -199,12 +199,39 @@ def test_a_gallery_with_one_bad_photo(people, drawn, photo, tmp_path):
     assert answer["photos"][0]["faces"][0]["nearest"][0]["person"] == "Ann"
 
 
+def test_thresholds_follow_from_other_strangers_and_a_rate_that_does_not_fit_is_said(
+    people, drawn, photo, tmp_path
+):
+    alike, rng = drawn.faces[drawn.rows("train")[0]], np.random.default_rng(3)
+    for number in range(12):
+        face = np.clip(alike + rng.normal(0, 3, alike.shape), 0, 255).astype(np.uint8)
+        save_photo(tmp_path / f"team/person_{number % 4}/{number}.png", face)
+    words = ("identify", people, photo, "--gallery", tmp_path / "team", "--no-draw")
+    said = ask(*words)
+    assert said.code == 0
+    assert "at a rate of 0.2 12 of 12 enrolled photos pass for somebody else" in said.err
+    assert "more alike than those of the run's validation photos" in said.err
+    assert "Give --strangers DIR" in said.err
+    # What the line advises.
+    said = ask(*words, "--strangers", tmp_path / "team", "--json")
+    assert said.code == 0 and "enrolled photos pass" not in said.err
+    answer = json.loads(said.out)
+    assert answer["strangers"] == f"--strangers {tmp_path / 'team'}"
+    assert answer["photos"][0]["faces"][0]["impostors"] == 12
+    save_photo(tmp_path / "b.png", alike)
+    said = ask("verify", people, photo, tmp_path / "b.png", "--strangers", tmp_path / "team", "--json")
+    assert json.loads(said.out)["impostors"] == 12 * 11 // 2 - 4 * 3
+
+
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
         (["--gallery", "RUN"], 2, "is a run directory: give a folder that holds a folder of photos per person"),
         (["--gallery", "EMPTY"], 1, "holds nothing: put the photos of each person in a folder"),
         (["--gallery", "nowhere"], 1, "nowhere: no such folder"),
+        (["--strangers", "RUN"], 2, "--strangers RUN is a run directory: give a folder that holds a folder of photos"),
+        (["--strangers", "EMPTY"], 1, "holds nothing: put the photos of each person in a folder"),
+        (["--strangers", "FACELESS"], 1, "--strangers FACELESS: none of its 1 photos can be used"),
         (["--strategy", "LM1", "--no-make"], 1, "make it with `pdsn mask-train --strategy LM1 --run"),
         (["--fpr", "0.001"], 2, "--fpr 0.001 is too small to be told by"),
         (["--fpr", "2"], 2, "--fpr 2.0 is out of range"),
@@ -217,7 +244,12 @@ def test_a_gallery_with_one_bad_photo(people, drawn, photo, tmp_path):
 )  # fmt: skip
 def test_bad_usage_is_one_line_and_writes_nothing(refused, people, photo, tmp_path, words, code, line):
     (tmp_path / "empty").mkdir()
-    stands_for = {"RUN": people, "EMPTY": tmp_path / "empty", "PHOTO": photo}
+    save_photo(tmp_path / "faceless/Ann/1.png")
+    stands_for = {
+        "RUN": people, "EMPTY": tmp_path / "empty", "PHOTO": photo, "FACELESS": tmp_path / "faceless",
+    }  # fmt: skip
+    for word, path in stands_for.items():
+        line = line.replace(word, str(path))
     before = snapshot(tmp_path)
     words = [stands_for.get(word, word) for word in words]
     given = ["identify", photo, "--run", people, "--device", "cpu", "--occlusion-source", "none", *words]
@@ -281,6 +313,7 @@ def test_verify(people, drawn, photo, tmp_path):
     answer = json.loads(said.out)
     assert list(answer) == [
         "format", "run", "strategy", "occlusion_source", "fpr",
+        "strangers",
         "same", "cosine", "score", "threshold", "impostors", "covered", "photos", "picture",
     ]  # fmt: skip
     assert answer["same"] is True and answer["cosine"] == pytest.approx(1, abs=1e-4)

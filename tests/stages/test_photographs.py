@@ -48,9 +48,17 @@ def test_photographs_are_recognised_as_they_are(folders):
     assert rows["covered", "none"]["missed"] == 1 and rows["covered", "LM2"]["rank1"] <= 4 / 5
     assert rows["plain", "none"]["rank1"] >= 0.5, "they were trained on, and one in four is chance"
     assert (path.parent / "figures/probes-covered.png").is_file()
-    # The run's own table is as it was, and the same question goes to the same place.
+    # The run's own table is as it was, and the same question goes to the same place; other strangers are another question.
     again = give("eval", "--run", run, *words, "--strategy", "LM2", *CPU)
     assert again.code == 0 and len(list((run / "eval/asked").glob("*gallery=known-*"))) == 1
+    other = give("eval", "--run", run, *words, "--strategy", "LM2", "--strangers", folder / "known", *CPU)
+    assert other.code == 0, other.err
+    (path,) = (run / "eval/asked").glob("*gallery=known-*_strangers=known-*/table.json")
+    theirs = {(r["occlusion"], r["strategy"]): r for r in json.loads(path.read_text())["records"]}
+    for key, row in rows.items():
+        assert theirs[key]["rank1"] == row["rank1"]
+    # Twelve strangers tell a tenth, and not a hundredth.
+    assert theirs["plain", "none"]["fpir01"] is None and theirs["plain", "none"]["fpir10"] is not None
 
 
 def test_rows_may_be_called_as_bands_are_and_are_no_mean_of_these(folders, refused):
@@ -69,6 +77,10 @@ def test_rows_may_be_called_as_bands_are_and_are_no_mean_of_these(folders, refus
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (
+            ("--strangers", "{}/known"),
+            "--strangers DIR is for photographs: give --gallery DIR and --probes DIR",
+        ),
         (("--gallery", "{}/known"), "--gallery DIR and --probes DIR go together"),
         (("--probes", "{}/plain"), "--gallery DIR and --probes DIR go together"),
         (

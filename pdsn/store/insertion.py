@@ -13,6 +13,7 @@ import numpy as np
 from pdsn.files import atomic_path
 from pdsn.store.database import Database
 from pdsn.store.names import checked_name
+from pdsn.store.packing import pack_counts, pack_pixels
 from pdsn.store.records import KeptFace
 
 CROPS = "crops"
@@ -68,14 +69,13 @@ def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto, 
         (
             person, photo.source, photo.sha256, photo.pixels_sha256, box, photo.probability, photo.size, photo.sharpness,
             photo.pose, json.dumps(photo.covered), json.dumps(photo.notes), now(),
-            None if photo.counts is None else photo.counts.astype("<i4").tobytes(),
+            pack_counts(photo.counts),
         ),
     ).lastrowid  # fmt: skip
     assert number is not None
-    pixels = None if photo.pixels is None else np.packbits(photo.pixels).tobytes()
     connection.execute(
         "INSERT INTO embedding (photo, sha256, vectors, pixels) VALUES (?, ?, ?, ?)",
-        (number, hashlib.sha256(vectors).hexdigest(), vectors, pixels),
+        (number, hashlib.sha256(vectors).hexdigest(), vectors, pack_pixels(photo.pixels)),
     )
     if photo.crop is not None:
         _save_crop(database, connection, number, photo.crop)

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from pdsn.errors import PdsnError
 from pdsn.store.codes import Decoded
 from pdsn.store.following import SCORES, gone_rows, kept_rows, places_of, row_count
+from pdsn.store.packing import unpack_counts, unpack_pixels
 from pdsn.store.store import Store
 
 BLOCK = 2048
@@ -74,7 +75,7 @@ class Snapshot:
             table[:, 0],
             np.searchsorted(numbers, table[:, 1]),
             np.searchsorted(table[:, 0], np.array([row[0] for row in covered], dtype=np.int64)),
-            np.array([np.frombuffer(row[1], "<i4") for row in covered], dtype=np.int64),
+            np.array([unpack_counts(row[1]) for row in covered], dtype=np.int64),
         )
 
     def _take(
@@ -238,13 +239,12 @@ class Snapshot:
 
     def covered(self, rows: np.ndarray, size: tuple[int, int]) -> Tensor:
         """The covered pixels (n, H, W) bool of some rows."""
-        found = np.zeros((len(rows), size[0] * size[1]), bool)
+        found = np.zeros((len(rows), *size), bool)
         with self.store.database.reading() as connection:
             for place, row in enumerate(rows):
                 known = connection.execute(
                     "SELECT pixels FROM embedding WHERE photo = ?", (int(self.photos[row]),)
                 ).fetchone()
                 if known is not None and known[0] is not None:
-                    bits = np.frombuffer(known[0], np.uint8)
-                    found[place] = np.unpackbits(bits, count=found.shape[1])
-        return torch.from_numpy(found.reshape(-1, *size))
+                    found[place] = unpack_pixels(known[0], size)
+        return torch.from_numpy(found)

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pdsn.store.insertion import NewPhoto, now
+from pdsn.store.packing import pack_counts, pack_pixels, unpack_counts, unpack_pixels
 from pdsn.store.records import PhotoRecord
 
 FORMAT = 1
@@ -68,8 +69,8 @@ def table_of(photos: Sequence[NewPhoto], widths: Sequence[int]) -> pa.Table:
         [now()] * len(photos),
         [digest_of(photo.vectors) for photo in photos],
         *([float(getattr(photo, name)) for photo in photos] for name in NUMBERS),
-        [None if photo.counts is None else photo.counts.astype("<i4").tobytes() for photo in photos],
-        [None if photo.pixels is None else np.packbits(photo.pixels).tobytes() for photo in photos],
+        [pack_counts(photo.counts) for photo in photos],
+        [pack_pixels(photo.pixels) for photo in photos],
     ]  # fmt: skip
     vectors = np.stack([photo.vectors for photo in photos]) if photos else np.empty((0, sum(widths)))
     for width, part in zip(
@@ -99,8 +100,7 @@ def photos_of(table: pa.Table, size: tuple[int, int]) -> list[NewPhoto]:
     for row, known in zip(vectors, table.drop_columns(places).to_pylist(), strict=True):
         pixels = counts = None
         if known["pixels"] is not None:
-            bits = np.unpackbits(np.frombuffer(known["pixels"], np.uint8), count=size[0] * size[1])
-            pixels, counts = bits.astype(bool).reshape(size), np.frombuffer(known["counts"], "<i4")
+            pixels, counts = unpack_pixels(known["pixels"], size), unpack_counts(known["counts"])
         found.append(NewPhoto(**_kept(known), vectors=row, pixels=pixels, counts=counts))
     return found
 

@@ -66,6 +66,9 @@ def test_two_are_merged_into_one_and_keep_their_photos(store):
         (lambda store: store.remove("Dan"), "has nobody called Dan"),
         (lambda store: store.remove_photo(99), "has no photo 99"),
         (lambda store: store.photo(99), "has no photo 99"),
+        (lambda store: store.remove_photo(10**21), f"has no photo {10**21}"),
+        (lambda store: store.photo(-(10**21)), f"has no photo {-(10**21)}"),
+        (lambda store: store.remove(10**21), f"has nobody called {10**21}"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_one_line_and_changes_nothing(store, change, line):

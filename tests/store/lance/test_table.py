@@ -125,8 +125,9 @@ def test_nothing_is_left_of_whoever_is_removed(tmp_path, team, monkeypatch):
     assert store.counts() == (11, 11) and check_kept(store).clean
     number = store.show(NAMES[5]).photos[0].id
     assert not store.remove_photo(number)
-    with pytest.raises(UsageError, match=f"has no photo {number}"):
-        store.photo(number)
+    for unknown in (number, 10**21):
+        with pytest.raises(UsageError, match=f"has no photo {unknown}"):
+            store.photo(unknown)
 
 
 def test_a_removal_that_was_killed_is_finished(tmp_path, team, monkeypatch):

@@ -38,23 +38,24 @@ class LanceSnapshot(Snapshot):
             self._table.checkout(self._version)
             known = self._table.search().select(["id", "person", "counts"]).with_row_id(True).to_arrow()
         names = known["person"].combine_chunks().dictionary_encode()
-        self._row_ids = known["_rowid"].to_numpy()
+        people, labels = names.dictionary.to_pylist(), names.indices.to_numpy().astype(np.int64)
         ids = known["id"].to_numpy()
+        digest = hashlib.sha256(repr((table.root, people)).encode())
+        for part in (ids, labels):
+            digest.update(np.ascontiguousarray(part, "<i8").data)
         touched = np.flatnonzero(known["counts"].is_valid().to_numpy())
         covered = known["counts"].drop_null().to_pylist()
-        self._take(
+        super().__init__(
             comparison,
+            digest.hexdigest(),
             table.widths,
-            names.dictionary.to_pylist(),
+            people,
             ids,
-            names.indices.to_numpy().astype(np.int64),
+            labels,
             touched,
             np.array([unpack_counts(one) for one in covered], dtype=np.int64),
         )
-        digest = hashlib.sha256(repr((table.root, self.people)).encode())
-        for part in (ids, self.labels):
-            digest.update(np.ascontiguousarray(part, "<i8").data)
-        self.state = digest.hexdigest()
+        self._row_ids = known["_rowid"].to_numpy()
         self._order = np.argsort(ids)
         if table.by_index:
             check_index(table, self._table, comparison)

@@ -10,12 +10,12 @@ import typer
 
 from pdsn.errors import UsageError
 from stages.command import GOING_ON, RECOGNITION, command
+from stages.errors import complain
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import PeopleDir, Source
 from stages.recognising import (
     Common,
     begin,
-    complain,
     complain_files,
     complain_two_names,
     expand,

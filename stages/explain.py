@@ -14,6 +14,7 @@ from pdsn.artefact import MODEL
 from pdsn.config.layers import merge
 from pdsn.errors import PdsnError, UsageError
 from stages.command import GOING_ON, RECOGNITION, command
+from stages.errors import complain
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import Picture, Pictures, Rate, Source
 from stages.recognising import (
@@ -22,7 +23,6 @@ from stages.recognising import (
     about_run,
     begin,
     check_rate_asked,
-    complain,
     draw,
     open_run,
     picture_path,

@@ -15,6 +15,7 @@ from pdsn.files import check_writable
 from pdsn.masks.strategy import heading
 from pdsn.matchers.table import SIGN
 from stages.command import GOING_ON, RECOGNITION, command
+from stages.errors import complain
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import Picture, Pictures, Rate, Source
 from stages.recognising import (
@@ -24,7 +25,6 @@ from stages.recognising import (
     begin,
     check_picture,
     check_rate_asked,
-    complain,
     complain_files,
     complain_two_names,
     draw,

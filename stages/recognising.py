@@ -17,6 +17,7 @@ from pdsn.errors import PdsnError, UsageError
 from pdsn.files import check_writable
 from pdsn.run.directory import SYNTHETIC
 from pdsn.run.stages import Step, lacking
+from stages.errors import complain
 from stages.making import make, refuse
 from stages.session import Session
 
@@ -228,11 +229,6 @@ def draw(command: str, write: Callable[[Path], None], target: Path | None) -> Pa
         complain(command, f"the picture {shown(target)} cannot be written: {error.strerror or error}")
         return None
     return target
-
-
-def complain(command: str, line: str) -> None:
-    """A line on standard error about something that is left out."""
-    print(f"pdsn {command}: {' '.join(line.split())}", file=sys.stderr)
 
 
 def expand(photos: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:

@@ -10,6 +10,7 @@ import typer
 
 from pdsn.errors import UsageError
 from stages.command import GOING_ON, RECOGNITION, command
+from stages.errors import complain
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import Picture, Pictures, Rate, Source
 from stages.recognising import (
@@ -18,7 +19,6 @@ from stages.recognising import (
     about_run,
     begin,
     check_rate_asked,
-    complain,
     draw,
     open_run,
     picture_path,

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pdsn.errors import UsageError
-from stages.recognising import complain, draw, shown
+from stages.errors import complain
+from stages.recognising import draw, shown
 from stages.session import Session
 from stages.tables import print_table
 

@@ -41,6 +41,7 @@ from stages.video import Camera, Every, Seconds, Watching, check_watching, watch
 
 if TYPE_CHECKING:
     from pdsn.api import IdentifiedPhoto, People, Run
+    from pdsn.people.naming import Naming
 
 ROWS = 20
 """Faces of a photo that the table shows."""
@@ -65,10 +66,9 @@ def main(
     Returns:
         Whether there was a face in any of them.
     """
-    from pdsn.calibration.strangers import DEFAULT_FPR
     from pdsn.people.gallery import check_gallery
-    from pdsn.people.photo import PhotoError, check_photo
-    from pdsn.people.video import check_pyav, check_video, is_video
+    from pdsn.people.photo import PhotoError
+    from pdsn.people.video import check_pyav, is_video
     from pdsn.run.strategies import strategy_for_own_people
     from pdsn.store.kinds import open_store
 
@@ -98,28 +98,15 @@ def main(
     targets = picture_paths(paths, common.picture, default) if common.pictures else {}
     failed = [{"photo": shown(path), "reason": f"{shown(path)}: {reason}"} for path, reason in others]
     complain_files("identify", [(shown(path), reason) for path, reason in others])
-    for path in list(paths):
-        try:
-            if path != camera:
-                (check_video if is_video(path) else check_photo)(path)
-        except PhotoError as error:
-            failed.append({"photo": shown(path), "reason": str(error)})
-            complain("identify", str(error))
-            paths.remove(path)
+    paths, unusable = _usable(paths, camera)
+    failed += unusable
     if not paths:
         if common.as_json:
             print_json({"format": 1, "run": shown(session.run.root), "photos": [], "failed": failed})
         return False
     run = open_run(session, common, steps)
     known = _enrol(run, gallery) if people is None else run.people(people, by_index=by_index)
-    fpr = common.fpr
-    if fpr is None:
-        fpr = known.default_fpr
-        if fpr > DEFAULT_FPR:
-            complain(
-                "identify",
-                f"--fpr is {fpr:g}: the run has too few validation photos of strangers for {DEFAULT_FPR}",
-            )
+    fpr = _default_fpr(known) if common.fpr is None else common.fpr
     known.check_fpr(fpr)
     see_strangers(run.get_ready)
     answers: list[dict[str, Any]] = []
@@ -150,6 +137,38 @@ def main(
         watched = {"videos": films} if films else {}
         print_json({**about, "photos": answers, **watched, "failed": failed})
     return bool(answers) or any(film["tracks"] for film in films)
+
+
+def _usable(paths: Sequence[Path], camera: Path | None) -> tuple[list[Path], list[dict[str, str]]]:
+    """The photos and videos that somebody can be looked for in, and what the JSON says of the others, each told at once."""
+    from pdsn.people.photo import PhotoError, check_photo
+    from pdsn.people.video import check_video, is_video
+
+    usable: list[Path] = []
+    failed: list[dict[str, str]] = []
+    for path in paths:
+        try:
+            if path != camera:
+                (check_video if is_video(path) else check_photo)(path)
+        except PhotoError as error:
+            failed.append({"photo": shown(path), "reason": str(error)})
+            complain("identify", str(error))
+        else:
+            usable.append(path)
+    return usable, failed
+
+
+def _default_fpr(known: Naming) -> float:
+    """The false-positive rate where none is asked for; one that is coarser than usual is told."""
+    from pdsn.calibration.strangers import DEFAULT_FPR
+
+    fpr = known.default_fpr
+    if fpr > DEFAULT_FPR:
+        complain(
+            "identify",
+            f"--fpr is {fpr:g}: the run has too few validation photos of strangers for {DEFAULT_FPR}",
+        )
+    return fpr
 
 
 def picture_paths(photos: Sequence[Path], asked: Path | None, default: Path) -> dict[Path, Path]:

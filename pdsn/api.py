@@ -244,9 +244,14 @@ class Run:
         check_kept_as(store, vectors)  # another command may have made it meanwhile, in another way
         store.check_made(made, self._workspace.run.root)
         identifier = StoreIdentifier(
-            store, variants, lambda: self._strangers, lambda: self._seen, self._cover, self._scores,
+            store,
+            variants,
+            lambda: self._strangers,
+            lambda: self._seen,
+            self._cover,
+            self._scores,
             free=self.occlusion_source == "none",
-        )  # fmt: skip
+        )
         finding = Finding(
             self.search, self.search_frame, self._crop, lambda: self._detect, partial(open_tools, self._asked)
         )

@@ -173,12 +173,16 @@ def _show(console: Console, table: dict[str, Any]) -> None:
     ]  # fmt: skip
     rows = [
         [
-            one["run"], heading(one["strategy"]), *(rate(one["rank1"][group]) for group in groups),
-            difference(one["rank1"][last]), *(rate(one["verification"].get(kind), "eer") for kind in kinds),
-            *(difference(one["verification"].get(kind)) for kind in kinds[:2]), *costs_of(one),
+            one["run"],
+            heading(one["strategy"]),
+            *(rate(one["rank1"][group]) for group in groups),
+            difference(one["rank1"][last]),
+            *(rate(one["verification"].get(kind), "eer") for kind in kinds),
+            *(difference(one["verification"].get(kind)) for kind in kinds[:2]),
+            *costs_of(one),
         ]
         for one in systems
-    ]  # fmt: skip
+    ]
     joined = [[f"{run}, {strategy}", *rest] for run, strategy, *rest in rows]
     title = f"Rank-1, and equal error rates of pairs, in % ({table['probes']} probes)"
     print_table(console, ["run, strategy", *head[2:]], joined, title=title)

@@ -230,7 +230,16 @@ def enrol(
     spread = None if workers is None and ray is None else Spread(workers, ray)
     common = Common.asked(options, strategy, occlusion_source, as_json=json)
     session = Session(shared, options, keep=False)
-    if not main(
-        session, photos, people, name, common, spread=spread, vectors=vectors, accept_poor=accept_poor, keep_crops=keep_crops
-    ):  # fmt: skip
+    somebody = main(
+        session,
+        photos,
+        people,
+        name,
+        common,
+        spread=spread,
+        vectors=vectors,
+        accept_poor=accept_poor,
+        keep_crops=keep_crops,
+    )
+    if not somebody:
         raise typer.Exit(1)

@@ -143,15 +143,24 @@ def _evaluate(
     def picture(answers: Mapping[str, Answer], probes: Probes, covered: Tensor) -> None:
         file = answers[shown].occlusion.replace("/", "-").replace(":", "-")
         plot_probes(
-            probed.dataset, answers[shown], answers[NO_FDM], probes.faces, covered, layouts.get(shown),
+            probed.dataset,
+            answers[shown],
+            answers[NO_FDM],
+            probes.faces,
+            covered,
+            layouts.get(shown),
             figures / f"probes-{file}.png",
-        )  # fmt: skip
+        )
 
     strangers = Strangers.of(session.dataset, session.settings.split)
     asked = sum(1 if is_fixed(occluder) else draws for occluder in probed.occluders.values())
     with progress_bar("eval", asked * len(matchers) + len(LOOKS), "answers") as advance:
         return evaluate(
-            probed.dataset, matchers, probed.occluders, probed.enrolment, strangers,
+            probed.dataset,
+            matchers,
+            probed.occluders,
+            probed.enrolment,
+            strangers,
             make_probes=probed.make_probes,
             find_covered=find_covered,
             triggers=session.layout("LM2"),
@@ -160,7 +169,7 @@ def _evaluate(
             on_look=lambda look: advance(1, note=f"thresholds, {look}"),
             on_answer=lambda answer: advance(1, note=f"{answer.occlusion}, {answer.strategy}"),
             on_first_draw=picture,
-        )  # fmt: skip
+        )
 
 
 def _probes(session: Session, rows: np.ndarray, photos: Path | None) -> MakeProbes:

@@ -62,9 +62,15 @@ def main(session: Session, asked: Asked, common: Common) -> None:
         see_strangers(run.get_ready_to_explain)
     rate = DEFAULT_FPR if fpr is None else fpr  # of a person nothing is told by it
     answer = run.explain(
-        asked.probe, asked.reference, fpr=rate, person=asked.person, methods=asked.methods, layer=asked.layer,
-        layout=asked.layout, occlusion=asked.occlusion,
-    )  # fmt: skip
+        asked.probe,
+        asked.reference,
+        fpr=rate,
+        person=asked.person,
+        methods=asked.methods,
+        layer=asked.layer,
+        layout=asked.layout,
+        occlusion=asked.occlusion,
+    )
 
     for photo, count in zip(answer.photos, answer.faces, strict=True):
         if count > 1:
@@ -244,9 +250,13 @@ def explain(
     covered = tuple(occlusion or ())
     if evaluate:
         others = {
-            "--person": person is not None, "--layout": layout != "LM2", "--fpr": fpr is not None,
-            "--picture": picture is not None, "--no-draw": not draw, "--min-face": "prepare" in options,
-        }  # fmt: skip
+            "--person": person is not None,
+            "--layout": layout != "LM2",
+            "--fpr": fpr is not None,
+            "--picture": picture is not None,
+            "--no-draw": not draw,
+            "--min-face": "prepare" in options,
+        }
         explain_many.check_none(probe, [name for name, given in others.items() if given])
         wanted = {
             "eval": {"occlusions": covered, "source": occlusion_source},

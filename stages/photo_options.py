@@ -10,17 +10,19 @@ import typer
 Source = Annotated[
     str | None,
     typer.Option(
-        "--occlusion-source", metavar="NAME",
+        "--occlusion-source",
+        metavar="NAME",
         help="Where the covered pixels come from: segmenter (the segmentation) or none (nothing is covered). Default segmenter, with --strategy none none. With --evaluate of explain: segmenter, or oracle for the exact pixels.",
     ),
-]  # fmt: skip
+]
 Rate = Annotated[
     float | None,
     typer.Option(
-        "--fpr", metavar="RATE",
+        "--fpr",
+        metavar="RATE",
         help="Share of strangers who may pass for somebody; it sets the threshold, from the run's validation photos or people. Default 0.01; identify takes the finest that few photos can tell.",
     ),
-]  # fmt: skip
+]
 Picture = Annotated[
     Path | None,
     typer.Option(

@@ -187,11 +187,13 @@ def _scored(
     total = sum(1 if name == CLEAN else 2 for name in occluders)
     with progress_bar("verify-eval", total, "kinds of pairs") as advance:
         return verify_pairs(
-            scorer, session.dataset.labels[rows].astype("int64"), occluders,
+            scorer,
+            session.dataset.labels[rows].astype("int64"),
+            occluders,
             make_probes=aligned_probes(session.dataset, rows, session.settings.seed),
             find_covered=find_covered,
             on_scored=lambda occlusion, kind: advance(1, note=f"{occlusion}, {kind}"),
-        )  # fmt: skip
+        )
 
 
 def _fixed_thresholds(

@@ -98,9 +98,15 @@ def watch(
         session.say(f"watching {shown(film)} until Ctrl-C")
     with progress_if_any(film.name, "s") as report, ctrl_c(camera) as stop:
         answer = people.identify_video(
-            film, every=every, seconds=asked.seconds, camera=camera, fpr=fpr, stop=stop,
-            on_track=partial(_say_track, session) if live else None, on_progress=report,
-        )  # fmt: skip
+            film,
+            every=every,
+            seconds=asked.seconds,
+            camera=camera,
+            fpr=fpr,
+            stop=stop,
+            on_track=partial(_say_track, session) if live else None,
+            on_progress=report,
+        )
     if answer.damaged:
         complain(
             "identify",

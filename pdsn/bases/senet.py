@@ -183,14 +183,19 @@ def train(workspace: Workspace, own: SenetConfig, folder: TrainingFolder) -> dic
 
     count = len(pairs["train"].pairs)
     batches = ShuffledBatches(count, take, own.pair_batch, settings.seed, accelerator, "senet.pair_batch")
+    often = min(settings.base.validate_every, own.pair_epochs)
     return fit(
-        module, batches, validate,
-        schedule=Schedule(
-            own.pair_epochs, own.pair_lr, "plain", 0.0, 0.0, min(settings.base.validate_every, own.pair_epochs)
-        ),
-        folder=folder, accelerator=accelerator, seed=settings.seed, title="siamese-train",
-        weights=model.state_dict, load_weights=model.load_state_dict,
-    )  # fmt: skip
+        module,
+        batches,
+        validate,
+        schedule=Schedule(own.pair_epochs, own.pair_lr, "plain", 0.0, 0.0, often),
+        folder=folder,
+        accelerator=accelerator,
+        seed=settings.seed,
+        title="siamese-train",
+        weights=model.state_dict,
+        load_weights=model.load_state_dict,
+    )
 
 
 def _started(workspace: Workspace, own: SenetConfig, folder: TrainingFolder) -> TrainingFolder:

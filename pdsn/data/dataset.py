@@ -198,9 +198,18 @@ class FaceDataset:
             raise PdsnError(f"{broken} (faces.npy {faces.shape} {faces.dtype}, manifest {len(rows)} rows)")
         landmarks = np.array(points, dtype=np.float32).reshape(-1, 5, 2)
         return cls(
-            root, faces, people, labels, files, split, person_split, landmarks, fingerprint,
-            settings=dict(info.get("settings", {})), split_seed=split_seed,
-        )  # fmt: skip
+            root=root,
+            faces=faces,
+            people=people,
+            labels=labels,
+            files=files,
+            split=split,
+            person_split=person_split,
+            landmarks=landmarks,
+            sha256=fingerprint,
+            settings=dict(info.get("settings", {})),
+            split_seed=split_seed,
+        )
 
 
 def evenly(rows: np.ndarray, most: int) -> np.ndarray:

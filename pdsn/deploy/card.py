@@ -202,15 +202,15 @@ def _limits(exported: Exported) -> list[str]:
 
 def _privacy(exported: Exported) -> list[str]:
     drawn = exported.run.about.get("data") == SYNTHETIC
+    held = " The folder holds no photos and no names, but weights that were trained on people's photos."
     return [
         "## Privacy",
         "",
         "Photos of faces, and embeddings made from them, are biometric data: many countries allow processing them "
         "only on a legal basis, often the explicit consent of the people shown. Do not use this to recognise people who "
-        "do not know of it."
-        + ("" if drawn else " The folder holds no photos and no names, but weights that were trained on people's photos."),
+        f"do not know of it.{'' if drawn else held}",
         "Rates were not measured by age, sex or skin colour; whoever uses it has to do that for the people concerned.",
-    ]  # fmt: skip
+    ]
 
 
 def _licences(exported: Exported) -> list[str]:
@@ -246,23 +246,30 @@ def _use(exported: Exported, about: Mapping[str, Any]) -> list[str]:
     given = (
         " `covered` (H, W) bool tells its covered pixels: this export has no segmentation." if covered else ""
     )
+    mirrored = compared = ""
+    if about["mirror"]:
+        mirrored = " The embedding of the mirror image is added to that of the face (flip-sum)."
+    if about["compare"] != "nearest":
+        compared = f" For a name, the probe is then {COMPARED[about['compare']]}."
+    code = example(
+        masks=exported.dictionary is not None,
+        segmenter=exported.segmenter is not None,
+        mirror=about["mirror"],
+        unmasked=about["unmasked"] > 0,
+        branches=has_branches(exported.net),
+    )
     return [
         "## Using it without pdsn",
         "",
         f"A face is a crop of {height}x{width} pixels (height x width): {crop}",
         "",
         "The code below compares a probe (3, H, W) with gallery faces (G, 3, H, W), float32 arrays in 0 to 255, red first, "
-        f"exactly as the run does; it needs numpy and onnxruntime alone.{given}"
-        + (" The embedding of the mirror image is added to that of the face (flip-sum)." if about["mirror"] else "")
-        + ("" if about["compare"] == "nearest" else f" For a name, the probe is then {COMPARED[about['compare']]}."),
+        f"exactly as the run does; it needs numpy and onnxruntime alone.{given}{mirrored}{compared}",
         "",
         "```python",
-        example(
-            masks=exported.dictionary is not None, segmenter=exported.segmenter is not None, mirror=about["mirror"],
-            unmasked=about["unmasked"] > 0, branches=has_branches(exported.net),
-        ),
+        code,
         "```",
-    ]  # fmt: skip
+    ]
 
 
 def _named(config: Mapping[str, Any]) -> str:

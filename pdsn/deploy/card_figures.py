@@ -115,9 +115,13 @@ def segmentation(exported: Exported) -> list[str]:
         ]
     best = exported.segmentation.best()
     rows = [
-        (name, f"{best[f'iou {name}']:.3f}" if f"iou {name}" in best else "", f"{100 * best[f'accuracy {name}']:.2f}")
+        (
+            name,
+            f"{best[f'iou {name}']:.3f}" if f"iou {name}" in best else "",
+            f"{100 * best[f'accuracy {name}']:.2f}",
+        )
         for name in (key.removeprefix("accuracy ") for key in best if key.startswith("accuracy "))
-    ]  # fmt: skip
+    ]
     if not rows:
         return [*lines, "No figures were kept."]
     return [

@@ -179,9 +179,12 @@ def train_head(
             sums["loss"] += float(found["loss"]) * len(rows) / total / 2
         accuracy = (sums["clean"] + sums["occluded"]) / 2
         return {
-            "accuracy": accuracy, "accuracy_clean": sums["clean"], "accuracy_occluded": sums["occluded"],
-            "loss": sums["loss"], "score": accuracy,
-        }  # fmt: skip
+            "accuracy": accuracy,
+            "accuracy_clean": sums["clean"],
+            "accuracy_occluded": sums["occluded"],
+            "loss": sums["loss"],
+            "score": accuracy,
+        }
 
     return fit(
         module,

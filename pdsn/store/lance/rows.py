@@ -61,9 +61,11 @@ def box_of(photo: NewPhoto) -> str:
 def table_of(photos: Sequence[NewPhoto], widths: Sequence[int]) -> pa.Table:
     """Photos as rows; crops are left out."""
     boxes = [box_of(photo) for photo in photos]
+    ids = [number_of(photo.pixels_sha256, box) for photo, box in zip(photos, boxes, strict=True)]
+    files = ("name", "source", "sha256", "pixels_sha256")
     columns: list[Any] = [
-        pa.array([number_of(photo.pixels_sha256, box) for photo, box in zip(photos, boxes, strict=True)], pa.int64()),
-        *([getattr(photo, name) for photo in photos] for name in ("name", "source", "sha256", "pixels_sha256")),
+        pa.array(ids, pa.int64()),
+        *([getattr(photo, name) for photo in photos] for name in files),
         boxes,
         *([json.dumps(getattr(photo, name)) for photo in photos] for name in ("covered", "notes")),
         [now()] * len(photos),
@@ -71,7 +73,7 @@ def table_of(photos: Sequence[NewPhoto], widths: Sequence[int]) -> pa.Table:
         *([float(getattr(photo, name)) for photo in photos] for name in NUMBERS),
         [pack_counts(photo.counts) for photo in photos],
         [pack_pixels(photo.pixels) for photo in photos],
-    ]  # fmt: skip
+    ]
     vectors = np.stack([photo.vectors for photo in photos]) if photos else np.empty((0, sum(widths)))
     for width, part in zip(
         widths, np.split(vectors.astype("<f2"), np.cumsum(widths)[:-1], axis=1), strict=True

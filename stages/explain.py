@@ -17,17 +17,14 @@ from stages.command import GOING_ON, RECOGNITION, command
 from stages.errors import complain
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import Picture, Pictures, Rate, Source
+from stages.picture_files import NAME_BYTES, draw, picture_path, short
 from stages.recognising import (
-    NAME_BYTES,
     Common,
     about_run,
     begin,
     check_rate_asked,
-    draw,
     open_run,
-    picture_path,
     see_strangers,
-    short,
     shown,
 )
 from stages.session import Session, Shared

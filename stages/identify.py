@@ -11,28 +11,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pdsn.errors import UsageError
-from pdsn.files import check_writable
 from pdsn.masks.strategy import heading
 from pdsn.matchers.table import SIGN
 from stages.command import GOING_ON, RECOGNITION, command
 from stages.errors import complain
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import Picture, Pictures, Rate, Source
+from stages.picture_files import draw, picture_paths
 from stages.recognising import (
-    NAME_BYTES,
     Common,
     about_run,
     begin,
-    check_picture,
     check_rate_asked,
     complain_files,
     complain_two_names,
-    draw,
     expand,
-    is_file_name,
     open_run,
     see_strangers,
-    short,
     shown,
 )
 from stages.session import Session, Shared
@@ -169,38 +164,6 @@ def _default_fpr(known: Naming) -> float:
             f"--fpr is {fpr:g}: the run has too few validation photos of strangers for {DEFAULT_FPR}",
         )
     return fpr
-
-
-def picture_paths(photos: Sequence[Path], asked: Path | None, default: Path) -> dict[Path, Path]:
-    """Where the annotated picture of each photo goes, never in the place of a photo that was given.
-
-    Args:
-        photos: the photos.
-        asked: a file for one photo, or a folder; None for `default`.
-        default: the folder for pictures nobody asked for by name.
-
-    Raises:
-        UsageError: one file was asked for several photos, or a photo itself.
-    """
-    if asked is not None and is_file_name(asked):
-        if len(photos) > 1:
-            raise UsageError(f"--picture {asked} is one file for {len(photos)} photos: give a folder")
-        check_picture(asked, photos)
-        return {photos[0]: asked}
-    taken = {path.resolve() for path in photos}
-    folder = default if asked is None else asked
-    if asked is not None:  # a run that cannot be written to answers all the same
-        check_writable("--picture", folder)
-    targets = {}
-    for path in photos:
-        stem = short(path.stem, NAME_BYTES - len("-identified-12345678.png"))
-        number, target = 2, folder / f"{stem}-identified.png"
-        while target.resolve() in taken:
-            target = folder / f"{stem}-identified-{number}.png"
-            number += 1
-        taken.add(target.resolve())
-        targets[path] = target
-    return targets
 
 
 def _enrol(run: Run, folder: Path | None) -> People:

@@ -15,7 +15,8 @@ import typer
 
 from pdsn.errors import UsageError
 from stages.errors import complain
-from stages.recognising import draw, shown
+from stages.picture_files import draw
+from stages.recognising import shown
 from stages.session import Session
 from stages.tables import print_table
 

@@ -22,15 +22,13 @@ be looked for in raises its kind `PhotoError`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
-from pdsn.artefact import MODEL, load_tensors, save_tensors
+from pdsn.artefact import MODEL
 from pdsn.calibration.impostors import Seen
 from pdsn.calibration.seeing import see_strangers
 from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, OWN, KeptScores, Strangers
@@ -60,7 +58,7 @@ from pdsn.people.tracks import IdentifiedTrack, IdentifiedVideo
 from pdsn.people.verification import Verification, Verifier
 from pdsn.people.video import Frame, VideoError
 from pdsn.progress import unheard
-from pdsn.run.kept import embeddings_of, encoding_of
+from pdsn.run.kept import embeddings_of, keep_maps
 from pdsn.run.strategies import choose_strategy
 from pdsn.run.workspace import Workspace
 from pdsn.runtime import precision_of, start
@@ -151,7 +149,6 @@ class Run:
         one_of("--occlusion-source", self.occlusion_source, SOURCES)
         self._matcher: Matcher = workspace.matcher(self.strategy)
         self._cover = nothing_covered if self.occlusion_source == "none" else workspace.segmenter().covered
-        self._memory = workspace.memory
         self._taken: Strangers | None = None
         self.strangers = OWN
         self._told: Callable[[int, int], None] = unheard
@@ -227,7 +224,7 @@ class Run:
         """
         if folder is None:
             gallery = own_gallery(self._workspace.training)
-            self._keep(gallery.faces, on_progress)
+            keep_maps(self._workspace, gallery.faces, on_progress)
         else:
             gallery = read_gallery(Path(folder), self._crop, self._detect, on_progress=on_progress)
         identifier = Identifier(
@@ -273,9 +270,14 @@ class Run:
         check_kept_as(store, vectors)  # another command may have made it meanwhile, in another way
         store.check_made(made, self._workspace.run.root)
         identifier = StoreIdentifier(
-            store, variants, lambda: self._strangers, lambda: self._seen, self._cover, self._scores,
+            store,
+            variants,
+            lambda: self._strangers,
+            lambda: self._seen,
+            self._cover,
+            self._scores,
             free=self.occlusion_source == "none",
-        )  # fmt: skip
+        )
         finding = Finding(
             self.search, self.search_frame, self._crop, lambda: self._detect, partial(open_tools, self._asked)
         )
@@ -365,7 +367,7 @@ class Run:
 
         def enrolled() -> Gallery:
             gallery = own_gallery(self._workspace.training)
-            self._keep(gallery.faces)
+            keep_maps(self._workspace, gallery.faces)
             return gallery
 
         return explain(self._workspace, self.strategy, asked, self._cover, self.search, verify, enrolled)
@@ -425,7 +427,7 @@ class Run:
         if strangers is None:
             strangers = Strangers.of(self.dataset, self._workspace.settings.split)
         total = len(strangers) * (1 + len(self._looks))
-        self._keep(strangers.faces, lambda done, _: self._told(done, total))
+        keep_maps(self._workspace, strangers.faces, lambda done, _: self._told(done, total))
         return strangers
 
     @property
@@ -455,26 +457,6 @@ class Run:
             return kept
         about = repr((self._taken.names, self._taken.landmarks.tolist()))
         return KeptScores(kept.folder, (*kept.made, digest_of(about, self._taken.faces)))
-
-    def _keep(self, faces: Tensor, on_progress: Callable[[int, int], None] | None = None) -> None:
-        """Keep the maps of faces that every call needs, on disk too: the trunk takes a minute for a gallery.
-
-        Of a base with two branches these are the maps of galleries.
-        """
-        digest = digest_of(repr((encoding_of(self._workspace), tuple(faces.shape))), faces)
-        path = self._workspace.run.cache / f"views-{digest[:16]}.safetensors"
-        try:
-            stored, _ = load_tensors(path, "pdsn identify")
-            views = [stored[name] for name in sorted(stored)]
-        except PdsnError:
-            views = None
-        if views is None:
-            views = self._memory.keep(faces, on_progress=on_progress)
-            # A run that cannot be written to can be used all the same.
-            with suppress(OSError):
-                save_tensors(path, {f"view{n}": view.cpu() for n, view in enumerate(views)}, {})
-        else:
-            self._memory.keep(faces, views)
 
 
 class People(Naming):

@@ -39,7 +39,8 @@ from stages import (
     verify,
     verify_eval,
 )
-from stages.command import RECOGNITION, OneLineErrors
+from stages.command import RECOGNITION
+from stages.errors import OneLineErrors
 
 app = typer.Typer(
     name="pdsn",

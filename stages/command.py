@@ -1,10 +1,8 @@
-"""How a function becomes a command: the shared options, and one line for every error."""
+"""How a function becomes a command: its own options, those for settings, and the shared ones."""
 
 from __future__ import annotations
 
-import errno
 import inspect
-import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -13,13 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand
 
 from pdsn.config.layers import presets
-from pdsn.config.setting import SettingError
-from pdsn.errors import PdsnError
 from pdsn.plugin import find_plugin
-from stages.options import OWN_OPTIONS, Offered, collect, option_of, section_parameters, setting_parameters
+from stages.errors import complain, exit_code_and_line
+from stages.options import OWN_OPTIONS, Offered, collect, section_parameters, setting_parameters
 from stages.session import Shared
 
 RUN_PANEL = "Run"
@@ -176,13 +173,13 @@ class Command:
             raise
         except KeyboardInterrupt:
             same = "the same command, without --force," if given.get("force") else "the same command"
-            _complain(f"{self.name}: stopped; {same} goes on from here")
+            complain(self.name, f"stopped; {same} goes on from here")
             raise typer.Exit(130) from None
         except Exception as error:
             if shared.debug:
                 raise
-            code, line = _explain(error, shared, self.name)
-            _complain(f"{self.name}: {line}")
+            code, line = exit_code_and_line(error, shared, self.name)
+            complain(self.name, line)
             raise typer.Exit(code) from None
 
 
@@ -275,64 +272,3 @@ def _shared_parameter(option: str, other_help: str | None) -> inspect.Parameter:
     text = other_help or text
     declared = Annotated[kind, typer.Option(flag, metavar=metavar, help=text, rich_help_panel=RUN_PANEL)]  # type: ignore[valid-type]
     return inspect.Parameter(option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=declared)
-
-
-class OneLineErrors(TyperGroup):
-    """A group of commands whose usage errors are one line too, not a panel."""
-
-    def main(self, args: Sequence[str] | None = None, *rest: Any, **more: Any) -> Any:
-        """See `typer.core.TyperGroup.main`."""
-        more["standalone_mode"] = False
-        for stream in (sys.stdout, sys.stderr):
-            # A name whose letters the output's code page lacks is written with escapes: the answer counts.
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")
-        try:
-            code = super().main(args, *rest, **more)
-        except SystemExit as error:
-            # Rich, and Typer's help, end so where whoever read the output has enough of it: see `Command`.
-            if isinstance(error.__context__, OSError) and error.__context__.errno == errno.EPIPE:
-                sys.exit(0)
-            raise
-        except typer.Abort:
-            _complain("stopped")
-            sys.exit(1)
-        except Exception as error:
-            # Typer carries its own copy of click or imports it, by version: both errors look like this.
-            if not hasattr(error, "format_message"):
-                raise
-            context = getattr(error, "ctx", None)
-            path = context.command_path if context is not None else "pdsn"
-            _complain(f"{path}: {error.format_message()} (see {path} --help)", prefix="")
-            sys.exit(getattr(error, "exit_code", 2))
-        sys.exit(code if isinstance(code, int) else 0)
-
-
-def _complain(line: str, prefix: str = "pdsn ") -> None:
-    print(f"{prefix}{' '.join(line.split())}", file=sys.stderr)
-
-
-def _explain(error: Exception, shared: Shared, command: str) -> tuple[int, str]:
-    """Exit code and the line for an exception of a command."""
-    if isinstance(error, SettingError):
-        where = shared.origin(error.setting)
-        line = error.line(option_of(error.setting, command)) if where == "" else str(error)
-        return error.exit_code, f"{where}: {line}" if where else line
-    if isinstance(error, PdsnError):
-        return error.exit_code, str(error)
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return (
-            1,
-            f"{where}{error.strerror or error}; free space or fix permissions, then give the same command again",
-        )
-    if type(error).__name__ == "OutOfMemoryError":
-        smaller = {"run": "a smaller batch in a --config FILE, or ", "base-import": "", "export": ""}
-        smaller |= dict.fromkeys(
-            ("base-train", "mask-train", "head-train", "segment-train"), "a smaller --batch or "
-        )
-        return 1, f"the device is out of memory: take {smaller.get(command, '')}--device cpu"
-    return (
-        1,
-        f"unexpected {type(error).__name__}: {error} (add --debug for the traceback, and please report it)",
-    )

@@ -40,9 +40,7 @@ def main(
     Returns:
         What is in table.json, and what there is to say beside the table.
     """
-    from pdsn.files import write_text
     from pdsn.progress import progress_bar
-    from pdsn.report.comparison import markdown, plot_comparison, plot_layers
     from pdsn.run.comparison import (
         check_comparable,
         groups_of,
@@ -97,14 +95,22 @@ def main(
         "runs": [str(run) for run in runs],
         "device": str(accelerator.device),
     }
-    for file in reversed(OURS):  # until the last file is there, the others may not be its own
+    _write(out, table)
+    return table, [*missing, *_differing(runs, [own.table["config"] for own in tables])]
+
+
+def _write(out: Path, table: dict[str, Any]) -> None:
+    """Write the comparison in place of an earlier one; until the last file is there, the others may not be its own."""
+    from pdsn.files import write_text
+    from pdsn.report.comparison import markdown, plot_comparison, plot_layers
+
+    for file in reversed(OURS):
         (out / file).unlink(missing_ok=True)
     plot_comparison(table, out / "table.png")
     if table["layers"]:
         plot_layers(table["layers"], out / "layers.png")
     write_text(out / "table.md", markdown(table))
     write_text(out / "table.json", json.dumps(table, indent=2) + "\n")
-    return table, [*missing, *_differing(runs, [own.table["config"] for own in tables])]
 
 
 def _verified(runs: Sequence[Path], name: str) -> tuple[list[RunVerification], list[str]]:
@@ -173,12 +179,16 @@ def _show(console: Console, table: dict[str, Any]) -> None:
     ]  # fmt: skip
     rows = [
         [
-            one["run"], heading(one["strategy"]), *(rate(one["rank1"][group]) for group in groups),
-            difference(one["rank1"][last]), *(rate(one["verification"].get(kind), "eer") for kind in kinds),
-            *(difference(one["verification"].get(kind)) for kind in kinds[:2]), *costs_of(one),
+            one["run"],
+            heading(one["strategy"]),
+            *(rate(one["rank1"][group]) for group in groups),
+            difference(one["rank1"][last]),
+            *(rate(one["verification"].get(kind), "eer") for kind in kinds),
+            *(difference(one["verification"].get(kind)) for kind in kinds[:2]),
+            *costs_of(one),
         ]
         for one in systems
-    ]  # fmt: skip
+    ]
     joined = [[f"{run}, {strategy}", *rest] for run, strategy, *rest in rows]
     title = f"Rank-1, and equal error rates of pairs, in % ({table['probes']} probes)"
     print_table(console, ["run, strategy", *head[2:]], joined, title=title)

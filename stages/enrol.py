@@ -10,12 +10,12 @@ import typer
 
 from pdsn.errors import UsageError
 from stages.command import GOING_ON, RECOGNITION, command
+from stages.errors import complain
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import PeopleDir, Source
 from stages.recognising import (
     Common,
     begin,
-    complain,
     complain_files,
     complain_mistaken,
     complain_two_names,
@@ -232,7 +232,16 @@ def enrol(
     spread = None if workers is None and ray is None else Spread(workers, ray)
     common = Common.asked(options, strategy, occlusion_source, as_json=json)
     session = Session(shared, options, keep=False)
-    if not main(
-        session, photos, people, name, common, spread=spread, vectors=vectors, accept_poor=accept_poor, keep_crops=keep_crops
-    ):  # fmt: skip
+    somebody = main(
+        session,
+        photos,
+        people,
+        name,
+        common,
+        spread=spread,
+        vectors=vectors,
+        accept_poor=accept_poor,
+        keep_crops=keep_crops,
+    )
+    if not somebody:
         raise typer.Exit(1)

@@ -14,20 +14,17 @@ from pdsn.artefact import MODEL
 from pdsn.config.layers import merge
 from pdsn.errors import PdsnError, UsageError
 from stages.command import GOING_ON, RECOGNITION, command
+from stages.errors import complain
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import Picture, Pictures, Rate, Source, StrangersDir
+from stages.picture_files import NAME_BYTES, draw, picture_path, short
 from stages.recognising import (
-    NAME_BYTES,
     Common,
     about_run,
     begin,
     check_rate_asked,
-    complain,
-    draw,
     open_run,
-    picture_path,
     see_strangers,
-    short,
     shown,
 )
 from stages.session import Session, Shared
@@ -62,9 +59,15 @@ def main(session: Session, asked: Asked, common: Common) -> None:
         see_strangers(run.get_ready_to_explain)
     rate = DEFAULT_FPR if fpr is None else fpr  # of a person nothing is told by it
     answer = run.explain(
-        asked.probe, asked.reference, fpr=rate, person=asked.person, methods=asked.methods, layer=asked.layer,
-        layout=asked.layout, occlusion=asked.occlusion,
-    )  # fmt: skip
+        asked.probe,
+        asked.reference,
+        fpr=rate,
+        person=asked.person,
+        methods=asked.methods,
+        layer=asked.layer,
+        layout=asked.layout,
+        occlusion=asked.occlusion,
+    )
 
     for photo, count in zip(answer.photos, answer.faces, strict=True):
         if count > 1:
@@ -245,9 +248,14 @@ def explain(
     covered = tuple(occlusion or ())
     if evaluate:
         others = {
-            "--person": person is not None, "--layout": layout != "LM2", "--fpr": fpr is not None, "--strangers": strangers is not None,
-            "--picture": picture is not None, "--no-draw": not draw, "--min-face": "prepare" in options,
-        }  # fmt: skip
+            "--person": person is not None,
+            "--layout": layout != "LM2",
+            "--fpr": fpr is not None,
+            "--strangers": strangers is not None,
+            "--picture": picture is not None,
+            "--no-draw": not draw,
+            "--min-face": "prepare" in options,
+        }
         explain_many.check_none(probe, [name for name, given in others.items() if given])
         wanted = {
             "eval": {"occlusions": covered, "source": occlusion_source},

@@ -39,9 +39,15 @@ def main(session: Session) -> None:
         session.say(f"head: trained already, {folder.model}")
     else:
         best = train_head(
-            session.pair_maps(model, base), model, dictionary, settings.regions.share, settings.head, folder,
-            session.accelerator, settings.seed,
-        )  # fmt: skip
+            session.pair_maps(model, base),
+            model,
+            dictionary,
+            settings.regions.share,
+            settings.head,
+            folder,
+            session.accelerator,
+            settings.seed,
+        )
         if session.accelerator.is_main_process:
             plot_training(
                 read_metrics(folder), folder.root / "training.png", "val_accuracy", "validation, named right"

@@ -11,29 +11,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pdsn.errors import UsageError
-from pdsn.files import check_writable
 from pdsn.masks.strategy import heading
 from pdsn.matchers.table import SIGN
 from stages.command import GOING_ON, RECOGNITION, command
+from stages.errors import complain
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import Picture, Pictures, Rate, Source, StrangersDir
+from stages.picture_files import draw, picture_paths
 from stages.recognising import (
-    NAME_BYTES,
     Common,
     about_run,
     begin,
-    check_picture,
     check_rate_asked,
-    complain,
     complain_files,
     complain_mistaken,
     complain_two_names,
-    draw,
     expand,
-    is_file_name,
     open_run,
     see_strangers,
-    short,
     shown,
 )
 from stages.session import Session, Shared
@@ -42,6 +37,7 @@ from stages.video import Camera, Every, Seconds, Watching, check_watching, watch
 
 if TYPE_CHECKING:
     from pdsn.api import IdentifiedPhoto, People, Run
+    from pdsn.people.naming import Naming
 
 ROWS = 20
 """Faces of a photo that the table shows."""
@@ -66,10 +62,9 @@ def main(
     Returns:
         Whether there was a face in any of them.
     """
-    from pdsn.calibration.strangers import DEFAULT_FPR
     from pdsn.people.gallery import check_gallery
-    from pdsn.people.photo import PhotoError, check_photo
-    from pdsn.people.video import check_pyav, check_video, is_video
+    from pdsn.people.photo import PhotoError
+    from pdsn.people.video import check_pyav, is_video
     from pdsn.run.strategies import strategy_for_own_people
     from pdsn.store.kinds import open_store
 
@@ -99,28 +94,15 @@ def main(
     targets = picture_paths(paths, common.picture, default) if common.pictures else {}
     failed = [{"photo": shown(path), "reason": f"{shown(path)}: {reason}"} for path, reason in others]
     complain_files("identify", [(shown(path), reason) for path, reason in others])
-    for path in list(paths):
-        try:
-            if path != camera:
-                (check_video if is_video(path) else check_photo)(path)
-        except PhotoError as error:
-            failed.append({"photo": shown(path), "reason": str(error)})
-            complain("identify", str(error))
-            paths.remove(path)
+    paths, unusable = _usable(paths, camera)
+    failed += unusable
     if not paths:
         if common.as_json:
             print_json({"format": 1, "run": shown(session.run.root), "photos": [], "failed": failed})
         return False
     run = open_run(session, common, steps)
     known = _enrol(run, gallery) if people is None else run.people(people, by_index=by_index)
-    fpr = common.fpr
-    if fpr is None:
-        fpr = known.default_fpr
-        if fpr > DEFAULT_FPR:
-            complain(
-                "identify",
-                f"--fpr is {fpr:g}: there are too few photos of strangers ({run.strangers}) for {DEFAULT_FPR}",
-            )
+    fpr = _default_fpr(run, known) if common.fpr is None else common.fpr
     known.check_fpr(fpr)
     see_strangers(run.get_ready)
     if gallery is not None:
@@ -155,36 +137,36 @@ def main(
     return bool(answers) or any(film["tracks"] for film in films)
 
 
-def picture_paths(photos: Sequence[Path], asked: Path | None, default: Path) -> dict[Path, Path]:
-    """Where the annotated picture of each photo goes, never in the place of a photo that was given.
+def _usable(paths: Sequence[Path], camera: Path | None) -> tuple[list[Path], list[dict[str, str]]]:
+    """The photos and videos that somebody can be looked for in, and what the JSON says of the others, each told at once."""
+    from pdsn.people.photo import PhotoError, check_photo
+    from pdsn.people.video import check_video, is_video
 
-    Args:
-        photos: the photos.
-        asked: a file for one photo, or a folder; None for `default`.
-        default: the folder for pictures nobody asked for by name.
+    usable: list[Path] = []
+    failed: list[dict[str, str]] = []
+    for path in paths:
+        try:
+            if path != camera:
+                (check_video if is_video(path) else check_photo)(path)
+        except PhotoError as error:
+            failed.append({"photo": shown(path), "reason": str(error)})
+            complain("identify", str(error))
+        else:
+            usable.append(path)
+    return usable, failed
 
-    Raises:
-        UsageError: one file was asked for several photos, or a photo itself.
-    """
-    if asked is not None and is_file_name(asked):
-        if len(photos) > 1:
-            raise UsageError(f"--picture {asked} is one file for {len(photos)} photos: give a folder")
-        check_picture(asked, photos)
-        return {photos[0]: asked}
-    taken = {path.resolve() for path in photos}
-    folder = default if asked is None else asked
-    if asked is not None:  # a run that cannot be written to answers all the same
-        check_writable("--picture", folder)
-    targets = {}
-    for path in photos:
-        stem = short(path.stem, NAME_BYTES - len("-identified-12345678.png"))
-        number, target = 2, folder / f"{stem}-identified.png"
-        while target.resolve() in taken:
-            target = folder / f"{stem}-identified-{number}.png"
-            number += 1
-        taken.add(target.resolve())
-        targets[path] = target
-    return targets
+
+def _default_fpr(run: Run, known: Naming) -> float:
+    """The false-positive rate where none is asked for; one that is coarser than usual is told."""
+    from pdsn.calibration.strangers import DEFAULT_FPR
+
+    fpr = known.default_fpr
+    if fpr > DEFAULT_FPR:
+        complain(
+            "identify",
+            f"--fpr is {fpr:g}: there are too few photos of strangers ({run.strangers}) for {DEFAULT_FPR}",
+        )
+    return fpr
 
 
 def _enrol(run: Run, folder: Path | None) -> People:

@@ -37,27 +37,30 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON alone on standard
 AnyStrategies = Annotated[
     list[str] | None,
     typer.Option(
-        "--strategy", metavar="NAME",
+        "--strategy",
+        metavar="NAME",
         help="grid3x3, LM1, LM2, LM2-split, matched, or a control: random, geometric, difference, relative; MAKER@LAYOUT for another layout, such as matched@grid3x3; several times for several. Default: LM2 for build-dictionary, all that have a dictionary for eval, the preset's for run.",
     ),
-]  # fmt: skip
+]
 TableAlign = Annotated[
     str, typer.Option("--align", help="Which of a run's tables: clean, or occluded (see eval).")
 ]
 TableName = Annotated[
     str,
     typer.Option(
-        "--table", metavar="NAME",
+        "--table",
+        metavar="NAME",
         help="Tables that eval was asked for by options, by the name of their folder in eval/asked. Default: the runs' own.",
     ),
-]  # fmt: skip
+]
 OneStrategy = Annotated[
     str | None,
     typer.Option(
-        "--strategy", metavar="NAME",
+        "--strategy",
+        metavar="NAME",
         help="Whose dictionary makes the FDM; none for no FDM; or another matcher. Default: the one that the run's preset prefers, else matched, LM2, or the only one there is.",
     ),
-]  # fmt: skip
+]
 
 
 def setting_parameters(offered: Offered, default: str = "") -> Iterator[inspect.Parameter]:

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 
 from pdsn.errors import UsageError
+from pdsn.store.records import LARGEST_ID
 from stages.command import ALONE, RECOGNITION, command
 from stages.options import Json
 from stages.photo_options import PeopleDir
@@ -109,7 +110,7 @@ def remove(
             metavar="ID",
             help="Remove this one photo instead, by its id in `people show`.",
             min=1,
-            max=2**63 - 1,  # SQLite's largest, and a table's
+            max=LARGEST_ID,
         ),
     ] = None,
 ) -> None:

@@ -10,24 +10,27 @@ import typer
 Source = Annotated[
     str | None,
     typer.Option(
-        "--occlusion-source", metavar="NAME",
+        "--occlusion-source",
+        metavar="NAME",
         help="Where the covered pixels come from: segmenter (the segmentation) or none (nothing is covered). Default segmenter, with --strategy none none. With --evaluate of explain: segmenter, or oracle for the exact pixels.",
     ),
-]  # fmt: skip
+]
 Rate = Annotated[
     float | None,
     typer.Option(
-        "--fpr", metavar="RATE",
+        "--fpr",
+        metavar="RATE",
         help="Share of strangers who may pass for somebody; it sets the threshold, from the run's validation photos or people. Default 0.01; identify takes the finest that few photos can tell.",
     ),
-]  # fmt: skip
+]
 StrangersDir = Annotated[
     Path | None,
     typer.Option(
-        "--strangers", metavar="DIR",
+        "--strangers",
+        metavar="DIR",
         help="Whom --fpr is about: people photographed as yours are, a folder per person, or a prepared data set, which is faster. Default: the run's validation photos.",
     ),
-]  # fmt: skip
+]
 Picture = Annotated[
     Path | None,
     typer.Option(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,6 +91,8 @@ def about(made: PrepareReport) -> dict[str, Any]:
         width), "split" (photos of train, val and test), "reused" (whether it was there already), "skipped" (a list of
         "photo" and "reason"), "people_dropped" (those with too few photos) and "people_without" (names of those without any).
     """
+    from pdsn.data.splits import SPLITS
+
     data = made.dataset
     return {
         "format": 1,
@@ -97,7 +101,7 @@ def about(made: PrepareReport) -> dict[str, Any]:
         "faces": len(data.files),
         "people": made.people_kept,
         "size": list(data.size),
-        "split": {name: int((data.split == name).sum()) for name in ("train", "val", "test")},
+        "split": {name: int((data.split == name).sum()) for name in SPLITS},
         "reused": made.reused,
         "skipped": [{"photo": file, "reason": reason} for file, reason in made.skipped],
         "people_dropped": made.people_dropped,
@@ -153,69 +157,52 @@ def prepare(
         )
     if not main_process:
         return made
-    console, data = console or Console(), made.dataset
+    _say(console or Console(), made, config)
+    return made
+
+
+def _say(console: Console, made: PrepareReport, config: PrepareConfig) -> None:
+    """What was kept, what was not, and why."""
+    from pdsn.data.splits import SPLITS
+
+    say = partial(console.print, highlight=False, soft_wrap=True)
+    data = made.dataset
     height, width = data.size
     rate = "" if made.reused else f", {made.photos / made.seconds:.0f} photos/s"
     was = "is there already" if made.reused else f"prepared in {made.seconds:.0f} s{rate}"
-    console.print(
-        f"{root}: {len(data.files)} faces of {made.people_kept} people, {height}x{width}, {was}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say(f"{data.root}: {len(data.files)} faces of {made.people_kept} people, {height}x{width}, {was}")
     if made.outdated:
-        console.print(
-            "note: it was prepared by another version of pdsn, which may have found other faces: --force prepares it anew",
-            highlight=False,
-            soft_wrap=True,
+        say(
+            "note: it was prepared by another version of pdsn, which may have found other faces: --force prepares it anew"
         )
     if made.several:
         taken = "the one nearest the centre" if config.face == "centre" else "the largest"
-        console.print(
-            f"photos that show several faces: {made.several}; {taken} was taken (--face {config.face})",
-            highlight=False,
-            soft_wrap=True,
-        )
+        say(f"photos that show several faces: {made.several}; {taken} was taken (--face {config.face})")
     if made.turned:
-        console.print(
-            f"photos that lay on their side or upside down, and were turned: {made.turned}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        say(f"photos that lay on their side or upside down, and were turned: {made.turned}")
     splits = Counter(data.split.tolist())
-    console.print(
-        "split per photo: " + ", ".join(f"{splits[name]} {name}" for name in ("train", "val", "test")),
-        highlight=False,
-        soft_wrap=True,
-    )
+    say("split per photo: " + ", ".join(f"{splits[name]} {name}" for name in SPLITS))
     if len(made.skipped) > len(made.people_without):
-        kinds: dict[str, list[str]] = {}
-        for file, reason in made.skipped:
-            if not file.endswith("/"):  # a person's folder without a photo: see below
-                kinds.setdefault(_kind(reason), []).append(file)
-        common = sorted(kinds.items(), key=lambda item: -len(item[1]))
-        rows = [(kind, str(len(names)), names[0]) for kind, names in common]
-        print_table(console, ("reason", "left out", "for example"), rows, text=["for example"])
-        console.print(
-            f"{made.photos - len(data.files)} of {made.photos} files left out, each listed in {root / 'skipped.csv'}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        _show_left_out(console, made.skipped)
+        left_out = made.photos - len(data.files)
+        say(f"{left_out} of {made.photos} files left out, each listed in {data.root / 'skipped.csv'}")
     if made.people_dropped:
-        console.print(
-            f"{made.people_dropped} people left out for having fewer than {config.min_photos} usable photos",
-            highlight=False,
-            soft_wrap=True,
-        )
-
+        say(f"{made.people_dropped} people left out for having fewer than {config.min_photos} usable photos")
     if made.people_without:
         names, more = made.people_without[:SHOWN], len(made.people_without) - SHOWN
-        console.print(
-            f"people without any photo: {', '.join(names)}" + (f" and {more} more" if more > 0 else ""),
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
-    return made
+        further = f" and {more} more" if more > 0 else ""
+        say(f"people without any photo: {', '.join(names)}{further}", markup=False)
+
+
+def _show_left_out(console: Console, skipped: Sequence[tuple[str, str]]) -> None:
+    """How many files were left out for each reason, the most frequent first."""
+    kinds: dict[str, list[str]] = {}
+    for file, reason in skipped:
+        if not file.endswith("/"):  # a person's folder without a photo: those are named by themselves
+            kinds.setdefault(_kind(reason), []).append(file)
+    common = sorted(kinds.items(), key=lambda item: -len(item[1]))
+    rows = [(kind, str(len(names)), names[0]) for kind, names in common]
+    print_table(console, ("reason", "left out", "for example"), rows, text=["for example"])
 
 
 def prepare_share(

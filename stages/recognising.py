@@ -1,9 +1,7 @@
-"""What `identify`, `verify` and `explain` have in common: their options, the checks before anything slow, the run, the picture."""
+"""What `identify`, `verify` and `explain` have in common: their options, the checks before anything slow, the run."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -14,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from pdsn.errors import PdsnError, UsageError
-from pdsn.files import check_writable
 from pdsn.run.directory import SYNTHETIC
 from pdsn.run.stages import Step, lacking
+from stages.errors import complain
 from stages.making import make, refuse
 from stages.session import Session
 
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from pdsn.api import Run
     from pdsn.people.naming import Naming
 
-NAME_BYTES = 255
-"""Bytes that the name of a file can have."""
 FEW = 3
 """Files that are no photos up to which each is a line; of more there is one line, and the JSON has all."""
 
@@ -182,71 +178,6 @@ def about_run(session: Session, run: Run, fpr: float | None) -> dict[str, Any]:
         "fpr": fpr,
         "strangers": run.strangers,
     }
-
-
-def picture_path(asked: Path | None, default: Path, name: str, photos: Sequence[Path]) -> Path:
-    """Where the one picture of some photos goes.
-
-    Args:
-        asked: a file or a folder; None for `default`.
-        default: the folder for pictures nobody asked for by name.
-        name: of the file in a folder.
-        photos: what it must not take the place of.
-
-    Raises:
-        UsageError: it cannot be written to the place that was asked for.
-    """
-    if asked is None:  # a run that cannot be written to answers all the same
-        return default / name
-    target = asked if is_file_name(asked) else asked / name
-    check_picture(target, photos)
-    return target
-
-
-def is_file_name(path: Path) -> bool:
-    """Whether --picture means a file, not a folder."""
-    return bool(path.suffix) and not path.is_dir()
-
-
-def check_picture(path: Path, photos: Sequence[Path]) -> None:
-    """Raise UsageError unless a picture can be written there without harm to the photos."""
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"--picture {path}: pictures are written as PNG, give a name that ends in .png")
-    check_writable("--picture", path)
-    if path.resolve() in {photo.resolve() for photo in photos}:
-        raise UsageError(f"--picture {path} is one of the photos: give another name")
-
-
-def short(stem: str, most: int) -> str:
-    """A part of a file name in at most `most` bytes; of a longer one the start, and a digest that tells it from others."""
-    whole = os.fsencode(stem)
-    if len(whole) <= most:
-        return stem
-    digest = f"-{hashlib.sha256(whole).hexdigest()[:8]}"
-    while len(os.fsencode(stem)) > most - len(digest):
-        stem = stem[:-1]
-    return stem + digest
-
-
-def draw(command: str, write: Callable[[Path], None], target: Path | None) -> Path | None:
-    """Write a picture, if one is wanted; one that cannot be written is a line on standard error, and no more.
-
-    Returns:
-        Where it was written, or None.
-    """
-    if target is None:
-        return None
-    try:
-        write(target)
-    except OSError as error:
-        complain(command, f"the picture {shown(target)} cannot be written: {error.strerror or error}")
-        return None
-    return target
-
-
-def complain(command: str, line: str) -> None:
-    """A line on standard error about something that is left out."""
-    print(f"pdsn {command}: {' '.join(line.split())}", file=sys.stderr)
 
 
 def expand(photos: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str]]]:

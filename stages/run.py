@@ -49,9 +49,14 @@ def main(
         elsewhere = "--run" if shared.data is None else "--run and --data"
         root = session.run.data_set(session.data)
         prepare.prepare(
-            photos, root, config, session.accelerator,
-            force=force, replace_other=session.replace, elsewhere=elsewhere,
-        )  # fmt: skip
+            photos,
+            root,
+            config,
+            session.accelerator,
+            force=force,
+            replace_other=session.replace,
+            elsewhere=elsewhere,
+        )
     asking.check_data(session, session.settings.eval)  # not after hours of training
     if force and photos is None:
         session.begin(rebuilding=True)

@@ -36,9 +36,12 @@ def main(session: Session, source: Path | None = None) -> None:
         run = RunDir.open(source)
         run.check_made()
         other = segmenter_folder(
-            run.segmenter, session.settings.segment, session.training, session.settings.seed,
+            run.segmenter,
+            session.settings.segment,
+            session.training,
+            session.settings.seed,
             session.base_folder.sha256() if on_base else None,
-        )  # fmt: skip
+        )
         if done and folder.sha256() != other.sha256():
             raise UsageError(
                 f"--from {source}: {folder.root} holds another segmentation already: add --force to replace it"
@@ -55,9 +58,14 @@ def main(session: Session, source: Path | None = None) -> None:
         session.say(f"segmentation: {how}")
     else:
         best = train_segmenter(
-            session.training, session.settings.segment, folder, session.accelerator,
-            session.settings.seed, triggers, session.memory.encoder.net if on_base else None,
-        )  # fmt: skip
+            session.training,
+            session.settings.segment,
+            folder,
+            session.accelerator,
+            session.settings.seed,
+            triggers,
+            session.memory.encoder.net if on_base else None,
+        )
         if session.accelerator.is_main_process:
             plot_training(read_metrics(folder), folder.root / "training.png", "val_iou", "validation IoU")
     rows = []

@@ -158,9 +158,14 @@ class Session(Workspace):
             "processes": self.accelerator.num_processes,
         }
         self.run.remember(
-            entry, data=self.data, preset=self.preset, preset_settings=self._preset, settings=self._kept,
-            in_use=plain(self._in_use), **({"rebuilding": True} if rebuilding else {}),
-        )  # fmt: skip
+            entry,
+            data=self.data,
+            preset=self.preset,
+            preset_settings=self._preset,
+            settings=self._kept,
+            in_use=plain(self._in_use),
+            **({"rebuilding": True} if rebuilding else {}),
+        )
 
     def for_making(self) -> Session:
         """This session as it makes what a command lacks: without --force, which is for the command alone.
@@ -220,8 +225,11 @@ def _revision() -> str | None:
     try:
         found = subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--dirty"],
-            capture_output=True, text=True, timeout=5, check=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip() or None

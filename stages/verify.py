@@ -10,20 +10,17 @@ import typer
 
 from pdsn.errors import UsageError
 from stages.command import GOING_ON, RECOGNITION, command
+from stages.errors import complain
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import Picture, Pictures, Rate, Source, StrangersDir
+from stages.picture_files import NAME_BYTES, draw, picture_path, short
 from stages.recognising import (
-    NAME_BYTES,
     Common,
     about_run,
     begin,
     check_rate_asked,
-    complain,
-    draw,
     open_run,
-    picture_path,
     see_strangers,
-    short,
     shown,
 )
 from stages.session import Session, Shared

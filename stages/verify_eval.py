@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from pdsn.evaluation.pair_lists import PairList
     from pdsn.evaluation.pairs import PairScorer, ScoredPairs
+    from pdsn.evaluation.settings import EvalConfig
     from pdsn.occlusion.occluder import Occluder
 
 ASKED = ("occlusions", "split", "source", "mirror", "head", "unmasked", "bootstrap", "matchers", "fuse")
@@ -50,16 +51,14 @@ def main(
     """
     from pdsn.artefact import describe
     from pdsn.calibration.strangers import Strangers
-    from pdsn.evaluation.pairs import KINDS, PairScorer, paired_rows
+    from pdsn.evaluation.pairs import PairScorer, paired_rows
     from pdsn.evaluation.question import name_of
-    from pdsn.evaluation.verification import DISTANCES, figures, intervals, separation
     from pdsn.files import sha256_of
     from pdsn.masks.strategy import NO_FDM
     from pdsn.report.verification import write_verification
     from pdsn.run.strategies import refuse_closed
 
-    # A pair is of two photos: nobody's other photos count.
-    asked = replace(session.settings.eval, compare="nearest", align="clean", draws=1)
+    asked = _of_pairs(session.settings.eval)
     given = check_names(session, strategies or ())
     refuse_closed(session.columns)
     listed = _read_list(session, pairs, photos)
@@ -87,25 +86,9 @@ def main(
     else:
         assert photos is not None and find_covered is not None
         found, missed = _scored_list(session, scorer, listed, photos, find_covered)
-    records = [
-        {
-            "occlusion": occlusion,
-            "kind": kind,
-            "strategy": name,
-            **figures(scored.scores, threshold=thresholds[name]),
-            "ci95": intervals(
-                scored.scores, draws=min(asked.bootstrap, RESAMPLES), seed=session.settings.seed
-            ),
-            "distances": {distance: separation(scored.cosines, distance) for distance in DISTANCES},
-            **_by_folds(listed, scored),
-        }
-        for (occlusion, kind, name), scored in found.items()
-    ]
-    records.sort(key=lambda record: KINDS.index(str(record["kind"])))
+    records = _records(session, found, thresholds, listed)
     config = question(session, session.settings, asked, names)
-    own = question(
-        session, session.own, replace(session.own.eval, compare="nearest", align="clean", draws=1), every
-    )
+    own = question(session, session.own, _of_pairs(session.own.eval), every)
     if pairs is not None:
         config |= {"pairs": f"{pairs.stem}-{sha256_of(pairs)[:8]}"}
     folder = session.run.verification(name_of(config, own))
@@ -120,6 +103,37 @@ def main(
     _show(session, table)
     session.say(f"table and plots: {folder}")
     return table
+
+
+def _of_pairs(asked: EvalConfig) -> EvalConfig:
+    """The settings of a table as they hold for pairs: a pair is of two photos, nobody's other photos count."""
+    return replace(asked, compare="nearest", align="clean", draws=1)
+
+
+def _records(
+    session: Session,
+    found: Mapping[tuple[str, str, str], ScoredPairs],
+    thresholds: Mapping[str, float | None],
+    listed: PairList | None,
+) -> list[dict[str, Any]]:
+    """The figures of each occlusion, kind of pairs and strategy, kind by kind."""
+    from pdsn.evaluation.pairs import KINDS
+    from pdsn.evaluation.verification import DISTANCES, figures, intervals, separation
+
+    draws, seed = min(session.settings.eval.bootstrap, RESAMPLES), session.settings.seed
+    records = [
+        {
+            "occlusion": occlusion,
+            "kind": kind,
+            "strategy": name,
+            **figures(scored.scores, threshold=thresholds[name]),
+            "ci95": intervals(scored.scores, draws=draws, seed=seed),
+            "distances": {distance: separation(scored.cosines, distance) for distance in DISTANCES},
+            **_by_folds(listed, scored),
+        }
+        for (occlusion, kind, name), scored in found.items()
+    ]
+    return sorted(records, key=lambda record: KINDS.index(str(record["kind"])))
 
 
 def _read_list(session: Session, pairs: Path | None, photos: Path | None) -> PairList | None:
@@ -187,11 +201,13 @@ def _scored(
     total = sum(1 if name == CLEAN else 2 for name in occluders)
     with progress_bar("verify-eval", total, "kinds of pairs") as advance:
         return verify_pairs(
-            scorer, session.dataset.labels[rows].astype("int64"), occluders,
+            scorer,
+            session.dataset.labels[rows].astype("int64"),
+            occluders,
             make_probes=aligned_probes(session.dataset, rows, session.settings.seed),
             find_covered=find_covered,
             on_scored=lambda occlusion, kind: advance(1, note=f"{occlusion}, {kind}"),
-        )  # fmt: skip
+        )
 
 
 def _fixed_thresholds(

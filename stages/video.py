@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pdsn.errors import UsageError
-from stages.recognising import complain, draw, shown
+from stages.errors import complain
+from stages.picture_files import draw
+from stages.recognising import shown
 from stages.session import Session
 from stages.tables import print_table
 
@@ -97,9 +99,15 @@ def watch(
         session.say(f"watching {shown(film)} until Ctrl-C")
     with progress_if_any(film.name, "s") as report, ctrl_c(camera) as stop:
         answer = people.identify_video(
-            film, every=every, seconds=asked.seconds, camera=camera, fpr=fpr, stop=stop,
-            on_track=partial(_say_track, session) if live else None, on_progress=report,
-        )  # fmt: skip
+            film,
+            every=every,
+            seconds=asked.seconds,
+            camera=camera,
+            fpr=fpr,
+            stop=stop,
+            on_track=partial(_say_track, session) if live else None,
+            on_progress=report,
+        )
     if answer.damaged:
         complain(
             "identify",

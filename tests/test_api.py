@@ -388,12 +388,12 @@ def test_a_gallery_that_nobody_has_any_more_is_no_longer_in_memory(run, team, ot
     for _ in range(3):
         people = run.enrol()
         people.identify(photo, fpr=0.1)
-        kept.append(len(run._memory._kept))
+        kept.append(len(run._workspace.memory._kept))
     assert kept == [2, 2, 2], "the gallery's maps and the strangers'"
     both = people, run.enrol()
-    assert len(run._memory._kept) == 3
+    assert len(run._workspace.memory._kept) == 3
     answers = [one.identify(photo, fpr=0.1).faces[0].as_dict() for one in both]
     assert answers[0] == answers[1]
     del people, both
     run.enrol(team)
-    assert len(run._memory._kept) == 1
+    assert len(run._workspace.memory._kept) == 1

@@ -12,11 +12,12 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from pdsn.artefact import TrainingFolder, making
 from pdsn.bases.encoder import Encoder
+from pdsn.bases.frozen_classifier import train_frozen_classifier
 from pdsn.bases.onnx_import import fitted, is_graph
 from pdsn.bases.self_check import separation
 from pdsn.bases.settings import BaseConfig, PretrainedConfig
@@ -36,10 +37,8 @@ from pdsn.networks.imported.onnx_architecture import is_onnx, save_graph, saved_
 from pdsn.networks.imported.onnx_file import sha256_of_weights
 from pdsn.networks.imported.table import find_architecture
 from pdsn.networks.imported.weights import load_weights, read_weights
-from pdsn.networks.margins import LMCL, MarginLoss
+from pdsn.networks.margins import LMCL
 from pdsn.networks.network import BaseModel
-from pdsn.training.batches import ShuffledBatches
-from pdsn.training.loop import Schedule, fit, seed_everything
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -50,9 +49,6 @@ BEFORE = {**BaseConfig.BEFORE, **PretrainedConfig.BEFORE, "code": ""}
 """What later settings are of older imports, see `artefact.completed`."""
 SURE_ORDER = 0.9
 """Share of comparisons that even a middling recogniser gets right on aligned faces; a broken import does not."""
-BATCH = 256
-"""Embeddings a step of a trained classifier; of few photos an eighth of them."""
-CLASSIFIER = Schedule(epochs=30, lr=1e-2, optimizer="adamw", warmup=0.1)
 
 
 def prepare_settings(architecture: Architecture) -> Layer:
@@ -199,59 +195,13 @@ def import_base(
     if config.classifier == "trained":
         flipped = F.normalize(encoder.embed_faces(dataset.tensor(train).flip(3))).cpu()
         embeddings, labels = torch.cat([known, flipped]), people[train].repeat(2)
-        _train_classifier(
+        train_frozen_classifier(
             model.classifier, (embeddings, labels), (asked, people[val]), folder, accelerator, seed
         )
     if is_graph(config.arch) and accelerator.is_main_process:
         save_graph(folder.root, architecture)
     finish_untrained(model, folder, found, accelerator)
     return found
-
-
-class _ClassLoss(nn.Module):
-    def __init__(self, classifier: MarginLoss) -> None:
-        super().__init__()
-        self.classifier = classifier
-
-    def forward(self, embeddings: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        return {"loss": self.classifier(embeddings, labels)}
-
-
-def _train_classifier(
-    classifier: MarginLoss,
-    train: tuple[Tensor, Tensor],
-    val: tuple[Tensor, Tensor],
-    folder: TrainingFolder,
-    accelerator: Accelerator,
-    seed: int,
-) -> None:
-    """Train the LMCL weights on frozen embeddings; the epoch that names most validation photos is kept."""
-    own = TrainingFolder(
-        folder.root / "classifier", folder.config, folder.inputs, folder.command, folder.defaults
-    )
-    stale = own.described.is_file() and own.found_config() != own.config
-    if own.open(force=stale, replace_stale=True):
-        classifier.load_state_dict(own.load())
-        return
-    seed_everything(seed)
-    module = _ClassLoss(classifier).to(accelerator.device)
-
-    def validate() -> dict[str, float]:
-        embeddings, labels = val[0].to(accelerator.device), val[1].to(accelerator.device)
-        named = (embeddings @ F.normalize(classifier.weight).T).argmax(1) == labels
-        rank1, loss = float(named.float().mean()), float(classifier(embeddings, labels))
-        # The loss settles ties between epochs.
-        return {"rank1": rank1, "loss": loss, "score": rank1 - 1e-3 * loss}
-
-    batch = max(min(BATCH, len(train[1]) // 8), 2 * accelerator.num_processes)
-    batches = ShuffledBatches(
-        len(train[1]), lambda rows: tuple(part[rows] for part in train), batch, seed, accelerator
-    )
-    fit(
-        module, batches, validate,
-        schedule=CLASSIFIER, folder=own, accelerator=accelerator, seed=seed, title="classifier",
-        weights=classifier.state_dict, load_weights=classifier.load_state_dict,
-    )  # fmt: skip
 
 
 def _weights(architecture: Architecture, config: PretrainedConfig) -> dict[str, Tensor]:

@@ -67,9 +67,15 @@ def train_classifier(
     )
     encoder = Encoder(model.net, accelerator)
     return trained.train(
-        model, model, batches, lambda: trained.validate(encoder, dataset, occluded=config.occlude > 0),
-        config, folder, accelerator, seed,
-    )  # fmt: skip
+        model,
+        model,
+        batches,
+        lambda: trained.validate(encoder, dataset, occluded=config.occlude > 0),
+        config,
+        folder,
+        accelerator,
+        seed,
+    )
 
 
 @dataclass(frozen=True)

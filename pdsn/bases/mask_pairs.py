@@ -58,9 +58,13 @@ class MaskPairs:
             occluder: Occluder = Worn(worn, self.split) if worn in KINDS else base_mixture()
             own = rows[masked]
             faces[torch.from_numpy(masked)], _ = occlude(
-                occluder, faces[torch.from_numpy(masked)], self.dataset.landmarks[own],
-                seed=seed, name=f"mask pairs, {worn}", rows=own.tolist(),
-            )  # fmt: skip
+                occluder,
+                faces[torch.from_numpy(masked)],
+                self.dataset.landmarks[own],
+                seed=seed,
+                name=f"mask pairs, {worn}",
+                rows=own.tolist(),
+            )
         return faces
 
 

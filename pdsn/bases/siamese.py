@@ -169,9 +169,15 @@ def train(workspace: Workspace, own: SiameseConfig, folder: TrainingFolder) -> d
     )
     module = Siamese(model.net, own.margin, own.impostors)
     return trained.train(
-        module, model, batches, lambda: trained.validate_by_means(model, encoder, dataset),
-        config, folder, accelerator, settings.seed,
-    )  # fmt: skip
+        module,
+        model,
+        batches,
+        lambda: trained.validate_by_means(model, encoder, dataset),
+        config,
+        folder,
+        accelerator,
+        settings.seed,
+    )
 
 
 def load(found: dict[str, Any]) -> BaseModel:

@@ -45,9 +45,13 @@ def fit_odds(
     known = np.isin(dataset.labels[gallery], dataset.labels[probes])
     gallery = evenly(gallery[known], MOST_PHOTOS)
     pixels, covered = occlude(
-        occluder, dataset.tensor(probes), dataset.landmarks[probes],
-        seed=seed, name="odds", rows=probes.tolist(),
-    )  # fmt: skip
+        occluder,
+        dataset.tensor(probes),
+        dataset.landmarks[probes],
+        seed=seed,
+        name="odds",
+        rows=probes.tolist(),
+    )
     same = torch.from_numpy(dataset.labels[probes][:, None] == dataset.labels[gallery][None])
     # The same tensors for both: a base's maps of them are computed once.
     enrolled, free = _faces(dataset, gallery), _faces(dataset, probes)

@@ -63,8 +63,13 @@ def setting(
         metavar: what stands for its value in the help: "FILE".
     """
     about = {
-        "help": help, "low": low, "high": high, "choices": tuple(choices), "option": option, "metavar": metavar,
-    }  # fmt: skip
+        "help": help,
+        "low": low,
+        "high": high,
+        "choices": tuple(choices),
+        "option": option,
+        "metavar": metavar,
+    }
     if before is not MISSING:
         about["before"] = before
     return field(default=default, metadata=about)

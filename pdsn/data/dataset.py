@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pdsn.data.photos import person_of
+from pdsn.data.splits import split_people, split_photos
 from pdsn.errors import PdsnError
 from pdsn.files import atomic_path, fill_array, sha256_of, write_text
 
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMAT = 1
-SPLITS = ("train", "val", "test")
 LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 """Order of the five landmarks everywhere; left and right as seen in the photo."""
 MANIFEST_COLUMNS = (
@@ -198,9 +198,18 @@ class FaceDataset:
             raise PdsnError(f"{broken} (faces.npy {faces.shape} {faces.dtype}, manifest {len(rows)} rows)")
         landmarks = np.array(points, dtype=np.float32).reshape(-1, 5, 2)
         return cls(
-            root, faces, people, labels, files, split, person_split, landmarks, fingerprint,
-            settings=dict(info.get("settings", {})), split_seed=split_seed,
-        )  # fmt: skip
+            root=root,
+            faces=faces,
+            people=people,
+            labels=labels,
+            files=files,
+            split=split,
+            person_split=person_split,
+            landmarks=landmarks,
+            sha256=fingerprint,
+            settings=dict(info.get("settings", {})),
+            split_seed=split_seed,
+        )
 
 
 def evenly(rows: np.ndarray, most: int) -> np.ndarray:
@@ -222,37 +231,6 @@ def next_other(labels: Tensor) -> Tensor:
     places = torch.arange(count, device=labels.device)
     after = (places[None] - places[:, None]) % count
     return torch.where(labels[:, None] != labels[None], after, after + count).argmin(1)
-
-
-def split_photos(people: Sequence[str], seed: int) -> list[str]:
-    """Split per photo: floor(.7 n) of each person's n photos train, up to floor(.85 n) val, the rest test.
-
-    On LFW-10 this gives 2959 / 647 / 718 photos (Johnston & Ngxande, section 4.2).
-
-    Args:
-        people: the person of each photo.
-        seed: the split seed; the same seed and photos give the same split.
-
-    Returns:
-        "train", "val" or "test" for each photo.
-    """
-    names = np.asarray(people)
-    split = np.empty(len(names), dtype="<U5")
-    for index, name in enumerate(sorted(set(people))):
-        rows = np.flatnonzero(names == name)
-        order = np.random.default_rng((seed, index)).permutation(rows)
-        first, second = 7 * len(rows) // 10, 17 * len(rows) // 20
-        split[order[:first]], split[order[first:second]], split[order[second:]] = SPLITS
-    return [str(name) for name in split]
-
-
-def split_people(people: Sequence[str], seed: int) -> list[str]:
-    """Split by person: 70 % of the people train, 15 % val, the rest test; all photos of one alike."""
-    names = sorted(set(people))
-    order = np.random.default_rng((seed, len(names), 1)).permutation(len(names))
-    first, second = 7 * len(names) // 10, 17 * len(names) // 20
-    part = {names[i]: SPLITS[(place >= first) + (place >= second)] for place, i in enumerate(order)}
-    return [part[name] for name in people]
 
 
 def write_dataset(

@@ -214,12 +214,14 @@ def _make(work: Work, *, merge: bool) -> tuple[FaceDataset, list[tuple[str, str]
         [described[row] for row in kept],
         config.size,
         settings={
-            **asked(config), "photos": str(work.photos.resolve()), "method": method_of(config.detector),
+            **asked(config),
+            "photos": str(work.photos.resolve()),
+            "method": method_of(config.detector),
         },
         split_seed=config.split_seed,
         skipped=skipped,
         photos=as_csv([searched.get(photo.file, photo) for photo in seen]),
-    )  # fmt: skip
+    )
     return dataset, skipped
 
 

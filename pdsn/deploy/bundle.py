@@ -50,8 +50,15 @@ from pdsn.progress import unheard
 KIND, FORMAT = "pdsn export", 1
 ABOUT, CARD, MASKS = "pdsn.json", "MODEL_CARD.md", "dictionary.npz"
 FILES = (
-    "trunk.onnx", "head.onnx", f"{PROBE}trunk.onnx", f"{PROBE}head.onnx", "segmenter.onnx", MASKS, CARD, ABOUT,
-)  # fmt: skip
+    "trunk.onnx",
+    "head.onnx",
+    f"{PROBE}trunk.onnx",
+    f"{PROBE}head.onnx",
+    "segmenter.onnx",
+    MASKS,
+    CARD,
+    ABOUT,
+)
 """Every file that an export can have; an older export's that the new one lacks are removed."""
 COMBINE = (
     "A region is occluded when more than `share` of the pixels in its box are covered (logits above 0). The FDM "

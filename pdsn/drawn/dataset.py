@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from pdsn.data.dataset import Face, FaceDataset, write_dataset
-from pdsn.drawn.people import Person, draw_person
+from pdsn.drawn.people import Person
 from pdsn.drawn.photo import draw_photo
+from pdsn.drawn.random_person import draw_person
 from pdsn.errors import UsageError
 from pdsn.progress import unheard
 

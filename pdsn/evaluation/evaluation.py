@@ -76,19 +76,25 @@ class Evaluation:
         for answer in self.answers:
             plain = None if answer.strategy == NO_FDM else self.find(answer.occlusion, NO_FDM)
             ranks = answer.by_draw()
-            records.append({
+            rates = closed_set(
+                ranks,
+                answer.by_draw("photo_ranks"),
+                self._people(answer),
+                None if plain is None else plain.by_draw(),
+                bootstrap=bootstrap,
+                seed=seed,
+            )
+            record = {
                 "occlusion": answer.occlusion,
                 "strategy": answer.strategy,
                 "probes": ranks.shape[1],
                 "draws": answer.draws,
-                **closed_set(
-                    ranks, answer.by_draw("photo_ranks"), self._people(answer),
-                    None if plain is None else plain.by_draw(), bootstrap=bootstrap, seed=seed,
-                ),
+                **rates,
                 **_open_set(answer),
                 "missed": int((answer.found < 0).sum()),
                 "seconds": round(answer.seconds, 3),
-            })  # fmt: skip
+            }
+            records.append(record)
         return records
 
     def mean_gains(

@@ -194,8 +194,15 @@ def read_photographs(
     array = np.stack([one.face.permute(1, 2, 0).numpy() for one in shown])
     labels, nothing = np.array([number[one.person] for one in shown], dtype=np.int64), np.full(len(shown), "")
     dataset = FaceDataset(
-        listed.gallery, array, list(number), labels, [one.file for one in shown], nothing, nothing,
-        np.zeros((len(shown), 5, 2), np.float32), listed.fingerprint,
-    )  # fmt: skip
+        root=listed.gallery,
+        faces=array,
+        people=list(number),
+        labels=labels,
+        files=[one.file for one in shown],
+        split=nothing,
+        person_split=nothing,
+        landmarks=np.zeros((len(shown), 5, 2), np.float32),
+        sha256=listed.fingerprint,
+    )
     enrolment = Enrolment(np.flatnonzero(sides == 0), np.flatnonzero(sides > 0), strangers + len(twins), rows)
     return Photographs(dataset, enrolment, np.array([one.found for one in shown]), without, twins)

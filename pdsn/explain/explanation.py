@@ -182,9 +182,8 @@ class Explainer:
 
     def _xcos(self, pair: Pair) -> Explanation:
         assert self.xcos is not None
-        probe, reference = (
-            self.xcos.prepare(pair.probe, "probe"), self.xcos.prepare(pair.reference[:1], "gallery"),
-        )  # fmt: skip
+        probe = self.xcos.prepare(pair.probe, "probe")
+        reference = self.xcos.prepare(pair.reference[:1], "gallery")
         maps = explained(self.xcos, probe, reference)
         assert maps is not None
         attention, local = (part.astype(np.float64) for part in maps)

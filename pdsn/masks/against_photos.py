@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,9 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pdsn.bases.map_files import to_tensor
-
-if TYPE_CHECKING:
-    from pdsn.masks.matched import MatchBatches
+from pdsn.masks.groups import GroupBatches
 
 RIVALS = 256
 """People who are enrolled in a step; more where more are asked about."""
@@ -37,7 +34,7 @@ class PhotoBatches:
         clean: maps (N, C, h, w) of the clean ones.
     """
 
-    occluded: MatchBatches
+    occluded: GroupBatches
     clean: np.ndarray
 
     def __len__(self) -> int:

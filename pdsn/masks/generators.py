@@ -107,8 +107,11 @@ def train_generator(
         masked = rank1(binarise(mean, percentile))
         # The loss settles ties.
         return {
-            **sums, "rank1_masked": masked, "rank1_unmasked": unmasked, "score": masked - 1e-4 * sums["loss"],
-        }  # fmt: skip
+            **sums,
+            "rank1_masked": masked,
+            "rank1_unmasked": unmasked,
+            "score": masked - 1e-4 * sums["loss"],
+        }
 
     return fit(
         network,

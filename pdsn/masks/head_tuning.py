@@ -19,11 +19,10 @@ from torch import Tensor, nn
 
 from pdsn.artefact import TrainingFolder
 from pdsn.bases.map_files import to_tensor
-from pdsn.errors import PdsnError
 from pdsn.files import sha256_of
 from pdsn.masks.dictionary import MaskDictionary
+from pdsn.masks.groups import GroupBatches, training_groups
 from pdsn.masks.maps import PairMaps, batches
-from pdsn.masks.matched import RARE, MatchBatches, photo_groups
 from pdsn.masks.settings import HeadConfig
 from pdsn.masks.strategy import MATCHED
 from pdsn.networks.backbone import FaceNet, freeze
@@ -99,7 +98,7 @@ class HeadBatches:
         clean: maps (N, C, h, w) of the clean ones.
     """
 
-    occluded: MatchBatches
+    occluded: GroupBatches
     clean: np.ndarray
 
     def __len__(self) -> int:
@@ -157,13 +156,7 @@ def train_head(
     clean, drawn = maps.clean("train"), maps.mixed(layout, "train", config.draws)
     val_clean, val_drawn = maps.clean("val"), maps.mixed(layout, "val", 1)
     labels, val_labels = (maps.dataset.labels[maps.dataset.rows(split)] for split in ("train", "val"))
-    groups = photo_groups([twins.shares(layout) for twins in drawn], labels, share, RARE)
-    val_groups = photo_groups([twins.shares(layout) for twins in val_drawn], val_labels, share, 1)
-    if not groups or not val_groups:
-        raise PdsnError(
-            f"no region of {layout.name} is ever covered by more than {share:g}: "
-            "lower --share, or take a data set with more photos"
-        )
+    groups, val_groups = training_groups(layout, share, drawn, labels, val_drawn, val_labels)
     seed_everything(seed)
     module = HeadUnderMasks(model, dictionary).to(accelerator.device)
 
@@ -186,14 +179,17 @@ def train_head(
             sums["loss"] += float(found["loss"]) * len(rows) / total / 2
         accuracy = (sums["clean"] + sums["occluded"]) / 2
         return {
-            "accuracy": accuracy, "accuracy_clean": sums["clean"], "accuracy_occluded": sums["occluded"],
-            "loss": sums["loss"], "score": accuracy,
-        }  # fmt: skip
+            "accuracy": accuracy,
+            "accuracy_clean": sums["clean"],
+            "accuracy_occluded": sums["occluded"],
+            "loss": sums["loss"],
+            "score": accuracy,
+        }
 
     return fit(
         module,
         HeadBatches(
-            MatchBatches([twins.maps for twins in drawn], groups, labels, config, seed, accelerator), clean
+            GroupBatches([twins.maps for twins in drawn], groups, labels, config, seed, accelerator), clean
         ),
         validate,
         schedule=Schedule(config.validations, config.lr, "adamw", config.weight_decay, warmup=0.05),

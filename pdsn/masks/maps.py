@@ -179,9 +179,13 @@ class PairMaps:
             for first in range(0, len(rows), CHUNK):
                 part = rows[first : first + CHUNK]
                 faces, covered = occlude(
-                    occluder, self.dataset.tensor(part), self.dataset.landmarks[part],
-                    seed=self.seed, name=name, rows=part.tolist(),
-                )  # fmt: skip
+                    occluder,
+                    self.dataset.tensor(part),
+                    self.dataset.landmarks[part],
+                    seed=self.seed,
+                    name=name,
+                    rows=part.tolist(),
+                )
                 maps = to_disk(self.encoder.maps(faces, role=role))
                 if pixels:
                     packed.append(np.packbits(covered.flatten(1).numpy(), axis=1))

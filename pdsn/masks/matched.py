@@ -9,9 +9,7 @@ of masks per region and of an FDM for probe and gallery alike is PDSN's; this wa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,18 +21,17 @@ from torch.nn import functional as F
 from pdsn.artefact import TrainingFolder
 from pdsn.bases.map_files import to_tensor
 from pdsn.data.dataset import evenly
-from pdsn.errors import PdsnError
 from pdsn.masks.against_photos import POOLED, PhotoBatches, pooled_loss
+from pdsn.masks.groups import GroupBatches, training_groups
 from pdsn.masks.maker import ALL, Ingredients, Maker, Masks
 from pdsn.masks.maps import CHUNK, PairMaps
-from pdsn.masks.settings import PHOTOS, HeadConfig, MatchingConfig
+from pdsn.masks.settings import PHOTOS, MatchingConfig
 from pdsn.masks.strategy import MATCHED
 from pdsn.networks.backbone import freeze
 from pdsn.networks.branches import Network, branch
 from pdsn.networks.margins import hit_rate, margin_logits
 from pdsn.networks.network import BaseModel
 from pdsn.occlusion.layouts import Layout
-from pdsn.training.batches import check_batch
 from pdsn.training.loop import Schedule, fit, seed_everything
 
 if TYPE_CHECKING:
@@ -44,8 +41,6 @@ if TYPE_CHECKING:
 
 START = 2.0
 """Logit of a feature before training: it is kept to 88 %."""
-RARE = 16
-"""Combinations of occluded regions that fewer photos show are not trained on; the masks' product covers them."""
 MOST_PEOPLE = 1024
 """People who are told apart; of more, as many spread evenly."""
 
@@ -127,53 +122,6 @@ class MatchedMasks(nn.Module):
         }
 
 
-@dataclass(frozen=True)
-class MatchBatches:
-    """Photos that share their occluded regions, a batch at a time, see `batches.Batches`.
-
-    Attributes:
-        draws: maps (N, C, h, w) of each draw.
-        groups: for each combination of occluded regions (R,) bool, the photos (M, 2) that show it: draw and row.
-        labels: (N,) int64, -1 for people who are left out.
-        config: steps, batch, validations.
-    """
-
-    draws: list[np.ndarray]
-    groups: list[tuple[np.ndarray, np.ndarray]]
-    labels: np.ndarray
-    config: MatchingConfig | HeadConfig
-    seed: int
-    accelerator: Accelerator
-
-    def __post_init__(self) -> None:
-        setting = "matching.batch" if isinstance(self.config, MatchingConfig) else "head.batch"
-        check_batch(setting, self.config.batch, self.accelerator)
-
-    def __len__(self) -> int:
-        return -(-self.config.steps // self.config.validations)
-
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, ...]]:
-        """See `batches.Batches`; an epoch lasts from one validation to the next."""
-        device = self.accelerator.device
-        for step in range(number * len(self), (number + 1) * len(self)):
-            rng = np.random.default_rng((self.seed, step))
-            occluded, photos = self.group(rng)
-            chosen = photos[rng.integers(len(photos), size=self.config.batch)]
-            chosen = chosen[self.accelerator.process_index :: self.accelerator.num_processes]
-            maps = np.stack([self.draws[draw][row] for draw, row in chosen])
-            labels = torch.from_numpy(self.labels[chosen[:, 1]])
-            yield to_tensor(maps, device), labels.to(device), torch.from_numpy(occluded).to(device)
-
-    def group(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """One of the groups; common ones come more often, but not as often as they are common."""
-        return self.groups[int(rng.choice(len(self.groups), p=self._chances))]
-
-    @cached_property
-    def _chances(self) -> np.ndarray:
-        chances = np.array([len(photos) for _, photos in self.groups]) ** 0.5
-        return np.asarray(chances / chances.sum())
-
-
 def matching_folder(
     root: Path,
     config: MatchingConfig,
@@ -228,20 +176,14 @@ def train_matched(
     labels, val_labels = (
         renumbered[maps.dataset.labels[maps.dataset.rows(split)]] for split in ("train", "val")
     )
-    groups = photo_groups([twins.shares(layout) for twins in drawn], labels, share, RARE)
-    val_groups = photo_groups([twins.shares(layout) for twins in val_drawn], val_labels, share, 1)
-    if not groups or not val_groups:
-        raise PdsnError(
-            f"no region of {layout.name} is ever covered by more than {share:g}: "
-            "lower --share, or take a data set with more photos"
-        )
+    groups, val_groups = training_groups(layout, share, drawn, labels, val_drawn, val_labels)
     seed_everything(seed)
     centres = mean_maps(clean, labels, len(kept)).to(accelerator.device)
     by_photos = config.against == PHOTOS
     module = MatchedMasks(
         len(layout.regions), model.net, centres, model.classifier.scale, config.margin, shared=by_photos
     ).to(accelerator.device)
-    batches = MatchBatches([twins.maps for twins in drawn], groups, labels, config, seed, accelerator)
+    batches = GroupBatches([twins.maps for twins in drawn], groups, labels, config, seed, accelerator)
 
     def validate() -> dict[str, float]:
         sums = {"loss": 0.0, "accuracy": 0.0}
@@ -291,18 +233,6 @@ def mean_maps(maps: np.ndarray, labels: np.ndarray, people: int) -> Tensor:
         total.index_add_(0, chosen[chosen >= 0], part[chosen >= 0])
     counts = torch.from_numpy(np.bincount(labels[labels >= 0], minlength=people))
     return total / counts.clamp_min(1).view(-1, 1, 1, 1)
-
-
-def photo_groups(
-    covered: list[np.ndarray], labels: np.ndarray, share: float, least: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Photos by their occluded regions, see `MatchBatches.groups`; those with none have nothing to learn."""
-    found: dict[tuple[bool, ...], list[tuple[int, int]]] = {}
-    for draw, shares in enumerate(covered):
-        for row in np.flatnonzero((labels >= 0) & (shares > share).any(1)):
-            found.setdefault(tuple((shares[row] > share).tolist()), []).append((draw, int(row)))
-    groups = {key: photos for key, photos in sorted(found.items()) if len(photos) >= least}
-    return [(np.array(key), np.array(photos)) for key, photos in (groups or found).items()]
 
 
 def _folder(workspace: Workspace, name: str, layout: Layout, label: str, base: str) -> TrainingFolder:

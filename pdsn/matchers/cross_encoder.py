@@ -18,7 +18,7 @@ from pdsn.artefact import TrainingFolder
 from pdsn.bases.encoder import Encoder
 from pdsn.config.setting import SettingError, section, setting
 from pdsn.data.dataset import next_other
-from pdsn.matchers.learning import LAYOUT, LearningConfig, face_photos, learn, loaded
+from pdsn.matchers.learning import LearningConfig, learn, loaded
 from pdsn.matchers.matcher import (
     Faces,
     LayoutMatcher,
@@ -31,6 +31,7 @@ from pdsn.matchers.matcher import (
 )
 from pdsn.matchers.rerank import TOP, Reranked
 from pdsn.matchers.table import CLOSED, parts_of
+from pdsn.matchers.training_photos import LAYOUT, face_photos
 from pdsn.networks.backbone import FaceNet
 from pdsn.networks.branches import Role
 from pdsn.occlusion.layouts import Layout

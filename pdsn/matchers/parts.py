@@ -21,9 +21,10 @@ from pdsn.bases.encoder import Encoder
 from pdsn.config.setting import section, setting
 from pdsn.matchers.cosine import Cosine
 from pdsn.matchers.embedding import flip_sum
-from pdsn.matchers.learning import PROBES, LearningConfig, Photos, learn, loaded, map_photos
+from pdsn.matchers.learning import PROBES, LearningConfig, learn, loaded
 from pdsn.matchers.matcher import Signature
 from pdsn.matchers.memory import MapMemory
+from pdsn.matchers.training_photos import Photos, map_photos
 from pdsn.networks.branches import Role
 from pdsn.networks.pair_losses import margin_in_batch
 from pdsn.networks.parts import PartWeights, cell_shares

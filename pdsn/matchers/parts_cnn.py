@@ -11,9 +11,10 @@ from torch.nn import functional as F
 from pdsn.artefact import TrainingFolder
 from pdsn.config.setting import section, setting
 from pdsn.matchers.embedding import flip_sum
-from pdsn.matchers.learning import face_photos, learn, loaded
+from pdsn.matchers.learning import learn, loaded
 from pdsn.matchers.memory import MapMemory
 from pdsn.matchers.parts import PartNet, PartsConfig, PartsMatcher
+from pdsn.matchers.training_photos import face_photos
 from pdsn.networks.backbone import FaceNet
 from pdsn.networks.branches import Role
 from pdsn.occlusion.layouts import Layout

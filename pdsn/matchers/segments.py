@@ -17,9 +17,10 @@ from pdsn.config.setting import section, setting
 from pdsn.matchers.cells import covered_views, widened
 from pdsn.matchers.cosine import Cosine
 from pdsn.matchers.embedding import Embedded
-from pdsn.matchers.learning import LAYOUT, LearningConfig, learn, loaded, map_photos
+from pdsn.matchers.learning import LearningConfig, learn, loaded
 from pdsn.matchers.matcher import Prepared, Signature, known_as
 from pdsn.matchers.memory import MapMemory
+from pdsn.matchers.training_photos import LAYOUT, map_photos
 from pdsn.networks.branches import Role
 from pdsn.occlusion.layouts import Layout
 from pdsn.plugin import Plugin

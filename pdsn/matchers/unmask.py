@@ -18,9 +18,10 @@ from pdsn.config.setting import section, setting
 from pdsn.data.dataset import next_other
 from pdsn.matchers.cosine import Cosine
 from pdsn.matchers.embedding import flip_sum
-from pdsn.matchers.learning import LAYOUT, LearningConfig, learn, loaded, map_photos
+from pdsn.matchers.learning import LearningConfig, learn, loaded
 from pdsn.matchers.matcher import Signature
 from pdsn.matchers.memory import MapMemory
+from pdsn.matchers.training_photos import LAYOUT, map_photos
 from pdsn.networks.branches import Role
 from pdsn.networks.pair_losses import self_restrained_triplet_loss, triplet_loss
 from pdsn.networks.unmasking import EmbeddingUnmasking

@@ -18,9 +18,10 @@ from pdsn.artefact import TrainingFolder
 from pdsn.bases.encoder import Encoder
 from pdsn.config.setting import section, setting
 from pdsn.matchers.cells import covered_cells
-from pdsn.matchers.learning import LAYOUT, LearningConfig, learn, loaded, map_photos
+from pdsn.matchers.learning import LearningConfig, learn, loaded
 from pdsn.matchers.matcher import Faces, LayoutMatcher, Prepared, Rows, Signature, known_as, numbers_of
 from pdsn.matchers.memory import MapMemory
+from pdsn.matchers.training_photos import LAYOUT, map_photos
 from pdsn.networks.branches import Role
 from pdsn.networks.pair_losses import margin_in_batch
 from pdsn.networks.xcos import XCosNet, local_cosines

@@ -46,9 +46,15 @@ class ViTNet(nn.Module):
         self.size = size
         self.embedding = embedding
         self.transformer = VisionTransformer(
-            img_size=size, patch_size=patch, num_classes=0, global_pool="", class_token=False,
-            embed_dim=width, depth=depth, num_heads=heads,
-        )  # fmt: skip
+            img_size=size,
+            patch_size=patch,
+            num_classes=0,
+            global_pool="",
+            class_token=False,
+            embed_dim=width,
+            depth=depth,
+            num_heads=heads,
+        )
         self.map_shape = (width, size[0] // patch, size[1] // patch)
         self.neck = neck(self.map_shape, embedding, dropout)
 

@@ -107,8 +107,8 @@ class Layout:
         """
         from torch import stack
 
-        return stack([occluded[:, b.top : b.bottom, b.left : b.right].float().mean((1, 2))
-                      for b in self.regions.values()], dim=1)  # fmt: skip
+        parts = (occluded[:, b.top : b.bottom, b.left : b.right] for b in self.regions.values())
+        return stack([part.float().mean((1, 2)) for part in parts], dim=1)
 
     def occluded(self, occluded: Tensor, share: float = OCCLUDED_SHARE) -> Tensor:
         """(N, R) bool: the regions of which more than `share` is covered."""
@@ -178,9 +178,13 @@ def _lm1(statistics: LandmarkStatistics, floor: float) -> Layout:
         "LM1",
         statistics.size,
         boxes,
-        {"left-eye": (LEFT_EYE,), "right-eye": (RIGHT_EYE,), "nose": (NOSE,),
-         "mouth": (LEFT_MOUTH, RIGHT_MOUTH)},
-    )  # fmt: skip
+        {
+            "left-eye": (LEFT_EYE,),
+            "right-eye": (RIGHT_EYE,),
+            "nose": (NOSE,),
+            "mouth": (LEFT_MOUTH, RIGHT_MOUTH),
+        },
+    )
 
 
 def _lm2(statistics: LandmarkStatistics, floor: float) -> Layout:
@@ -227,9 +231,13 @@ def _lm2_split(statistics: LandmarkStatistics, floor: float) -> Layout:
         "LM2-split",
         statistics.size,
         boxes,
-        {"eyes-left": (LEFT_EYE,), "eyes-right": (RIGHT_EYE,),
-         "mouth-left": (LEFT_MOUTH,), "mouth-right": (RIGHT_MOUTH,)},
-    )  # fmt: skip
+        {
+            "eyes-left": (LEFT_EYE,),
+            "eyes-right": (RIGHT_EYE,),
+            "mouth-left": (LEFT_MOUTH,),
+            "mouth-right": (RIGHT_MOUTH,),
+        },
+    )
 
 
 LAYOUTS: dict[str, Callable[[LandmarkStatistics, float], Layout]] = {

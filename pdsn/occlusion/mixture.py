@@ -107,9 +107,15 @@ def worn_occluders(split: str) -> dict[str, Occluder]:
 
 
 WORN_WEIGHTS = {
-    "clean": 0.15, "face-mask": 0.16, "sunglasses": 0.16, "scarf": 0.08, "cap": 0.08, "hand": 0.08,
-    "band": 0.14, "block": 0.15,
-}  # fmt: skip
+    "clean": 0.15,
+    "face-mask": 0.16,
+    "sunglasses": 0.16,
+    "scarf": 0.08,
+    "cap": 0.08,
+    "hand": 0.08,
+    "band": 0.14,
+    "block": 0.15,
+}
 """How often each is seen in training where these are all that there is."""
 
 
@@ -137,9 +143,19 @@ def varied_occluders(split: str, photos: Tensor) -> dict[str, Occluder]:
 
 
 VARIED_WEIGHTS = {
-    "clean": 0.17, "face-mask": 0.16, "sunglasses": 0.12, "scarf": 0.06, "cap": 0.05, "hand": 0.04,
-    "band": 0.10, "block": 0.08, "posed-hand": 0.12, "object": 0.04, "hair": 0.03, "cut-out": 0.03,
-}  # fmt: skip
+    "clean": 0.17,
+    "face-mask": 0.16,
+    "sunglasses": 0.12,
+    "scarf": 0.06,
+    "cap": 0.05,
+    "hand": 0.04,
+    "band": 0.10,
+    "block": 0.08,
+    "posed-hand": 0.12,
+    "object": 0.04,
+    "hair": 0.03,
+    "cut-out": 0.03,
+}
 """How often each is seen in training where all of these are."""
 
 
@@ -236,8 +252,14 @@ def matching_mixture(boxes: Sequence[Box], split: str) -> Mixture:
 
 
 MATCHING_WEIGHTS = {
-    "regions": 0.5, "face-mask": 0.13, "sunglasses": 0.12, "scarf": 0.08, "cap": 0.05, "hand": 0.04, "block": 0.08,
-}  # fmt: skip
+    "regions": 0.5,
+    "face-mask": 0.13,
+    "sunglasses": 0.12,
+    "scarf": 0.08,
+    "cap": 0.05,
+    "hand": 0.04,
+    "block": 0.08,
+}
 """How often each is seen while masks are learned."""
 
 

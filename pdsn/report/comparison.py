@@ -14,9 +14,15 @@ from pdsn.report.table import markdown_table, points
 
 Record = dict[str, Any]
 TABLE_5_1 = {
-    0: (1.279, 0.990), 10: (1.699, 1.407), 20: (1.970, 1.667), 30: (1.975, 1.679), 40: (1.960, 1.689), 50: (1.977, 1.556),
-    60: (1.989, 1.608), 70: (1.988, 1.545),
-}  # fmt: skip
+    0: (1.279, 0.990),
+    10: (1.699, 1.407),
+    20: (1.970, 1.667),
+    30: (1.975, 1.679),
+    40: (1.960, 1.689),
+    50: (1.977, 1.556),
+    60: (1.989, 1.608),
+    70: (1.988, 1.545),
+}
 """papers/001, table 5.1: median squared distance of impostor and of genuine pairs of RMFRD, by layers trained from VGGFace2."""
 
 
@@ -63,14 +69,17 @@ def markdown(table: Record) -> str:
     ]  # fmt: skip
     rows = [
         [
-            one["run"], heading(one["strategy"]), *(with_interval(one["rank1"][group]) for group in groups),
+            one["run"],
+            heading(one["strategy"]),
+            *(with_interval(one["rank1"][group]) for group in groups),
             *(difference(one["rank1"][group]) for group in groups),
             *(with_interval(one["verification"].get(kind), "eer") for kind in kinds),
             *(difference(one["verification"].get(kind)) for kind in kinds),
-            *(rate(one["verification"].get(kind), "tar1e-2") for kind in kinds), *costs_of(one),
+            *(rate(one["verification"].get(kind), "tar1e-2") for kind in kinds),
+            *costs_of(one),
         ]
         for one in systems
-    ]  # fmt: skip
+    ]
     occlusions = list(first["by_occlusion"])
     lines = [
         f"{table['probes']} probes, seed {table['seed']}. Differences are points above the first row, on the same probes; "
@@ -160,11 +169,15 @@ def plot_layers(rows: Sequence[Record], path: Path) -> None:
     for letter, name, colour, side in (("g", "genuine", RIGHT, -1.5), ("i", "impostor", WRONG, 1.5)):
         boxes = [
             {
-                "med": row[f"{letter}median"], "q1": row[f"{letter}q25"], "q3": row[f"{letter}q75"],
-                "whislo": row[f"{letter}q5"], "whishi": row[f"{letter}q95"], "label": str(row["layers"]),
+                "med": row[f"{letter}median"],
+                "q1": row[f"{letter}q25"],
+                "q3": row[f"{letter}q75"],
+                "whislo": row[f"{letter}q5"],
+                "whishi": row[f"{letter}q95"],
+                "label": str(row["layers"]),
             }
             for row in rows
-        ]  # fmt: skip
+        ]
         drawn = left.bxp(
             boxes,
             positions=[number + side for number in layers],

@@ -118,8 +118,12 @@ def write_page(path: Path, title: str, lead: str, sections: Sequence[Section]) -
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("pdsn.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )  # fmt: skip
+        loader=PackageLoader("pdsn.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     kinds = {"table": Table, "picture": Picture, "gallery": Gallery, "folded": Folded}
     environment.tests |= {
         name: (lambda block, kind=kind: isinstance(block, kind)) for name, kind in kinds.items()

@@ -269,8 +269,13 @@ def _occluded(
         row = int(rows[place % len(rows)])
         face = data.tensor([row])
         found, covered = occlude(
-            find_occluder(name, workspace.statistics, floor), face, data.landmarks[[row]], seed=seed, name=name, rows=[row]
-        )  # fmt: skip
+            find_occluder(name, workspace.statistics, floor),
+            face,
+            data.landmarks[[row]],
+            seed=seed,
+            name=name,
+            rows=[row],
+        )
         clean.append(face)
         occluded.append(found)
         exact.append(covered)

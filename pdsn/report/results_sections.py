@@ -281,8 +281,9 @@ def _dots(records: Sequence[Record], strategy: str) -> Picture:
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
-    text = "; ".join(
-        f"{name}: " + ", ".join(f"{heading(s)} {100 * row[names.index(s)]['rank1']:.1f} %" for s in shown if row[names.index(s)])  # type: ignore[index]
-        for name, row in rows
-    )  # fmt: skip
-    return drawing(canvas, f"Rank-1 by occlusion. {text}", name="rank1")
+    lines = []
+    for name, row in rows:
+        found = dict(zip(names, row, strict=True))
+        rates = [f"{heading(s)} {100 * one['rank1']:.1f} %" for s in shown if (one := found[s])]
+        lines.append(f"{name}: {', '.join(rates)}")
+    return drawing(canvas, f"Rank-1 by occlusion. {'; '.join(lines)}", name="rank1")

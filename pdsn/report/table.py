@@ -127,9 +127,13 @@ def open_set(record: Record | None, asked: str) -> str:
 def segmentation_markdown(records: list[Record]) -> str:
     """How well the covered pixels were found: a row for each occlusion."""
     head = (
-        "occlusion", "photos with a face", "pixel accuracy, %", "foreground IoU", "region covered, %",
+        "occlusion",
+        "photos with a face",
+        "pixel accuracy, %",
+        "foreground IoU",
+        "region covered, %",
         "would by the exact mask, %",
-    )  # fmt: skip
+    )
 
     def percent(share: float | None, digits: int) -> str:
         return "" if share is None else f"{100 * share:.{digits}f}"
@@ -198,12 +202,20 @@ def write_report(folder: Path, evaluation: Evaluation, table: Record) -> None:
                     f"{answer.stranger[index]:.4f}",
                 )
             )
-            writer.writerow((
-                answer.occlusion, answer.strategy, int(answer.draw[index]),
-                dataset.files[row], dataset.people[dataset.labels[row]],
-                " ".join(answer.regions[index]), *nearest, int(answer.ranks[index]), int(answer.photo_ranks[index]),
-                *scores, *("" if np.isnan(limit) else f"{limit:.4f}" for limit in limits),
-            ))  # fmt: skip
+            line = [
+                answer.occlusion,
+                answer.strategy,
+                int(answer.draw[index]),
+                dataset.files[row],
+                dataset.people[dataset.labels[row]],
+                " ".join(answer.regions[index]),
+                *nearest,
+                int(answer.ranks[index]),
+                int(answer.photo_ranks[index]),
+                *scores,
+                *("" if np.isnan(limit) else f"{limit:.4f}" for limit in limits),
+            ]
+            writer.writerow(line)
     draft = folder / DRAFT
     write_text(draft / "probes.csv", stream.getvalue())
     if table["segmentation"]:
@@ -238,9 +250,13 @@ def _segmentation_csv(evaluation: Evaluation) -> str:
     for occlusion, found in evaluation.found_pixels.items():
         for index, row in enumerate(found.rows):
             numbers = (found.accuracy[index], found.iou[index])
-            writer.writerow((
-                occlusion, int(found.draw[index]), evaluation.dataset.files[row],
+            line = [
+                occlusion,
+                int(found.draw[index]),
+                evaluation.dataset.files[row],
                 *("" if np.isnan(n) else f"{n:.4f}" for n in numbers),
-                int(found.triggered[index]), int(found.triggered_exact[index]),
-            ))  # fmt: skip
+                int(found.triggered[index]),
+                int(found.triggered_exact[index]),
+            ]
+            writer.writerow(line)
     return stream.getvalue()

@@ -20,6 +20,15 @@ from pdsn.report.table import drafting, markdown_table, replace_by_draft
 Record = dict[str, Any]
 MOST_DRAWN = 2000
 """Distances of a kind that a box plot is drawn from; of more, as many spread evenly."""
+OF_DISTANCES = {
+    "gmean": "GMean",
+    "imean": "IMean",
+    "gmedian": "median, genuine",
+    "imedian": "median, impostor",
+    "gap": "gap",
+    "fdr": "FDR",
+}
+"""Columns of the table of distances, by the figure that each shows."""
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -43,13 +52,17 @@ def markdown(table: Record) -> str:
     )  # fmt: skip
     rows = [
         (
-            record["kind"], record["occlusion"], heading(record["strategy"]), str(record["genuine"]),
-            str(record["impostors"]), *(with_interval(record, name) for name in ("eer", *(f"tar{far}" for far in FARS))),
+            record["kind"],
+            record["occlusion"],
+            heading(record["strategy"]),
+            str(record["genuine"]),
+            str(record["impostors"]),
+            *(with_interval(record, name) for name in ("eer", *(f"tar{far}" for far in FARS))),
             *(percent(record[name]) for name in ("fmr100", "fmr1000", "accuracy")),
             *(percent(record.get(f"fixed_{name}")) for name in ("fmr", "fnmr", "accuracy")),
         )
         for record in table["records"]
-    ]  # fmt: skip
+    ]
     lines = [
         "Verification. Scores are cosines in standard deviations above the mean of strangers covered alike; intervals are 95 % over "
         "people. The fixed threshold lets 1 % of the impostors among clean validation pairs pass.",
@@ -57,20 +70,21 @@ def markdown(table: Record) -> str:
         *markdown_table(head, rows),
     ]
     for distance in DISTANCES:
-        columns = ("gmean", "imean", "gmedian", "imedian", "gap", "fdr")
+        rows = [
+            (
+                record["kind"],
+                record["occlusion"],
+                heading(record["strategy"]),
+                *(f"{record['distances'][distance][name]:.3f}" for name in OF_DISTANCES),
+            )
+            for record in table["records"]
+        ]
         lines += [
             "",
             f"Distances ({distance}): means and medians of genuine and impostor pairs, the gap of the medians, FDR.",
             "",
-            *markdown_table(
-                ("pairs", "occlusion", "strategy", "GMean", "IMean", "median, genuine", "median, impostor", "gap", "FDR"),
-                [
-                    (record["kind"], record["occlusion"], heading(record["strategy"]),
-                     *(f"{record['distances'][distance][name]:.3f}" for name in columns))
-                    for record in table["records"]
-                ],
-            ),
-        ]  # fmt: skip
+            *markdown_table(("pairs", "occlusion", "strategy", *OF_DISTANCES.values()), rows),
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pdsn import __version__
-from pdsn.artefact import MODEL, plain
+from pdsn.artefact import MODEL, load_tensors, plain, save_tensors
 from pdsn.coverage.settings import SOURCES
+from pdsn.errors import PdsnError
 from pdsn.files import sha256_of
 from pdsn.matchers.table import COMMANDS, SIGN, parts_of
 from pdsn.run.strategies import further_matchers
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pdsn.calibration.strangers import KeptScores
     from pdsn.data.settings import PrepareConfig
     from pdsn.matchers.matcher import Matcher
@@ -66,6 +71,33 @@ def kept_scores(workspace: Workspace, strategy: str, source: str) -> KeptScores:
             *_learned(workspace),
         )
     return KeptScores(workspace.run.cache, made)
+
+
+def keep_maps(
+    workspace: Workspace, faces: Tensor, on_progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Keep the maps of faces that every call needs, on disk too: the trunk takes a minute for a gallery.
+
+    Of a base with two branches these are the maps of galleries.
+
+    Args:
+        workspace: the run; its memory has them from then on.
+        faces: (N, 3, H, W) uint8, the tensor itself.
+        on_progress: told the faces done and in all, where the maps are made.
+    """
+    from pdsn.people.gallery import digest_of
+
+    digest = digest_of(repr((encoding_of(workspace), tuple(faces.shape))), faces)
+    path = workspace.run.cache / f"views-{digest[:16]}.safetensors"
+    try:
+        stored, _ = load_tensors(path, "pdsn identify")
+    except PdsnError:
+        views = workspace.memory.keep(faces, on_progress=on_progress)
+        # A run that cannot be written to can be used all the same.
+        with suppress(OSError):
+            save_tensors(path, {f"view{n}": view.cpu() for n, view in enumerate(views)}, {})
+    else:
+        workspace.memory.keep(faces, [stored[name] for name in sorted(stored)])
 
 
 def embeddings_of(

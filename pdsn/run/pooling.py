@@ -100,12 +100,16 @@ def pool(tables: Sequence[RunTable], *, bootstrap: int = 2000) -> dict[str, Any]
             "draws": made["draws"],
             "runs": len(tables),
             **closed_set(
-                joined[key], photos[key], people, joined[plain_key] if compared else None,
-                bootstrap=bootstrap, seed=0,
+                joined[key],
+                photos[key],
+                people,
+                joined[plain_key] if compared else None,
+                bootstrap=bootstrap,
+                seed=0,
             ),
             **{name: mean_told([found[name] for found in own]) for name in MEANS},
             "rank1_by_run": [found["rank1"] for found in own],
-        }  # fmt: skip
+        }
         if compared:
             record["gain_by_run"] = [found["gain"] for found in own]
         records.append(record)
@@ -124,9 +128,11 @@ def pool(tables: Sequence[RunTable], *, bootstrap: int = 2000) -> dict[str, Any]
         },
         "runs": [str(table.root) for table in tables],
         "config": {
-            **_asked(tables[0]), "bootstrap": bootstrap, "seeds": [t.table["config"]["seed"] for t in tables],
+            **_asked(tables[0]),
+            "bootstrap": bootstrap,
+            "seeds": [t.table["config"]["seed"] for t in tables],
         },
-    }  # fmt: skip
+    }
 
 
 def pooled_markdown(table: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from pdsn.files import atomic_path
 from pdsn.store.database import Database
 from pdsn.store.names import checked_name
+from pdsn.store.packing import pack_counts, pack_pixels
 from pdsn.store.records import KeptFace
 
 CROPS = "crops"
@@ -62,20 +63,29 @@ def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto, 
         "INSERT INTO person (name, added) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, now())
     )
     (person,) = connection.execute("SELECT id FROM person WHERE name = ?", (name,)).fetchone()
+    values = {
+        "person": person,
+        "source": photo.source,
+        "sha256": photo.sha256,
+        "pixels_sha256": photo.pixels_sha256,
+        "box": box,
+        "probability": photo.probability,
+        "size": photo.size,
+        "sharpness": photo.sharpness,
+        "pose": photo.pose,
+        "covered": json.dumps(photo.covered),
+        "notes": json.dumps(photo.notes),
+        "added": now(),
+        "counts": pack_counts(photo.counts),
+    }
+    places = ", ".join(f":{name}" for name in values)
     number = connection.execute(
-        "INSERT INTO photo (person, source, sha256, pixels_sha256, box, probability, size, sharpness, pose, covered, "
-        "notes, added, counts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            person, photo.source, photo.sha256, photo.pixels_sha256, box, photo.probability, photo.size, photo.sharpness,
-            photo.pose, json.dumps(photo.covered), json.dumps(photo.notes), now(),
-            None if photo.counts is None else photo.counts.astype("<i4").tobytes(),
-        ),
-    ).lastrowid  # fmt: skip
+        f"INSERT INTO photo ({', '.join(values)}) VALUES ({places})", values
+    ).lastrowid
     assert number is not None
-    pixels = None if photo.pixels is None else np.packbits(photo.pixels).tobytes()
     connection.execute(
         "INSERT INTO embedding (photo, sha256, vectors, pixels) VALUES (?, ?, ?, ?)",
-        (number, hashlib.sha256(vectors).hexdigest(), vectors, pixels),
+        (number, hashlib.sha256(vectors).hexdigest(), vectors, pack_pixels(photo.pixels)),
     )
     if photo.crop is not None:
         _save_crop(database, connection, number, photo.crop)

@@ -10,6 +10,7 @@ from pdsn.errors import UsageError
 from pdsn.store.checking import CheckReport, check_store
 from pdsn.store.codes import CODES, DEFAULT
 from pdsn.store.folder import check_place
+from pdsn.store.folder_snapshot import FolderSnapshot
 from pdsn.store.lance.place import Place, is_lance
 from pdsn.store.lance.table import LanceStore
 from pdsn.store.snapshot import Snapshot
@@ -71,7 +72,7 @@ def current(store: AnyStore, known: Snapshot | None, comparison: str) -> Snapsho
         from pdsn.store.lance.snapshot import LanceSnapshot
 
         return LanceSnapshot(store, comparison)
-    return Snapshot(store, comparison)
+    return FolderSnapshot(store, comparison)
 
 
 def check_vectors(place: str | Path, vectors: str | None) -> None:

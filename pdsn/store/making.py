@@ -89,11 +89,24 @@ class Maker:
                 refused.append((one.source, "; ".join(quality.reasons())))
                 continue
             pixels, counts = self._hidden(covered[row].numpy())
-            taken.append((row, NewPhoto(
-                one.name, one.source, one.sha256, one.pixels_sha256, one.box, one.probability, one.size,
-                quality.sharpness, one.pose, hidden, quality.warnings(), np.empty(0, np.float16), pixels, counts,
-                one.crop if keep_crops else None,
-            )))  # fmt: skip
+            photo = NewPhoto(
+                name=one.name,
+                source=one.source,
+                sha256=one.sha256,
+                pixels_sha256=one.pixels_sha256,
+                box=one.box,
+                probability=one.probability,
+                size=one.size,
+                sharpness=quality.sharpness,
+                pose=one.pose,
+                covered=hidden,
+                notes=quality.warnings(),
+                vectors=np.empty(0, np.float16),
+                pixels=pixels,
+                counts=counts,
+                crop=one.crop if keep_crops else None,
+            )
+            taken.append((row, photo))
         if not taken:
             return [], refused
         rows = [row for row, _ in taken]
@@ -147,11 +160,18 @@ class Task:
                 refused.append((readable(photo.file), reason))
                 continue
             left, top, right, bottom = chunk.boxes[row].tolist()
-            candidates.append(Candidate(
-                readable(photo.person), readable(photo.file), str(chunk.hashes[row]), str(chunk.digests[row]),
-                (left, top, right, bottom), float(chunk.probabilities[row]), pose_of(chunk.landmarks[row]),
-                int(chunk.counts[row]), crop,
-            ))  # fmt: skip
+            candidate = Candidate(
+                name=readable(photo.person),
+                source=readable(photo.file),
+                sha256=str(chunk.hashes[row]),
+                pixels_sha256=str(chunk.digests[row]),
+                box=(left, top, right, bottom),
+                probability=float(chunk.probabilities[row]),
+                pose=pose_of(chunk.landmarks[row]),
+                faces=int(chunk.counts[row]),
+                crop=crop,
+            )
+            candidates.append(candidate)
         return candidates, refused
 
     def make(self, candidates: Sequence[Candidate], maker: Maker) -> tuple[list[NewPhoto], Refused]:
@@ -189,6 +209,13 @@ def candidate_of(
     left, top, right, bottom = chosen.box.tolist()
     pose = pose_of(chosen.landmarks) if chosen.landmarks is not None else 0.0
     return Candidate(
-        checked_name(name), readable(str(photo.path)), sha256, pixels_digest(photo.pixels), (left, top, right, bottom),
-        chosen.probability, pose, len(faces) if face is None else 1, chosen.crop,
-    )  # fmt: skip
+        name=checked_name(name),
+        source=readable(str(photo.path)),
+        sha256=sha256,
+        pixels_sha256=pixels_digest(photo.pixels),
+        box=(left, top, right, bottom),
+        probability=chosen.probability,
+        pose=pose,
+        faces=len(faces) if face is None else 1,
+        crop=chosen.crop,
+    )

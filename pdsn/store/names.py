@@ -11,6 +11,7 @@ from shlex import quote
 from pdsn.data.photos import person_of
 from pdsn.errors import UsageError
 from pdsn.people.gallery import readable
+from pdsn.store.records import can_be_id
 
 LONGEST_NAME = 200
 
@@ -35,7 +36,9 @@ def find_person(connection: sqlite3.Connection, root: Path, who: str | int) -> i
     """
     column = "id" if isinstance(who, int) else "name"
     name = who if isinstance(who, int) else person_of(readable(who)).strip()
-    row = connection.execute(f"SELECT id FROM person WHERE {column} = ?", (name,)).fetchone()
+    row = None
+    if isinstance(name, str) or can_be_id(name):
+        row = connection.execute(f"SELECT id FROM person WHERE {column} = ?", (name,)).fetchone()
     if row is None:
         names = [row[0] for row in connection.execute("SELECT name FROM person LIMIT 10000")]
         raise nobody(root, who, names)

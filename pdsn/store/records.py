@@ -7,11 +7,16 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from pdsn.errors import UsageError
+
 PHOTO = (
     "person.name, photo.source, photo.sha256, photo.pixels_sha256, photo.box, photo.probability, photo.size, photo.sharpness, "
     "photo.pose, photo.covered, photo.notes, photo.id, photo.person, photo.added, photo.crop"
 )
 """The columns of a `PhotoRecord`, of photo joined with person."""
+
+LARGEST_ID = 2**63 - 1
+"""Of a person and of a photo: what a column of whole numbers can hold, in SQLite and in a table."""
 
 
 @dataclass(frozen=True)
@@ -132,3 +137,13 @@ class PersonPhotos:
     def as_dict(self) -> dict[str, object]:
         """What JSON says of them."""
         return {**self.person.as_dict(), "photos": [photo.as_dict() for photo in self.photos]}
+
+
+def can_be_id(number: int) -> bool:
+    """Whether a number can be an id at all: a database must not be asked about one that cannot."""
+    return 0 <= number <= LARGEST_ID
+
+
+def no_photo(root: Path | str, number: int) -> UsageError:
+    """Says that a store has no photo of this id."""
+    return UsageError(f"--people {root} has no photo {number}")

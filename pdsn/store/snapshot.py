@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -13,10 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pdsn.errors import PdsnError
 from pdsn.store.codes import Decoded
-from pdsn.store.following import SCORES, gone_rows, kept_rows, places_of, row_count
-from pdsn.store.store import Store
 
 BLOCK = 2048
 """Photos whose embeddings are compared at a time: in float32 they stay in the processor's cache."""
@@ -26,60 +23,24 @@ MEANS_KEPT = 4
 """Signatures whose means of people stay in memory."""
 
 
-class Snapshot:
-    """People and photos of a store, in the order of the photos' ids, which is that of the arrays' rows.
+class Snapshot(ABC):
+    """People and photos of a store at one moment; each kind of store says how embeddings and covered pixels are read.
 
     Args:
-        store: the store.
         comparison: see `EmbeddingMatcher`: "nearest", "mean" or "both".
-
-    Attributes:
-        generation: of the store; when it has another one, this is out of date.
         state: as long as it stays, people and photos are only added.
         widths: numbers in an embedding, of each of the S signatures.
         people: K names, in the order in which they were enrolled.
-        labels: (G,) int64, index in `people` of each photo's person.
         photos: (G,) int64 ids.
-        counts: (C, R) int64, covered pixels by region, of the photos of which any is covered.
-        touched: (C,) int64, rows of these photos.
+        labels: (G,) int64, index in `people` of each photo's person.
+        touched: (C,) int64, rows of the photos of which any pixel is covered.
+        counts: (C, R) int64, covered pixels by region of these photos.
     """
 
-    def __init__(self, store: Store, comparison: str = "nearest") -> None:
-        self.store = store
-        with suppress(
-            OSError, PdsnError
-        ):  # whoever changes the store does it then; a read-only one is searched, too
-            if not self._arrays_complete():
-                store.follow(patience=0.0)
-        with store.database.reading() as connection:
-            self.generation, self._epoch, naming = connection.execute(
-                "SELECT generation, epoch, naming FROM store"
-            ).fetchone()
-            people = connection.execute("SELECT id, name FROM person ORDER BY id").fetchall()
-            photos = connection.execute("SELECT id, person FROM photo ORDER BY id").fetchall()
-            covered = connection.execute(
-                "SELECT id, counts FROM photo WHERE counts IS NOT NULL ORDER BY id"
-            ).fetchall()
-            self._places = places_of(len(photos), gone_rows(connection))
-            self._maps = self._mapped(min(store.vectors.count(self._epoch), row_count(connection)))
-            tail = list(kept_rows(connection, sum(store.vectors.sizes), len(self._maps[0])))
-        self.state = f"{self._epoch}-{naming}"
-        self._tail = np.concatenate(tail) if tail else np.empty((0, sum(store.vectors.sizes)), np.uint8)
-        table = np.array(photos, dtype=np.int64).reshape(-1, 2)
-        numbers = np.array([number for number, _ in people], dtype=np.int64)
-        self._take(
-            comparison,
-            store.widths,
-            [name for _, name in people],
-            table[:, 0],
-            np.searchsorted(numbers, table[:, 1]),
-            np.searchsorted(table[:, 0], np.array([row[0] for row in covered], dtype=np.int64)),
-            np.array([np.frombuffer(row[1], "<i4") for row in covered], dtype=np.int64),
-        )
-
-    def _take(
+    def __init__(
         self,
         comparison: str,
+        state: str,
         widths: Sequence[int],
         people: Sequence[str],
         photos: np.ndarray,
@@ -87,8 +48,8 @@ class Snapshot:
         touched: np.ndarray,
         counts: np.ndarray,
     ) -> None:
-        """Take up what is known of a store, of whatever kind; see the class."""
         self.comparison = comparison
+        self.state = state
         self.widths = list(widths)
         self.people = list(people)
         self.photos, self.labels = photos, labels
@@ -96,25 +57,26 @@ class Snapshot:
         self._means: OrderedDict[int, Tensor] = OrderedDict()
         self._whole: OrderedDict[int, Tensor] = OrderedDict()
 
-    def _arrays_complete(self) -> bool:
-        store = self.store
-        with store.database.reading() as connection:
-            (epoch,) = connection.execute("SELECT epoch FROM store").fetchone()
-            return store.vectors.count(epoch) == row_count(connection)
-
     def __len__(self) -> int:
         return len(self.photos)
 
     @property
+    @abstractmethod
     def is_current(self) -> bool:
         """Whether the store is still as it is here."""
-        with self.store.database.reading() as connection:
-            return bool(self.generation == connection.execute("SELECT generation FROM store").fetchone()[0])
 
     @property
+    @abstractmethod
     def scores(self) -> Path | None:
         """Where what strangers score is kept; None for the run's own place."""
-        return self.store.root / SCORES / self.state
+
+    @abstractmethod
+    def _raw(self, place: int, first: int, step: int) -> Iterator[tuple[int, Decoded]]:
+        """(first row, embeddings) of one signature, block by block, from a row on; each takes the place of the one before."""
+
+    @abstractmethod
+    def _photos(self, place: int, rows: np.ndarray) -> Tensor:
+        """The embeddings (n, E) float32 of some rows."""
 
     def near(self, place: int, probes: Tensor) -> list[np.ndarray] | None:
         """Rows, sorted, of the photos that may be nearest to each of P probes (P, E) under a signature; None for all."""
@@ -129,37 +91,6 @@ class Snapshot:
     def members(self, person: int) -> np.ndarray:
         """Rows (n,) of a person's photos."""
         return np.flatnonzero(self.labels == person)
-
-    def _mapped(self, count: int) -> list[np.ndarray]:
-        """The first rows of all arrays, all at once: once they are mapped, a removal that drops the files takes nothing away.
-
-        No rows where one has just dropped them: the database still has all of them at the moment of this look.
-        """
-        vectors = self.store.vectors
-        try:
-            return [vectors.read(self._epoch, place, count) for place in range(len(vectors.sizes))]
-        except (OSError, ValueError):
-            return [vectors.read(self._epoch, place, 0) for place in range(len(vectors.sizes))]
-
-    def _late(self, place: int) -> np.ndarray:
-        """The rows (n, bytes), as they are kept, that the array does not have yet."""
-        sizes = self.store.vectors.sizes
-        first = sum(sizes[:place])
-        return self._tail[:, first : first + sizes[place]]
-
-    def _raw(self, place: int, first: int, step: int) -> Iterator[tuple[int, Decoded]]:
-        """(first row, embeddings) of one signature, block by block, from a row on; each takes the place of the one before."""
-        mapped, late = self._maps[place], self._late(place)
-        buffer = torch.empty((step, self.widths[place]))
-        for start in range(first, len(self), step):
-            places = self._places[start : start + step]
-            low, high = int(places[0]), int(places[-1]) + 1
-            part = mapped[low:high]
-            if high > len(mapped):
-                part = np.concatenate([part, late[max(low - len(mapped), 0) : high - len(mapped)]])
-            if len(part) > len(places):  # some rows are empty
-                part = part[places - low]
-            yield start, self.store.code.decode(part, buffer[: len(places)])
 
     def products(
         self, place: int, probes: np.ndarray, step: int, first: int = 0
@@ -208,15 +139,6 @@ class Snapshot:
         """What a probe is multiplied with (n, E) float32 of one signature, for some rows."""
         return self._compared(place, self._photos(place, rows), self.labels[rows])
 
-    def _photos(self, place: int, rows: np.ndarray) -> Tensor:
-        """The embeddings (n, E) float32 of some rows."""
-        mapped, late = self._maps[place], self._late(place)
-        found = np.empty((len(rows), late.shape[1]), np.uint8)
-        places = self._places[rows]
-        inside = places < len(mapped)
-        found[inside], found[~inside] = mapped[places[inside]], late[places[~inside] - len(mapped)]
-        return self.store.code.decode(found, torch.empty((len(rows), self.widths[place]))).scaled()
-
     def _compared(self, place: int, photos: Tensor, labels: np.ndarray) -> Tensor:
         """See `EmbeddingMatcher.compared`, of a part of the photos."""
         if self.comparison == "nearest":
@@ -236,15 +158,6 @@ class Snapshot:
                 self._means.popitem(last=False)
         return self._means[place]
 
+    @abstractmethod
     def covered(self, rows: np.ndarray, size: tuple[int, int]) -> Tensor:
         """The covered pixels (n, H, W) bool of some rows."""
-        found = np.zeros((len(rows), size[0] * size[1]), bool)
-        with self.store.database.reading() as connection:
-            for place, row in enumerate(rows):
-                known = connection.execute(
-                    "SELECT pixels FROM embedding WHERE photo = ?", (int(self.photos[row]),)
-                ).fetchone()
-                if known is not None and known[0] is not None:
-                    bits = np.frombuffer(known[0], np.uint8)
-                    found[place] = np.unpackbits(bits, count=found.shape[1])
-        return torch.from_numpy(found.reshape(-1, *size))

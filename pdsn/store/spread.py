@@ -201,9 +201,15 @@ def _started(spread: Spread, folder: str, quiet: Mapping[str, Any]) -> Iterator[
             ray.init(address=spread.address, **quiet)
         else:
             ray.init(
-                address="local", num_cpus=spread.workers or os.cpu_count(), num_gpus=0, include_dashboard=False,
-                object_store_memory=MEMORY, _temp_dir=folder, runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}}, **quiet,
-            )  # fmt: skip
+                address="local",
+                num_cpus=spread.workers or os.cpu_count(),
+                num_gpus=0,
+                include_dashboard=False,
+                object_store_memory=MEMORY,
+                _temp_dir=folder,
+                runtime_env={"env_vars": {"OMP_NUM_THREADS": "1"}},
+                **quiet,
+            )
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False

@@ -18,7 +18,7 @@ from pdsn.store.following import follow, leave
 from pdsn.store.insertion import NewPhoto, insert, now
 from pdsn.store.names import checked_name, find_person, name_of, taken
 from pdsn.store.provenance import check_made
-from pdsn.store.records import PHOTO, PersonPhotos, PersonRecord, PhotoRecord
+from pdsn.store.records import PHOTO, PersonPhotos, PersonRecord, PhotoRecord, can_be_id, no_photo
 from pdsn.store.vectors import Vectors
 
 VECTORS = "vectors"
@@ -142,11 +142,13 @@ class Store:
             return self._photo(connection, number)
 
     def _photo(self, connection: sqlite3.Connection, number: int) -> PhotoRecord:
+        if not can_be_id(number):
+            raise no_photo(self.root, number)
         row = connection.execute(
             f"SELECT {PHOTO} FROM photo JOIN person ON person.id = photo.person WHERE photo.id = ?", (number,)
         ).fetchone()
         if row is None:
-            raise UsageError(f"--people {self.root} has no photo {number}")
+            raise no_photo(self.root, number)
         return PhotoRecord.of(row, self.root)
 
     def known(self, sha256: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -260,14 +262,14 @@ class Store:
         """
         with self._changing():
             with self._naming() as connection:
-                row = connection.execute("SELECT person FROM photo WHERE id = ?", (number,)).fetchone()
-                if row is None:
-                    raise UsageError(f"--people {self.root} has no photo {number}")
+                person = self._photo(connection, number).person
                 empty = leave(connection, [number])
                 connection.execute("DELETE FROM photo WHERE id = ?", (number,))
-                (left,) = connection.execute("SELECT count(*) FROM photo WHERE person = ?", row).fetchone()
+                (left,) = connection.execute(
+                    "SELECT count(*) FROM photo WHERE person = ?", (person,)
+                ).fetchone()
                 if not left:
-                    connection.execute("DELETE FROM person WHERE id = ?", row)
+                    connection.execute("DELETE FROM person WHERE id = ?", (person,))
             follow(self, moved=True, empty=empty)
         return bool(left)
 

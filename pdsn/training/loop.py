@@ -139,15 +139,8 @@ def fit(
                 seed_everything(seed, epoch, accelerator.process_index)
                 wrapped.train()
                 sums: dict[str, Tensor] = {}
-                for step, batch in enumerate(batches.epoch(epoch)):
-                    for group in optimizer.param_groups:
-                        group["lr"] = schedule.rate((epoch * steps + step) / total)
-                    with accelerator.autocast():
-                        losses = wrapped(*batch)
-                    accelerator.backward(losses["loss"])
-                    optimizer.step()
-                    optimizer.zero_grad(set_to_none=True)
-                    mean.add(weights, epoch * steps + step)
+                for step, losses in _steps(wrapped, batches, epoch, schedule, optimizer, accelerator):
+                    mean.add(weights, step)
                     for name, value in losses.items():
                         sums[name] = sums.get(name, 0) + value.detach().float()
                     advance()
@@ -189,6 +182,27 @@ def fit(
         accelerator.wait_for_everyone()
         accelerator.free_memory()
         return {name: float(value) for name, value in best.items()}
+
+
+def _steps(
+    module: nn.Module,
+    batches: Batches,
+    epoch: int,
+    schedule: Schedule,
+    optimizer: Any,
+    accelerator: Accelerator,
+) -> Iterator[tuple[int, dict[str, Tensor]]]:
+    """Train for an epoch: the number of each step done, counted through all epochs, and its losses."""
+    steps = len(batches)
+    for number, batch in enumerate(batches.epoch(epoch), epoch * steps):
+        for group in optimizer.param_groups:
+            group["lr"] = schedule.rate(number / (steps * schedule.epochs))
+        with accelerator.autocast():
+            losses = module(*batch)
+        accelerator.backward(losses["loss"])
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        yield number, losses
 
 
 def _validated(

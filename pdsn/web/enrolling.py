@@ -100,7 +100,11 @@ def _enrolment(report: EnrolReport) -> Enrolment:
     if report.added:
         (photo,) = report.added
         return Enrolment(
-            outcome="added", reason="", warnings=photo.notes, person=Named(id=photo.person, name=photo.name), photo=photo.id
-        )  # fmt: skip
+            outcome="added",
+            reason="",
+            warnings=photo.notes,
+            person=Named(id=photo.person, name=photo.name),
+            photo=photo.id,
+        )
     outcome, ((_, reason),) = ("refused", report.refused) if report.refused else ("known", report.known)
     return Enrolment(outcome=outcome, reason=reason, warnings=[], person=None, photo=None)

@@ -114,13 +114,22 @@ class Questions:
             (count,) = connection.execute("SELECT count(*) FROM question").fetchone()
             if rejected is not None or count >= MOST:
                 return None
+            values = {
+                "face": question.face,
+                "asked": question.asked,
+                "source": question.source,
+                "person": question.person,
+                "photo": question.photo,
+                "cosine": question.cosine,
+                "threshold": question.threshold,
+                "covered": json.dumps(question.covered),
+                "middle": json.dumps(question.middle),
+                "picture": picture,
+            }
+            places = ", ".join(f":{name}" for name in values)
             return connection.execute(
-                f"INSERT INTO question ({COLUMNS.removeprefix('id, ')}, picture) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    question.face, question.asked, question.source, question.person, question.photo, question.cosine,
-                    question.threshold, json.dumps(question.covered), json.dumps(question.middle), picture,
-                ),
-            ).lastrowid  # fmt: skip
+                f"INSERT INTO question ({', '.join(values)}) VALUES ({places})", values
+            ).lastrowid
 
     def waiting(self, is_there: Callable[[int], bool]) -> list[Question]:
         """The open questions, the oldest first.

@@ -133,7 +133,11 @@ class Guard:
             return None
         if not self._is_allowed(headers, client):
             if not self.wrong_tokens.has(client):
-                return _say(429, "Too many wrong tokens: wait a minute.", {"retry-after": str(self.wrong_tokens.seconds)})  # fmt: skip
+                return _say(
+                    429,
+                    "Too many wrong tokens: wait a minute.",
+                    {"retry-after": str(self.wrong_tokens.seconds)},
+                )
             if path in PAGES and method in SAFE:
                 return RedirectResponse("/login", 303)
             return _say(
@@ -253,7 +257,9 @@ def _limited(scope: Scope, receive: Receive) -> Receive:
         taken += len(message.get("body", b""))
         done = not message.get("more_body", False)
         if taken > most:
-            raise HTTPException(413, f"That is too large: at most {most / 1e6:g} MB can be sent.", {"connection": "close"})  # fmt: skip
+            raise HTTPException(
+                413, f"That is too large: at most {most / 1e6:g} MB can be sent.", {"connection": "close"}
+            )
         return message
 
     return receive_limited

@@ -30,9 +30,9 @@ from pdsn.matchers.matcher import Faces, Signature
 from pdsn.networks.branches import Role
 from pdsn.occlusion.layouts import Box, Layout
 from pdsn.store.codes import CODES, DEFAULT
+from pdsn.store.folder_snapshot import FolderSnapshot
 from pdsn.store.insertion import NewPhoto
 from pdsn.store.search import nearest_people
-from pdsn.store.snapshot import Snapshot
 from pdsn.store.store import VECTORS, Store
 from pdsn.store.variants import Variants
 
@@ -94,7 +94,7 @@ def measure(photos: int, vectors: str, threads: int) -> None:
         began = time.perf_counter()
         store, variants = build(Path(folder) / "team", photos, vectors)
         built = time.perf_counter()
-        snapshot = Snapshot(store)
+        snapshot = FolderSnapshot(store)
         opened = time.perf_counter() - built
         print(f"{photos} photos: enrolled in {built - began:.1f} s, opened in {opened:.2f} s")
         place = variants.place((True,))

@@ -1,9 +1,8 @@
-"""The prepared data set on disk: splits, round trip, damage."""
+"""The prepared data set on disk: round trip, damage, its training people."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,16 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from pdsn.data.dataset import Face, FaceDataset, split_people, split_photos, write_dataset
+from pdsn.data.dataset import Face, FaceDataset, write_dataset
+from pdsn.data.splits import split_photos
 from pdsn.errors import PdsnError
-
-LFW10 = [
-    *([10] * 15 + [11] * 16 + [12] * 10 + [13] * 11 + [14] * 10 + [15] * 11 + [16] * 3 + [17] * 8 + [18] * 5),
-    *([19] * 7 + [20] * 5 + [21] * 4 + [22] * 5 + [23] * 3 + [24] * 3 + [25] + [26] * 2 + [27] + [28] * 2),
-    *([29] * 2 + [30] * 2 + [31] * 2 + [32] * 3 + [33] * 3 + [35, 36, 37, 39, 39, 41, 41, 42, 42, 44, 48]),
-    *[49, 52, 52, 53, 55, 60, 71, 77, 109, 121, 144, 236, 530],
-]
-"""How many photos each of LFW's people with at least ten has."""
 
 
 def write(
@@ -58,12 +50,6 @@ def test_names_are_composed_and_the_classes_keep_their_numbers(tmp_path: Path) -
     assert made.sha256 == again.sha256
 
 
-def test_lfw10_splits_as_in_the_paper() -> None:
-    assert (len(LFW10), sum(LFW10)) == (158, 4324)
-    people = [f"{i:03}" for i, count in enumerate(LFW10) for _ in range(count)]
-    assert Counter(split_photos(people, 0)) == {"train": 2959, "val": 647, "test": 718}
-
-
 def test_training_people_are_a_data_set_of_their_own(tmp_path: Path) -> None:
     made, _, _ = write(tmp_path, (10, 9, 8, 7, 6, 5, 11, 12))
     view = made.training_people()
@@ -92,25 +78,6 @@ def test_one_training_person_is_nobody_to_tell_apart(tmp_path: Path) -> None:
     made, _, _ = write(tmp_path, (6, 6))
     with pytest.raises(PdsnError, match="has 1 training people .* take --split-by photo"):
         made.training_people()
-
-
-def test_split_per_photo_is_the_floor_rule_for_each_person() -> None:
-    people = ["b"] * 13 + ["a"] * 10 + ["c"] * 3
-    split = np.array(split_photos(people, 5))
-    for name, expected in {"a": (7, 1, 2), "b": (9, 2, 2), "c": (2, 0, 1)}.items():
-        counts = Counter(split[np.array(people) == name].tolist())
-        assert tuple(counts[part] for part in ("train", "val", "test")) == expected
-    assert split.tolist() == split_photos(people, 5)
-    assert split.tolist() != split_photos(people, 6)
-
-
-def test_split_by_person_keeps_a_person_together() -> None:
-    people = [f"{i:02}" for i in range(20) for _ in range(3)]
-    split = split_people(people, 0)
-    sides = {name: {part for one, part in zip(people, split, strict=True) if one == name} for name in people}
-    assert all(len(parts) == 1 for parts in sides.values())
-    assert Counter(next(iter(parts)) for parts in sides.values()) == {"train": 14, "val": 3, "test": 3}
-    assert split != split_people(people, 1)
 
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from sklearn.linear_model import RidgeClassifier
 
-from pdsn.data.dataset import FaceDataset, split_photos
+from pdsn.data.dataset import FaceDataset
+from pdsn.data.splits import split_photos
 from pdsn.data.template import template
 from pdsn.drawn.dataset import draw_dataset, draw_people, draw_person, draw_photo, photo_of
-from pdsn.drawn.people import INHERITED, Person
+from pdsn.drawn.people import Person
+from pdsn.drawn.random_person import INHERITED
 from pdsn.errors import UsageError
 
 SIZE = (32, 24)

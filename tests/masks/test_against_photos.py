@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from pdsn.masks.against_photos import POOLED, PhotoBatches, one_each, pooled_loss
-from pdsn.masks.matched import MatchBatches, MatchedMasks, learned_masks
+from pdsn.masks.groups import GroupBatches
+from pdsn.masks.matched import MatchedMasks, learned_masks
 from pdsn.masks.settings import PHOTOS, MatchingConfig
 from pdsn.runtime import start
 
@@ -73,7 +74,7 @@ def test_nobody_is_found_by_their_own_photo_unless_they_have_no_other() -> None:
     photos = np.array([[0, row] for row in (0, 1, 3, 5)])
     regions = np.array([True])
     config = MatchingConfig(steps=40, batch=2, validations=1, against=PHOTOS)
-    given = MatchBatches([clean], [(regions, photos)], labels, config, 0, start("cpu", "fp32"))
+    given = GroupBatches([clean], [(regions, photos)], labels, config, 0, start("cpu", "fp32"))
     batches = PhotoBatches(given, clean)
     met = set()
     for maps, places, occluded, gallery in batches.epoch(0):

@@ -1,4 +1,4 @@
-"""Batches of photos and twins, the photos themselves, and how a learner is judged."""
+"""Batches of photos and twins, and how a learner is judged."""
 
 import re
 from dataclasses import dataclass
@@ -9,9 +9,8 @@ import torch
 
 from pdsn.errors import UsageError
 from pdsn.masks.maps import Twins
-from pdsn.matchers.learning import FacePhotos, LearningConfig, MapPhotos, TwinBatches, judge
-from pdsn.occlusion.layouts import LandmarkStatistics, make_layout
-from pdsn.occlusion.mixture import matching_mixture
+from pdsn.matchers.learning import LearningConfig, TwinBatches, judge
+from pdsn.matchers.training_photos import FacePhotos, MapPhotos
 from pdsn.occlusion.occluders import Nothing
 
 SIZE = (6, 4)
@@ -170,47 +169,11 @@ def test_where_pairs_are_dear_few_people_and_photos_are_judged(monkeypatch):
     assert learner.asked == [(3, 1), (3, 1)] * 2
 
 
-def face_photos(dataset, split="train", draws=2, seed=0, occluder=None):
-    statistics = LandmarkStatistics.of(dataset.landmarks, dataset.size)
-    boxes = list(make_layout("LM2", statistics, 0.4).regions.values())
-    rows = dataset.rows(split)
-    occluder = occluder or matching_mixture(boxes, split)
-    return FacePhotos(dataset, rows, occluder, dataset.labels[rows], draws, seed)
-
-
-def test_a_painted_photo_is_itself_where_nothing_is_covered(dataset):
-    photos, rows = face_photos(dataset), np.arange(30)
-    whole = dataset.tensor(dataset.rows("train")[rows]).float()
-    seen, covered = photos.probes(rows, np.tile([0, 1, -1], 10))
-    assert seen.dtype == torch.float32 and covered.shape == (30, *dataset.size)
-    unlike = (seen != whole).any(1)
-    assert not (unlike & ~covered).any()
-    assert (covered.flatten(1).any(1)).tolist() == [True, True, False] * 10
-    assert unlike.sum() > 0.9 * covered.sum(), "what is covered is painted"
-    assert torch.equal(photos.gallery(rows), whole)
-
-
-def test_a_twin_looks_the_same_whenever_it_is_asked_for(dataset):
-    photos = face_photos(dataset)
-    seen, covered = photos.probes(np.array([3, 7, 7, 3]), np.array([0, 1, 0, 1]))
-    again, hidden = photos.probes(np.array([7, 3, 7]), np.array([0, 0, 1]))
-    assert torch.equal(again, seen[[2, 0, 1]]) and torch.equal(hidden, covered[[2, 0, 1]])
-    assert not torch.equal(seen[0], seen[3]) and not torch.equal(seen[1], seen[2])
-    other, _ = face_photos(dataset, seed=1).probes(np.array([3]), np.array([0]))
-    assert not torch.equal(other[0], seen[0])
-
-
-def test_painting_leaves_the_data_set_as_it_is(dataset):
-    before = np.array(dataset.faces)
-    face_photos(dataset).probes(np.arange(10), np.zeros(10, int))
-    assert np.array_equal(before, dataset.faces)
-
-
 def test_faces_come_in_batches_too(dataset):
-    photos = face_photos(dataset, occluder=Nothing())
+    rows = dataset.rows("train")
+    photos = FacePhotos(dataset, rows, Nothing(), dataset.labels[rows], draws=2, seed=0)
     probes, covered, gallery, labels = next(batches(photos=photos).epoch(0))
     assert probes.shape == gallery.shape == (8, 3, *dataset.size) and not covered.any()
-    rows = dataset.rows("train")
     everybody = dataset.tensor(rows).float()
     for probe, other, label in zip(probes, gallery, labels.tolist(), strict=True):
         places = [int((everybody == one).flatten(1).all(1).nonzero()) for one in (probe, other)]

@@ -5,11 +5,11 @@ import torch
 from torch.nn import functional as F
 
 from pdsn.masks.maps import Twins
-from pdsn.matchers.learning import MapPhotos
 from pdsn.matchers.matcher import Faces
 from pdsn.matchers.memory import MapMemory
 from pdsn.matchers.parts import HeadParts, HeadPartsConfig, PartsMatcher, centre_of
 from pdsn.matchers.parts_cnn import CroppedParts, CropsConfig, CropsMatcher
+from pdsn.matchers.training_photos import MapPhotos
 from pdsn.occlusion.layouts import Box, Layout
 from tests.matchers.tiny import (
     CLOSE,

@@ -16,6 +16,7 @@ from pdsn import api
 from pdsn.data.dataset import FaceDataset
 from stages import identify as stage
 from stages.cli import app
+from stages.picture_files import picture_paths
 from tests.full_disk import FULL, full_disk
 from tests.people.photos import PlainDetector, save_photo
 from tests.stages.conftest import Said, give, stop_at
@@ -283,17 +284,17 @@ def test_the_segmenter_finds_what_is_covered(people, photo):
 
 def test_pictures_never_take_the_place_of_a_photo(tmp_path):
     a, b, c = (tmp_path / name for name in ("x/p.jpg", "y/p.png", "out/p-identified.png"))
-    targets = stage.picture_paths([a, b, c], tmp_path / "out", tmp_path / "default")
+    targets = picture_paths([a, b, c], tmp_path / "out", tmp_path / "default")
     assert targets == {
         a: tmp_path / "out/p-identified-2.png",
         b: tmp_path / "out/p-identified-3.png",
         c: tmp_path / "out/p-identified-identified.png",
     }
     with pytest.raises(Exception, match="is one file for 2 photos: give a folder"):
-        stage.picture_paths([a, b], tmp_path / "one.png", tmp_path)
+        picture_paths([a, b], tmp_path / "one.png", tmp_path)
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(Exception, match=r"--picture .*one\.png cannot be written: .*file is a file"):
-        stage.picture_paths([a], tmp_path / "file/one.png", tmp_path)
+        picture_paths([a], tmp_path / "file/one.png", tmp_path)
 
 
 def test_a_crowd_is_cut_short_in_the_table_alone(people, drawn, tmp_path, monkeypatch):

@@ -16,9 +16,9 @@ from pdsn.people.photo import nothing_covered
 from pdsn.store import kinds, snapshot
 from pdsn.store.checking import check_store
 from pdsn.store.codes import CODES, Float16, Int8
+from pdsn.store.folder_snapshot import FolderSnapshot
 from pdsn.store.making import Maker, Task
 from pdsn.store.search import nearest_people
-from pdsn.store.snapshot import Snapshot
 from pdsn.store.spread import Tools, _Worker
 from pdsn.store.store import Store
 from pdsn.store.variants import Variants
@@ -81,7 +81,7 @@ def test_a_store_in_int8_answers_as_one_in_float16(tmp_path, monkeypatch, compar
     for kind in CODES:
         store, variants = store_of(tmp_path / kind, crops, NAMES, covered, matcher, kind)
         assert check_store(store).clean
-        hits = nearest_people(Snapshot(store, compare), variants, probes, 17)
+        hits = nearest_people(FolderSnapshot(store, compare), variants, probes, 17)
         found[kind] = [{hit.person: hit.score for hit in mine} for mine in hits]
     for ours, theirs in zip(found["int8"], found["float16"], strict=True):
         assert ours.keys() == theirs.keys()

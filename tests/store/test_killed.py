@@ -14,8 +14,8 @@ import pytest
 
 from pdsn.matchers.matcher import Faces
 from pdsn.store.checking import check_store
+from pdsn.store.folder_snapshot import FolderSnapshot
 from pdsn.store.search import nearest_people
-from pdsn.store.snapshot import Snapshot
 from pdsn.store.store import Store
 from pdsn.store.variants import Variants
 from tests.store.tiny import MADE, SIZE, Halves, add, faces
@@ -63,7 +63,7 @@ def test_ten_kills_lose_nobody_and_leave_no_trace(tmp_path):
         store = Store.open(root)
         found = {person.name: person.photos for person in store.people()}
         # A reader, before anybody has tidied up.
-        snapshot = Snapshot(store)
+        snapshot = FolderSnapshot(store)
         assert set(snapshot.people) == set(found)
         report = check_store(store)
         assert report.clean, report.wrong
@@ -76,6 +76,6 @@ def test_ten_kills_lose_nobody_and_leave_no_trace(tmp_path):
         number = int(next(iter(there - going)).split()[1]) if there - going else None
         if number is not None:
             probe = variants.matcher.prepare(Faces.free(faces(2, number)), "probe")
-            for (hit,) in nearest_people(Snapshot(store), variants, probe, 1):
-                assert Snapshot(store).people[hit.person] == f"person {number}" and hit.score > 0.99
+            for (hit,) in nearest_people(FolderSnapshot(store), variants, probe, 1):
+                assert FolderSnapshot(store).people[hit.person] == f"person {number}" and hit.score > 0.99
     assert killed >= 3  # some were killed in the middle of a change

@@ -13,9 +13,9 @@ from pdsn.matchers.matcher import Faces
 from pdsn.metrics import best_per_person
 from pdsn.store import following, snapshot
 from pdsn.store.checking import check_store
+from pdsn.store.folder_snapshot import FolderSnapshot
 from pdsn.store.kinds import current
 from pdsn.store.search import nearest_people
-from pdsn.store.snapshot import Snapshot
 from pdsn.store.store import Store
 from pdsn.store.variants import Variants
 from pdsn.store.vectors import FOLDER, Vectors
@@ -56,7 +56,7 @@ def check_found(store: Store, crops: torch.Tensor, names: list[str], compare: st
     shown = matcher.prepare(Faces.free(faces(9, 2)), "probe")
     gallery = matcher.prepare(Faces.free(crops, labels), "gallery")
     scores = best_per_person(matcher.compare(shown, gallery), labels, len(people))
-    seen = Snapshot(store, compare)
+    seen = FolderSnapshot(store, compare)
     for members in (None, np.arange(len(seen))):
         found = nearest_people(seen, Variants(matcher, "halves"), shown, len(people), members=members)
         for row, hits in enumerate(found):
@@ -145,7 +145,7 @@ def test_an_empty_row_that_holds_something_is_found(store):
 
 def test_who_looks_on_does_not_name_the_removed(tmp_path):
     store, variants = store_of(tmp_path / "team", faces(40, 1), NAMES)
-    seen = Snapshot(store)
+    seen = FolderSnapshot(store)
     probe = variants.matcher.prepare(Faces.free(faces(40, 1)[3:4]), "probe")
     before = nearest_people(seen, variants, probe, 1)[0][0]
     assert seen.people[before.person] == "person 3" and before.score > 0.99
@@ -159,7 +159,7 @@ def test_who_looks_on_does_not_name_the_removed(tmp_path):
 
 def test_who_looks_on_is_not_disturbed_when_the_arrays_are_written_anew(tmp_path):
     store, variants = store_of(tmp_path / "team", faces(40, 1), NAMES)
-    seen = Snapshot(store)
+    seen = FolderSnapshot(store)
     for number in range(8):
         store.remove(f"person {number}")
     assert epoch_of(store) == 1 and not store.vectors.folder(0).exists()

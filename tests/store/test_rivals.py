@@ -10,8 +10,8 @@ from pdsn.calibration.rivals import GalleryRivals
 from pdsn.calibration.strangers import KeptScores
 from pdsn.matchers.matcher import Faces
 from pdsn.store import snapshot
+from pdsn.store.folder_snapshot import FolderSnapshot
 from pdsn.store.rivals import PersonRivals, StoreRivals
-from pdsn.store.snapshot import Snapshot
 from tests.store.tiny import Halves, add, faces, store_of
 
 NAMES = [f"person {n % 9}" for n in range(40)]
@@ -41,7 +41,7 @@ def test_rivals_of_a_store_score_as_those_of_a_gallery(tmp_path, compare, signat
     known = GalleryRivals(matcher, gallery, sorted(set(NAMES)), labels).nearest(
         prepared(matcher, signature), OWN
     )
-    rivals = StoreRivals(Snapshot(store, compare), variants, KeptScores())
+    rivals = StoreRivals(FolderSnapshot(store, compare), variants, KeptScores())
     found = rivals.nearest(prepared(matcher, signature), OWN)
     assert np.allclose(found.other, known.other, atol=2e-3) and np.allclose(found.own, known.own, atol=2e-3)
     assert (found.whom == known.whom).mean() > 0.9
@@ -53,7 +53,7 @@ def test_a_stranger_is_not_compared_with_photos_that_show_more_covered(tmp_path)
     covered = torch.zeros((40, 8, 6), dtype=torch.bool)
     covered[:20, :4] = True
     store, variants = store_of(tmp_path / "team", crops, NAMES, covered)
-    rivals = StoreRivals(Snapshot(store), variants, KeptScores())
+    rivals = StoreRivals(FolderSnapshot(store), variants, KeptScores())
     nobody = np.full(30, -1)
     for signature, rows in (
         ((False, False), slice(20, 40)),
@@ -78,7 +78,7 @@ def test_after_an_enrolment_the_new_photos_alone_are_compared_with(tmp_path, mon
     monkeypatch.setattr(StoreRivals, "_nearest", nearest)
 
     def highest() -> np.ndarray:
-        rivals = StoreRivals(Snapshot(store), variants, KeptScores())
+        rivals = StoreRivals(FolderSnapshot(store), variants, KeptScores())
         return rivals.highest("clean", lambda: prepared(matcher), OWN)
 
     before = highest()
@@ -86,7 +86,9 @@ def test_after_an_enrolment_the_new_photos_alone_are_compared_with(tmp_path, mon
     add(store, variants, crops[30:], NAMES[30:], start=30)
     after = highest()
     assert asked == [0, 30]
-    whole = StoreRivals(Snapshot(store), variants, KeptScores())._nearest(prepared(matcher), OWN, 0).other
+    whole = (
+        StoreRivals(FolderSnapshot(store), variants, KeptScores())._nearest(prepared(matcher), OWN, 0).other
+    )
     assert np.allclose(after, whole) and not np.allclose(after, before)
     store.rename("person 3", "person 33")  # its own photos are a stranger's now
     highest()
@@ -102,13 +104,17 @@ def test_means_are_compared_anew_after_an_enrolment(tmp_path):
     store, variants = store_of(tmp_path / "team", crops[:30], NAMES[:30], matcher=matcher)
 
     def highest() -> np.ndarray:
-        return StoreRivals(Snapshot(store, "mean"), variants, KeptScores()).highest(
+        return StoreRivals(FolderSnapshot(store, "mean"), variants, KeptScores()).highest(
             "clean", lambda: prepared(matcher), OWN
         )
 
     before = highest()
     add(store, variants, crops[30:], NAMES[30:], start=30)
-    whole = StoreRivals(Snapshot(store, "mean"), variants, KeptScores()).nearest(prepared(matcher), OWN).other
+    whole = (
+        StoreRivals(FolderSnapshot(store, "mean"), variants, KeptScores())
+        .nearest(prepared(matcher), OWN)
+        .other
+    )
     assert np.allclose(highest(), whole)
     assert (whole < before - 1e-3).any()  # a mean can move away
 
@@ -116,7 +122,7 @@ def test_means_are_compared_anew_after_an_enrolment(tmp_path):
 def test_one_person_s_rivals_are_that_person_alone(tmp_path):
     matcher, crops = Halves(), faces(40, 1)
     store, variants = store_of(tmp_path / "team", crops, NAMES)
-    found = Snapshot(store)
+    found = FolderSnapshot(store)
     rivals = PersonRivals(found, variants, found.numbers["person 4"])
     rows = [row for row, name in enumerate(NAMES) if name == "person 4"]
     shown = prepared(matcher)

@@ -11,8 +11,8 @@ import torch
 from pdsn.matchers.matcher import Faces
 from pdsn.metrics import best_per_person
 from pdsn.store import search, snapshot
+from pdsn.store.folder_snapshot import FolderSnapshot
 from pdsn.store.search import nearest_people
-from pdsn.store.snapshot import Snapshot
 from pdsn.store.vectors import FOLDER
 from tests.store.tiny import Halves, add, covered_some, faces, store_of
 
@@ -53,7 +53,7 @@ def test_the_nearest_people_are_those_of_the_matcher(tmp_path, compare, kind, hi
     store, variants = store_of(tmp_path / "team", crops, NAMES, covered, matcher)
     probes = Faces(shown, covered_some(20, 4))
     best = expected(matcher, probes, Faces(crops, covered), NAMES)
-    found = Snapshot(store, compare)
+    found = FolderSnapshot(store, compare)
     hits = nearest_people(found, variants, matcher.prepare(probes, "probe"), 5)
     order = best.topk(6)
     for row, mine in enumerate(hits):
@@ -73,7 +73,7 @@ def test_what_is_covered_of_both_photos_is_left_out_exactly(tmp_path):
     crops, covered = faces(40, 5), covered_some(40, 6)
     store, variants = store_of(tmp_path / "team", crops, [str(n) for n in range(40)], covered)
     probes = Faces(faces(30, 7), covered_some(30, 8))
-    hits = nearest_people(Snapshot(store), variants, matcher.prepare(probes, "probe"), 40)
+    hits = nearest_people(FolderSnapshot(store), variants, matcher.prepare(probes, "probe"), 40)
     jointly = 0
     for row, mine in enumerate(hits):
         assert len({hit.row for hit in mine}) == 40
@@ -91,7 +91,7 @@ def test_a_store_is_searched_alike_without_arrays_and_with_some_of_them(tmp_path
     probes = matcher.prepare(Faces.free(crops[30:50]), "probe")
 
     def asked() -> list[list[tuple[int, float]]]:
-        hits = nearest_people(Snapshot(store), variants, probes, 3)
+        hits = nearest_people(FolderSnapshot(store), variants, probes, 3)
         return [[(hit.row, hit.score) for hit in mine] for mine in hits]
 
     # As a reader finds it while the writer has yet to bring the arrays up to date.
@@ -127,7 +127,7 @@ def test_of_many_photos_the_best_ones_of_each_person_count(tmp_path, monkeypatch
     store, variants = store_of(tmp_path / "team", crops, names)
     matcher = variants.matcher
     best = expected(matcher, Faces.free(shown), Faces.free(crops), names).topk(3)
-    found = Snapshot(store)
+    found = FolderSnapshot(store)
     for row, mine in enumerate(
         nearest_people(found, variants, matcher.prepare(Faces.free(shown), "probe"), 3)
     ):
@@ -138,10 +138,10 @@ def test_of_many_photos_the_best_ones_of_each_person_count(tmp_path, monkeypatch
 def test_one_signature_alone_is_read(tmp_path, monkeypatch):
     matcher = Halves()
     store, variants = store_of(tmp_path / "team", faces(40, 1), NAMES[:40])
-    found = Snapshot(store)
-    read, real = [], Snapshot._raw
+    found = FolderSnapshot(store)
+    read, real = [], FolderSnapshot._raw
     monkeypatch.setattr(
-        Snapshot, "_raw", lambda self, place, *where: read.append(place) or real(self, place, *where)
+        FolderSnapshot, "_raw", lambda self, place, *where: read.append(place) or real(self, place, *where)
     )
     nearest_people(found, variants, matcher.prepare(Faces.free(faces(3, 9)), "probe"), 5)
     assert read == [variants.place((False, False))]

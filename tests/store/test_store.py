@@ -17,8 +17,8 @@ from pdsn.store import database
 from pdsn.store.checking import check_store
 from pdsn.store.database import MIGRATIONS, NAME, Database
 from pdsn.store.enrolling import Enroller
+from pdsn.store.folder_snapshot import FolderSnapshot
 from pdsn.store.search import nearest_people
-from pdsn.store.snapshot import Snapshot
 from pdsn.store.store import Store
 from pdsn.store.variants import Variants
 from tests.store.tiny import MADE, SIZE, Halves, add, candidates, covered_some, faces, store_of
@@ -51,7 +51,7 @@ def test_people_have_names_photos_and_an_id_that_stays(store):
 def test_two_are_merged_into_one_and_keep_their_photos(store):
     store.merge("Bob", "Cid")
     assert named(store) == {"Ann": 2, "Cid": 3, "Zoë": 1}
-    assert Snapshot(store).people == ["Ann", "Cid", "Zoë"]
+    assert FolderSnapshot(store).people == ["Ann", "Cid", "Zoë"]
     assert check_store(store).clean
 
 
@@ -66,14 +66,17 @@ def test_two_are_merged_into_one_and_keep_their_photos(store):
         (lambda store: store.remove("Dan"), "has nobody called Dan"),
         (lambda store: store.remove_photo(99), "has no photo 99"),
         (lambda store: store.photo(99), "has no photo 99"),
+        (lambda store: store.remove_photo(10**21), f"has no photo {10**21}"),
+        (lambda store: store.photo(-(10**21)), f"has no photo {-(10**21)}"),
+        (lambda store: store.remove(10**21), f"has nobody called {10**21}"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_one_line_and_changes_nothing(store, change, line):
-    before = (named(store), Snapshot(store).generation)
+    before = (named(store), FolderSnapshot(store).generation)
     with pytest.raises(UsageError, match=re.escape(line)) as caught:
         change(store)
     assert "\n" not in str(caught.value)
-    assert (named(store), Snapshot(store).generation) == before and check_store(store).clean
+    assert (named(store), FolderSnapshot(store).generation) == before and check_store(store).clean
 
 
 def everything(root: Path) -> bytes:
@@ -108,7 +111,7 @@ def test_of_somebody_who_is_removed_no_byte_is_left(tmp_path):
     # The others are all there.
     assert named(store) == {"Ann": 2, "Bob": 1, "somebody else": 1} and check_store(store).clean
     probes = variants.matcher.prepare(Faces.free(crops), "probe")
-    hits = nearest_people(Snapshot(store), variants, probes, 1, free=True)
+    hits = nearest_people(FolderSnapshot(store), variants, probes, 1, free=True)
     assert [hit.score > 0.999 for (hit,) in hits] == [True, True, True, False, False, True]
 
 
@@ -117,7 +120,7 @@ def test_the_last_photo_takes_the_person_with_it(store):
     assert not store.remove_photo(number) and "Cid" not in named(store)
     assert store.remove_photo(store.show("Ann").photos[0].id) and named(store)["Ann"] == 1
     assert check_store(store).clean
-    assert not {number} & {int(photo) for photo in Snapshot(store).photos}
+    assert not {number} & {int(photo) for photo in FolderSnapshot(store).photos}
 
 
 def test_the_same_face_is_enrolled_once_and_a_number_never_given_again(tmp_path):
@@ -206,7 +209,7 @@ def test_whoever_changes_a_store_of_an_older_version_brings_its_tables_up_to_dat
 def test_whoever_reads_a_store_of_an_older_version_leaves_it_as_it_is(store):
     make_old(store.database.path)
     opened = Store.open(store.root)
-    assert named(opened)["Ann"] == 2 and len(Snapshot(opened)) == 6
+    assert named(opened)["Ann"] == 2 and len(FolderSnapshot(opened)) == 6
     assert check_store(opened).clean and version_of(store.database.path) == 1
 
 
@@ -246,7 +249,7 @@ def test_a_writer_waits_for_another_and_then_says_so_while_readers_go_on(store, 
     try:
         with pytest.raises(PdsnError, match=r"is being changed by another command for more than 0 s"):
             store.rename("Ann", "Anna")
-        assert named(store)["Ann"] == 2 and len(Snapshot(store)) == 6
+        assert named(store)["Ann"] == 2 and len(FolderSnapshot(store)) == 6
     finally:
         done.set()
         other.join()
@@ -256,11 +259,11 @@ def test_a_writer_waits_for_another_and_then_says_so_while_readers_go_on(store, 
 
 def test_a_reader_sees_the_store_as_it_was_when_it_looked(store):
     variants = Variants(Halves(), "halves")
-    found = Snapshot(store)
+    found = FolderSnapshot(store)
     probes = variants.matcher.prepare(Faces.free(faces(6, 1)), "probe")
     before = nearest_people(found, variants, probes, 1, free=True)
     store.remove("Bob")
     assert not found.is_current
     after = nearest_people(found, variants, probes, 1, free=True)
     assert [[hit.row for hit in hits] for hits in after] == [[hit.row for hit in hits] for hits in before]
-    assert "Bob" not in Snapshot(store).people
+    assert "Bob" not in FolderSnapshot(store).people

@@ -13,7 +13,7 @@ from pdsn.bases.settings import BaseConfig
 from pdsn.coverage.settings import SegmentConfig
 from pdsn.coverage.training import OccludedBatches
 from pdsn.errors import UsageError
-from pdsn.masks.matched import MatchBatches
+from pdsn.masks.groups import GroupBatches
 from pdsn.masks.settings import HeadConfig, MatchingConfig
 from pdsn.training.augment import Augmentation
 from pdsn.training.batches import ShuffledBatches, ahead, balanced, shuffled
@@ -95,7 +95,7 @@ def of_kind(kind, batch, processes, dataset, count=64):
     else:
         config = (MatchingConfig if kind == "matched" else HeadConfig)(batch=batch, steps=2, validations=1)
         group = np.array([True]), np.array([[0, 0], [0, 1]])
-        made = MatchBatches(
+        made = GroupBatches(
             [np.zeros((2, 1, 1, 1), np.float16)], [group], np.zeros(2, int), config, 0, processes
         )
     return [len(part[0]) for part in made.epoch(0)]

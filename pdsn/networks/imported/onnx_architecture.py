@@ -185,9 +185,15 @@ def _answers(session: onnxruntime.InferenceSession, output: str, faces: Tensor) 
 
 def _architecture(graph: Graph, how: Normalisation, source: str) -> Architecture:
     return Architecture(
-        Path(source).name, partial(OnnxNet, graph, source), graph.size, how.mean, how.std, how.bgr,
-        landmarks=TEMPLATES.get(graph.size), rename=partial(_renamed, graph, source),
-    )  # fmt: skip
+        Path(source).name,
+        partial(OnnxNet, graph, source),
+        graph.size,
+        how.mean,
+        how.std,
+        how.bgr,
+        landmarks=TEMPLATES.get(graph.size),
+        rename=partial(_renamed, graph, source),
+    )
 
 
 def _renamed(graph: Graph, source: str, weights: Tensors) -> Tensors:

@@ -93,11 +93,16 @@ class Graph:
         tensors = {name: [list(shape), kind] for name, (shape, kind) in self.tensors.items()}
         return json.dumps(
             {
-                "nodes": nodes, "input": self.input, "output": self.output, "size": self.size,
-                "tensors": tensors, "opset": self.opset, "numbers": self.numbers,
+                "nodes": nodes,
+                "input": self.input,
+                "output": self.output,
+                "size": self.size,
+                "tensors": tensors,
+                "opset": self.opset,
+                "numbers": self.numbers,
                 "cut": None if self.cut is None else [self.cut.name, self.cut.kind, self.cut.grid],
             }
-        )  # fmt: skip
+        )
 
     @classmethod
     def from_json(cls, text: str) -> Graph:

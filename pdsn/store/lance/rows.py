@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pdsn.store.insertion import NewPhoto, now
+from pdsn.store.packing import pack_counts, pack_pixels, unpack_counts, unpack_pixels
 from pdsn.store.records import PhotoRecord
 
 FORMAT = 1
@@ -60,17 +61,19 @@ def box_of(photo: NewPhoto) -> str:
 def table_of(photos: Sequence[NewPhoto], widths: Sequence[int]) -> pa.Table:
     """Photos as rows; crops are left out."""
     boxes = [box_of(photo) for photo in photos]
+    ids = [number_of(photo.pixels_sha256, box) for photo, box in zip(photos, boxes, strict=True)]
+    files = ("name", "source", "sha256", "pixels_sha256")
     columns: list[Any] = [
-        pa.array([number_of(photo.pixels_sha256, box) for photo, box in zip(photos, boxes, strict=True)], pa.int64()),
-        *([getattr(photo, name) for photo in photos] for name in ("name", "source", "sha256", "pixels_sha256")),
+        pa.array(ids, pa.int64()),
+        *([getattr(photo, name) for photo in photos] for name in files),
         boxes,
         *([json.dumps(getattr(photo, name)) for photo in photos] for name in ("covered", "notes")),
         [now()] * len(photos),
         [digest_of(photo.vectors) for photo in photos],
         *([float(getattr(photo, name)) for photo in photos] for name in NUMBERS),
-        [None if photo.counts is None else photo.counts.astype("<i4").tobytes() for photo in photos],
-        [None if photo.pixels is None else np.packbits(photo.pixels).tobytes() for photo in photos],
-    ]  # fmt: skip
+        [pack_counts(photo.counts) for photo in photos],
+        [pack_pixels(photo.pixels) for photo in photos],
+    ]
     vectors = np.stack([photo.vectors for photo in photos]) if photos else np.empty((0, sum(widths)))
     for width, part in zip(
         widths, np.split(vectors.astype("<f2"), np.cumsum(widths)[:-1], axis=1), strict=True
@@ -99,8 +102,7 @@ def photos_of(table: pa.Table, size: tuple[int, int]) -> list[NewPhoto]:
     for row, known in zip(vectors, table.drop_columns(places).to_pylist(), strict=True):
         pixels = counts = None
         if known["pixels"] is not None:
-            bits = np.unpackbits(np.frombuffer(known["pixels"], np.uint8), count=size[0] * size[1])
-            pixels, counts = bits.astype(bool).reshape(size), np.frombuffer(known["counts"], "<i4")
+            pixels, counts = unpack_pixels(known["pixels"], size), unpack_counts(known["counts"])
         found.append(NewPhoto(**_kept(known), vectors=row, pixels=pixels, counts=counts))
     return found
 

@@ -15,6 +15,7 @@ from pdsn.store.codes import Decoded
 from pdsn.store.lance.index import ask, check_index
 from pdsn.store.lance.rows import column, vectors_of
 from pdsn.store.lance.table import LanceStore
+from pdsn.store.packing import unpack_counts, unpack_pixels
 from pdsn.store.snapshot import BLOCK, Snapshot
 
 
@@ -37,23 +38,24 @@ class LanceSnapshot(Snapshot):
             self._table.checkout(self._version)
             known = self._table.search().select(["id", "person", "counts"]).with_row_id(True).to_arrow()
         names = known["person"].combine_chunks().dictionary_encode()
-        self._row_ids = known["_rowid"].to_numpy()
+        people, labels = names.dictionary.to_pylist(), names.indices.to_numpy().astype(np.int64)
         ids = known["id"].to_numpy()
+        digest = hashlib.sha256(repr((table.root, people)).encode())
+        for part in (ids, labels):
+            digest.update(np.ascontiguousarray(part, "<i8").data)
         touched = np.flatnonzero(known["counts"].is_valid().to_numpy())
         covered = known["counts"].drop_null().to_pylist()
-        self._take(
+        super().__init__(
             comparison,
+            digest.hexdigest(),
             table.widths,
-            names.dictionary.to_pylist(),
+            people,
             ids,
-            names.indices.to_numpy().astype(np.int64),
+            labels,
             touched,
-            np.array([np.frombuffer(one, "<i4") for one in covered], dtype=np.int64),
+            np.array([unpack_counts(one) for one in covered], dtype=np.int64),
         )
-        digest = hashlib.sha256(repr((table.root, self.people)).encode())
-        for part in (ids, self.labels):
-            digest.update(np.ascontiguousarray(part, "<i8").data)
-        self.state = digest.hexdigest()
+        self._row_ids = known["_rowid"].to_numpy()
         self._order = np.argsort(ids)
         if table.by_index:
             check_index(table, self._table, comparison)
@@ -104,13 +106,13 @@ class LanceSnapshot(Snapshot):
 
     def covered(self, rows: np.ndarray, size: tuple[int, int]) -> Tensor:
         """See `Snapshot`."""
-        found = np.zeros((len(rows), size[0] * size[1]), bool)
+        found = np.zeros((len(rows), *size), bool)
         for start in range(0, len(rows), BLOCK):
             part = self._chosen(rows[start : start + BLOCK], "pixels")["pixels"].to_pylist()
             for place, packed in enumerate(part, start):
                 if packed is not None:
-                    found[place] = np.unpackbits(np.frombuffer(packed, np.uint8), count=found.shape[1])
-        return torch.from_numpy(found.reshape(-1, *size))
+                    found[place] = unpack_pixels(packed, size)
+        return torch.from_numpy(found)
 
     def _chosen(self, rows: np.ndarray, name: str) -> pa.Table:
         """A column of some photos, in the order asked for."""

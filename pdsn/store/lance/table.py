@@ -20,7 +20,7 @@ from pdsn.store.insertion import NewPhoto
 from pdsn.store.lance.place import TABLE, UNFINISHED, Place
 from pdsn.store.names import checked_name, nobody, taken
 from pdsn.store.provenance import check_made
-from pdsn.store.records import PersonPhotos, PersonRecord, PhotoRecord
+from pdsn.store.records import PersonPhotos, PersonRecord, PhotoRecord, can_be_id, no_photo
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -146,9 +146,11 @@ class LanceStore:
         """See `Store.photo`."""
         from pdsn.store.lance.rows import RECORD, record_of
 
+        if not can_be_id(number):
+            raise no_photo(self.root, number)
         rows = self._rows(list(RECORD), f"id = {int(number)}").to_pylist()
         if not rows:
-            raise UsageError(f"--people {self.root} has no photo {number}")
+            raise no_photo(self.root, number)
         return record_of(rows[0])
 
     def known(self, sha256: Sequence[str]) -> dict[str, tuple[str, str]]:

@@ -14,12 +14,12 @@ from pdsn.errors import PdsnError, UsageError
 from pdsn.matchers.matcher import Faces
 from pdsn.store import snapshot as snapshots
 from pdsn.store.enrolling import Enroller
+from pdsn.store.folder_snapshot import FolderSnapshot
 from pdsn.store.kinds import check_kept, current, open_store
 from pdsn.store.lance import index
 from pdsn.store.lance.snapshot import LanceSnapshot
 from pdsn.store.lance.table import LanceStore
 from pdsn.store.search import nearest_people
-from pdsn.store.snapshot import Snapshot
 from pdsn.store.variants import Variants
 from tests.store.tiny import MADE, SIZE, Halves, add, candidates, covered_some, faces, store_of
 
@@ -60,7 +60,7 @@ def test_it_finds_what_a_folder_finds(tmp_path, monkeypatch, compare, kept):
     table, _ = table_of(tmp_path / "table", crops[:25], NAMES[:25], covered[:25], compare)
     add(table, variants, crops[25:], NAMES[25:], covered[25:], start=25)
     probes = variants.matcher.prepare(Faces(faces(20, 2), covered_some(20, 4)), "probe")
-    ours, theirs = current(table, None, compare), Snapshot(folder, compare)
+    ours, theirs = current(table, None, compare), FolderSnapshot(folder, compare)
     assert (ours.people, len(ours)) == (theirs.people, 60)
     for mine, known in zip(
         nearest_people(ours, variants, probes, 5), nearest_people(theirs, variants, probes, 5), strict=True
@@ -125,8 +125,9 @@ def test_nothing_is_left_of_whoever_is_removed(tmp_path, team, monkeypatch):
     assert store.counts() == (11, 11) and check_kept(store).clean
     number = store.show(NAMES[5]).photos[0].id
     assert not store.remove_photo(number)
-    with pytest.raises(UsageError, match=f"has no photo {number}"):
-        store.photo(number)
+    for unknown in (number, 10**21):
+        with pytest.raises(UsageError, match=f"has no photo {unknown}"):
+            store.photo(unknown)
 
 
 def test_a_removal_that_was_killed_is_finished(tmp_path, team, monkeypatch):

@@ -21,7 +21,7 @@ EXTENSIONS = frozenset(
         *("tif", "tiff", "ppm", "pgm", "pbm", "pnm", "tga", "heic", "heif"),
     )
 )
-"""Files that are photos by their name; HEIC cannot be read, but the report must say so."""
+"""Files that are photos by their name; HEIC takes an extra to be read, which the report must say."""
 RAW_EXTENSIONS = frozenset(
     f".{name}" for name in ("dng", "cr2", "cr3", "crw", "nef", "arw", "orf", "rw2", "raf", "pef", "srw")
 )

@@ -36,27 +36,8 @@ def main(
     session.strategy(session.head_strategy, "head.strategy")
     (base_import if session.settings.pretrained.arch else base_train).check(session)
     if photos is not None:
-        from pdsn.bases.imported import check_weights
-
-        if force:
-            from pdsn.data.photos import list_photos
-
-            list_photos(photos)  # before the run remembers that it is made anew
-            session.begin(rebuilding=True)
-        if session.settings.pretrained.arch and not (session.run.base / MODEL).is_file():
-            check_weights(session.settings.pretrained)  # not after minutes of preparing
-        config = prepare.for_architecture(session.settings.prepare, session.settings.pretrained.architecture)
         elsewhere = "--run" if shared.data is None else "--run and --data"
-        root = session.run.data_set(session.data)
-        prepare.prepare(
-            photos,
-            root,
-            config,
-            session.accelerator,
-            force=force,
-            replace_other=session.replace,
-            elsewhere=elsewhere,
-        )
+        _prepare(session, photos, force=force, elsewhere=elsewhere)
     asking.check_data(session, session.settings.eval)  # not after hours of training
     if force and photos is None:
         session.begin(rebuilding=True)
@@ -64,19 +45,7 @@ def main(
     making.announce(session, [step.left() for step in steps if step.missing], "to do")
     for step in steps:
         making.run(session, step)
-    # The run's own table has every strategy that there is, not only those that this call names.
-    names, left_out = asking.usable(session)
-    for reason in left_out:
-        session.say(f"left out of the table: {reason}")
-    evaluate.main(session, names, skip_done=True)
-    # The honest case beside the usual one, wherever there are photos to paint on.
-    if session.settings.eval.align == "clean" and session.data != SYNTHETIC:
-        try:
-            _ = session.original_photos
-        except PdsnError as error:
-            session.say(f"no table of photos painted before detection: {error}")
-        else:
-            evaluate.main(session, names, skip_done=True, align="occluded")
+    _make_tables(session)
     if session.run.rebuilding and session.accelerator.is_main_process:
         session.run.rebuilt()
     if session.accelerator.is_main_process:
@@ -89,6 +58,44 @@ def main(
     if taken is not None:
         session.say(f"`pdsn identify` and `pdsn verify` compare new photos under {taken}")
     session.say(f"run: done in {time.perf_counter() - began:.0f} s, everything is in {session.run.root}")
+
+
+def _prepare(session: Session, photos: Path, *, force: bool, elsewhere: str) -> None:
+    """Prepare the photos, see `prepare.prepare`; what can be found wrong at once is, before that."""
+    from pdsn.bases.imported import check_weights
+    from pdsn.data.photos import list_photos
+
+    if force:
+        list_photos(photos)  # before the run remembers that it is made anew
+        session.begin(rebuilding=True)
+    pretrained = session.settings.pretrained
+    if pretrained.arch and not (session.run.base / MODEL).is_file():
+        check_weights(pretrained)  # not after minutes of preparing
+    prepare.prepare(
+        photos,
+        session.run.data_set(session.data),
+        prepare.for_architecture(session.settings.prepare, pretrained.architecture),
+        session.accelerator,
+        force=force,
+        replace_other=session.replace,
+        elsewhere=elsewhere,
+    )
+
+
+def _make_tables(session: Session) -> None:
+    """The run's own tables: they have every strategy that there is, not only those that this call names."""
+    names, left_out = asking.usable(session)
+    for reason in left_out:
+        session.say(f"left out of the table: {reason}")
+    evaluate.main(session, names, skip_done=True)
+    # The honest case beside the usual one, wherever there are photos to paint on.
+    if session.settings.eval.align == "clean" and session.data != SYNTHETIC:
+        try:
+            _ = session.original_photos
+        except PdsnError as error:
+            session.say(f"no table of photos painted before detection: {error}")
+        else:
+            evaluate.main(session, names, skip_done=True, align="occluded")
 
 
 @command("run", EVERYTHING, BEGINNING, settings={"pretrained": ("arch", "weights")})

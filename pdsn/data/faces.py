@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from pdsn.data.detector import Detection, Detector, sure
+from pdsn.data.detector import Detection, Detector, Further, sure
 from pdsn.data.settings import PrepareConfig
 from pdsn.data.similarity import align_similarity, similarity_matrix
 from pdsn.data.template import template
@@ -54,6 +54,11 @@ def detect_faces(photos: Sequence[np.ndarray], detect: Detect) -> list[list[Dete
     return found
 
 
+def looking(detect: Detect, further: Further) -> Detect:
+    """A detector that looks again at other photos than it does unasked; one that never looks again as it is."""
+    return partial(detect, further=further) if isinstance(detect, Detector) else detect
+
+
 def find_faces(photos: Sequence[np.ndarray], detect: Detect) -> list[tuple[list[Detection], int]]:
     """Detect in photos of any size that may lie on their side or stand on their head.
 
@@ -72,7 +77,7 @@ def find_faces(photos: Sequence[np.ndarray], detect: Detect) -> list[tuple[list[
     found = [(faces, 0) for faces in detect_faces(photos, detect)]
     lost = [index for index, (faces, _) in enumerate(found) if not _at_once(faces)]
     best = dict.fromkeys(lost, 0.0)
-    once = partial(detect, further=False) if isinstance(detect, Detector) else detect
+    once = looking(detect, "never")
     for turn in TURNS if lost else ():
         answers = detect_faces([turn_photo(photos[index], turn) for index in lost], once)
         for index, faces in zip(lost, map(_at_once, answers), strict=True):

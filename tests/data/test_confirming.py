@@ -69,7 +69,7 @@ def test_a_photo_with_a_sure_face_in_its_middle_is_looked_at_once(astronaut, cov
 
 def test_without_further_looks_a_covered_face_stays_lost(astronaut, covered, looked):
     photo = painted(astronaut)
-    assert covered([photo], further=False) == [[]] and looked == [1]
+    assert covered([photo], further="never") == [[]] and looked == [1]
     [[found]] = covered([photo])
     assert found.further and found.probability > LOOKS[COVERED][-1].thresholds[2]
 
@@ -89,3 +89,5 @@ def test_a_covered_face_in_the_middle_is_found_beside_a_sure_one(astronaut, cove
     assert len(known) == 1 and len(middles) == 2
     assert np.array_equal(next(face.box for face in found if not face.further), known[0].box), "it stays"
     assert max(middles) - min(middles) == pytest.approx(170, abs=15)
+    [frame] = covered([photo], further="nowhere")
+    assert len(frame) == 1, "of a film's frame the sure one is enough"

@@ -38,7 +38,8 @@ def main(
     if photos is not None:
         from pdsn.bases.imported import check_weights
 
-        if force:
+        new, earlier = not session.run.about, session.run.preparing
+        if force and not new:
             from pdsn.data.photos import list_photos
 
             list_photos(photos)  # before the run remembers that it is made anew
@@ -48,15 +49,17 @@ def main(
         config = prepare.for_architecture(session.settings.prepare, session.settings.pretrained.architecture)
         elsewhere = "--run" if shared.data is None else "--run and --data"
         root = session.run.data_set(session.data)
-        prepare.prepare(
-            photos,
-            root,
-            config,
-            session.accelerator,
-            force=force,
-            replace_other=session.replace,
-            elsewhere=elsewhere,
-        )
+        if new:
+            session.begin_preparing()
+        try:
+            prepare.prepare(
+                photos, root, config, session.accelerator,
+                force=force, replace_other=session.replace, elsewhere=elsewhere,
+            )  # fmt: skip
+        except PdsnError:
+            if new:
+                session.stop_preparing(earlier)
+            raise
     asking.check_data(session, session.settings.eval)  # not after hours of training
     if force and photos is None:
         session.begin(rebuilding=True)

@@ -11,7 +11,7 @@ from rich.console import Console
 from pdsn.artefact import MODEL, making, read_json
 from pdsn.masks.strategy import heading
 from pdsn.matchers.table import COMMANDS
-from pdsn.run.directory import RunDir
+from pdsn.run.directory import DEFAULT, RunDir
 from stages.command import ALONE, EVERYTHING, command
 from stages.options import Json
 from stages.session import Shared
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @command("show", EVERYTHING, ALONE)
 def show(
     shared: Shared,
-    root: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")] = Path("runs/default"),
+    root: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")] = DEFAULT,
     json: Json = False,
 ) -> None:
     """Say what a run holds, with which settings, its headline figures, and what to run next. Opens no network.
@@ -42,7 +42,7 @@ def show(
 def main(root: Path, *, as_json: bool) -> None:
     """Print what `about` finds, as a table or as JSON alone."""
     run = RunDir.open(root)
-    run.check_made()
+    run.check_made("")
     found = about(run)
     if as_json:
         print_json(found)

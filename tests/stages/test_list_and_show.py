@@ -46,6 +46,28 @@ def test_the_settings_of_a_preset_stand_beside_the_defaults(refused):
     assert "goes with `pdsn list settings` alone" in refused(2, "list", "bases", "--preset", "demo")
 
 
+@pytest.mark.parametrize(
+    ("preset", "first", "then"),
+    [
+        ("pretrained", ["split", "prepare.size", "pretrained.arch", "segment.encoder", "base.scale"],
+         ["base.epochs", "synthetic.people", "head.steps", "detector.scenes", "siamese.margin"]),
+        ("demo", ["seed", "synthetic.people", "base.epochs", "prepare.size"], ["pretrained.arch", "explain.probes"]),
+        ("baselines", ["prepare.size", "senet.side", "base.scale"], ["synthetic.people", "siamese.margin"]),
+    ],
+)  # fmt: skip
+def test_what_a_run_with_the_preset_takes_comes_first(preset, first, then):
+    taken, others = give("list", "settings", "--preset", preset).out.split("Of other commands")
+    assert taken.startswith(f"Taken by pdsn run --preset {preset}")
+    for part, names in ((taken, first), (others, then)):
+        listed = {line.split("│")[1].strip() for line in part.splitlines() if line.startswith("│")}
+        assert set(names) <= listed, set(names) - listed
+
+
+def test_what_the_architecture_sets_has_no_default_there():
+    listed = " ".join(give("list", "settings", "--preset", "pretrained").out.replace("│", " ").split())
+    assert listed.count("; set by --arch") == 3 and "default (128, 96)" not in listed
+
+
 def test_an_unknown_kind_is_refused(refused):
     assert "KIND presents is unknown: choose from presets, layouts" in refused(2, "list", "presents")
 

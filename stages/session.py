@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from pdsn.config.layers import Layer, load_preset, merge
@@ -137,7 +138,7 @@ class Session(Workspace):
         if self.run.about and asked != made:
             wrong = f": {self.run.root} was made with {made}; choose another --run for {asked}"
             if name == "seed":
-                wrong += ", or make all of it anew with `pdsn run --force` and this --seed"
+                wrong += f", or make all of it anew with `pdsn run --force --seed {asked} --run {quote(str(self.run.root))}`"
             raise SettingError(name, asked, wrong)
 
     def begin(self, *, rebuilding: bool = False) -> None:

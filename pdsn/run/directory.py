@@ -107,6 +107,17 @@ class RunDir:
         """The folder of the data set that the run calls so, see `name_of`."""
         return self.data if name == SYNTHETIC else self.root / name
 
+    def restoring(self) -> str:
+        """What to do where the run's data set is gone or damaged, for messages; nothing is trained anew then."""
+        own, name = quote(str(self.root)), self.about["data"]
+        if name == SYNTHETIC:
+            return f"delete what is left of it, and `pdsn run --run {own}` draws the people again"
+        if self.data_set(name) == self.data:
+            return f"delete what is left of it, and prepare the same photos again with `pdsn run --photos PHOTOS --run {own}`"
+        arch = self.about.get("settings", {}).get("pretrained", {}).get("arch", "")
+        words = f"--data {quote(name)}{f' --for {quote(arch)}' if arch else ''} --force"
+        return f"put it back, or prepare the same photos again with `pdsn prepare PHOTOS {words}`"
+
     @property
     def rebuilding(self) -> bool:
         """Whether `pdsn run --force` has begun to make everything anew and has not come to its end."""

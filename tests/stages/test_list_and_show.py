@@ -116,9 +116,13 @@ def test_a_data_set_that_is_taken_for_a_run_is_named_as_one(refused, finished):
 def test_what_was_made_by_run_is_gone_on_with_by_run(copied):
     shutil.rmtree(copied / "eval")
     about = json.loads((copied / "run.json").read_text())
-    about["history"][0]["command"] = "pdsn run --config tiny.toml"
-    (copied / "run.json").write_text(json.dumps(about))
-    assert json.loads(give("show", copied, "--json").out)["next"] == f"pdsn run --run {copied}"
+    for options, named in (
+        ("--config tiny.toml", ""),
+        ("--photos x --strategy LM2 --strategy=matched", " --strategy LM2 --strategy matched"),
+    ):
+        about["history"][0]["command"] = f"pdsn run {options}"
+        (copied / "run.json").write_text(json.dumps(about))
+        assert json.loads(give("show", copied, "--json").out)["next"] == f"pdsn run{named} --run {copied}"
 
 
 def test_python_m_pdsn_is_the_command():

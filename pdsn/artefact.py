@@ -96,6 +96,10 @@ def plain(config: Any) -> Any:
     return json.loads(json.dumps(asdict(config) if is_dataclass(config) else config))  # type: ignore[arg-type]
 
 
+WITHOUT_RUN = ("prepare", "detector-train")
+"""Commands that make something and have no --run, wherever what they make may lie."""
+
+
 def run_of(path: Path) -> Path | None:
     """The run directory that a path lies in, None where it lies in none."""
     return next((folder for folder in path.parents if (folder / "run.json").is_file()), None)
@@ -107,7 +111,9 @@ def making(command: str, path: Path) -> str:
     It can be pasted into a POSIX shell whatever the path.
     """
     run = run_of(path)
-    return command if run is None or not command.startswith("pdsn ") else f"{command} --run {quote(str(run))}"
+    if run is None or not command.startswith("pdsn ") or command.split()[1] in WITHOUT_RUN:
+        return command
+    return f"{command} --run {quote(str(run))}"
 
 
 def read_json(path: Path, remake: str) -> dict[str, Any]:

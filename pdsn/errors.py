@@ -1,5 +1,10 @@
 """The errors a user can cause, each carrying one line that says what is wrong and what to do."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class PdsnError(Exception):
     """Something outside the program is wrong: a file, a device, a missing artefact (exit code 1).
@@ -25,3 +30,9 @@ def one_of(option: str, value: str, choices: tuple[str, ...]) -> None:
 def unknown(choices: tuple[str, ...]) -> str:
     """The end of a line about a name that is none of `choices`, which it lists."""
     return f"is unknown: choose from {', '.join(choices)}"
+
+
+def meant(name: str, choices: Iterable[str]) -> str:
+    """Which of `choices` may be meant by an unknown name, to stand after it in a line; empty if none is like it."""
+    found = get_close_matches(name, list(choices), 1)
+    return f" (is {found[0]} meant?)" if found else ""

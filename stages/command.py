@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 
 from pdsn.config.layers import presets
 from pdsn.plugin import find_plugin
+from pdsn.run.directory import DEFAULT
 from stages.errors import complain, exit_code_and_line
 from stages.options import OWN_OPTIONS, Offered, collect, section_parameters, setting_parameters
 from stages.session import Shared
@@ -42,7 +43,7 @@ ALONE = ("debug",)
 _SHARED: dict[str, tuple[Any, Any, str, str | None, str]] = {
     "run": (
         Path,
-        Path("runs/default"),
+        DEFAULT,
         "--run",
         "DIR",
         "The run directory: everything made goes here.",

@@ -16,6 +16,14 @@ from stages.tables import print_table
 if TYPE_CHECKING:
     from pdsn.occlusion.occluder import Occluder
 
+IMPORTED, DRAWN = "pretrained", "demo"
+"""The presets of an imported base, and of the drawn people."""
+ALWAYS = ("", "regions", "masks", "matching", "dictionary", "segment", "eval")
+"""Sections that `pdsn run` takes with any preset, "" for what stands outside of them."""
+TAKEN = {IMPORTED: ("base.scale", "base.margin")}
+"""What it takes of other sections."""
+SET_BY_ARCH = ("size", "align", "template")
+"""Of [prepare], with an imported base: see `pdsn.bases.imported.prepare_settings`."""
 Rows = Iterator[tuple[str, str]]
 LATER = "; in no table unless asked for"
 FURTHER = {
@@ -126,10 +134,25 @@ def _settings(preset: str | None = None) -> Rows:
             own = values_of.get(section, {}) if section else values_of
             if name in own:
                 value = f"{preset}: {own[name]!r}, {value}"
+            if preset == IMPORTED and section == "prepare" and name in SET_BY_ARCH:
+                value = "set by --arch"
             yield (
                 f"{section}.{name}".lstrip("."),
                 f"{one.metadata['help']}{f' ({values})' if values else ''}; {value}",
             )
+
+
+def _taken(preset: str, setting: str) -> bool:
+    """Whether `pdsn run` takes a setting, "base.epochs", where nothing but the preset is chosen."""
+    from pdsn.config.layers import load_preset
+
+    section = setting.rpartition(".")[0]
+    if section in load_preset(preset) or setting in TAKEN.get(preset, ()):
+        return True
+    return section in {
+        IMPORTED: (*ALWAYS, "prepare", "pretrained"),
+        DRAWN: (*ALWAYS, "prepare", "base", "synthetic"),
+    }.get(preset, (*ALWAYS, "prepare", "base"))
 
 
 KINDS: dict[str, Callable[[], Rows]] = {
@@ -164,4 +187,11 @@ def list_names(
     if preset is not None and kind != "settings":
         raise UsageError("--preset goes with `pdsn list settings` alone: leave it out")
     rows = list(_settings(preset) if kind == "settings" else KINDS[kind]())
-    print_table(Console(), ("name", "what it is"), rows, text=["what it is"])
+    parts = {"": rows}
+    if preset is not None:
+        parts = {
+            f"Taken by pdsn run --preset {preset}": [row for row in rows if _taken(preset, row[0])],
+            "Of other commands, bases and matchers": [row for row in rows if not _taken(preset, row[0])],
+        }
+    for title, part in parts.items():
+        print_table(Console(), ("name", "what it is"), part, title=title, text=["what it is"])

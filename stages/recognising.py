@@ -123,11 +123,11 @@ def check_rate_asked(session: Session, common: Common, fpr: float | None, *, pai
     import numpy as np
 
     from pdsn.calibration.strangers import MOST_STRANGERS, OWN, check_rate
-    from pdsn.data.dataset import FaceDataset, evenly
+    from pdsn.data.dataset import evenly
 
     if fpr is None or common.strangers is not None:
         return
-    dataset = FaceDataset.load(session.run.data_set(session.data))
+    dataset = session.stored_dataset()
     rows = evenly(dataset.rows("val", session.settings.split), MOST_STRANGERS)
     count, what = len(rows), f"photos of strangers ({OWN})"
     if pairs:

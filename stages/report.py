@@ -12,6 +12,7 @@ from rich.console import Console
 
 from pdsn.errors import PdsnError
 from pdsn.files import check_writable
+from pdsn.run.directory import DEFAULT
 from stages.command import ALONE, EVERYTHING, command
 from stages.session import Shared
 
@@ -175,7 +176,7 @@ def report(
     pdsn report runs/lfw runs/unseen --no-faces --out lfw.html
     """
     del shared
-    chosen = runs or [Path("runs/default")]
+    chosen = runs or [DEFAULT]
     if out is not None and out.is_dir():
         raise PdsnError(f"--out {out} is a folder: give a file such as {out / NAME}")
     written = main(chosen, out, faces=faces)

@@ -65,21 +65,31 @@ def _prepare(session: Session, photos: Path, *, force: bool, elsewhere: str) -> 
     from pdsn.bases.imported import check_weights
     from pdsn.data.photos import list_photos
 
-    if force:
+    new, earlier = not session.run.about, session.run.preparing
+    if force and not new:
         list_photos(photos)  # before the run remembers that it is made anew
         session.begin(rebuilding=True)
     pretrained = session.settings.pretrained
     if pretrained.arch and not (session.run.base / MODEL).is_file():
         check_weights(pretrained)  # not after minutes of preparing
-    prepare.prepare(
-        photos,
-        session.run.data_set(session.data),
-        prepare.for_architecture(session.settings.prepare, pretrained.architecture),
-        session.accelerator,
-        force=force,
-        replace_other=session.replace,
-        elsewhere=elsewhere,
-    )
+    root = session.run.data_set(session.data)
+    config = prepare.for_architecture(session.settings.prepare, pretrained.architecture)
+    if new:
+        session.begin_preparing()
+    try:
+        prepare.prepare(
+            photos,
+            root,
+            config,
+            session.accelerator,
+            force=force,
+            replace_other=session.replace,
+            elsewhere=elsewhere,
+        )
+    except PdsnError:
+        if new:
+            session.stop_preparing(earlier)
+        raise
 
 
 def _make_tables(session: Session) -> None:

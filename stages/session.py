@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Literal
 
 from pdsn.config.layers import Layer, load_preset, merge
@@ -98,6 +99,8 @@ class Session(Workspace):
         self.console = Console()
         run = RunDir.open(shared.run)
         given = data if data is not None else shared.data
+        if given is None:
+            run.check_prepared()  # not drawn people in place of the photos
         if given is not None and given != SYNTHETIC:
             given = run.name_of(given)
         if data is not None and run.about.get("data", given) != given:
@@ -135,7 +138,7 @@ class Session(Workspace):
         if self.run.about and asked != made:
             wrong = f": {self.run.root} was made with {made}; choose another --run for {asked}"
             if name == "seed":
-                wrong += ", or make all of it anew with `pdsn run --force` and this --seed"
+                wrong += f", or make all of it anew with `pdsn run --force --seed {asked} --run {quote(str(self.run.root))}`"
             raise SettingError(name, asked, wrong)
 
     def begin(self, *, rebuilding: bool = False) -> None:
@@ -149,7 +152,7 @@ class Session(Workspace):
         from pdsn.runtime import precision_of
 
         entry = {
-            "command": shlex.join(["pdsn", *sys.argv[1:]]),
+            "command": _command(),
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "revision": _revision(),
             **versions(),
@@ -166,6 +169,23 @@ class Session(Workspace):
             in_use=plain(self._in_use),
             **({"rebuilding": True} if rebuilding else {}),
         )
+
+    def begin_preparing(self) -> None:
+        """Write to run.json by which command the photos of a new run are prepared: whoever asks meanwhile is told it."""
+        if self.accelerator.is_main_process:
+            self.run.prepare_by(_command(without="--force"))  # which would begin anew
+
+    def stop_preparing(self, earlier: str) -> None:
+        """Take that back where the photos turned out to be of no use; the command that was `earlier` written there holds again.
+
+        Where there is work to go on with, it stays.
+        """
+        if not self.accelerator.is_main_process:
+            return
+        if earlier:
+            self.run.prepare_by(earlier)
+        elif not (self.run.data_set(self.data) / "partial").exists():
+            self.run.prepare_no_more()
 
     def for_making(self) -> Session:
         """This session as it makes what a command lacks: without --force, which is for the command alone.
@@ -198,6 +218,11 @@ class Session(Workspace):
         """Print a line, from the main process alone."""
         if self.accelerator.is_main_process:
             self.console.print(text, highlight=False, soft_wrap=True)
+
+
+def _command(without: str = "") -> str:
+    """The command that was typed, but for a word."""
+    return shlex.join(["pdsn", *(word for word in sys.argv[1:] if word != without)])
 
 
 def _asked(shared: Shared, options: Layer) -> Layer:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
+from itertools import pairwise
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from pdsn.artefact import MODEL, making, read_json
+from pdsn.artefact import MODEL, making, read_json, read_object
 from pdsn.masks.strategy import heading
 from pdsn.matchers.table import COMMANDS
-from pdsn.run.directory import RunDir
+from pdsn.run.directory import DEFAULT, RunDir
 from stages.command import ALONE, EVERYTHING, command
 from stages.options import Json
 from stages.session import Shared
 from stages.tables import print_json, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 
 @command("show", EVERYTHING, ALONE)
 def show(
     shared: Shared,
-    root: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")] = Path("runs/default"),
+    root: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")] = DEFAULT,
     json: Json = False,
 ) -> None:
     """Say what a run holds, with which settings, its headline figures, and what to run next. Opens no network.
@@ -42,7 +45,7 @@ def show(
 def main(root: Path, *, as_json: bool) -> None:
     """Print what `about` finds, as a table or as JSON alone."""
     run = RunDir.open(root)
-    run.check_made()
+    run.check_made("")
     found = about(run)
     if as_json:
         print_json(found)
@@ -76,7 +79,7 @@ def about(run: RunDir) -> dict[str, Any]:
         rows), "tables" (names of the others), "megabytes", and "next", a command.
     """
     data = run.data_set(run.about["data"]) / "dataset.json"
-    described = read_json(data, "pdsn prepare") if data.is_file() else {}
+    described = read_object(data, run.restoring()) if data.is_file() else {}
     settings = {
         f"{section}.{name}" if isinstance(values, dict) else section: value
         for section, values in run.about.get("settings", {}).items()
@@ -122,9 +125,18 @@ def _next(run: RunDir, found: dict[str, Any]) -> str:
     """The command to give next."""
     if found["table"]:
         return making("pdsn identify PHOTO", run.base)
-    if any(str(entry.get("command", "")).startswith("pdsn run") for entry in run.about.get("history", [])):
-        return making("pdsn run", run.base)
+    typed = [shlex.split(str(entry.get("command", ""))) for entry in run.about.get("history", [])]
+    if runs := [words for words in typed if words[:2] == ["pdsn", "run"]]:
+        # What else was typed is remembered.
+        named = [f"--strategy {quote(name)}" for name in _strategies(runs[-1])]
+        return making(" ".join(["pdsn run", *named]), run.base)
     return making("pdsn eval" if found["dictionaries"] else "pdsn build-dictionary --strategy LM2", run.base)
+
+
+def _strategies(words: Sequence[str]) -> list[str]:
+    """What stands after --strategy in a command."""
+    after = [word for before, word in pairwise(words) if before == "--strategy"]
+    return after + [word.partition("=")[2] for word in words if word.startswith("--strategy=")]
 
 
 def _parts(found: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -76,7 +76,8 @@ def check_prepared(dataset: FaceDataset, architecture: Architecture, arch: str) 
     if differs:
         raise UsageError(
             f"{dataset.root} holds {differs}: "
-            f"prepare the photos for it with `pdsn prepare PHOTOS --data DIR --for {quote(arch)}`"
+            f"prepare the photos for it with `pdsn prepare PHOTOS --data DIR --for {quote(arch)}`, and give that --data DIR with "
+            "a new --run"
         )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pdsn.config.setting import SettingError
-from pdsn.errors import UsageError
+from pdsn.errors import UsageError, meant
 
 Layer = dict[str, Any]
 """Settings by section, {"seed": 1, "base": {"epochs": 32}}: only what somebody has set."""
@@ -90,8 +90,8 @@ def fill(kind: type[Kind], values: Layer, section: str = "") -> Kind:
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(names))
     if unknown:
-        where = f"in [{section}]" if section else "at the top"
-        raise UsageError(f"unknown setting {unknown[0]} {where}: there are {', '.join(names)}")
+        name, where = unknown[0], f"in [{section}]" if section else "at the top"
+        raise UsageError(f"unknown setting {name} {where}{meant(name, names)}: there are {', '.join(names)}")
     made = {}
     for name, value in values.items():
         hint = hints[name]

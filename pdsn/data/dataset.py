@@ -160,21 +160,22 @@ class FaceDataset:
         )
 
     @classmethod
-    def load(cls, root: Path) -> FaceDataset:
+    def load(cls, root: Path, cure: str = "") -> FaceDataset:
         """Open the data set in `root`.
+
+        Args:
+            root: its folder.
+            cure: what to do where it is gone or damaged, for messages; by default how any data set is prepared.
 
         Raises:
             PdsnError: `root` is no data set, or its parts do not agree with each other.
         """
         described = root / "dataset.json"
         if not described.is_file():
-            raise PdsnError(
-                f"{root} is not a prepared data set (no dataset.json): "
-                "make one with `pdsn prepare PHOTOS --data DIR`, DIR being a new folder"
-            )
-        broken = (
-            f"{root} is damaged: make it again with `pdsn prepare PHOTOS --data {quote(str(root))} --force`"
-        )
+            make = cure or "make one with `pdsn prepare PHOTOS --data DIR`, DIR being a new folder"
+            raise PdsnError(f"{root} is not a prepared data set (no dataset.json): {make}")
+        anew = f"make it again with `pdsn prepare PHOTOS --data {quote(str(root))} --force`"
+        broken = f"{root} is damaged: {cure or anew}"
         try:
             info = json.loads(described.read_text(encoding="utf-8"))
             faces = np.load(root / "faces.npy", mmap_mode="r", allow_pickle=False)

@@ -25,8 +25,8 @@ def open_made(
     photos: Path, root: Path, listed: Sequence[PhotoFile], config: PrepareConfig, elsewhere: str
 ) -> tuple[FaceDataset, list[tuple[str, str]]]:
     """The data set that lies in `root`, if it is the one asked for."""
-    dataset = FaceDataset.load(root)
     advice = f"choose another {elsewhere}, or replace it with --force"
+    dataset = FaceDataset.load(root, advice)
     wanted = json.loads(json.dumps(asdict(config)))
     then = completed(dataset.settings, wanted, config.BEFORE)
     other = [name for name in wanted if then.get(name) != wanted[name]]

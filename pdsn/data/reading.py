@@ -23,7 +23,8 @@ DEPTHS = tuple(2**bits - 1 for bits in (8, 10, 12, 14, 16))
 LONGEST_SIDE = 2048
 """Pixels: a larger photo is reduced to this when read; crops of at most 512 px need no more."""
 MOST_PIXELS = 64_000_000
-"""Decoded pixels of one photo: about 0.7 GB at the worst (RGBA on white)."""
+"""Decoded pixels of one photo: about 0.7 GB at the worst (RGBA on white). A JPEG that is not progressive may have more in its
+file: its decoder reduces it."""
 LARGE = 16_000_000
 """Decoded pixels from which photos are read one at a time, so that workers do not add up their memory."""
 _UPRIGHT = {
@@ -166,7 +167,9 @@ def _read(image: Image.Image, original: tuple[int, int]) -> Photo:
         raise UnreadablePhotoError(f"too small ({width}x{height} pixels)")
     pixels = image.width * image.height
     if pixels > MOST_PIXELS:
-        raise UnreadablePhotoError(f"too large ({width}x{height} pixels)")
+        raise UnreadablePhotoError(
+            f"too large ({width}x{height} pixels, at most {MOST_PIXELS / 1e6:g} million)"
+        )
     if pixels > LARGE:
         with _READING_LARGE:
             return _decode(image, original)

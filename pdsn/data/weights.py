@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 COVERED = "covered"
 """The name of those that come with pdsn."""
-REMAKE = "pdsn detector-train"
+REMAKE = "pdsn detector-train PHOTOS --out DIR"
 PARTS = ("refine", "output")
 """Names of the second and third network in a file."""
 PLACING = "landmarks"

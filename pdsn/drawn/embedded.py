@@ -24,12 +24,13 @@ def embedded_people(root: Path, asked: SyntheticConfig, split_seed: int) -> Face
     described = root / "dataset.json"
     wanted = {**plain(asked), "split_seed": split_seed}
     if described.is_file():
-        found = read_object(described, f"delete {root}, and the same command draws them again")
+        cure = f"delete {root}, and the same command draws them again"
+        found = read_object(described, cure)
         kept = completed({**found, **found.get("settings", {})}, wanted, asked.BEFORE)
         differs = difference(wanted, {name: kept.get(name) for name in wanted})
         if differs:
             raise UsageError(f"{root} holds other embedded people ({differs}): choose another --run")
-        return FaceDataset.load(root)
+        return FaceDataset.load(root, cure)
     with progress_bar("drawing the embedded people", asked.people * asked.photos, "photos") as advance:
         return draw_dataset(
             root,

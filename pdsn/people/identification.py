@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import overload
 
 import numpy as np
 import torch
@@ -89,8 +90,8 @@ class IdentifiedFace:
 
 
 @dataclass(frozen=True)
-class IdentifiedPhoto:
-    """The faces of a photo with their answers, from left to right; iterate over it.
+class IdentifiedPhoto(Sequence[IdentifiedFace]):
+    """The answers to the faces of a photo, a sequence from left to right.
 
     Attributes:
         photo: the photo as it was searched.
@@ -100,8 +101,12 @@ class IdentifiedPhoto:
     photo: SearchedPhoto
     faces: list[IdentifiedFace]
 
-    def __iter__(self) -> Iterator[IdentifiedFace]:
-        return iter(self.faces)
+    @overload
+    def __getitem__(self, place: int) -> IdentifiedFace: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[IdentifiedFace]: ...
+    def __getitem__(self, place: int | slice) -> IdentifiedFace | list[IdentifiedFace]:
+        return self.faces[place]
 
     def __len__(self) -> int:
         return len(self.faces)

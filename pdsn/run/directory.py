@@ -23,6 +23,7 @@ runs/<name>/
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote
@@ -50,7 +51,11 @@ OWN = (
     "verify-eval",
     "identify",
 )
-"""What lies in a run directory; a run that was killed at its start may have data before run.json."""
+"""What lies in a run directory."""
+DEFAULT = Path("runs/default")
+"""The run that commands take where none is named."""
+NAMED = 3
+"""Other runs that are named where the default one holds none."""
 
 
 @dataclass
@@ -59,11 +64,13 @@ class RunDir:
 
     Attributes:
         root: its folder.
-        about: content of run.json.
+        about: content of run.json; empty of a run that nothing is known of yet.
+        preparing: the command that began a new run by preparing its photos, while nothing else is known of it; else empty.
     """
 
     root: Path
     about: dict[str, Any] = field(default_factory=dict)
+    preparing: str = ""
 
     @classmethod
     def open(cls, root: Path) -> RunDir:
@@ -78,14 +85,16 @@ class RunDir:
             about = read_object(root / "run.json", "put it back, or choose another --run")
             if about.get("format") != FORMAT:
                 raise PdsnError(f"{root / 'run.json'} is of another version of pdsn: choose another --run")
-            return cls(root, about)
+            preparing = about.get("preparing")
+            return cls(root, preparing=str(preparing)) if preparing else cls(root, about)
         if (root / "dataset.json").is_file():
             raise UsageError(f"{root} is a prepared data set, no run: give it as --data {quote(str(root))}")
         if root.is_dir() and any(
             path.name not in OWN and not path.name.startswith(".") for path in root.iterdir()
         ):
             raise UsageError(
-                f"--run {root} holds something else (no run.json): give an empty or a new folder"
+                f"{root} is no run directory, it holds something else (no run.json): give a run directory, or to begin a run an "
+                "empty or a new folder"
             )
         return cls(root)
 
@@ -97,6 +106,17 @@ class RunDir:
     def data_set(self, name: str) -> Path:
         """The folder of the data set that the run calls so, see `name_of`."""
         return self.data if name == SYNTHETIC else self.root / name
+
+    def restoring(self) -> str:
+        """What to do where the run's data set is gone or damaged, for messages; nothing is trained anew then."""
+        own, name = quote(str(self.root)), self.about["data"]
+        if name == SYNTHETIC:
+            return f"delete what is left of it, and `pdsn run --run {own}` draws the people again"
+        if self.data_set(name) == self.data:
+            return f"delete what is left of it, and prepare the same photos again with `pdsn run --photos PHOTOS --run {own}`"
+        arch = self.about.get("settings", {}).get("pretrained", {}).get("arch", "")
+        words = f"--data {quote(name)}{f' --for {quote(arch)}' if arch else ''} --force"
+        return f"put it back, or prepare the same photos again with `pdsn prepare PHOTOS {words}`"
 
     @property
     def rebuilding(self) -> bool:
@@ -118,12 +138,44 @@ class RunDir:
         in_use: Layer | None = self.about.get("in_use")
         return layer if in_use is None else merge(layer, before(in_use))
 
-    def check_made(self) -> None:
-        """Raise PdsnError unless some command has begun the run."""
+    def check_made(self, option: str = "--run ") -> None:
+        """Raise PdsnError unless some command has begun the run, and prepared its photos.
+
+        Args:
+            option: what stands before a run directory in the command at hand; "" where it is an argument.
+        """
+        self.check_prepared()
         if not self.about:
+            make = f"`pdsn run --run {quote(str(self.root))}`"
+            if self.root != DEFAULT:
+                raise PdsnError(f"{self.root} holds no run: make one with {make}")
+            others = ", ".join(f"{option}{quote(str(run))}" for run in _runs_in(self.root.parent)[:NAMED])
+            give = f"such as {others}" if others else f"{option}DIR"
             raise PdsnError(
-                f"{self.root} holds no run: make one with `pdsn run --run {quote(str(self.root))}`"
+                f"{self.root}, the run that is taken where none is named, holds no run: name one, {give}, or make one there with "
+                f"{make}"
             )
+
+    def check_prepared(self) -> None:
+        """Raise PdsnError where preparing the photos of a new run was stopped."""
+        if self.preparing:
+            raise PdsnError(
+                f"{self.root} has no base yet, since preparing its photos was stopped: go on with `{self.preparing}`"
+            )
+
+    def prepare_by(self, command: str) -> None:
+        """Write that a command has begun to prepare photos for this new run; what is remembered later takes its place."""
+        self.preparing = command
+        write_text(
+            self.root / "run.json", json.dumps({"format": FORMAT, "preparing": command}, indent=2) + "\n"
+        )
+
+    def prepare_no_more(self) -> None:
+        """Take back what `prepare_by` wrote, since nothing came of it."""
+        self.preparing = ""
+        (self.root / "run.json").unlink(missing_ok=True)
+        with suppress(OSError):  # where there is more in it, it stays
+            self.root.rmdir()
 
     def remembered(self, name: str, option: str, given: str | None, default: str) -> str:
         """What the run was started with; another value later is refused, not mixed in.
@@ -143,7 +195,7 @@ class RunDir:
     def remember(self, entry: dict[str, Any], **values: Any) -> None:
         """Write what the run is made with, and a line of its history."""
         history = [*self.about.get("history", []), entry]
-        self.about = {"format": FORMAT, **self.about, **values, "history": history}
+        self.about, self.preparing = {"format": FORMAT, **self.about, **values, "history": history}, ""
         self._write()
 
     def _write(self) -> None:
@@ -218,3 +270,9 @@ class RunDir:
         """Strategies that have a dictionary, by name."""
         found = (self.root / "dictionary").glob("*.safetensors")
         return sorted(path.stem for path in found if not path.name.startswith("."))
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """The runs in a folder, the last used first."""
+    described = sorted(folder.glob("*/run.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return [path.parent for path in described]

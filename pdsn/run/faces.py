@@ -38,14 +38,24 @@ class RunFaces:
     @cached_property
     def dataset(self) -> FaceDataset:
         """The prepared faces; the embedded people are drawn on first use."""
-        from pdsn.data.dataset import FaceDataset
         from pdsn.drawn.embedded import embedded_people
 
         if self.data != SYNTHETIC:
-            return FaceDataset.load(self.run.data_set(self.data))
+            return self.stored_dataset()
         check_writable("--run", self.run.data)
         with self.accelerator.main_process_first():
             return embedded_people(self.run.data, self.settings.synthetic, self.settings.prepare.split_seed)
+
+    def stored_dataset(self) -> FaceDataset:
+        """The prepared faces as they lie on the disk; nobody is drawn.
+
+        Raises:
+            PdsnError: they are gone or damaged; the line says how they come back.
+        """
+        from pdsn.data.dataset import FaceDataset
+
+        root = self.run.data_set(self.data)
+        return FaceDataset.load(root, self.run.restoring() if self.run.about else "")
 
     @cached_property
     def original_photos(self) -> Path:

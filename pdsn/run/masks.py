@@ -111,7 +111,7 @@ class RunMasks(RunFaces):
         described = self.run.dictionary(name).with_suffix(".json")
         if not described.is_file():
             return False
-        built_of = read_json(described, "pdsn build-dictionary").get("inputs", {})
+        built_of = read_json(described, f"pdsn build-dictionary --strategy {name}").get("inputs", {})
         maker = self.maker(name)
         for label in maker.labels(region_names(self.strategy(name).layout)):
             known = built_of.get(mask_input(maker.name, label))

@@ -11,12 +11,12 @@ from typing import Any
 from pdsn.bases.settings import BaseConfig, PretrainedConfig
 from pdsn.bases.table import BASES
 from pdsn.config.layers import Layer, fill, read_toml
-from pdsn.config.setting import Section, section, setting
+from pdsn.config.setting import Section, declared, section, setting
 from pdsn.coverage.settings import SegmentConfig
 from pdsn.data.settings import PrepareConfig
 from pdsn.detection.settings import DetectorConfig
 from pdsn.drawn.settings import SyntheticConfig
-from pdsn.errors import PdsnError, UsageError
+from pdsn.errors import PdsnError, UsageError, meant
 from pdsn.evaluation.settings import EvalConfig
 from pdsn.explain.settings import ExplainConfig
 from pdsn.masks.settings import DictionaryConfig, HeadConfig, MaskConfig, MatchingConfig
@@ -99,7 +99,21 @@ def build(layer: Layer) -> Settings:
         del own["plugins"]
     elif "plugins" in own:
         raise UsageError("plugins is no section: each base or matcher has its own, by its name")
+    _check_top(own)
     return replace(fill(Settings, own), plugins=plugins)
+
+
+def _check_top(layer: Layer) -> None:
+    """Raise UsageError where a layer has a section that there is not, or a setting outside of any."""
+    settings, known = list(declared(Settings)), sections()
+    for name in (name for name in layer if name not in known and name not in settings):
+        every = [*known, *(plugin for plugin, _ in plugin_sections())]
+        if isinstance(layer[name], dict):
+            raise UsageError(f"unknown section [{name}]{meant(name, every)}: there are {', '.join(every)}")
+        raise UsageError(
+            f"unknown setting {name} at the top{meant(name, settings)}: there are {', '.join(settings)}; others stand in a "
+            "section, see `pdsn list settings`"
+        )
 
 
 def load_file(path: Path) -> Layer:

@@ -63,7 +63,7 @@ def read_table(root: Path, align: str = "clean", name: str = "") -> RunTable:
         StaleTable: the run has changed since.
     """
     run = RunDir.open(root)
-    run.check_made()
+    run.check_made("")
     if name and name != Path(name).name:
         raise UsageError(f"--table {name} is no name of a table: give one that `pdsn eval` printed")
     folder = run.table(name, align)

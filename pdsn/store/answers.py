@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from shlex import quote
 
 import numpy as np
 from torch import Tensor
@@ -115,8 +116,10 @@ class StoreIdentifier:
             PdsnError: nobody is enrolled, or nobody else than the strangers themselves.
         """
         if not len(snapshot):
+            place, strategy = quote(str(self.store.root)), self.store.made.get("strategy")
             raise PdsnError(
-                f"--people {self.store.root} is empty: enrol people with `pdsn enrol PHOTOS --people {self.store.root}`"
+                f"--people {self.store.root} is empty: enrol people with `pdsn enrol PHOTOS --people {place} --run RUN"
+                f"{f' --strategy {strategy}' if strategy else ''}`"
             )
         if self._impostors is None or self._impostors[0] is not snapshot:
             rivals = StoreRivals(snapshot, self.variants, self._kept)

@@ -26,7 +26,11 @@ def check_made(
     asked = json.loads(json.dumps(dict(made)))
     other = [name for name in asked if asked[name] != known.get(name)]
     if other:
+        strategy, then = asked.get("strategy"), known.get("strategy")
+        words = f"--people {quote(another)} --run {quote(str(run))}{f' --strategy {strategy}' if strategy else ''}"
+        # What comes before it, base and head, is the same: the store can be used as it is.
+        easier = f"give --strategy {then}, or " if other[0] == "strategy" and then else ""
         raise PdsnError(
             f"--people {store} was enrolled with another {other[0]} than that of {run}, and embeddings of two cannot be "
-            f"compared: enrol the photos anew with `pdsn enrol PHOTOS --people {quote(another)} --run {quote(str(run))}`"
+            f"compared: {easier}enrol the photos anew with `pdsn enrol PHOTOS {words}`"
         )

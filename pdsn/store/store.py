@@ -89,7 +89,7 @@ class Store:
         database = Database(root)
         if not database.exists:
             raise PdsnError(
-                f"--people {root}: there is no people store: make it with `pdsn enrol PHOTOS --people {quote(str(root))}`"
+                f"--people {root}: there is no people store: make it with `pdsn enrol PHOTOS --people {quote(str(root))} --run RUN`"
             )
         with database.reading() as connection:
             made, widths = connection.execute("SELECT provenance, widths FROM store").fetchone()

@@ -43,13 +43,15 @@ Result = TypeVar("Result")
 
 STATIC = Path(__file__).with_name("static")
 ABOUT = (
-    "People of a store: recognise, enrol, rename, merge, remove, answer open questions. Whatever changes something needs the "
-    "header `X-Pdsn: 1`, or the token as `Authorization: Bearer TOKEN`. Errors are JSON with a `detail`."
+    "People of a store: recognise, enrol, rename, merge, remove, answer open questions. Every request but a GET needs the header "
+    "`X-Pdsn: 1`, which pages of other sites cannot send, or the token as `Authorization: Bearer TOKEN`. A photo is sent as it "
+    "is, not as a form. Errors are JSON with a `detail`."
 )
 PHOTO: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": "The content of an image file, at most 20 MB and 64 million pixels.",
+        "description": "The content of an image file, at most 20 MB and 64 million pixels. A larger JPEG is reduced while it is "
+        "read, but for a progressive one.",
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
@@ -142,7 +144,7 @@ def _add_recognition(app: FastAPI, service: Service, worker: Worker) -> None:
     ) -> Identified:
         """Name every face of a photo, from left to right. The photo is not kept."""
         with worker.place():
-            photo = await request.body()
+            photo = await _photo_of(request)
             found = await worker.run(
                 lambda: service.recognising.identify(photo, file, fpr=fpr, ask=ask, pictures=pictures)
             )
@@ -175,7 +177,7 @@ def _add_people(app: FastAPI, service: Service, worker: Worker) -> None:
     ) -> Enrolment:
         """Enrol a photo of somebody, who need not be there yet."""
         with worker.place():
-            photo = await request.body()
+            photo = await _photo_of(request)
             done = await worker.run(
                 lambda: service.enrolling.enrol(photo, file, name, face=face, accept_poor=accept_poor)
             )
@@ -241,6 +243,17 @@ def _add_questions(app: FastAPI, service: Service, worker: Worker) -> None:
     async def reject(question: Id) -> None:
         """Close a question; the same face is not asked about again."""
         await worker.run(lambda: service.answering.reject(question))
+
+
+async def _photo_of(request: Request) -> bytes:
+    """The photo that a request brings."""
+    photo = await request.body()
+    if request.headers.get("content-type", "").lower().startswith("multipart/"):
+        raise RefusedError(
+            415,
+            "A form is no photo: send the content of the file itself, as curl does with --data-binary @photo.jpg.",
+        )
+    return photo
 
 
 def _note(request: Request, **about: object) -> None:

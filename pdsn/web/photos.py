@@ -50,8 +50,9 @@ def face_at(photo: SearchedPhoto, point: tuple[float, float]) -> int:
 
 
 def plainly(error: Exception) -> str:
-    """The line of an error, with advice for the page in place of that for the command line."""
+    """The line of an error, with names and advice of the page and of REST in place of those of the command line."""
     line = re.sub(r" \(try --[^)]*\)", "", str(error))
+    line = re.sub(r"--(people|strangers) ", "", line.replace("--fpr ", "fpr "))
     return line.replace(
         ", crop it to the person", ": name each of its faces under Recognise, or crop it to one"
     )

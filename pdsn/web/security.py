@@ -144,7 +144,11 @@ class Guard:
                 401, "A token is needed: Authorization: Bearer TOKEN.", {"www-authenticate": "Bearer"}
             )
         if method not in SAFE and HEADER not in headers and "authorization" not in headers:
-            return _say(403, f"Send the header {HEADER.title()}: 1 with everything that changes something.")
+            return _say(
+                403,
+                f"Pages of other sites could send this, too: send the header {HEADER.title()}: 1, which they cannot, with every "
+                f"{method}.",
+            )
         return _too_large(headers, path)
 
     def _is_host(self, host: str) -> bool:

@@ -109,7 +109,7 @@ def test_arrays_that_are_no_photo_say_what_to_do(values, reason, mended):
     [
         (b"", "empty file"),
         (b"not a photo at all", "not an image"),
-        (png_header(20_000, 20_000), "too large (20000x20000 pixels)"),
+        (png_header(20_000, 20_000), "too large (20000x20000 pixels, at most 64 million)"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\nshowpage\n", "not an image"),
         (scene().tolist(), "it is of type list, give a path, the bytes"),
         (None, "it is of type NoneType, give a path"),
@@ -124,7 +124,9 @@ def test_what_is_no_photo_says_why(content, reason):
 def test_images_and_arrays_have_the_limits_of_files(monkeypatch):
     monkeypatch.setattr(reading, "MOST_PIXELS", 2000)
     for photo in (scene(), Image.fromarray(scene()), Image.new("P", (60, 40))):
-        with pytest.raises(UnreadablePhotoError, match=r"^too large \(60x40 pixels\)$"):
+        with pytest.raises(
+            UnreadablePhotoError, match=r"^too large \(60x40 pixels, at most 0.002 million\)$"
+        ):
             read_given(photo)
 
 

@@ -19,7 +19,7 @@ from pdsn.errors import PdsnError, UsageError
 from pdsn.matchers.matcher import Signature
 from pdsn.occlusion.layouts import Box, Layout
 from pdsn.people.gallery import Gallery
-from pdsn.people.identification import Identifier
+from pdsn.people.identification import IdentifiedPhoto, Identifier
 from pdsn.people.photo import FoundFace, SearchedPhoto, nothing_covered
 from pdsn.people.verification import Verifier
 from tests.matchers.pixels import Pixels
@@ -310,3 +310,14 @@ def test_pairs_that_are_covered_as_the_two_photos_are_together_count_alone(monke
     scores = (scores @ scores.T).numpy()[chosen]
     assert answer.covered == ["top"] and answer.impostors == len(scores)
     assert answer.threshold == pytest.approx(threshold_at(scores, 0.1), rel=1e-5)
+
+
+def test_the_answers_of_a_photo_are_a_sequence():
+    asked = photo(faces(3, 5))
+    gallery_of_two = gallery(faces(2, 6), ["Ann", "Bob"])
+    named = Identifier(Pixels(HALVES), gallery_of_two, STRANGERS, nothing_covered).identify(asked, 0.1)
+    answer = IdentifiedPhoto(asked, named)
+    assert answer[0] is named[0] and answer[-1] is named[2] and answer[1:] == named[1:]
+    assert len(answer) == 3 and list(answer) == named
+    with pytest.raises(IndexError):
+        answer[3]

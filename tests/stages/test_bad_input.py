@@ -170,7 +170,7 @@ def test_broken_toml(refused, tmp_path):
 def test_run_directories_that_are_none(refused, tmp_path):
     (tmp_path / "file").write_text("x")
     assert "is a file: give a folder" in refused(2, "base-train", "--run", tmp_path / "file")
-    assert "holds something else" in refused(2, "base-train", "--run", tmp_path)
+    assert "it holds something else" in refused(2, "base-train", "--run", tmp_path)
     (tmp_path / "r").mkdir()
     (tmp_path / "r/run.json").write_text("{ broken")
     assert "run.json cannot be read" in refused(1, "base-train", "--run", tmp_path / "r")

@@ -71,7 +71,7 @@ def test_a_forced_stage_does_not_change_the_seed_of_a_run(copied, refused, comma
     about = (copied / "run.json").read_bytes()
     line = refused(2, command, "--run", copied, "--seed", "1", "--force")
     assert f"--seed 1: {copied} was made with 0; choose another --run for 1" in line
-    assert "pdsn run --force" in line
+    assert f"`pdsn run --force --seed 1 --run {copied}`" in line
     assert (copied / "run.json").read_bytes() == about
 
 

@@ -46,6 +46,28 @@ def test_the_settings_of_a_preset_stand_beside_the_defaults(refused):
     assert "goes with `pdsn list settings` alone" in refused(2, "list", "bases", "--preset", "demo")
 
 
+@pytest.mark.parametrize(
+    ("preset", "first", "then"),
+    [
+        ("pretrained", ["split", "prepare.size", "pretrained.arch", "segment.encoder", "base.scale"],
+         ["base.epochs", "synthetic.people", "head.steps", "detector.scenes", "siamese.margin"]),
+        ("demo", ["seed", "synthetic.people", "base.epochs", "prepare.size"], ["pretrained.arch", "explain.probes"]),
+        ("baselines", ["prepare.size", "senet.side", "base.scale"], ["synthetic.people", "siamese.margin"]),
+    ],
+)  # fmt: skip
+def test_what_a_run_with_the_preset_takes_comes_first(preset, first, then):
+    taken, others = give("list", "settings", "--preset", preset).out.split("Of other commands")
+    assert taken.startswith(f"Taken by pdsn run --preset {preset}")
+    for part, names in ((taken, first), (others, then)):
+        listed = {line.split("│")[1].strip() for line in part.splitlines() if line.startswith("│")}
+        assert set(names) <= listed, set(names) - listed
+
+
+def test_what_the_architecture_sets_has_no_default_there():
+    listed = " ".join(give("list", "settings", "--preset", "pretrained").out.replace("│", " ").split())
+    assert listed.count("; set by --arch") == 3 and "default (128, 96)" not in listed
+
+
 def test_an_unknown_kind_is_refused(refused):
     assert "KIND presents is unknown: choose from presets, layouts" in refused(2, "list", "presents")
 
@@ -94,9 +116,13 @@ def test_a_data_set_that_is_taken_for_a_run_is_named_as_one(refused, finished):
 def test_what_was_made_by_run_is_gone_on_with_by_run(copied):
     shutil.rmtree(copied / "eval")
     about = json.loads((copied / "run.json").read_text())
-    about["history"][0]["command"] = "pdsn run --config tiny.toml"
-    (copied / "run.json").write_text(json.dumps(about))
-    assert json.loads(give("show", copied, "--json").out)["next"] == f"pdsn run --run {copied}"
+    for options, named in (
+        ("--config tiny.toml", ""),
+        ("--photos x --strategy LM2 --strategy=matched", " --strategy LM2 --strategy matched"),
+    ):
+        about["history"][0]["command"] = f"pdsn run {options}"
+        (copied / "run.json").write_text(json.dumps(about))
+        assert json.loads(give("show", copied, "--json").out)["next"] == f"pdsn run{named} --run {copied}"
 
 
 def test_python_m_pdsn_is_the_command():

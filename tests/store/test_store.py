@@ -143,7 +143,9 @@ def test_another_run_s_store_is_refused_with_the_command_that_enrols_anew(store)
     store.check_made(MADE, Path("runs/mine"))
     with pytest.raises(PdsnError, match="enrolled with another base than that of runs/mine") as caught:
         store.check_made({**MADE, "base": "other"}, Path("runs/mine"))
-    assert f"`pdsn enrol PHOTOS --people {store.root}-2 --run runs/mine`" in str(caught.value)
+    assert f"`pdsn enrol PHOTOS --people {store.root}-2 --run runs/mine --strategy halves`" in str(
+        caught.value
+    )
 
 
 def test_a_folder_with_something_else_in_it_is_no_place_for_a_store(tmp_path):

@@ -148,6 +148,28 @@ def test_what_cannot_be_done_is_one_line(site, photo, path, body, status, word):
     )
 
 
+def test_a_form_is_told_to_be_sent_as_the_file_itself(site, photo):
+    for path in ("/api/identify", "/api/photos?name=Ann"):
+        body = b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + photo(1) + b"\r\n--x--\r\n"
+        said = site.ask("POST", path, body, Content_Type="multipart/form-data; boundary=x")
+        assert said.status == 415 and "--data-binary @photo.jpg" in said.json["detail"]
+    assert not site.people.photos
+
+
+def test_a_rate_that_is_too_fine_is_called_as_the_parameter_is(site, photo):
+    enrol(site, photo, "Ann", 1)
+    said = site.ask("POST", "/api/identify?fpr=0.0001", photo(1))
+    assert said.status == 422 and said.json["detail"].startswith("fpr 0.0001 is")
+
+
+def test_the_header_is_asked_for_with_its_reason(site, photo):
+    said = site.ask("POST", "/api/identify", photo(1), X_Pdsn="")
+    assert said.status == 403
+    assert said.json["detail"] == (
+        "Pages of other sites could send this, too: send the header X-Pdsn: 1, which they cannot, with every POST."
+    )
+
+
 def test_a_photo_without_a_face_says_so_without_advice_for_the_command_line(site, tmp_path):
     Image.new("RGB", (200, 200), (90, 90, 90)).save(tmp_path / "grey.png")
     said = site.ask("POST", "/api/identify?file=grey.png", (tmp_path / "grey.png").read_bytes())

@@ -87,7 +87,7 @@ class LanceStore:
         table = place.open()
         if table is None:
             raise PdsnError(
-                f"--people {address}: there is no people store: make it with `pdsn enrol PHOTOS --people {quote(str(address))}`"
+                f"--people {address}: there is no people store: make it with `pdsn enrol PHOTOS --people {quote(str(address))} --run RUN`"
             )
         from pdsn.store.lance.rows import ABOUT, FORMAT
 

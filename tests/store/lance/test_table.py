@@ -223,6 +223,7 @@ def test_another_runs_table_is_refused(team):
     store, _ = team
     store.check_made(MADE, Path("runs/a"))
     with pytest.raises(
-        PdsnError, match=r"another base .* `pdsn enrol PHOTOS --people lance://\S+team-2 --run runs/b`"
+        PdsnError,
+        match=r"another base .* `pdsn enrol PHOTOS --people lance://\S+team-2 --run runs/b --strategy halves`",
     ):
         store.check_made({**MADE, "base": "other"}, Path("runs/b"))

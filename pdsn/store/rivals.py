@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.calibration.rivals import Nearest
+from pdsn.calibration.rivals import MATCHING, Nearest, as_one
 from pdsn.calibration.strangers import KeptScores
 from pdsn.files import atomic_path
 from pdsn.matchers.embedding import Embedded
@@ -40,6 +40,7 @@ class StoreRivals:
         self.variants = variants
         self._kept = kept
         self._known: dict[Hashable, np.ndarray] = {}
+        self._one = as_one(snapshot.people)
 
     @property
     def people(self) -> Sequence[str]:
@@ -52,7 +53,7 @@ class StoreRivals:
 
     def highest(self, name: Hashable, probes: Callable[[], Prepared], own: np.ndarray) -> np.ndarray:
         """See `Rivals`."""
-        key = ("store", name, len(own))
+        key = ("store", MATCHING, name, len(own))
         if key not in self._known:
             self._known[key] = self._highest(key, probes, own)
         return self._known[key]
@@ -105,6 +106,7 @@ class StoreRivals:
         hidden = self._hidden(signature)
         other, mine = torch.full((len(known),), -torch.inf), torch.full((len(known),), -torch.inf)
         whom = torch.zeros(len(known), dtype=torch.int64)
+        own = np.where(own < 0, own, self._one[own])
         theirs = torch.from_numpy(own)
         place = self.variants.place(signature)
         for start, products in snapshot.products(place, known.numpy(), BLOCK, first):
@@ -113,10 +115,11 @@ class StoreRivals:
             low, high = np.searchsorted(hidden, (start, start + len(labels)))
             scores[:, hidden[low:high] - start] = -torch.inf
             # Few photos are of somebody who is among the strangers.
-            known_here = np.flatnonzero(np.isin(labels, own))
+            people = self._one[labels]
+            known_here = np.flatnonzero(np.isin(people, own))
             if len(known_here):
                 part = scores[:, known_here]
-                same = theirs[:, None] == torch.from_numpy(labels[known_here])
+                same = theirs[:, None] == torch.from_numpy(people[known_here])
                 mine = torch.maximum(mine, part.masked_fill(~same, -torch.inf).amax(1))
                 scores[:, known_here] = part.masked_fill(same, -torch.inf)
             best, row = scores.max(1)

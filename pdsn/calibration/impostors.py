@@ -129,8 +129,8 @@ class Impostors:
     Args:
         matcher: whose scores count.
         rivals: the gallery's people, and what strangers score against them.
-        strangers: whoever among them has the name of somebody in the gallery, however it is spelled, is a stranger to
-            everybody else there.
+        strangers: whoever among them has the name of somebody in the gallery, or had it before, however it is spelled, is a
+            stranger to everybody else there.
         seen: the strangers as the matcher compares them, or what gives them when they are needed.
 
     Attributes:
@@ -152,10 +152,10 @@ class Impostors:
         self.strangers = strangers
         self._seen = seen
         self._limits: dict[float, float] = {}
-        numbers = by_name(rivals.people)
+        numbers = by_name(rivals.people, rivals.former)
         self.own = np.array([numbers.get(normal_name(name), -1) for name in strangers.names], dtype=np.int64)
         # With one person enrolled, that person's photos have nobody left to be compared with.
-        self._usable = self.own < 0 if len(numbers) == 1 else np.ones(len(strangers), bool)
+        self._usable = self.own < 0 if len(set(numbers.values())) == 1 else np.ones(len(strangers), bool)
         if not self._usable.any():
             raise PdsnError(
                 f"no threshold can be calibrated: {strangers.source} show nobody who is a stranger to the gallery"

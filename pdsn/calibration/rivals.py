@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -20,11 +20,18 @@ MATCHING = 2
 """Raised whenever strangers count as somebody else in a gallery than before: scores that were kept until then are not taken up."""
 
 
-def by_name(people: Sequence[str]) -> dict[str, int]:
-    """The number of each person by name, as `normal_name` has it; of those with one name that of the first."""
+def by_name(people: Sequence[str], former: Mapping[str, int]) -> dict[str, int]:
+    """The number of each person by name, as `normal_name` has it; of those with one name that of the first.
+
+    Args:
+        people: K names.
+        former: numbers of people by names that they had before; they count where nobody has that name now.
+    """
     numbers: dict[str, int] = {}
     for number, name in enumerate(people):
         numbers.setdefault(normal_name(name), number)
+    for name, number in former.items():
+        numbers.setdefault(normal_name(name), numbers[normal_name(people[number])])
     return numbers
 
 
@@ -54,10 +61,16 @@ class Rivals(Protocol):
 
     Attributes:
         people: their K names.
+        former: number of each who had another name before, by that name.
     """
 
     @property
     def people(self) -> Sequence[str]:
+        """See the class."""
+        ...
+
+    @property
+    def former(self) -> Mapping[str, int]:
         """See the class."""
         ...
 
@@ -105,6 +118,7 @@ class GalleryRivals:
         self.matcher = matcher
         self.gallery = gallery
         self.people = list(people)
+        self.former: Mapping[str, int] = {}
         self.labels = labels
         self._kept = KeptScores() if kept is None else kept
         self._key = (MATCHING, *key)

@@ -59,10 +59,7 @@ def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto, 
     if twin is not None:
         return f"enrolled already as {twin[0]} ({twin[1]})"
     name = checked_name(photo.name)
-    connection.execute(
-        "INSERT INTO person (name, added) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, now())
-    )
-    (person,) = connection.execute("SELECT id FROM person WHERE name = ?", (name,)).fetchone()
+    person = _person(connection, name)
     values = {
         "person": person,
         "source": photo.source,
@@ -90,6 +87,17 @@ def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto, 
     if photo.crop is not None:
         _save_crop(database, connection, number, photo.crop)
     return number
+
+
+def _person(connection: sqlite3.Connection, name: str) -> int:
+    """The id of whoever has a name, or had it before; of a new person where nobody did."""
+    known = connection.execute("SELECT person FROM former WHERE name = ?", (name,)).fetchone()
+    if known is None:
+        connection.execute(
+            "INSERT INTO person (name, added) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, now())
+        )
+        known = connection.execute("SELECT id FROM person WHERE name = ?", (name,)).fetchone()
+    return int(known[0])
 
 
 def _save_crop(database: Database, connection: sqlite3.Connection, number: int, crop: np.ndarray) -> None:

@@ -156,7 +156,7 @@ class PeopleStore(Naming):
         return self._store.photo(number)
 
     def rename(self, name: str | int, new: str) -> None:
-        """Call a person something else.
+        """Call a person something else; the name until now stays known, so that strangers and new photos of that name are the person's.
 
         Raises:
             UsageError: there is nobody of the old name, or somebody of the new one.
@@ -164,7 +164,7 @@ class PeopleStore(Naming):
         self._store.rename(name, new)
 
     def merge(self, name: str | int, into: str | int) -> None:
-        """Give all photos of a person to another one: both are one, who keeps the second name.
+        """Give all photos of a person to another one: both are one, who is called by the second name, and known by the first.
 
         Raises:
             UsageError: there is nobody of one of the names, or both are one.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,6 +46,11 @@ class StoreRivals:
     def people(self) -> Sequence[str]:
         """See `Rivals`."""
         return self.snapshot.people
+
+    @property
+    def former(self) -> Mapping[str, int]:
+        """See `Rivals`."""
+        return self.snapshot.former
 
     def nearest(self, probes: Prepared, own: np.ndarray) -> Nearest:
         """See `Rivals`."""
@@ -149,6 +154,7 @@ class PersonRivals:
 
     def __init__(self, snapshot: Snapshot, variants: Variants, person: int) -> None:
         self.people: Sequence[str] = [snapshot.people[person]]
+        self.former: Mapping[str, int] = {name: 0 for name, one in snapshot.former.items() if one == person}
         self._snapshot = snapshot
         self._variants = variants
         self._members = snapshot.members(person)

@@ -187,6 +187,7 @@ def test_people_are_listed_shown_renamed_merged_and_removed(team):
     assert json.loads(give("people", "show", "Ann", *at, "--json").out)["photos"][1]["source"] == "Ann/1.png"
     assert give("people", "rename", "Ann", "Anna", *at).out == "Ann is Anna now\n"
     assert give("people", "merge", "Bob", "Anna", *at).out == "Bob is Anna now, with 4 photos\n"
+    assert "Anna (before: Ann, Bob)" in give("people", "show", "Anna", *at).out
     number = json.loads(give("people", "show", "Anna", *at, "--json").out)["photos"][0]["id"]
     assert give("people", "remove", "--photo", number, *at).out == f"photo {number} is removed\n"
     assert give("people", "remove", "Anna", *at).out == "Anna is removed, with 3 photos\n"

@@ -137,6 +137,22 @@ def check_rate_asked(session: Session, common: Common, fpr: float | None, *, pai
         check_rate(fpr, count, what)
 
 
+def told_rate(command: str, run: Run, fpr: float) -> float:
+    """The false-positive rate where none is asked for; one that is coarser than usual is told.
+
+    Args:
+        command: whose line it is.
+        run: whose strangers.
+        fpr: what these can tell, at least the usual rate.
+    """
+    from pdsn.calibration.strangers import DEFAULT_FPR
+
+    if fpr > DEFAULT_FPR:
+        line = f"--fpr is {fpr:g}: there are too few photos of strangers ({run.strangers}) for {DEFAULT_FPR}"
+        complain(command, line)
+    return fpr
+
+
 def open_run(session: Session, common: Common, steps: Sequence[Step]) -> Run:
     """The run of a session as `pdsn.api` has it, once what it lacks is made."""
     make(session, steps)

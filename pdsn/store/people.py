@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pdsn.calibration.strangers import DEFAULT_FPR
 from pdsn.data.faces import Detect
 from pdsn.data.given import PhotoLike
 from pdsn.data.listing import sha256_or_nothing
@@ -196,15 +195,24 @@ class PeopleStore(Naming):
 
     # Recognising.
 
+    def default_fpr_of(self, name: str | int) -> float:
+        """The false-positive rate of `verify` that is told none: 0.01, or the finest that the strangers to this person can tell.
+
+        Raises:
+            UsageError: nobody is called so.
+            PdsnError: all strangers are that person.
+        """
+        return self._identifier.default_fpr(name)
+
     def verify(
-        self, photo: PhotoLike, name: str, *, fpr: float = DEFAULT_FPR, source: str | None = None
+        self, photo: PhotoLike, name: str | int, *, fpr: float | None = None, source: str | None = None
     ) -> PersonVerification:
         """Whether a photo shows the person whom it is said to show; of several faces the largest counts.
 
         Args:
             photo: see `enrol_photo`.
             name: the person.
-            fpr: share of strangers who may pass for this very person, above 0 and below 1.
+            fpr: share of strangers who may pass for this very person, above 0 and below 1; None for `default_fpr_of`.
             source: what the answer calls the photo; None for its path.
 
         Raises:

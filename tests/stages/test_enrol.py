@@ -13,6 +13,7 @@ import pytest
 
 from pdsn import api
 from pdsn.data.dataset import FaceDataset
+from pdsn.errors import UsageError
 from pdsn.store.store import Store
 from tests.people.photos import PlainDetector, save_photo
 from tests.stages.conftest import Said, give, stop_at
@@ -164,6 +165,23 @@ def test_a_photo_is_compared_with_the_person_it_is_said_to_show(run, team, drawn
     answer = json.loads(give("verify", photo, "--name", "Cid", *words, "--json").out)
     assert answer["person"] == "Cid" and answer["same"] is (answer["cosine"] > answer["threshold"])
     assert answer["nearest"].startswith("Cid/") and Path(answer["picture"]).is_file()
+
+
+def test_verify_chooses_a_rate_that_the_strangers_to_that_person_can_tell(run, drawn, tmp_path):
+    name = drawn.people[0]
+    photo = save_photo(tmp_path / "in" / name / "0.png", faces_of(drawn, 0)[0])
+    save_photo(tmp_path / "in" / "Bob" / "0.png", faces_of(drawn, 1)[0])
+    at = ("--people", tmp_path / "team", "--run", run, *COMMON)
+    assert give("enrol", tmp_path / "in", *at).code == 0
+    said = give("verify", photo, "--name", name, *at)
+    assert said.code == 0 and said.out.startswith(f"{name}: cosine 1.0"), said.err
+    assert "pdsn verify: --fpr is 0.09091: there are too few photos of strangers" in said.err
+    # Of the twelve validation photos that person's own two do not count; to Bob, who is none of the run's, all do.
+    assert json.loads(give("verify", photo, "--name", "Bob", *at, "--json").out)["fpr"] == 0.076924
+    store = api.load_run(run, device="cpu", occlusion_source="none").people(tmp_path / "team")
+    assert store.verify(photo, name).same and store.default_fpr_of(name) == 0.09091
+    with pytest.raises(UsageError, match="is too small to be told by 10 photos of strangers"):
+        store.verify(photo, name, fpr=0.08)
 
 
 @pytest.mark.parametrize(

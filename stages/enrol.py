@@ -14,12 +14,14 @@ from stages.errors import complain
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import PeopleDir, Source
 from stages.recognising import (
+    FEW,
     Common,
     begin,
     complain_files,
     complain_mistaken,
     complain_two_names,
     expand,
+    few_of,
     open_run,
     see_strangers,
     shown,
@@ -90,13 +92,14 @@ def main(
         report = _enrol(store, photos, spread=spread, accept_poor=accept_poor, keep_crops=keep_crops)
     else:
         report = _enrol_person(store, paths, name, accept_poor=accept_poor, keep_crops=keep_crops)
-    _complain(report, name)
+    _complain(report)
     about = store.as_dict()
     if not common.as_json:
         noted = sum(bool(photo.notes) for photo in report.added)
+        elsewhere = f", {len(report.elsewhere)} as somebody else" if report.elsewhere else ""
         session.say(
             f"{len(report.added)} photos enrolled, {noted} of them with a warning; {len(report.refused)} refused, "
-            f"{len(report.known)} known already; {about['people']} people with {about['photos']} photos in {people}"
+            f"{len(report.known)} known already{elsewhere}; {about['people']} people with {about['photos']} photos in {people}"
         )
     # Last, since it takes minutes once: whoever stops it has been told what was enrolled, and the same command goes on here.
     same: list[tuple[str, str]] = []
@@ -144,7 +147,7 @@ def _enrol_person(
     return whole
 
 
-def _complain(report: EnrolReport, name: str | None) -> None:
+def _complain(report: EnrolReport) -> None:
     """A line for each photo that was refused, and for the first of those that were taken with a warning."""
     complain_files("enrol", report.refused)
     noted = [photo for photo in report.added if photo.notes]
@@ -154,12 +157,27 @@ def _complain(report: EnrolReport, name: str | None) -> None:
         complain(
             "enrol", f"and {len(noted) - LINES} more with a warning: pdsn people show, and --json, have all"
         )
-    if name is not None:
-        for file, whose in report.known:
-            if f"as {name} " not in whose:
-                complain("enrol", f"{file} is {whose}")
+    _complain_known(report)
+    for given, person in report.renamed.items():
+        complain(
+            "enrol",
+            f"photos given as {given} are enrolled as {person}, who was called so before: if they show somebody else, give these "
+            "another name, and remove them there by `pdsn people remove --photo`",
+        )
     for person in report.left_out:
-        complain("enrol", f"{person} cannot be named: no usable photo")
+        others = dict.fromkeys(name for _, given, name in report.elsewhere if given == person)
+        why = f"all usable photos are enrolled already as {few_of(others)}" if others else "no usable photo"
+        complain("enrol", f"{person} cannot be named: {why}")
+
+
+def _complain_known(report: EnrolReport) -> None:
+    """A line for each of the first photos that were enrolled already, but as somebody else."""
+    whose = dict(report.known)
+    for file, _, _ in report.elsewhere[:FEW]:
+        complain("enrol", f"{file} is {whose[file]}")
+    if len(report.elsewhere) > FEW:
+        more = [file for file, _, _ in report.elsewhere[FEW:]]
+        complain("enrol", f"and {len(more)} more are enrolled already as somebody else: {few_of(more)}")
 
 
 @command("enrol", RECOGNITION, GOING_ON, settings={"prepare": ("min_face",)}, default="the run's")

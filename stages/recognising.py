@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pdsn.api import Run
     from pdsn.people.naming import Naming
 
+NAMED = 10
+"""Names up to which a line has all; of more it says how many."""
 FEW = 3
 """Files that are no photos up to which each is a line; of more there is one line, and the JSON has all."""
 
@@ -248,6 +250,13 @@ def complain_files(command: str, files: Sequence[tuple[str, str]], where: str = 
         complain(command, f"{where}{file} is left out: {reason}")
 
 
+def few_of(names: Iterable[str]) -> str:
+    """The first of some names, and how many more there are."""
+    listed = list(names)
+    more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
+    return ", ".join(listed[:NAMED]) + more
+
+
 def complain_two_names(
     command: str, run: Run, same: Sequence[tuple[str, str]], cure: str, where: str = ""
 ) -> None:
@@ -267,7 +276,10 @@ def complain_two_names(
             f"{cure.replace('NAME', theirs)} if they are one person",
         )
     if len(same) > FEW:
-        complain(command, f"{where}and {len(same) - FEW} more that look like people of {run.strangers}")
+        more = few_of(f"{ours} ({theirs})" for theirs, ours in same[FEW:])
+        complain(
+            command, f"{where}and {len(same) - FEW} more that look like people of {run.strangers}: {more}"
+        )
 
 
 def complain_mistaken(command: str, run: Run, known: Naming, fpr: float) -> None:

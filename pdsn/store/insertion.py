@@ -14,7 +14,7 @@ from pdsn.files import atomic_path
 from pdsn.store.database import Database
 from pdsn.store.names import checked_name
 from pdsn.store.packing import pack_counts, pack_pixels
-from pdsn.store.records import KeptFace
+from pdsn.store.records import KeptFace, Twin
 
 CROPS = "crops"
 
@@ -36,7 +36,7 @@ class NewPhoto(KeptFace):
     crop: np.ndarray | None = None
 
 
-def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto, vectors: bytes) -> int | str:
+def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto, vectors: bytes) -> int | Twin:
     """Write a photo, and its person where that is new, within a change.
 
     Args:
@@ -45,7 +45,7 @@ def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto, 
         vectors: its embeddings as they are kept.
 
     Returns:
-        The photo's id; where the same face is enrolled already, whose it is and where it came from.
+        The photo's id; where the same face is enrolled already, that one.
 
     Raises:
         UsageError: nobody can be called so.
@@ -57,7 +57,7 @@ def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto, 
         (photo.pixels_sha256, box),
     ).fetchone()
     if twin is not None:
-        return f"enrolled already as {twin[0]} ({twin[1]})"
+        return Twin(*twin)
     name = checked_name(photo.name)
     person = _person(connection, name)
     values = {

@@ -16,13 +16,18 @@ from pdsn.store.records import can_be_id
 LONGEST_NAME = 200
 
 
+def plain_name(name: str) -> str:
+    """A name that was given, as it would be kept."""
+    return person_of(readable(name)).strip()
+
+
 def checked_name(name: str) -> str:
     """A person's name as it is kept.
 
     Raises:
         UsageError: nobody can be called so.
     """
-    clean = person_of(readable(name)).strip()
+    clean = plain_name(name)
     if not clean or len(clean) > LONGEST_NAME or not clean.isprintable():
         raise UsageError(f"{clean[:40]!r} is no name: give 1 to {LONGEST_NAME} letters on one line")
     return clean
@@ -35,7 +40,7 @@ def find_person(connection: sqlite3.Connection, root: Path, who: str | int) -> i
         UsageError: there is nobody of that name; the line says who is called much the same.
     """
     column = "id" if isinstance(who, int) else "name"
-    name = who if isinstance(who, int) else person_of(readable(who)).strip()
+    name = who if isinstance(who, int) else plain_name(who)
     row = None
     if isinstance(name, str) or can_be_id(name):
         row = connection.execute(f"SELECT id FROM person WHERE {column} = ?", (name,)).fetchone()

@@ -128,6 +128,22 @@ class PhotoRecord(KeptFace):
 
 
 @dataclass(frozen=True)
+class Twin:
+    """The photo of a store that shows the very face that was to be enrolled.
+
+    Attributes:
+        name: whose it is.
+        source: the file as it was given.
+    """
+
+    name: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"enrolled already as {self.name} ({self.source})"
+
+
+@dataclass(frozen=True)
 class PersonPhotos:
     """A person with all photos.
 

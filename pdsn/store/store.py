@@ -18,7 +18,7 @@ from pdsn.store.following import follow, leave
 from pdsn.store.insertion import NewPhoto, insert, now
 from pdsn.store.names import checked_name, find_person, name_of, remember, taken
 from pdsn.store.provenance import check_made
-from pdsn.store.records import PHOTO, PersonPhotos, PersonRecord, PhotoRecord, can_be_id, no_photo
+from pdsn.store.records import PHOTO, PersonPhotos, PersonRecord, PhotoRecord, Twin, can_be_id, no_photo
 from pdsn.store.vectors import Vectors
 
 VECTORS = "vectors"
@@ -153,8 +153,8 @@ class Store:
             raise no_photo(self.root, number)
         return PhotoRecord.of(row, self.root)
 
-    def known(self, sha256: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """Of files by their SHA-256 those that are enrolled: (person, source)."""
+    def known(self, sha256: Sequence[str]) -> dict[str, Twin]:
+        """Of files by their SHA-256 those that are enrolled."""
         found = {}
         with self.database.reading() as connection:
             for digest in sha256:
@@ -163,7 +163,7 @@ class Store:
                     (digest,),
                 ).fetchone()
                 if row is not None:
-                    found[digest] = row
+                    found[digest] = Twin(*row)
         return found
 
     def former(self) -> dict[str, str]:
@@ -193,13 +193,13 @@ class Store:
 
     # Changing.
 
-    def add(self, photos: Sequence[NewPhoto]) -> list[PhotoRecord | str]:
+    def add(self, photos: Sequence[NewPhoto]) -> list[PhotoRecord | Twin]:
         """Enrol photos, all of them or none.
 
         Returns:
-            The record of each; where the same face is enrolled already, whose it is and where it came from.
+            The record of each; where the same face is enrolled already, that one.
         """
-        outcomes: list[int | str] = []
+        outcomes: list[int | Twin] = []
         rows = encoded(self.code, self.widths, [photo.vectors for photo in photos])
         with self._changing():
             with self.database.writing() as connection:
@@ -207,7 +207,7 @@ class Store:
                     outcomes.append(insert(self.database, connection, photo, vectors))
             follow(self, moved=False, empty=[])
         with self.database.reading() as connection:
-            return [one if isinstance(one, str) else self._photo(connection, one) for one in outcomes]
+            return [one if isinstance(one, Twin) else self._photo(connection, one) for one in outcomes]
 
     def rename(self, who: str | int, new: str) -> None:
         """Call a person something else; the name until now stays known as a former one.

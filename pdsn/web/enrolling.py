@@ -99,10 +99,14 @@ def _enrolment(report: EnrolReport) -> Enrolment:
     """What became of the one photo of a report."""
     if report.added:
         (photo,) = report.added
+        renamed = [
+            f"it was given as {given}, and is enrolled as {name}, who was called so before"
+            for given, name in report.renamed.items()
+        ]
         return Enrolment(
             outcome="added",
             reason="",
-            warnings=photo.notes,
+            warnings=[*photo.notes, *renamed],
             person=Named(id=photo.person, name=photo.name),
             photo=photo.id,
         )

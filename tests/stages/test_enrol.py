@@ -88,8 +88,56 @@ def test_what_is_there_is_known_by_content_and_what_is_new_is_added(run, photos,
     answer = json.loads(said.out)
     assert [photo["name"] for photo in answer["added"]] == ["Eve"] and answer["people"]["people"] == 4
     assert {"photo": "Ann/renamed.png", "whose": "enrolled already as Ann (Ann/0.png)"} in answer["known"]
+    assert answer["elsewhere"] == answer["renamed"] == []
     assert Path(answer["added"][0]["crop"]).is_file() and len(list((team / "crops").iterdir())) == 1
     assert give("people", "check", "--people", team).code == 0
+
+
+def test_a_photo_that_is_enrolled_as_somebody_else_is_said(run, photos, team, drawn, tmp_path):
+    others = tmp_path / "others"
+    for number, face in enumerate(faces_of(drawn, 5)[:4]):
+        save_photo(others / "Fay" / f"{number}.png", face)
+        save_photo(others / "Twice" / f"{number}.png", face)
+    shutil.copy(photos / "Ann/0.png", others / "Fay/ann.png")
+    at = ("--people", team, "--run", run, *COMMON)
+    said = give("enrol", others, *at)
+    assert (
+        said.code == 0
+        and "4 photos enrolled" in said.out
+        and "5 known already, 5 as somebody else" in said.out
+    )
+    assert "pdsn enrol: Fay/ann.png is enrolled already as Ann (Ann/0.png)" in said.err
+    assert "and 2 more are enrolled already as somebody else: Twice/2.png, Twice/3.png" in said.err
+    assert "pdsn enrol: Twice/0.png is enrolled already as Fay (Fay/0.png)" in said.err
+    assert "no usable photo" not in said.err
+    assert "Twice cannot be named: all usable photos are enrolled already as Fay" in said.err
+    answer = json.loads(give("enrol", others, *at, "--json").out)
+    assert {"photo": "Twice/1.png", "given": "Twice", "name": "Fay"} in answer["elsewhere"]
+    assert answer["left_out"] == ["Twice"] and len(answer["known"]) == 9
+    one = give("enrol", others / "Fay/1.png", "--name", "Gus", *at)
+    assert one.code == 0 and "Fay/1.png is enrolled already as Fay (Fay/1.png)" in one.err
+
+
+def test_the_folder_of_a_former_name_is_still_that_person_s(run, photos, team, drawn, tmp_path):
+    more = Path(shutil.copytree(photos, tmp_path / "more"))
+    save_photo(more / "Ann/new.png", faces_of(drawn, 0)[3])
+    assert give("people", "rename", "Ann", "Anna", "--people", team).code == 0
+    assert give("people", "merge", "Bob", "Cid", "--people", team).code == 0
+    said = give("enrol", more, "--people", team, "--run", run, *COMMON)
+    assert "1 photos enrolled" in said.out and "6 known already; 2 people with 7 photos" in said.out
+    assert "photos given as Ann are enrolled as Anna, who was called so before" in said.err
+    assert (
+        "as somebody else" not in said.err and "Ann cannot be named" not in said.err and "Bob" not in said.err
+    )
+    save_photo(more / "Bob/new.png", faces_of(drawn, 1)[3])
+    answer = json.loads(give("enrol", more, "--people", team, "--run", run, *COMMON, "--json").out)
+    assert answer["renamed"] == [{"given": "Bob", "name": "Cid"}] and answer["added"][0]["name"] == "Cid"
+    # Who does not mean that follows the advice.
+    number = answer["added"][0]["id"]
+    assert give("people", "remove", "--photo", number, "--people", team).code == 0
+    photo = more / "Bob/new.png"
+    assert give("enrol", photo, "--name", "Bob 2", "--people", team, "--run", run, *COMMON).code == 0
+    assert Store.open(team).show("Bob 2").person.photos == 1
 
 
 def test_photos_of_one_person_are_enrolled_by_name(run, team, drawn, tmp_path):

@@ -12,16 +12,14 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from pdsn.data.photos import person_of
 from pdsn.errors import PdsnError, UsageError
-from pdsn.people.gallery import readable
 from pdsn.store.database import alone
 from pdsn.store.insertion import NewPhoto
 from pdsn.store.lance.former import add_column, by_former, call, former_names, make_one, written
 from pdsn.store.lance.place import TABLE, UNFINISHED, Place, is_text
-from pdsn.store.names import checked_name, nobody, renamed, taken
+from pdsn.store.names import checked_name, nobody, plain_name, renamed, taken
 from pdsn.store.provenance import check_made
-from pdsn.store.records import PersonPhotos, PersonRecord, PhotoRecord, can_be_id, no_photo
+from pdsn.store.records import PersonPhotos, PersonRecord, PhotoRecord, Twin, can_be_id, no_photo
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -153,14 +151,14 @@ class LanceStore:
             raise no_photo(self.root, number)
         return record_of(rows[0])
 
-    def known(self, sha256: Sequence[str]) -> dict[str, tuple[str, str]]:
+    def known(self, sha256: Sequence[str]) -> dict[str, Twin]:
         """See `Store.known`."""
         wanted, found = set(sha256), {}
         with self.place.plainly():
             for part in self.table().search().select(["sha256", "person", "source"]).to_batches():
                 for row in part.to_pylist():
                     if row["sha256"] in wanted:
-                        found[row["sha256"]] = (row["person"], row["source"])
+                        found[row["sha256"]] = Twin(row["person"], row["source"])
         return found
 
     def sources(self, numbers: Collection[int]) -> dict[int, str]:
@@ -181,7 +179,7 @@ class LanceStore:
 
     # Changing.
 
-    def add(self, photos: Sequence[NewPhoto]) -> list[PhotoRecord | str]:
+    def add(self, photos: Sequence[NewPhoto]) -> list[PhotoRecord | Twin]:
         """See `Store.add`."""
         from pdsn.store.lance.rows import RECORD, box_of, number_of, record_of, table_of
 
@@ -190,18 +188,18 @@ class LanceStore:
             raise UsageError(f"--people {self.root} keeps no pictures: leave --keep-crops out")
         with self.changing() as table:
             there = self._rows(["id", "person", "source"], _among(numbers)).to_pylist() if numbers else []
-            known = {row["id"]: (row["person"], row["source"]) for row in there}
+            known = {row["id"]: Twin(row["person"], row["source"]) for row in there}
             lists = former_names(table)
             now = by_former(lists)
-            outcomes: list[int | str] = []
+            outcomes: list[int | Twin] = []
             fresh = []
             for number, photo in zip(numbers, photos, strict=True):
                 if number in known:
-                    outcomes.append("enrolled already as {} ({})".format(*known[number]))
+                    outcomes.append(known[number])
                     continue
                 name = checked_name(photo.name)
                 name = now.get(name, name)
-                known[number] = (name, photo.source)
+                known[number] = Twin(name, photo.source)
                 fresh.append(replace(photo, name=name))
                 outcomes.append(number)
             if fresh:
@@ -212,7 +210,7 @@ class LanceStore:
                 if done.version % COMPACT_AFTER == 0:
                     table.optimize()
                 records = {row["id"]: record_of(row) for row in rows.select(list(RECORD)).to_pylist()}
-        return [one if isinstance(one, str) else records[one] for one in outcomes]
+        return [one if isinstance(one, Twin) else records[one] for one in outcomes]
 
     def rename(self, who: str | int, new: str) -> None:
         """See `Store.rename`."""
@@ -296,7 +294,7 @@ class LanceStore:
         Raises:
             UsageError: there is nobody of that name.
         """
-        name = who if isinstance(who, int) else person_of(readable(who)).strip()
+        name = who if isinstance(who, int) else plain_name(who)
         if isinstance(name, str) and len(self._rows(["id"], is_text("person", name))):
             return name
         former = self.former()

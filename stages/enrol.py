@@ -15,6 +15,7 @@ from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import PeopleDir, Source
 from stages.recognising import (
     FEW,
+    NAMED,
     Common,
     begin,
     complain_files,
@@ -32,6 +33,7 @@ from stages.tables import print_json
 if TYPE_CHECKING:
     from pdsn.store.enrolling import EnrolReport
     from pdsn.store.people import PeopleStore
+    from pdsn.store.records import PhotoRecord
     from pdsn.store.spread import Spread
 
 LINES = 20
@@ -93,6 +95,8 @@ def main(
     else:
         report = _enrol_person(store, paths, name, accept_poor=accept_poor, keep_crops=keep_crops)
     _complain(report)
+    spelled_alike = store.spelled_alike(photo.name for photo in report.added)
+    _complain_spelled_alike(people, spelled_alike)
     about = store.as_dict()
     if not common.as_json:
         noted = sum(bool(photo.notes) for photo in report.added)
@@ -103,14 +107,21 @@ def main(
         )
     # Last, since it takes minutes once: whoever stops it has been told what was enrolled, and the same command goes on here.
     same: list[tuple[str, str]] = []
+    doubts: dict[int, list[str]] = {}
     if report.added or report.known:
         see_strangers(run.get_ready)
         same = store.two_names()
         complain_mistaken("enrol", run, store, store.default_fpr)
+        doubts = store.doubts(report.added)
     complain_two_names("enrol", run, same, "use `pdsn people rename`")
+    doubted = [(photo, doubts[photo.id]) for photo in report.added if photo.id in doubts]
+    _complain_doubts(doubted)
     if common.as_json:
         twins = [{"run": theirs, "people": ours} for theirs, ours in same]
-        print_json({"format": 1, "people": about, **report.as_dict(), "two_names": twins})
+        unsure = [{"id": photo.id, "photo": photo.source, "doubts": lines} for photo, lines in doubted]
+        alike = [{"name": one, "other": other} for one, other in spelled_alike]
+        more = {"two_names": twins, "doubts": unsure, "spelled_alike": alike}
+        print_json({"format": 1, "people": about, **report.as_dict(), **more})
     return bool(report.added or report.known)
 
 
@@ -168,6 +179,28 @@ def _complain(report: EnrolReport) -> None:
         others = dict.fromkeys(name for _, given, name in report.elsewhere if given == person)
         why = f"all usable photos are enrolled already as {few_of(others)}" if others else "no usable photo"
         complain("enrol", f"{person} cannot be named: {why}")
+
+
+def _complain_spelled_alike(people: str, pairs: Sequence[tuple[str, str]]) -> None:
+    """A line for each of the first two people whose names differ in spelling alone."""
+    from pdsn.store.names import how_to_merge
+
+    for name, other in pairs[:FEW]:
+        complain(
+            "enrol",
+            f"{name} and {other} are enrolled as two people: if they are one, {how_to_merge(people, name, other)}",
+        )
+    if len(pairs) > FEW:
+        more = few_of(f"{name} and {other}" for name, other in pairs[FEW:])
+        complain("enrol", f"and {len(pairs) - FEW} more pairs of names that are spelled alike: {more}")
+
+
+def _complain_doubts(doubted: Sequence[tuple[PhotoRecord, list[str]]]) -> None:
+    """A line for each of the first photos whose names something speaks against."""
+    for photo, lines in doubted[:NAMED]:
+        complain("enrol", f"{photo.source}: {'; '.join(lines)}")
+    if len(doubted) > NAMED:
+        complain("enrol", f"and {len(doubted) - NAMED} more photos that raise such a doubt: --json has all")
 
 
 def _complain_known(report: EnrolReport) -> None:

@@ -175,6 +175,10 @@ class Impostors:
         """Raise UsageError unless the strangers are enough for a false-positive rate."""
         check_rate(fpr, int(self._usable.sum()), f"photos of strangers ({self.strangers.source})")
 
+    def tells(self, signature: Signature) -> bool:
+        """Whether strangers tell a threshold under a signature without being covered for it: none is covered, or many were found."""
+        return not any(signature) or len(self.seen.places.get(signature, ())) >= RARE
+
     def scores(self, signature: Signature) -> np.ndarray:
         """The highest scores (n,) of strangers who are covered over a signature.
 

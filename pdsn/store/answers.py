@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,9 @@ from pdsn.people.gallery import readable
 from pdsn.people.identification import NEAREST, IdentifiedFace, Match, answer, in_batches
 from pdsn.people.photo import Cover, FoundFace, SearchedPhoto
 from pdsn.people.verification import Verdict
+from pdsn.store.doubts import find_doubts
 from pdsn.store.kinds import AnyStore, current
+from pdsn.store.records import PhotoRecord
 from pdsn.store.rivals import PersonRivals, StoreRivals
 from pdsn.store.search import Hit, nearest_people
 from pdsn.store.snapshot import Snapshot
@@ -156,6 +158,12 @@ class StoreIdentifier:
         signature = (False,) * len(self.matcher.regions)
         found = StoreRivals(snapshot, self.variants, self._kept).among(rows, signature)
         return Mistaken.of(found.other, snapshot.labels[rows], impostors.threshold(signature, fpr), fpr)
+
+    def doubts(self, photos: Sequence[PhotoRecord], fpr: float) -> dict[int, list[str]]:
+        """See `find_doubts`."""
+        snapshot = self.snapshot
+        rivals = StoreRivals(snapshot, self.variants, self._kept)
+        return find_doubts(rivals, self.impostors(snapshot), photos, fpr, str(self.store.root))
 
     def identify(self, photo: SearchedPhoto, fpr: float = DEFAULT_FPR) -> list[IdentifiedFace]:
         """Name every face of a photo, in its order.

@@ -73,9 +73,13 @@ def renamed(root: Path | str, who: str, now: str) -> UsageError:
 def taken(root: Path | str, who: str, new: str) -> UsageError:
     """Says that somebody cannot be renamed, since another one has the name."""
     return UsageError(
-        f"--people {root} has {new} already: if both are one person, use "
-        f"`pdsn people merge {quote(who)} {quote(new)} --people {quote(str(root))}`"
+        f"--people {root} has {new} already: if both are one person, {how_to_merge(root, who, new)}"
     )
+
+
+def how_to_merge(root: Path | str, who: str, into: str) -> str:
+    """Says what makes two people of a store one."""
+    return f"use `pdsn people merge {quote(who)} {quote(into)} --people {quote(str(root))}`"
 
 
 def remember(connection: sqlite3.Connection, name: str, number: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from pdsn.data.faces import Detect
 from pdsn.data.given import PhotoLike
 from pdsn.data.listing import sha256_or_nothing
+from pdsn.data.photos import normal_name
 from pdsn.data.settings import PrepareConfig
 from pdsn.errors import UsageError
 from pdsn.people.gallery import readable
@@ -27,6 +28,8 @@ from pdsn.store.records import PersonPhotos, PersonRecord, PhotoRecord
 from pdsn.store.spread import Spread, Tools, made_by_workers
 
 People = list[PersonRecord]
+Pairs = list[tuple[str, str]]
+Doubts = dict[int, list[str]]
 
 
 @dataclass(frozen=True)
@@ -192,6 +195,33 @@ class PeopleStore(Naming):
     def check(self) -> CheckReport:
         """Whether everything in the store's folder is as it must be: nobody lost, and no trace of anybody removed."""
         return check_kept(self._store)
+
+    def doubts(self, photos: Sequence[PhotoRecord], fpr: float | None = None) -> Doubts:
+        """What speaks against the names of some enrolled photos, by their ids, such as those that `enrol` has added.
+
+        A photo may look like somebody else who is enrolled, or not like the other photos of its name. See
+        `pdsn.store.doubts.find_doubts` for those that cannot be asked about.
+
+        Args:
+            photos: the photos.
+            fpr: see `identify`.
+
+        Raises:
+            UsageError: `fpr` is out of range.
+        """
+        return self._identifier.doubts(photos, self._rate(fpr))
+
+    def spelled_alike(self, names: Iterable[str]) -> Pairs:
+        """(name, other name) of some enrolled people whose names differ in spelling alone from somebody else's, see `normal_name`."""
+        known: dict[str, list[str]] = {}
+        for person in self._store.people():
+            known.setdefault(normal_name(person.name), []).append(person.name)
+        pairs: dict[frozenset[str], tuple[str, str]] = {}
+        for name in dict.fromkeys(names):
+            for other in known.get(normal_name(name), []):
+                if other != name:
+                    pairs.setdefault(frozenset((name, other)), (name, other))
+        return list(pairs.values())
 
     # Recognising.
 

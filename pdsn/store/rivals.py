@@ -64,9 +64,9 @@ class StoreRivals:
         return self._known[key]
 
     def among(self, rows: np.ndarray, signature: Signature) -> Nearest:
-        """What some photos of the store (P,) score in it under a signature; `own` is to their own person, themselves among them."""
+        """What some photos of the store (P,) score in it under a signature; `own` is to other photos of their own person."""
         known = self.snapshot.rows(self.variants.place(signature), rows)
-        return self._compare(signature, known, self.snapshot.labels[rows], 0)
+        return self._compare(signature, known, self.snapshot.labels[rows], 0, rows)
 
     def _highest(
         self, key: tuple[Hashable, ...], probes: Callable[[], Prepared], own: np.ndarray
@@ -105,8 +105,15 @@ class StoreRivals:
             other[rows], whom[rows], mine[rows] = self._compare(signature, known, own[rows], first)
         return Nearest(other, whom, mine)
 
-    def _compare(self, signature: Signature, known: Tensor, own: np.ndarray, first: int) -> Nearest:
-        """See `_nearest`, of probes (P, E) under one signature."""
+    def _compare(
+        self,
+        signature: Signature,
+        known: Tensor,
+        own: np.ndarray,
+        first: int,
+        themselves: np.ndarray | None = None,
+    ) -> Nearest:
+        """See `_nearest`, of probes (P, E) under one signature; those that are photos of the store (P,) are not compared with themselves."""
         snapshot = self.snapshot
         hidden = self._hidden(signature)
         other, mine = torch.full((len(known),), -torch.inf), torch.full((len(known),), -torch.inf)
@@ -119,6 +126,9 @@ class StoreRivals:
             labels = snapshot.labels[start : start + scores.shape[1]]
             low, high = np.searchsorted(hidden, (start, start + len(labels)))
             scores[:, hidden[low:high] - start] = -torch.inf
+            if themselves is not None:
+                here = np.flatnonzero((themselves >= start) & (themselves < start + len(labels)))
+                scores[here, themselves[here] - start] = -torch.inf
             # Few photos are of somebody who is among the strangers.
             people = self._one[labels]
             known_here = np.flatnonzero(np.isin(people, own))

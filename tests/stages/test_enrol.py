@@ -14,6 +14,8 @@ import pytest
 from pdsn import api
 from pdsn.data.dataset import FaceDataset
 from pdsn.errors import UsageError
+from pdsn.store.doubts import doubts_of
+from pdsn.store.names import how_to_merge
 from pdsn.store.store import Store
 from tests.people.photos import PlainDetector, save_photo
 from tests.stages.conftest import Said, give, stop_at
@@ -138,6 +140,54 @@ def test_the_folder_of_a_former_name_is_still_that_person_s(run, photos, team, d
     photo = more / "Bob/new.png"
     assert give("enrol", photo, "--name", "Bob 2", "--people", team, "--run", run, *COMMON).code == 0
     assert Store.open(team).show("Bob 2").person.photos == 1
+
+
+def test_photos_that_look_like_somebody_else_are_told(run, team, drawn, tmp_path, monkeypatch):
+    def doubts(self, photos, fpr):
+        """To the tiny network all drawn people look alike: `tests/store/test_doubts.py` has what is doubted."""
+        lines = doubts_of("Amanda", "Bob", None, 0.5, how_to_merge(self.store.root, "Amanda", "Bob"))
+        return {photo.id: lines for photo in photos if photo.name == "Amanda" and fpr < 0.1}
+
+    monkeypatch.setattr("pdsn.store.answers.StoreIdentifier.doubts", doubts)
+    at = ("--people", team, "--run", run, *COMMON)
+    for number, face in enumerate(faces_of(drawn, 1)[2:5]):
+        save_photo(tmp_path / "in/Amanda" / f"{number}.png", face)
+    save_photo(tmp_path / "in/Cid/9.png", faces_of(drawn, 2)[3])
+    monkeypatch.setattr("stages.enrol.NAMED", 2)
+    said = give("enrol", tmp_path / "in", *at)
+    lines = [line for line in said.err.splitlines() if "doubt" in line or "looks like Bob," in line]
+    advice = f"use `pdsn people merge Amanda Bob --people {team}`"
+    looks = f"it looks like Bob, who is enrolled too: if both are one person, {advice}"
+    assert lines == [
+        f"pdsn enrol: Amanda/0.png: {looks}",
+        f"pdsn enrol: Amanda/1.png: {looks}",
+        "pdsn enrol: and 1 more photos that raise such a doubt: --json has all",
+    ]
+    assert give(*shlex.split(advice.split("`")[1])[1:]).code == 0
+    assert Store.open(team).show("Bob").former == ["Amanda"]
+    photo = save_photo(tmp_path / "more.png", faces_of(drawn, 1)[6])
+    assert json.loads(give("enrol", photo, "--name", "Cid", *at, "--json").out)["doubts"] == []
+    assert give("people", "rename", "Bob", "Rob", "--people", team).code == 0
+    assert give("people", "rename", "Cid", "Amanda", "--people", team).code == 0
+    photo = save_photo(tmp_path / "again.png", faces_of(drawn, 1)[7])
+    answer = json.loads(give("enrol", photo, "--name", "Amanda", *at, "--json").out)
+    assert answer["doubts"] == [{"id": answer["added"][0]["id"], "photo": str(photo), "doubts": [looks]}]
+
+
+def test_names_that_differ_in_spelling_alone_are_told_and_the_advice_works(run, team, drawn, tmp_path):
+    at = ("--people", team, "--run", run, *COMMON)
+    for name, person in (("ann", 0), ("BOB", 1), ("Eve_Adams", 3), ("eve adams", 3)):
+        save_photo(tmp_path / "in" / name / "0.png", faces_of(drawn, person)[6 + name.islower()])
+    said = give("enrol", tmp_path / "in", *at)
+    lines = [line for line in said.err.splitlines() if "are enrolled as two people" in line]
+    assert [line.partition(" are ")[0].removeprefix("pdsn enrol: ") for line in lines] == [
+        "BOB and Bob", "Eve_Adams and eve adams", "ann and Ann",
+    ]  # fmt: skip
+    for line in lines:
+        (advice,) = re.findall(r"`pdsn (people merge .*)`", line)
+        assert give(*shlex.split(advice)).code == 0
+    assert [person.name for person in Store.open(team).people()] == ["Ann", "Bob", "Cid", "eve adams"]
+    assert json.loads(give("enrol", tmp_path / "in", *at, "--json").out)["spelled_alike"] == []
 
 
 def test_photos_of_one_person_are_enrolled_by_name(run, team, drawn, tmp_path):

@@ -30,6 +30,7 @@ from stages.recognising import (
     open_run,
     see_strangers,
     shown,
+    told_rate,
 )
 from stages.session import Session, Shared
 from stages.tables import print_json, print_table
@@ -37,7 +38,6 @@ from stages.video import Camera, Every, Seconds, Watching, check_watching, watch
 
 if TYPE_CHECKING:
     from pdsn.api import IdentifiedPhoto, People, Run
-    from pdsn.people.naming import Naming
 
 ROWS = 20
 """Faces of a photo that the table shows."""
@@ -102,7 +102,7 @@ def main(
         return False
     run = open_run(session, common, steps)
     known = _enrol(run, gallery) if people is None else run.people(people, by_index=by_index)
-    fpr = _default_fpr(run, known) if common.fpr is None else common.fpr
+    fpr = told_rate("identify", run, known.default_fpr) if common.fpr is None else common.fpr
     known.check_fpr(fpr)
     see_strangers(run.get_ready)
     if gallery is not None:
@@ -154,19 +154,6 @@ def _usable(paths: Sequence[Path], camera: Path | None) -> tuple[list[Path], lis
         else:
             usable.append(path)
     return usable, failed
-
-
-def _default_fpr(run: Run, known: Naming) -> float:
-    """The false-positive rate where none is asked for; one that is coarser than usual is told."""
-    from pdsn.calibration.strangers import DEFAULT_FPR
-
-    fpr = known.default_fpr
-    if fpr > DEFAULT_FPR:
-        complain(
-            "identify",
-            f"--fpr is {fpr:g}: there are too few photos of strangers ({run.strangers}) for {DEFAULT_FPR}",
-        )
-    return fpr
 
 
 def _enrol(run: Run, folder: Path | None) -> People:

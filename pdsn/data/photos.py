@@ -99,6 +99,15 @@ def person_of(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+def normal_name(name: str) -> str:
+    """The form in which names are compared: "Andre Agassi", "andre_agassi" and "Andre-Agassi" are one name.
+
+    Case, the form of Unicode, and what stands between words count for nothing.
+    """
+    words = unicodedata.normalize("NFKC", name).casefold().replace("_", " ").replace("-", " ").split()
+    return unicodedata.normalize("NFC", " ".join(words)) or name
+
+
 def shows_mask(file: str) -> bool:
     """Whether a photo's folders say that it shows a masked face: one is called masked, masked_faces, with_mask or so.
 

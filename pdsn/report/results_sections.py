@@ -29,6 +29,10 @@ HOW = (
     "Each photo is covered, and named after the enrolled person who is most like it. Rank-1 is the share of photos that are named "
     "right; the interval covers chance in who happens to be among the people."
 )
+NO_DIFFERENCE = (
+    "Where all photos of a row are named right, or none changes by the masks, there is nothing to resample: the interval then says how "
+    "much so many photos can have missed, and is wider than in a row where one or two changed, which is rather too narrow."
+)
 CONTROLS = ("random", "geometric", "difference", "relative")
 
 
@@ -87,6 +91,7 @@ def recognition(records: Sequence[Record], strategy: str) -> Section:
             _dots(records, strategy),
             _columns_and_rows(records),
             _rank1_table(records),
+            NO_DIFFERENCE,
             Folded("Counted by person instead of by photo, and further figures", [_further_table(records)]),
         ],
     )

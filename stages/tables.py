@@ -139,13 +139,12 @@ def _broken(name: str, width: int) -> str:
 
 def print_rank1(console: Console, records: Sequence[dict[str, Any]], title: str) -> None:
     """Rank-1 of every strategy under every occlusion, then the gains over no FDM, see `Evaluation.records`."""
-    from pdsn.masks.strategy import heading
     from pdsn.report.table import strategies_of, table_rows
 
     names, rows = strategies_of(list(records)), table_rows(list(records))
     print_table(
         console,
-        ["occlusion", *map(heading, names)],
+        ["occlusion", *map(_column, names)],
         [[name, *("" if r is None else f"{100 * r['rank1']:.1f}" for r in row)] for name, row in rows],
         title=title,
     )
@@ -153,7 +152,7 @@ def print_rank1(console: Console, records: Sequence[dict[str, Any]], title: str)
     if gaining:
         print_table(
             console,
-            ["occlusion", *(heading(names[place]) for place in gaining)],
+            ["occlusion", *(_column(names[place]) for place in gaining)],
             [[name, *(_gain(row[place]) for place in gaining)] for name, row in rows],
             title="Gain over no FDM in points, 95 % interval",
         )
@@ -162,7 +161,6 @@ def print_rank1(console: Console, records: Sequence[dict[str, Any]], title: str)
 def print_open_set(console: Console, records: Sequence[dict[str, Any]]) -> None:
     """The open-set rates of every strategy under every occlusion, a table for each rate that was asked for."""
     from pdsn.evaluation.evaluation import FPIRS
-    from pdsn.masks.strategy import heading
     from pdsn.report.table import open_set, strategies_of, table_rows
 
     names, rows = strategies_of(list(records)), table_rows(list(records))
@@ -173,10 +171,18 @@ def print_open_set(console: Console, records: Sequence[dict[str, Any]]) -> None:
             continue
         print_table(
             console,
-            ["occlusion", *map(heading, names)],
+            ["occlusion", *map(_column, names)],
             [[name, *(open_set(record, key) for record in row)] for name, row in rows],
             title=f"Open set, {100 * fpir:g} % of strangers named asked for: % named right (% of strangers named)",
         )
+
+
+def _column(strategy: str) -> str:
+    """What the column of a strategy is called; of one that nobody learned it says so."""
+    from pdsn.masks.makers import is_control
+    from pdsn.masks.strategy import heading
+
+    return heading(strategy) + " (control)" * is_control(strategy)
 
 
 def _gain(record: Mapping[str, Any] | None) -> str:

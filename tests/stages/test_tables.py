@@ -16,12 +16,14 @@ from rich.console import Console
 from pdsn.masks.makers import MAKERS
 from pdsn.masks.strategy import parse
 from pdsn.occlusion.layouts import LAYOUTS
-from stages import build_dictionary, evaluate, named, prepare
+from stages import build_dictionary, evaluated, named, prepare
 from stages.tables import print_open_set, print_rank1, print_table
 from tests.people.photos import save_photo
 from tests.stages.conftest import give
 
 STRATEGIES = ["none", "grid3x3", "LM1", "LM2", "matched", "random", "geometric", "difference", "relative"]
+HEADS = [*STRATEGIES[1:5], *(f"{name} (control)" for name in STRATEGIES[5:])]
+"""How the columns of those with masks are called."""
 OCCLUSIONS = [
     "clean", "nose+mouth+chin", "sunglasses-seen", "forehead-textured", "nose+mouth+chin-textured",
 ]  # fmt: skip
@@ -88,7 +90,7 @@ def test_rank_1_and_gains_of_eight_strategies(width):
     rates, gains = printed(made).split("Gain over no FDM")
     by = {(r["occlusion"], r["strategy"]): r for r in records()}
     expected = [[name, *(f"{100 * by[name, s]['rank1']:.1f}" for s in STRATEGIES)] for name in OCCLUSIONS]
-    head = ["occlusion", "no FDM", *STRATEGIES[1:]]
+    head = ["occlusion", "no FDM", *HEADS]
     assert joined(read_tables(rates, width)) == squeezed([head, *expected])
     expected = [
         [name]
@@ -98,7 +100,7 @@ def test_rank_1_and_gains_of_eight_strategies(width):
         ]
         for name in OCCLUSIONS
     ]
-    assert joined(read_tables(gains, width)) == squeezed([["occlusion", *STRATEGIES[1:]], *expected])
+    assert joined(read_tables(gains, width)) == squeezed([["occlusion", *HEADS], *expected])
     # A figure is never broken, here as in any block.
     assert all(f" {cell} " in gains for row in expected for cell in row[1:])
 
@@ -119,9 +121,7 @@ def test_open_set_rates_of_eight_strategies_with_what_was_achieved(width):
         ]
         for name in OCCLUSIONS
     ]
-    assert joined(read_tables(rates, width)) == squeezed(
-        [["occlusion", "no FDM", *STRATEGIES[1:]], *expected]
-    )
+    assert joined(read_tables(rates, width)) == squeezed([["occlusion", "no FDM", *HEADS], *expected])
 
 
 def test_a_table_that_fits_is_one_block():
@@ -143,7 +143,7 @@ def test_the_segmentation(width):
         for name in OCCLUSIONS
     ]
     made = console(width)
-    evaluate._show_segmentation(SimpleNamespace(console=made), found)
+    evaluated._show_segmentation(SimpleNamespace(console=made), found)
     rows = [[name, "0.987", "100.0 %", "50.0 %", "-"] for name in OCCLUSIONS]
     head = ["occlusion", "foreground IoU", "pixel accuracy", "region covered", "by the exact mask"]
     assert joined(read_tables(printed(made), width)) == squeezed([head, *rows])
@@ -285,19 +285,24 @@ def test_what_run_prints_at_the_end_and_on_the_way(copied, tiny, width):
     tables = read_tables(said.out, width)
     heads = [cell for table in tables for cell in table[0]]
     table = json.loads((copied / "eval/table.json").read_text())
-    strategies = list(dict.fromkeys(record["strategy"] for record in table["records"]))[1:]
-    for word in (
-        "region",
-        "withthemask",
-        "landmarksintheirregion",
-        "foregroundIoU",
-        "noFDM",
-        *strategies,
-    ):
-        assert word in heads, word
-    cells = {cell for table in tables for row in table[1:] for cell in row}
-    for record in table["records"]:
-        assert record["occlusion"] in cells and f"{100 * record['rank1']:.1f}" in cells
+    words = ("region", "withthemask", "landmarksintheirregion", "foregroundIoU", "noFDM", "matched")
+    assert all(word in heads for word in words)
+    # The preferred strategy beside no FDM, and no other; the rest is in a file.
+    (short,) = (rows for rows in tables if rows[0][0] == "occlusion" and "noFDM" in rows[0])
+    by = {(record["occlusion"], record["strategy"]): record for record in table["records"]}
+    assert short[0] == ["occlusion", "noFDM", "matched", "gain,95%interval"]
+    for name, plain, ours, gain in short[1:]:
+        assert plain == f"{100 * by[name, 'none']['rank1']:.1f}"
+        assert ours == f"{100 * by[name, 'matched']['rank1']:.1f}"
+        assert gain.startswith(f"{100 * by[name, 'matched']['gain']:+.1f}(")
+    assert len(short) - 1 == len({record["occlusion"] for record in table["records"]})
+    assert f"every strategy, and rates with strangers: {copied / 'eval/table.md'}\n" in said.out
+    assert "matched: rank-1 " in said.out and "│ matched  │ all" not in said.out
+    said = give(
+        "eval", "--run", copied, "--config", tiny, *("--device", "cpu", "--precision", "fp32"), columns=width
+    )
+    heads = {cell for rows in read_tables(said.out, width) for cell in rows[0]}
+    assert {"LM2", "matched", "random(control)", "difference(control)"} <= heads
 
 
 def test_what_identify_export_and_segment_train_print(copied, tmp_path, monkeypatch):

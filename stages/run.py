@@ -14,7 +14,7 @@ from pdsn.errors import PdsnError, UsageError
 from pdsn.run.directory import SYNTHETIC
 from pdsn.run.stages import all_steps
 from pdsn.run.strategies import preferred
-from stages import asking, base_import, base_train, evaluate, making, prepare, report
+from stages import asking, base_import, base_train, evaluate, evaluated, making, prepare, report
 from stages.command import BEGINNING, EVERYTHING, command
 from stages.options import AnyStrategies, Force, Layer, whole_paths
 from stages.session import Session, Shared
@@ -97,7 +97,8 @@ def _make_tables(session: Session) -> None:
     names, left_out = asking.usable(session)
     for reason in left_out:
         session.say(f"left out of the table: {reason}")
-    evaluate.main(session, names, skip_done=True)
+    table = evaluate.main(session, names, skip_done=True, quiet=True)
+    painted = None
     # The honest case beside the usual one, wherever there are photos to paint on.
     if session.settings.eval.align == "clean" and session.data != SYNTHETIC:
         try:
@@ -105,7 +106,9 @@ def _make_tables(session: Session) -> None:
         except PdsnError as error:
             session.say(f"no table of photos painted before detection: {error}")
         else:
-            evaluate.main(session, names, skip_done=True, align="occluded")
+            painted = evaluate.main(session, names, skip_done=True, align="occluded", quiet=True)
+    if table is not None:
+        evaluated.show_short(session, table, painted)
 
 
 @command("run", EVERYTHING, BEGINNING, settings={"pretrained": ("arch", "weights")})

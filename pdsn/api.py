@@ -35,7 +35,7 @@ from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, OWN, KeptScores, Stra
 from pdsn.coverage.settings import SOURCES
 from pdsn.data.crop import crop_settings
 from pdsn.data.detector import Detector
-from pdsn.data.faces import Detect, detect_faces, sure_faces
+from pdsn.data.faces import Detect, detect_faces, looking, sure_faces
 from pdsn.data.given import PhotoLike
 from pdsn.errors import PdsnError, UsageError, one_of
 from pdsn.masks.strategy import NO_FDM
@@ -394,8 +394,8 @@ class Run:
         return search_photo(photo, self._crop, self._detect, name)
 
     def search_frame(self, frame: Frame) -> list[FoundFace]:
-        """Find and crop the sure faces of a frame of a film; unlike a photo it is not turned in search of any."""
-        (found,) = detect_faces([frame.photo.pixels], self._detect)
+        """Find and crop the sure faces of a frame of a film; it is not turned in search of any, nor looked at again beside one."""
+        (found,) = detect_faces([frame.photo.pixels], looking(self._detect, "nowhere"))
         return crop_faces(frame.photo, sure_faces(found), self._crop)
 
     def draw(self, answer: Verification | PhotoExplanation, path: str | Path, *, maps: bool = False) -> None:

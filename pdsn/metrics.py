@@ -135,7 +135,8 @@ def bootstrap_interval(
     Where all values are equal no resample differs, and the bootstrap would say that there is no doubt. The interval is
     then the exact one of a rate of which no case was seen (Clopper & Pearson, 1934): as far from the value as events
     of a probability p may lie hidden, (1 - p)^P = (1 - level) / 2. What was never seen says nothing of how it
-    clusters: photos count as independent there.
+    clusters: photos count as independent there. Where one or two values differ the percentiles stand as they are: narrower
+    than that interval, and rather too narrow, as bootstraps of so few events are.
 
     Args:
         values: (P,) one value a photo: a hit (0 or 1), the share of hits among its draws, or the difference

@@ -14,12 +14,15 @@ from stages.errors import complain
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import PeopleDir, Source
 from stages.recognising import (
+    FEW,
+    NAMED,
     Common,
     begin,
     complain_files,
     complain_mistaken,
     complain_two_names,
     expand,
+    few_of,
     open_run,
     see_strangers,
     shown,
@@ -30,6 +33,7 @@ from stages.tables import print_json
 if TYPE_CHECKING:
     from pdsn.store.enrolling import EnrolReport
     from pdsn.store.people import PeopleStore
+    from pdsn.store.records import PhotoRecord
     from pdsn.store.spread import Spread
 
 LINES = 20
@@ -90,24 +94,34 @@ def main(
         report = _enrol(store, photos, spread=spread, accept_poor=accept_poor, keep_crops=keep_crops)
     else:
         report = _enrol_person(store, paths, name, accept_poor=accept_poor, keep_crops=keep_crops)
-    _complain(report, name)
+    _complain(report)
+    spelled_alike = store.spelled_alike(photo.name for photo in report.added)
+    _complain_spelled_alike(people, spelled_alike)
     about = store.as_dict()
     if not common.as_json:
         noted = sum(bool(photo.notes) for photo in report.added)
+        elsewhere = f", {len(report.elsewhere)} as somebody else" if report.elsewhere else ""
         session.say(
             f"{len(report.added)} photos enrolled, {noted} of them with a warning; {len(report.refused)} refused, "
-            f"{len(report.known)} known already; {about['people']} people with {about['photos']} photos in {people}"
+            f"{len(report.known)} known already{elsewhere}; {about['people']} people with {about['photos']} photos in {people}"
         )
     # Last, since it takes minutes once: whoever stops it has been told what was enrolled, and the same command goes on here.
     same: list[tuple[str, str]] = []
+    doubts: dict[int, list[str]] = {}
     if report.added or report.known:
         see_strangers(run.get_ready)
         same = store.two_names()
         complain_mistaken("enrol", run, store, store.default_fpr)
+        doubts = store.doubts(report.added)
     complain_two_names("enrol", run, same, "use `pdsn people rename`")
+    doubted = [(photo, doubts[photo.id]) for photo in report.added if photo.id in doubts]
+    _complain_doubts(doubted)
     if common.as_json:
         twins = [{"run": theirs, "people": ours} for theirs, ours in same]
-        print_json({"format": 1, "people": about, **report.as_dict(), "two_names": twins})
+        unsure = [{"id": photo.id, "photo": photo.source, "doubts": lines} for photo, lines in doubted]
+        alike = [{"name": one, "other": other} for one, other in spelled_alike]
+        more = {"two_names": twins, "doubts": unsure, "spelled_alike": alike}
+        print_json({"format": 1, "people": about, **report.as_dict(), **more})
     return bool(report.added or report.known)
 
 
@@ -144,7 +158,7 @@ def _enrol_person(
     return whole
 
 
-def _complain(report: EnrolReport, name: str | None) -> None:
+def _complain(report: EnrolReport) -> None:
     """A line for each photo that was refused, and for the first of those that were taken with a warning."""
     complain_files("enrol", report.refused)
     noted = [photo for photo in report.added if photo.notes]
@@ -154,12 +168,49 @@ def _complain(report: EnrolReport, name: str | None) -> None:
         complain(
             "enrol", f"and {len(noted) - LINES} more with a warning: pdsn people show, and --json, have all"
         )
-    if name is not None:
-        for file, whose in report.known:
-            if f"as {name} " not in whose:
-                complain("enrol", f"{file} is {whose}")
+    _complain_known(report)
+    for given, person in report.renamed.items():
+        complain(
+            "enrol",
+            f"photos given as {given} are enrolled as {person}, who was called so before: if they show somebody else, give these "
+            "another name, and remove them there by `pdsn people remove --photo`",
+        )
     for person in report.left_out:
-        complain("enrol", f"{person} cannot be named: no usable photo")
+        others = dict.fromkeys(name for _, given, name in report.elsewhere if given == person)
+        why = f"all usable photos are enrolled already as {few_of(others)}" if others else "no usable photo"
+        complain("enrol", f"{person} cannot be named: {why}")
+
+
+def _complain_spelled_alike(people: str, pairs: Sequence[tuple[str, str]]) -> None:
+    """A line for each of the first two people whose names differ in spelling alone."""
+    from pdsn.store.names import how_to_merge
+
+    for name, other in pairs[:FEW]:
+        complain(
+            "enrol",
+            f"{name} and {other} are enrolled as two people: if they are one, {how_to_merge(people, name, other)}",
+        )
+    if len(pairs) > FEW:
+        more = few_of(f"{name} and {other}" for name, other in pairs[FEW:])
+        complain("enrol", f"and {len(pairs) - FEW} more pairs of names that are spelled alike: {more}")
+
+
+def _complain_doubts(doubted: Sequence[tuple[PhotoRecord, list[str]]]) -> None:
+    """A line for each of the first photos whose names something speaks against."""
+    for photo, lines in doubted[:NAMED]:
+        complain("enrol", f"{photo.source}: {'; '.join(lines)}")
+    if len(doubted) > NAMED:
+        complain("enrol", f"and {len(doubted) - NAMED} more photos that raise such a doubt: --json has all")
+
+
+def _complain_known(report: EnrolReport) -> None:
+    """A line for each of the first photos that were enrolled already, but as somebody else."""
+    whose = dict(report.known)
+    for file, _, _ in report.elsewhere[:FEW]:
+        complain("enrol", f"{file} is {whose[file]}")
+    if len(report.elsewhere) > FEW:
+        more = [file for file, _, _ in report.elsewhere[FEW:]]
+        complain("enrol", f"and {len(more)} more are enrolled already as somebody else: {few_of(more)}")
 
 
 @command("enrol", RECOGNITION, GOING_ON, settings={"prepare": ("min_face",)}, default="the run's")

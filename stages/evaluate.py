@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from pdsn.run.stages import lacking
-from stages import photographs
+from stages import evaluated, photographs
 from stages.asking import check_data, check_names, in_order, made_from, question, usable
 from stages.command import MAKING, RECOGNITION, command
 from stages.eval_table import make_table
@@ -19,7 +19,7 @@ from stages.making import make, refuse
 from stages.options import AnyStrategies, Json, Layer
 from stages.photo_options import StrangersDir
 from stages.session import Session, Shared
-from stages.tables import gain_line, print_json, print_open_set, print_rank1, print_table
+from stages.tables import print_json
 
 DEFAULT = "LM2"
 """The strategy that is made where a run has none."""
@@ -34,6 +34,7 @@ def main(
     gallery: Path | None = None,
     probes: Sequence[Path] = (),
     strangers: Path | None = None,
+    quiet: bool = False,
 ) -> dict[str, Any] | None:
     """Evaluate some strategies (default: all that have a dictionary) beside no FDM, and print the table.
 
@@ -41,6 +42,7 @@ def main(
     a folder of its own. With `skip_done`, a table that was made from the same inputs and settings is printed
     again. `align` takes the place of the setting. With `gallery` and `probes`, folders of a folder per person, these
     photographs are enrolled and asked about as they are; thresholds follow from the people of `strangers`, a folder, too.
+    With `quiet` the table is not printed.
 
     Returns:
         What is in the table's table.json; None in other processes than the main one.
@@ -90,49 +92,11 @@ def main(
     if table is None:
         described = describe(config, inputs)
         table = make_table(session, asked, masked, segmenter, listed, folder, described)
-    _show(session, table, folder)
+    if not quiet:
+        evaluated.show(session, table, folder)
     if other:
         session.say(f"asked by options, as {other}: the run's own table, in {session.run.eval}, is as it was")
     return table
-
-
-def _show(session: Session, made: dict[str, Any], folder: Path) -> None:
-    records, config = made["records"], made["config"]
-    unseen = config["split_by"] == "person"
-    whom = " of people never seen" if unseen else ""
-    painted = ", photo painted before detection" if config["align"] == "occluded" else ""
-    drawn = f", mean of {config['draws']} draws" if config["draws"] > 1 else ""
-    photos = f"{records[0]['probes']} {config['split']} photos{whom}"
-    if "photographs" in made:
-        photos = f"{sum(made['photographs']['probes'].values())} photographs"
-    print_rank1(session.console, records, f"Rank-1, % of {photos}{painted}{drawn}")
-    print_open_set(session.console, records)
-    if made["segmentation"]:
-        _show_segmentation(session, made["segmentation"])
-    missed = {record["occlusion"]: record["missed"] for record in records if record["missed"]}
-    if "photographs" in made:
-        photographs.show(session, made)
-    elif missed:
-        shown = ", ".join(f"{name} {count}" for name, count in missed.items())
-        session.say(f"no face found any more, counted as errors: {shown}")
-    for name, gain in made["mean_gain"].items():
-        session.say(gain_line(name, gain))
-    if made["left_out"] and "photographs" not in made:
-        why = f"with no more than {config['enrol']} photos" if unseen else "without a gallery photo"
-        session.say(f"left out: {made['left_out']} {config['split']} photos of people {why}")
-    session.say(f"table, probes and pictures: {folder}")
-
-
-def _show_segmentation(session: Session, records: list[dict[str, Any]]) -> None:
-    head = ("occlusion", "foreground IoU", "pixel accuracy", "region covered", "by the exact mask")
-    rows = []
-    for r in records:
-        shares = (r["pixel_accuracy"], r["triggered"], r["triggered_exact"])
-        iou = "-" if r["iou"] is None else f"{r['iou']:.3f}"
-        rows.append(
-            [r["occlusion"], iou, *("-" if share is None else f"{100 * share:.1f} %" for share in shares)]
-        )
-    print_table(session.console, head, rows, title="What the segmentation found")
 
 
 @command(

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pdsn.errors import UsageError
-from pdsn.masks.strategy import heading
-from pdsn.matchers.table import SIGN
 from stages.command import GOING_ON, RECOGNITION, command
 from stages.errors import complain
+from stages.named import Several, show_photo
 from stages.options import Json, Layer, OneStrategy
 from stages.photo_options import Picture, Pictures, Rate, Source, StrangersDir
 from stages.picture_files import draw, picture_paths
@@ -30,17 +29,14 @@ from stages.recognising import (
     open_run,
     see_strangers,
     shown,
+    told_rate,
 )
 from stages.session import Session, Shared
-from stages.tables import print_json, print_table
+from stages.tables import print_json
 from stages.video import Camera, Every, Seconds, Watching, check_watching, watch
 
 if TYPE_CHECKING:
     from pdsn.api import IdentifiedPhoto, People, Run
-    from pdsn.people.naming import Naming
-
-ROWS = 20
-"""Faces of a photo that the table shows."""
 
 
 def main(
@@ -65,6 +61,7 @@ def main(
     from pdsn.people.gallery import check_gallery
     from pdsn.people.photo import PhotoError
     from pdsn.people.video import check_pyav, is_video
+    from pdsn.progress import progress_bar
     from pdsn.run.strategies import strategy_for_own_people
     from pdsn.store.kinds import open_store
 
@@ -102,39 +99,55 @@ def main(
         return False
     run = open_run(session, common, steps)
     known = _enrol(run, gallery) if people is None else run.people(people, by_index=by_index)
-    fpr = _default_fpr(run, known) if common.fpr is None else common.fpr
+    fpr = told_rate("identify", run, known.default_fpr) if common.fpr is None else common.fpr
     known.check_fpr(fpr)
     see_strangers(run.get_ready)
     if gallery is not None:
         complain_mistaken("identify", run, known, fpr)
     answers: list[dict[str, Any]] = []
     films: list[dict[str, Any]] = []
-    for path in paths:
-        try:
-            if is_video(path) or path == camera:
+    still = {path for path in paths if not is_video(path) and path != camera}
+    several = Several(list(still)) if len(still) > 1 and not common.as_json else None
+    no_bar = len(paths) == 1 or len(still) < len(paths)  # a film has its own
+    try:
+        with progress_bar("identify", len(paths), "photos", quiet=no_bar) as advance:
+            for path in paths:
                 target = targets.get(path)
-                films.append(watch(session, known, path, fpr, watching, target, as_json=common.as_json))
-                continue
-            answer = known.identify(path, fpr=fpr)
-        except PhotoError as error:
-            failed.append({"photo": shown(path), "reason": str(error)})
-            complain("identify", str(error))
-            continue
-        written = draw("identify", partial(known.draw, answer), targets.get(path))
-        answers.append(
-            {
-                "photo": shown(path),
-                "picture": None if written is None else shown(written),
-                "faces": [face.as_dict() for face in answer],
-            }
-        )
-        if not common.as_json:
-            _show(session, answer, written, fpr, run.strategy)
+                try:
+                    if path not in still:
+                        films.append(
+                            watch(session, known, path, fpr, watching, target, as_json=common.as_json)
+                        )
+                        continue
+                    answer = known.identify(path, fpr=fpr)
+                    written = draw("identify", partial(known.draw, answer), target)
+                    answers.append(_as_dict(answer, written))
+                    if several is not None:
+                        several.add(answer, written)
+                    elif not common.as_json:
+                        show_photo(session, answer, written, fpr, run.strategy)
+                except PhotoError as error:
+                    failed.append({"photo": shown(path), "reason": str(error)})
+                    complain("identify", str(error))
+                finally:
+                    advance()
+    finally:  # after Ctrl-C, too
+        if several is not None:
+            several.show(session, fpr, run.strategy, len(failed))
     if common.as_json:
         about = about_run(session, run, fpr) | {"gallery": known.as_dict()}
         watched = {"videos": films} if films else {}
         print_json({**about, "photos": answers, **watched, "failed": failed})
     return bool(answers) or any(film["tracks"] for film in films)
+
+
+def _as_dict(answer: IdentifiedPhoto, picture: Path | None) -> dict[str, Any]:
+    """What JSON says of a photo."""
+    return {
+        "photo": shown(answer.photo.path),
+        "picture": None if picture is None else shown(picture),
+        "faces": [face.as_dict() for face in answer],
+    }
 
 
 def _usable(paths: Sequence[Path], camera: Path | None) -> tuple[list[Path], list[dict[str, str]]]:
@@ -156,19 +169,6 @@ def _usable(paths: Sequence[Path], camera: Path | None) -> tuple[list[Path], lis
     return usable, failed
 
 
-def _default_fpr(run: Run, known: Naming) -> float:
-    """The false-positive rate where none is asked for; one that is coarser than usual is told."""
-    from pdsn.calibration.strangers import DEFAULT_FPR
-
-    fpr = known.default_fpr
-    if fpr > DEFAULT_FPR:
-        complain(
-            "identify",
-            f"--fpr is {fpr:g}: there are too few photos of strangers ({run.strangers}) for {DEFAULT_FPR}",
-        )
-    return fpr
-
-
 def _enrol(run: Run, folder: Path | None) -> People:
     """Enrol the run's people, or those of a folder; say whom or what could not be."""
     from pdsn.progress import progress_if_any
@@ -186,36 +186,6 @@ def _enrol(run: Run, folder: Path | None) -> People:
         same = people.two_names()
     complain_two_names("identify", run, same, "rename the folder to NAME", "gallery: ")
     return people
-
-
-def _show(session: Session, answer: IdentifiedPhoto, picture: Path | None, fpr: float, strategy: str) -> None:
-    from rich.markup import escape
-
-    faces = answer.faces
-    count = f"{len(faces)} face{'s' * (len(faces) > 1)}"
-    session.say(
-        escape(
-            f"{shown(answer.photo.path)}: {count}, compared by {heading(strategy)}, "
-            f"known where at most {100 * fpr:.2g} % of strangers pass"
-        )
-    )
-    rows = [
-        (
-            str(number),
-            face.person or "unknown",
-            f"{face.cosine:.3f} ({face.threshold:.3f})",
-            ", ".join(face.covered) or "-",
-            ", ".join(f"{match.person} {match.cosine:.2f}" for match in face.nearest),
-        )
-        for number, face in enumerate(faces[:ROWS], 1)
-    ]
-    words = ("person", "covered", "nearest people")
-    kind = "log odds" if SIGN in strategy else "cosine"
-    print_table(session.console, ("face", "person", f"{kind} (threshold)", *words[1:]), rows, text=words)
-    if len(faces) > ROWS:
-        session.say(f"and {len(faces) - ROWS} more faces: --json has all")
-    if picture is not None:
-        session.say(f"picture: {escape(shown(picture))}")
 
 
 @command("identify", RECOGNITION, GOING_ON, settings={"prepare": ("min_face",)}, default="the run's")

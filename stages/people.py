@@ -67,7 +67,8 @@ def show(shared: Shared, name: Name, people: PeopleDir, json: Json = False) -> N
     ]
     words = ("photo", "covered", "notes")
     head = ("id", "photo", "face px", "sharpness", "pose", "covered", "notes", "since")
-    print_table(Console(), head, rows, title=found.person.name, text=words)
+    former = f" (before: {', '.join(found.former)})" if found.former else ""
+    print_table(Console(), head, rows, title=f"{found.person.name}{former}", text=words)
 
 
 @command("people rename", RECOGNITION, ALONE)
@@ -77,7 +78,7 @@ def rename(
     new: Annotated[str, typer.Argument(metavar="NEW", help="What the person is to be called.")],
     people: PeopleDir,
 ) -> None:
-    """Call a person something else."""
+    """Call a person something else. The old name stays known: the run's photos of that name, and new ones in that folder, are this person's."""
     del shared
     _open(people).rename(name, new)
     _say(f"{name} is {new} now")

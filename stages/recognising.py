@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pdsn.api import Run
     from pdsn.people.naming import Naming
 
+NAMED = 10
+"""Names up to which a line has all; of more it says how many."""
 FEW = 3
 """Files that are no photos up to which each is a line; of more there is one line, and the JSON has all."""
 
@@ -137,6 +139,22 @@ def check_rate_asked(session: Session, common: Common, fpr: float | None, *, pai
         check_rate(fpr, count, what)
 
 
+def told_rate(command: str, run: Run, fpr: float) -> float:
+    """The false-positive rate where none is asked for; one that is coarser than usual is told.
+
+    Args:
+        command: whose line it is.
+        run: whose strangers.
+        fpr: what these can tell, at least the usual rate.
+    """
+    from pdsn.calibration.strangers import DEFAULT_FPR
+
+    if fpr > DEFAULT_FPR:
+        line = f"--fpr is {fpr:g}: there are too few photos of strangers ({run.strangers}) for {DEFAULT_FPR}"
+        complain(command, line)
+    return fpr
+
+
 def open_run(session: Session, common: Common, steps: Sequence[Step]) -> Run:
     """The run of a session as `pdsn.api` has it, once what it lacks is made."""
     make(session, steps)
@@ -232,6 +250,13 @@ def complain_files(command: str, files: Sequence[tuple[str, str]], where: str = 
         complain(command, f"{where}{file} is left out: {reason}")
 
 
+def few_of(names: Iterable[str]) -> str:
+    """The first of some names, and how many more there are."""
+    listed = list(names)
+    more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
+    return ", ".join(listed[:NAMED]) + more
+
+
 def complain_two_names(
     command: str, run: Run, same: Sequence[tuple[str, str]], cure: str, where: str = ""
 ) -> None:
@@ -251,7 +276,10 @@ def complain_two_names(
             f"{cure.replace('NAME', theirs)} if they are one person",
         )
     if len(same) > FEW:
-        complain(command, f"{where}and {len(same) - FEW} more that look like people of {run.strangers}")
+        more = few_of(f"{ours} ({theirs})" for theirs, ours in same[FEW:])
+        complain(
+            command, f"{where}and {len(same) - FEW} more that look like people of {run.strangers}: {more}"
+        )
 
 
 def complain_mistaken(command: str, run: Run, known: Naming, fpr: float) -> None:

@@ -14,7 +14,7 @@ from pdsn.errors import PdsnError, UsageError
 from pdsn.run.directory import SYNTHETIC
 from pdsn.run.stages import all_steps
 from pdsn.run.strategies import preferred
-from stages import asking, base_import, base_train, evaluate, making, prepare, report
+from stages import asking, base_import, base_train, evaluate, evaluated, making, prepare, report
 from stages.command import BEGINNING, EVERYTHING, command
 from stages.options import AnyStrategies, Force, Layer, whole_paths
 from stages.session import Session, Shared
@@ -36,30 +36,8 @@ def main(
     session.strategy(session.head_strategy, "head.strategy")
     (base_import if session.settings.pretrained.arch else base_train).check(session)
     if photos is not None:
-        from pdsn.bases.imported import check_weights
-
-        new, earlier = not session.run.about, session.run.preparing
-        if force and not new:
-            from pdsn.data.photos import list_photos
-
-            list_photos(photos)  # before the run remembers that it is made anew
-            session.begin(rebuilding=True)
-        if session.settings.pretrained.arch and not (session.run.base / MODEL).is_file():
-            check_weights(session.settings.pretrained)  # not after minutes of preparing
-        config = prepare.for_architecture(session.settings.prepare, session.settings.pretrained.architecture)
         elsewhere = "--run" if shared.data is None else "--run and --data"
-        root = session.run.data_set(session.data)
-        if new:
-            session.begin_preparing()
-        try:
-            prepare.prepare(
-                photos, root, config, session.accelerator,
-                force=force, replace_other=session.replace, elsewhere=elsewhere,
-            )  # fmt: skip
-        except PdsnError:
-            if new:
-                session.stop_preparing(earlier)
-            raise
+        _prepare(session, photos, force=force, elsewhere=elsewhere)
     asking.check_data(session, session.settings.eval)  # not after hours of training
     if force and photos is None:
         session.begin(rebuilding=True)
@@ -67,19 +45,7 @@ def main(
     making.announce(session, [step.left() for step in steps if step.missing], "to do")
     for step in steps:
         making.run(session, step)
-    # The run's own table has every strategy that there is, not only those that this call names.
-    names, left_out = asking.usable(session)
-    for reason in left_out:
-        session.say(f"left out of the table: {reason}")
-    evaluate.main(session, names, skip_done=True)
-    # The honest case beside the usual one, wherever there are photos to paint on.
-    if session.settings.eval.align == "clean" and session.data != SYNTHETIC:
-        try:
-            _ = session.original_photos
-        except PdsnError as error:
-            session.say(f"no table of photos painted before detection: {error}")
-        else:
-            evaluate.main(session, names, skip_done=True, align="occluded")
+    _make_tables(session)
     if session.run.rebuilding and session.accelerator.is_main_process:
         session.run.rebuilt()
     if session.accelerator.is_main_process:
@@ -92,6 +58,57 @@ def main(
     if taken is not None:
         session.say(f"`pdsn identify` and `pdsn verify` compare new photos under {taken}")
     session.say(f"run: done in {time.perf_counter() - began:.0f} s, everything is in {session.run.root}")
+
+
+def _prepare(session: Session, photos: Path, *, force: bool, elsewhere: str) -> None:
+    """Prepare the photos, see `prepare.prepare`; what can be found wrong at once is, before that."""
+    from pdsn.bases.imported import check_weights
+    from pdsn.data.photos import list_photos
+
+    new, earlier = not session.run.about, session.run.preparing
+    if force and not new:
+        list_photos(photos)  # before the run remembers that it is made anew
+        session.begin(rebuilding=True)
+    pretrained = session.settings.pretrained
+    if pretrained.arch and not (session.run.base / MODEL).is_file():
+        check_weights(pretrained)  # not after minutes of preparing
+    root = session.run.data_set(session.data)
+    config = prepare.for_architecture(session.settings.prepare, pretrained.architecture)
+    if new:
+        session.begin_preparing()
+    try:
+        prepare.prepare(
+            photos,
+            root,
+            config,
+            session.accelerator,
+            force=force,
+            replace_other=session.replace,
+            elsewhere=elsewhere,
+        )
+    except PdsnError:
+        if new:
+            session.stop_preparing(earlier)
+        raise
+
+
+def _make_tables(session: Session) -> None:
+    """The run's own tables: they have every strategy that there is, not only those that this call names."""
+    names, left_out = asking.usable(session)
+    for reason in left_out:
+        session.say(f"left out of the table: {reason}")
+    table = evaluate.main(session, names, skip_done=True, quiet=True)
+    painted = None
+    # The honest case beside the usual one, wherever there are photos to paint on.
+    if session.settings.eval.align == "clean" and session.data != SYNTHETIC:
+        try:
+            _ = session.original_photos
+        except PdsnError as error:
+            session.say(f"no table of photos painted before detection: {error}")
+        else:
+            painted = evaluate.main(session, names, skip_done=True, align="occluded", quiet=True)
+    if table is not None:
+        evaluated.show_short(session, table, painted)
 
 
 @command("run", EVERYTHING, BEGINNING, settings={"pretrained": ("arch", "weights")})

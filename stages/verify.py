@@ -22,6 +22,7 @@ from stages.recognising import (
     open_run,
     see_strangers,
     shown,
+    told_rate,
 )
 from stages.session import Session, Shared
 from stages.tables import print_json
@@ -85,8 +86,8 @@ def claim(session: Session, photo: Path, people: str, name: str, common: Common)
     check_rate_asked(session, common, common.fpr)
     run = open_run(session, common, steps)
     enrolled = run.people(people)
-    fpr = enrolled.default_fpr if common.fpr is None else common.fpr
     see_strangers(run.get_ready)
+    fpr = told_rate("verify", run, enrolled.default_fpr_of(name)) if common.fpr is None else common.fpr
     answer = enrolled.verify(photo, name, fpr=fpr)
     if answer.faces > 1:
         complain("verify", f"{shown(photo)} shows {answer.faces} faces: the largest is compared")

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from pdsn.artefact import load_tensors, making, save_tensors
-from pdsn.calibration.rivals import Rivals
+from pdsn.calibration.rivals import Rivals, by_name
 from pdsn.calibration.strangers import LOOKS, Strangers, check_rate, finest_rate, threshold_at
+from pdsn.data.photos import normal_name
 from pdsn.errors import PdsnError
 from pdsn.matchers.matcher import Faces, Matcher, Prepared, Signature, boxes_of, by_signature
 from pdsn.occlusion.occluders import CLEAN
@@ -128,8 +129,12 @@ class Impostors:
     Args:
         matcher: whose scores count.
         rivals: the gallery's people, and what strangers score against them.
-        strangers: whoever among them has the name of somebody in the gallery is a stranger to everybody else there.
+        strangers: whoever among them has the name of somebody in the gallery, or had it before, however it is spelled, is a
+            stranger to everybody else there.
         seen: the strangers as the matcher compares them, or what gives them when they are needed.
+
+    Attributes:
+        own: (V,) int64, number of the stranger's own person in the gallery; -1 for somebody who is not there.
 
     Raises:
         PdsnError: everybody among the strangers has the name of the only person in the gallery.
@@ -147,10 +152,10 @@ class Impostors:
         self.strangers = strangers
         self._seen = seen
         self._limits: dict[float, float] = {}
-        number = {name: index for index, name in enumerate(rivals.people)}
-        self._own = np.array([number.get(name, -1) for name in strangers.names], dtype=np.int64)
+        numbers = by_name(rivals.people, rivals.former)
+        self.own = np.array([numbers.get(normal_name(name), -1) for name in strangers.names], dtype=np.int64)
         # With one person enrolled, that person's photos have nobody left to be compared with.
-        self._usable = self._own < 0 if len(number) == 1 else np.ones(len(strangers), bool)
+        self._usable = self.own < 0 if len(set(numbers.values())) == 1 else np.ones(len(strangers), bool)
         if not self._usable.any():
             raise PdsnError(
                 f"no threshold can be calibrated: {strangers.source} show nobody who is a stranger to the gallery"
@@ -169,6 +174,10 @@ class Impostors:
     def check(self, fpr: float) -> None:
         """Raise UsageError unless the strangers are enough for a false-positive rate."""
         check_rate(fpr, int(self._usable.sum()), f"photos of strangers ({self.strangers.source})")
+
+    def tells(self, signature: Signature) -> bool:
+        """Whether strangers tell a threshold under a signature without being covered for it: none is covered, or many were found."""
+        return not any(signature) or len(self.seen.places.get(signature, ())) >= RARE
 
     def scores(self, signature: Signature) -> np.ndarray:
         """The highest scores (n,) of strangers who are covered over a signature.
@@ -221,7 +230,7 @@ class Impostors:
         rows = places % len(self.strangers)
         usable = np.flatnonzero(self._usable[rows])
         return self.rivals.highest(
-            ("found", signature), lambda: self.seen.found(signature)[usable.tolist()], self._own[rows[usable]]
+            ("found", signature), lambda: self.seen.found(signature)[usable.tolist()], self.own[rows[usable]]
         )
 
     def _blocked(self, signature: Signature) -> np.ndarray:
@@ -236,7 +245,7 @@ class Impostors:
             faces = Faces.free(self.strangers.few[1].blocked(boxes)).also_under(boxes)
             return self.matcher.prepare(faces, "probe")[np.flatnonzero(wanted).tolist()]
 
-        return self.rivals.highest(("blocked", signature), probes, self._own[rows[wanted]])
+        return self.rivals.highest(("blocked", signature), probes, self.own[rows[wanted]])
 
 
 def two_names(impostors: Impostors) -> list[tuple[str, str]]:
@@ -254,9 +263,8 @@ def two_names(impostors: Impostors) -> list[tuple[str, str]]:
     strangers, matcher, people = impostors.strangers, impostors.matcher, impostors.rivals.people
     rows = seen.places[clean][seen.places[clean] < len(strangers)]
     shown = seen.prepared[rows.tolist()]
-    names = np.array([strangers.names[row] for row in rows])
-    number = {name: index for index, name in enumerate(people)}
-    scores = impostors.rivals.nearest(shown, np.array([number.get(name, -1) for name in names]))
+    names = np.array([normal_name(strangers.names[row]) for row in rows])
+    scores = impostors.rivals.nearest(shown, impostors.own[rows])
     photos = matcher.prepare(Faces.free(strangers.faces), "gallery")[rows.tolist()]
     among = matcher.compare(shown, photos).numpy()
     np.fill_diagonal(among, -np.inf)
@@ -265,11 +273,11 @@ def two_names(impostors: Impostors) -> list[tuple[str, str]]:
         mine = np.flatnonzero(names == name)
         if len(mine) < 2:
             continue
-        own = scores.own[mine] if name in number else among[np.ix_(mine, mine)].max(1)
+        own = scores.own[mine] if impostors.own[rows[mine[0]]] >= 0 else among[np.ix_(mine, mine)].max(1)
         near = scores.other[mine] >= own
         counts = np.bincount(scores.whom[mine][near], minlength=len(people))
         if 2 * counts.max() > len(mine):
-            found.append((name, people[int(counts.argmax())]))
+            found.append((strangers.names[rows[mine[0]]], people[int(counts.argmax())]))
     return found
 
 

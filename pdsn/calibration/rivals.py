@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -10,11 +10,36 @@ import torch
 from torch import Tensor
 
 from pdsn.calibration.strangers import KeptScores
+from pdsn.data.photos import normal_name
 from pdsn.matchers.matcher import Matcher, Prepared
 from pdsn.metrics import best_per_person
 
 BLOCK = 2**24
 """Pairs of a stranger and a gallery photo that are compared at a time: 64 MB of scores."""
+MATCHING = 2
+"""Raised whenever strangers count as somebody else in a gallery than before: scores that were kept until then are not taken up."""
+
+
+def by_name(people: Sequence[str], former: Mapping[str, int]) -> dict[str, int]:
+    """The number of each person by name, as `normal_name` has it; of those with one name that of the first.
+
+    Args:
+        people: K names.
+        former: numbers of people by names that they had before; they count where nobody has that name now.
+    """
+    numbers: dict[str, int] = {}
+    for number, name in enumerate(people):
+        numbers.setdefault(normal_name(name), number)
+    for name, number in former.items():
+        numbers.setdefault(normal_name(name), numbers[normal_name(people[number])])
+    return numbers
+
+
+def as_one(people: Sequence[str]) -> np.ndarray:
+    """For each of K people the number (K,) int64 of the first one with the same name, see `normal_name`."""
+    numbers: dict[str, int] = {}
+    first = [numbers.setdefault(normal_name(name), number) for number, name in enumerate(people)]
+    return np.array(first, dtype=np.int64)
 
 
 class Nearest(NamedTuple):
@@ -36,6 +61,7 @@ class Rivals(Protocol):
 
     Attributes:
         people: their K names.
+        former: number of each who had another name before, by that name.
     """
 
     @property
@@ -43,8 +69,13 @@ class Rivals(Protocol):
         """See the class."""
         ...
 
+    @property
+    def former(self) -> Mapping[str, int]:
+        """See the class."""
+        ...
+
     def nearest(self, probes: Prepared, own: np.ndarray) -> Nearest:
-        """Compare probes with everybody.
+        """Compare probes with everybody. People whose names differ in spelling alone are one, see `as_one`.
 
         Args:
             probes: P of them.
@@ -87,12 +118,15 @@ class GalleryRivals:
         self.matcher = matcher
         self.gallery = gallery
         self.people = list(people)
+        self.former: Mapping[str, int] = {}
         self.labels = labels
         self._kept = KeptScores() if kept is None else kept
-        self._key = tuple(key)
+        self._key = (MATCHING, *key)
+        self._one = as_one(self.people)
 
     def nearest(self, probes: Prepared, own: np.ndarray) -> Nearest:
         """See `Rivals`; block by block."""
+        own = np.where(own < 0, own, self._one[own])
         step = max(BLOCK // max(len(self.gallery), 1), 1)
         starts = range(0, len(probes), step)
         parts = [self._nearest(probes[first : first + step], own[first : first + step]) for first in starts]
@@ -103,12 +137,10 @@ class GalleryRivals:
     def _nearest(self, probes: Prepared, own: np.ndarray) -> Nearest:
         scores = self.matcher.compare(probes, self.gallery)
         best = best_per_person(scores, self.labels, len(self.people))
-        known = np.flatnonzero(own >= 0)
-        mine = np.full(len(own), -np.inf, np.float32)
-        mine[known] = best[known, own[known]].numpy()
-        best[known, own[known]] = -torch.inf
-        other, whom = best.max(1)
-        return Nearest(other.numpy(), whom.numpy(), mine)
+        same = torch.from_numpy(own[:, None] == self._one)
+        mine = best.masked_fill(~same, -torch.inf).amax(1)
+        other, whom = best.masked_fill(same, -torch.inf).max(1)
+        return Nearest(other.numpy(), whom.numpy(), mine.numpy())
 
     def highest(self, name: Hashable, probes: Callable[[], Prepared], own: np.ndarray) -> np.ndarray:
         """See `Rivals`; kept on disk too, where there is a folder."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from PIL import Image
 
-from pdsn.data.detector import Detection, sure
+from pdsn.data.detector import Detection, Detector, Further, sure
 from pdsn.data.settings import PrepareConfig
 from pdsn.data.similarity import align_similarity, similarity_matrix
 from pdsn.data.template import template
@@ -53,6 +54,11 @@ def detect_faces(photos: Sequence[np.ndarray], detect: Detect) -> list[list[Dete
     return found
 
 
+def looking(detect: Detect, further: Further) -> Detect:
+    """A detector that looks again at other photos than it does unasked; one that never looks again as it is."""
+    return partial(detect, further=further) if isinstance(detect, Detector) else detect
+
+
 def find_faces(photos: Sequence[np.ndarray], detect: Detect) -> list[tuple[list[Detection], int]]:
     """Detect in photos of any size that may lie on their side or stand on their head.
 
@@ -71,8 +77,9 @@ def find_faces(photos: Sequence[np.ndarray], detect: Detect) -> list[tuple[list[
     found = [(faces, 0) for faces in detect_faces(photos, detect)]
     lost = [index for index, (faces, _) in enumerate(found) if not _at_once(faces)]
     best = dict.fromkeys(lost, 0.0)
+    once = looking(detect, "never")
     for turn in TURNS if lost else ():
-        answers = detect_faces([turn_photo(photos[index], turn) for index in lost], detect)
+        answers = detect_faces([turn_photo(photos[index], turn) for index in lost], once)
         for index, faces in zip(lost, map(_at_once, answers), strict=True):
             worth = sum(face.probability for face in faces if face.probability >= TURNED)
             if worth > best[index]:

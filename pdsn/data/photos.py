@@ -21,7 +21,7 @@ EXTENSIONS = frozenset(
         *("tif", "tiff", "ppm", "pgm", "pbm", "pnm", "tga", "heic", "heif"),
     )
 )
-"""Files that are photos by their name; HEIC cannot be read, but the report must say so."""
+"""Files that are photos by their name; HEIC takes an extra to be read, which the report must say."""
 RAW_EXTENSIONS = frozenset(
     f".{name}" for name in ("dng", "cr2", "cr3", "crw", "nef", "arw", "orf", "rw2", "raf", "pef", "srw")
 )
@@ -97,6 +97,15 @@ def person_of(name: str) -> str:
     A Mac may write "Zoë" as an e and a diaeresis, other systems as one letter: that is one name.
     """
     return unicodedata.normalize("NFC", name)
+
+
+def normal_name(name: str) -> str:
+    """The form in which names are compared: "Andre Agassi", "andre_agassi" and "Andre-Agassi" are one name.
+
+    Case, the form of Unicode, and what stands between words count for nothing.
+    """
+    words = unicodedata.normalize("NFKC", name).casefold().replace("_", " ").replace("-", " ").split()
+    return unicodedata.normalize("NFC", " ".join(words)) or name
 
 
 def shows_mask(file: str) -> bool:

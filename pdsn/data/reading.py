@@ -6,12 +6,13 @@ import io
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "TGA", "JPEG2000", "AVIF")
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM", "TGA", "JPEG2000", "AVIF", "HEIF")
 """What Pillow may take a file for. Never EPS: a file that claims to be a photo would start Ghostscript."""
 UNMARKED = ("TGA",)
 """Of these, what has no mark at its beginning: other files pass for it, so a name must say it."""
@@ -85,8 +86,10 @@ def read_photo(source: Path | bytes | Image.Image) -> Photo:
         raise
     except UnidentifiedImageError as error:
         heic = not isinstance(source, Image.Image) and _is_heic(source)
-        reason = "HEIC, convert it to JPEG" if heic else "not an image"
-        raise UnreadablePhotoError(reason) from error
+        if not heic:
+            raise UnreadablePhotoError("not an image") from error
+        cure = 'pip install "pdsn[heic]", or convert it to JPEG'
+        raise UnreadablePhotoError("damaged HEIC" if _reads_heic() else f"HEIC: {cure}") from error
     except PermissionError as error:
         raise UnreadablePhotoError("no permission") from error
     except FileNotFoundError as error:
@@ -99,8 +102,19 @@ def read_photo(source: Path | bytes | Image.Image) -> Photo:
         raise UnreadablePhotoError(f"truncated ({text})" if cut_off else f"damaged ({text})") from error
 
 
+@cache
+def _reads_heic() -> bool:
+    """Have Pillow read HEIC, which takes the extra `heic`; whether it can."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True
+
+
 def _is_heic(source: Path | bytes) -> bool:
-    """Whether a file that Pillow does not know begins as the photos of many phones do."""
+    """Whether a file begins as the photos of many phones do."""
     with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
         start = file.read(12)
     return start[4:8] == b"ftyp" and start[8:] in (
@@ -128,6 +142,8 @@ def open_photo(source: Path | bytes, kinds: Sequence[str]) -> Image.Image:
     # reduced while it is decoded: it is lifted for the look at the header, `_read` sets the limit that counts.
     with _OPENING:
         Image.init()
+        if "HEIF" in kinds and _is_heic(source):
+            _reads_heic()
         formats = [name for name in kinds if name in Image.OPEN]  # AVIF came with Pillow 11.3
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -168,7 +184,7 @@ def _decode(image: Image.Image, original: tuple[int, int]) -> Photo:
         method = None
     rgb = _rgb(image)
     rgb = rgb if method is None else rgb.transpose(method)
-    # TIFF and AVIF are turned upright while they load: only the shape tells that width and height changed places.
+    # TIFF, AVIF and HEIC are turned upright while they load: only the shape tells that width and height changed places.
     turned = (rgb.width > rgb.height) != (original[0] > original[1])
     width, height = original[::-1] if turned else original
     shrink = LONGEST_SIDE / max(rgb.size)

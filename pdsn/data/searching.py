@@ -23,6 +23,8 @@ from pdsn.files import sha256_of
 
 METHOD = "MTCNN of facenet-pytorch 2.5.3, method 2"
 """What the published networks find by; see `method_of`. Changes whenever reading, detection or alignment change what comes out: old chunks are then not taken up."""
+FURTHER = "further looks 2"
+"""How other networks than the published look again; changes like `METHOD`."""
 CHUNK = 64
 """Photos that are finished, and lost by a kill, together."""
 MAKING = ("size", "align", "face", "min_face", "template", "detector")
@@ -30,14 +32,14 @@ MAKING = ("size", "align", "face", "min_face", "template", "detector")
 
 
 def method_of(detector: str) -> str:
-    """What a data set says of how its faces were found: `METHOD`, and the weights of other networks than the published.
+    """What a data set says of how its faces were found: `METHOD`, and of other networks than the published `FURTHER` and their weights.
 
     Raises:
         PdsnError: there are no such weights.
     """
     if detector == MTCNN:
         return METHOD
-    return f"{METHOD}, networks {sha256_of(weights_of(detector))[:16]}"
+    return f"{METHOD}, {FURTHER}, networks {sha256_of(weights_of(detector))[:16]}"
 
 
 @dataclass(frozen=True)

@@ -61,14 +61,15 @@ FILES = (
 )
 """Every file that an export can have; an older export's that the new one lacks are removed."""
 COMBINE = (
-    "A region is occluded when more than `share` of the pixels in its box are covered (logits above 0). The FDM "
+    "Two faces are compared under one FDM: a pixel that is covered in either cannot be compared (logits above 0). A region is "
+    "occluded when more than `share` of the pixels in its box are. The FDM "
     "is the product of the occluded regions' masks (of binary ones, their AND), 1 where there is none; the "
-    "array `masks` of dictionary.npz has them. It multiplies the maps of the probe and of every gallery face "
+    "array `masks` of dictionary.npz has them. It multiplies the maps of both faces "
     "before the head. Where there are probe-trunk.onnx and probe-head.onnx, probes pass these, galleries trunk.onnx and "
     "head.onnx. With `mirror`, the embedding of the mirror image, under the masks of the set of regions "
     "that `mirrored` names (null: none), is added. Compare by cosine: where `compare` is nearest, with each photo; where it is mean, "
-    "with the normalised sum of each person's embeddings; where it is both, by the mean of the two cosines. Of an occluded "
-    "probe, `unmasked` is the weight of the comparison without FDM, the rest that of the one under it: put the unit "
+    "with the normalised sum of each person's embeddings; where it is both, by the mean of the two cosines. Where a region "
+    "is occluded, `unmasked` is the weight of the comparison without FDM, the rest that of the one under it: put the unit "
     "embeddings of a face side by side, each times the root of its weight."
 )
 

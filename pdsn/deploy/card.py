@@ -244,8 +244,11 @@ def _use(exported: Exported, about: Mapping[str, Any]) -> list[str]:
         crop = "the box of the face as MTCNN (facenet-pytorch) finds it, within the photo, stretched to that size."
     covered = exported.dictionary is not None and exported.segmenter is None
     given = (
-        " `covered` (H, W) bool tells its covered pixels: this export has no segmentation." if covered else ""
+        " `probe_covered` (H, W) and `gallery_covered` (G, H, W), both bool, tell their covered pixels: this export has no segmentation."
+        if covered
+        else ""
     )
+    jointly = ", under the FDM of what is covered in either photo" if exported.dictionary is not None else ""
     mirrored = compared = ""
     if about["mirror"]:
         mirrored = " The embedding of the mirror image is added to that of the face (flip-sum)."
@@ -264,7 +267,7 @@ def _use(exported: Exported, about: Mapping[str, Any]) -> list[str]:
         f"A face is a crop of {height}x{width} pixels (height x width): {crop}",
         "",
         "The code below compares a probe (3, H, W) with gallery faces (G, 3, H, W), float32 arrays in 0 to 255, red first, "
-        f"exactly as the run does; it needs numpy and onnxruntime alone.{given}{mirrored}{compared}",
+        f"as the run does{jointly}; it needs numpy and onnxruntime alone.{given}{mirrored}{compared}",
         "",
         "```python",
         code,

@@ -19,15 +19,18 @@ _NETWORKS = """
 files = [str(FOLDER / f"{{name}}.onnx") for name in ({files})]
 {names} = (onnxruntime.InferenceSession(file) for file in files)
 """
-_COVERED = """
-    covered = segmenter.run(None, {"faces": face[None]})[0][0] > 0
-"""
+_COVERED = '''
+
+def covered(faces):
+    """Which pixels (N, H, W) of faces (N, 3, H, W) are covered, bool."""
+    return segmenter.run(None, {"faces": faces})[0] > 0
+'''
 _OCCLUDED = '''
 
-def occluded({argument}):
-    """Numbers of the regions of which more than the share is covered."""
-{covered}    parts = [covered[top:bottom, left:right] for top, left, bottom, right in masks["boxes"]]
-    return [number for number, part in enumerate(parts) if part.mean() > about["share"]]
+def occluded(pixels):
+    """Numbers of the regions of which more than the share is covered, of pixels (H, W) bool."""
+    parts = [pixels[top:bottom, left:right] for top, left, bottom, right in masks["boxes"]]
+    return tuple(number for number, part in enumerate(parts) if part.mean() > about["share"])
 '''
 _EMBED = '''
 
@@ -46,19 +49,32 @@ _FDM = """
 """
 _COSINES = '''
 
-def cosines(probe, gallery{covered}):
+def cosines(probe, gallery):
     """Cosines (G,) of a probe (3, H, W) to gallery faces (G, 3, H, W)."""
-{regions}    return embed(gallery{asked}{enrolled}) @ embed(probe[None]{asked}{shown})[0]
+    return embed(gallery{enrolled}) @ embed(probe[None]{shown})[0]
 '''
-_BOTH = '''
+_JOINTLY = '''
 
 def cosines(probe, gallery{covered}):
-    """Cosines (G,) of a probe (3, H, W) to gallery faces (G, 3, H, W), under the FDM and without it, weighted."""
-{regions}    under, without = (
-        embed(gallery, hidden{enrolled}) @ embed(probe[None], hidden{shown})[0] for hidden in (regions, [])
-    )
-    return (1 - about["unmasked"]) * under + about["unmasked"] * without
+    """Cosines (G,) of a probe (3, H, W) to gallery faces (G, 3, H, W){given}.
+
+    A pixel that is covered in one photo cannot be compared, whatever the other shows: both count.
+    """
+    hidden = [occluded(one) for one in {probe} | {gallery}]
+    result = np.zeros(len(gallery), np.float32)
+    for regions in set(hidden):
+        alike = [number for number, other in enumerate(hidden) if other == regions]
+{score}    return result
 '''
+_UNDER = """
+        result[alike] = embed(gallery[alike], regions{enrolled}) @ embed(probe[None], regions{shown})[0]
+"""
+_BOTH = """
+        # Under the FDM and without it, weighted.
+        for left_out, weight in ((regions, 1 - about["unmasked"]), ((), about["unmasked"])):
+            part = embed(gallery[alike], left_out{enrolled}) @ embed(probe[None], left_out{shown})[0]
+            result[alike] += weight * part
+"""
 
 
 def example(
@@ -66,8 +82,8 @@ def example(
 ) -> str:
     """The program for an export.
 
-    It defines `cosines(probe, gallery)`, or `cosines(probe, gallery, covered)` where the export has masks but
-    no segmentation.
+    It defines `cosines(probe, gallery)`, or `cosines(probe, gallery, probe_covered, gallery_covered)` where the
+    export has masks but no segmentation.
 
     Args:
         masks: the export has a dictionary.
@@ -87,8 +103,7 @@ def example(
     text = _OPEN[1:] + (_MASKS[1:] if masks else "")
     text += _NETWORKS[1:].format(names=", ".join(names).replace("-", "_"), files=files)
     if masks:
-        argument, covered = ("face", _COVERED[1:]) if segmenter else ("covered", "")
-        text += _OCCLUDED.format(argument=argument, covered=covered)
+        text += (_COVERED if segmenter else "") + _OCCLUDED
     text += _EMBED.format(
         regions=", regions" if masks else "",
         networks=", trunk, head" if branches else "",
@@ -96,11 +111,17 @@ def example(
         views="(False, True)" if mirror else "(False,)",
         fdm=_FDM[1:] if masks else "",
     )
-    text += (_BOTH if masks and unmasked else _COSINES).format(
-        covered=", covered" if masks and not segmenter else "",
-        regions=f"    regions = occluded({'probe' if segmenter else 'covered'})\n" if masks else "",
-        asked=", regions" if masks else "",
-        enrolled=", trunk, head" if branches else "",
-        shown=", probe_trunk, probe_head" if branches else "",
+    networks = {
+        "enrolled": ", trunk, head" if branches else "",
+        "shown": ", probe_trunk, probe_head" if branches else "",
+    }
+    if not masks:
+        return (text + _COSINES.format(**networks)).rstrip("\n")
+    text += _JOINTLY.format(
+        covered="" if segmenter else ", probe_covered, gallery_covered",
+        given="" if segmenter else ", with their covered pixels (H, W), (G, H, W)",
+        probe="covered(probe[None])" if segmenter else "probe_covered",
+        gallery="covered(gallery)" if segmenter else "gallery_covered",
+        score=(_BOTH if unmasked else _UNDER)[1:].format(**networks),
     )
     return text.rstrip("\n")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.data.detector import square
+from pdsn.data.boxes import square
 from pdsn.data.sums import Sums
 from pdsn.detection.scenes import HIDDEN, Scene, overlaps
 

@@ -16,7 +16,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from pdsn.artefact import TrainingFolder
-from pdsn.data.detector import MTCNN, Detector, Look, shifted, square
+from pdsn.data.boxes import shifted, square
+from pdsn.data.detector import MTCNN, Detector, Look
 from pdsn.data.faces import choose_face, detect_faces, sure_faces
 from pdsn.data.mtcnn import OutputNet
 from pdsn.data.photos import PhotoFile

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +21,19 @@ from pdsn.explain.pictures import top_of
 from pdsn.files import write_text
 from pdsn.matchers.matcher import Faces
 from pdsn.occlusion.occluder import Occluder
-from pdsn.pictures import FAINT, PAPER, face_picture, heat_picture, save_picture, write
+from pdsn.pictures import (
+    FAINT,
+    INK,
+    PAPER,
+    RIGHT,
+    WRONG,
+    Colour,
+    face_picture,
+    heat_picture,
+    save_picture,
+    text_width,
+    write,
+)
 
 COUNT = 10
 """Of either kind."""
@@ -95,7 +108,7 @@ def write_examples(
     find_covered: Callable[[Tensor], Tensor],
     seed: int,
 ) -> None:
-    """Explain examples, a picture each, and write examples.json beside them.
+    """Explain examples, a picture each, and write examples.json beside them; its `top` is the row below the caption.
 
     Args:
         folder: where they go.
@@ -118,23 +131,22 @@ def write_examples(
         methods = [name for name in (METHOD, "fdm") if name in explainer.methods]
         found = [explainer.explain(name, pair, columns) for name in methods]
         file = f"{one.kind}-{number:02}.png"
-        save_picture(
-            _strip(probe.faces[0].crop, other.faces[0].crop, covered[0].numpy(), found), folder / file
-        )
-        said.append(
-            {
-                "kind": one.kind,
-                "file": file,
-                "occlusion": one.occlusion,
-                "photo": dataset.files[one.row],
-                "person": dataset.people[dataset.labels[one.row]],
-                "found_photo": dataset.files[one.found],
-                "found_person": dataset.people[dataset.labels[one.found]],
-                "score": round(one.score, 4),
-                "scores": {column.name: round(column.cosine, 4) for column in columns},
-                "covered": columns[-1].covered,
-            }
-        )
+        told = {
+            "kind": one.kind,
+            "file": file,
+            "occlusion": one.occlusion,
+            "photo": dataset.files[one.row],
+            "person": dataset.people[dataset.labels[one.row]],
+            "found_photo": dataset.files[one.found],
+            "found_person": dataset.people[dataset.labels[one.found]],
+            "score": round(one.score, 4),
+            "scores": {column.name: round(column.cosine, 4) for column in columns},
+            "covered": columns[-1].covered,
+        }
+        lines = _caption(told)
+        strip = _strip(probe.faces[0].crop, other.faces[0].crop, covered[0].numpy(), found)
+        save_picture(_captioned(strip, lines), folder / file)
+        said.append({**told, "top": _height(lines)})
     write_text(folder / "examples.json", json.dumps(said, indent=2) + "\n")
 
 
@@ -170,3 +182,32 @@ def _strip(
         write(pen, (left, HEIGHT + 2), caption, FAINT, LETTERS, part.width)
         left += part.width + GAP
     return strip
+
+
+def _caption(told: Mapping[str, Any]) -> list[tuple[str, Colour]]:
+    """Lines above a strip: who it is and who was named, under what, how alike, and what the example is one of."""
+    right = told["kind"] == "best"
+    named = told["person"] if right else f"{told['person']}, taken for {told['found_person']}"
+    verdict = "right" if right else "wrong"
+    cosines = ", ".join(f"{name} {cosine:.3f}" for name, cosine in told["scores"].items())
+    return [
+        (f"{verdict}: {named}", RIGHT if right else WRONG),
+        (f"under {told['occlusion']}; found covered: {', '.join(told['covered']) or 'no region'}", INK),
+        (f"cosine: {cosines}; score {told['score']:.1f}, in deviations above strangers", INK),
+        (f"{told['kind']}: one of the {verdict} answers with the highest scores", FAINT),
+    ]
+
+
+def _height(lines: Sequence[tuple[str, Colour]]) -> int:
+    return len(lines) * LINE + GAP
+
+
+def _captioned(strip: Image.Image, lines: Sequence[tuple[str, Colour]]) -> Image.Image:
+    """A strip below the lines of its caption."""
+    width = max(strip.width, *(text_width(text, LETTERS) for text, _ in lines))
+    whole = Image.new("RGB", (width, strip.height + _height(lines)), PAPER)
+    pen = ImageDraw.Draw(whole)
+    for place, (text, colour) in enumerate(lines):
+        write(pen, (0, place * LINE), text, colour, LETTERS, width)
+    whole.paste(strip, (0, _height(lines)))
+    return whole

@@ -17,3 +17,9 @@ MAKERS: dict[str, Maker] = {
     )
 }
 """By name, as a strategy names them."""
+
+
+def is_control(strategy: str) -> bool:
+    """Whether nobody learned the masks of a strategy: they stand beside those that were learned."""
+    maker = MAKERS.get(strategy.partition("@")[0])
+    return maker is not None and not maker.learns

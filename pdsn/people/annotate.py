@@ -13,7 +13,18 @@ from pdsn.people.identification import NEAREST, IdentifiedFace, IdentifiedPhoto,
 from pdsn.people.photo import SearchedPhoto
 from pdsn.people.tracks import IdentifiedTrack, IdentifiedVideo, clock
 from pdsn.people.verification import Verification
-from pdsn.pictures import FAINT, INK, PAPER, RIGHT, WRONG, face_picture, fitted, heat_picture, write
+from pdsn.pictures import (
+    FAINT,
+    INK,
+    PAPER,
+    RIGHT,
+    WRONG,
+    face_picture,
+    fitted,
+    heat_picture,
+    text_width,
+    write,
+)
 
 WIDEST, NARROWEST, TALLEST = 1400, 560, 1100
 """Pixels: bounds of the photo in the picture; a small one is enlarged."""
@@ -26,6 +37,8 @@ FACE_HEIGHT = 128
 FEW = 3
 """Faces up to which all of the nearest people are shown."""
 CARD_WIDTH = 236
+LINE = 12
+"""Pixels: size of the names of those of whom there is no picture."""
 MARGIN, GAP = 12, 4
 
 CropOf = Callable[[Match], "np.ndarray | None"]
@@ -45,7 +58,8 @@ def draw_identification(
     """The photo with a numbered box around each face, and a card for each below it.
 
     A card shows the aligned face, what is covered tinted, beside the nearest gallery photo of each of the
-    nearest people (of the nearest alone where there are more than `FEW` faces), whose picture `crop_of` gives if there is one.
+    nearest people (of the nearest alone where there are more than `FEW` faces). `crop_of` gives the picture; without one the
+    name and the cosine are a line of text.
     Of more than `MOST_CARDS` faces the largest get a card; the numbers count from left to right.
     """
     picture = _scaled(photo.pixels)
@@ -195,31 +209,45 @@ def _outline(
 
 
 def _card(face: IdentifiedFace, number: int, crop_of: CropOf, shown: int) -> Image.Image:
-    """The aligned face beside the nearest photo of each of `shown` people, and the answer below."""
+    """The aligned face beside the nearest photo of each of `shown` people, and the answer below.
+
+    Those of whom there is no picture are lines of text, right of the pictures: there is no gap for them.
+    """
     probe = face_picture(face.found.crop, FACE_HEIGHT, face.covered_pixels)
+    pictures = [(match, crop_of(match)) for match in face.nearest[:shown]]
+    seen = [(match, crop) for match, crop in pictures if crop is not None]
+    told = [match for match, crop in pictures if crop is None]
     step = probe.width + GAP
-    width = max(CARD_WIDTH, step + GAP + shown * step - GAP)
-    card = Image.new("RGB", (width, FACE_HEIGHT + 92), PAPER)
+    edge = step + GAP + len(seen) * step
+    room = min(max((text_width(_match(match), LINE) for match in told), default=0), CARD_WIDTH)
+    card = Image.new("RGB", (max(CARD_WIDTH, edge + room), FACE_HEIGHT + 92), PAPER)
     card.paste(probe, (0, 0))
     pen = ImageDraw.Draw(card)
     known = face.person is not None
-    for place, match in enumerate(face.nearest[:shown]):
+
+    def colour(match: Match) -> tuple[int, int, int]:
+        return RIGHT if known and match is face.nearest[0] else FAINT
+
+    for place, (match, crop) in enumerate(seen):
         left = (place + 1) * step + GAP
-        neighbour = crop_of(match)
-        if neighbour is not None:
-            card.paste(face_picture(neighbour, FACE_HEIGHT), (left, 0))
-        colour = RIGHT if known and place == 0 else FAINT
-        write(pen, (left, FACE_HEIGHT + 2), f"{match.cosine:.2f} {match.person}", colour, 10, probe.width)
+        card.paste(face_picture(crop, FACE_HEIGHT), (left, 0))
+        write(pen, (left, FACE_HEIGHT + 2), _match(match), colour(match), 10, probe.width)
+    for place, match in enumerate(told):
+        write(pen, (edge, place * (LINE + 10)), _match(match), colour(match), LINE, room)
     lines = [
         (f"{number}  {face.person or 'unknown'}", RIGHT if known else WRONG, 16),
         (f"nearest {face.cosine:.3f}, known above {face.threshold:.3f}", INK, 12),
         (_covered(face.covered), FAINT, 12),
     ]
     top = FACE_HEIGHT + 20
-    for text, colour, size in lines:
-        write(pen, (0, top), text, colour, size, card.width)
+    for text, ink, size in lines:
+        write(pen, (0, top), text, ink, size, card.width)
         top += size + 8
     return card
+
+
+def _match(match: Match) -> str:
+    return f"{match.cosine:.2f} {match.person}"
 
 
 def _sheet(picture: Image.Image, cards: list[Image.Image], note: str) -> Image.Image:

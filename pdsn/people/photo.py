@@ -47,7 +47,7 @@ class FoundFace:
 
     Attributes:
         box: (4,) float64 left, top, right, bottom in pixels of the original photo as its EXIF turns it.
-        probability: the detector's confidence, above 0.7 and at most 1.
+        probability: the detector's confidence, above 0.4 and at most 1.
         crop: (H, W, 3) uint8, aligned.
         turn: degrees counter-clockwise by which the photo was turned to show the face: 0, 90, 180 or 270.
         landmarks: (5, 2) x, y in pixels of the crop; None where nobody looked for them.

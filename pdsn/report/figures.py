@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from pdsn.occlusion.layouts import Layout
 
+ACROSS = 8
+"""Occlusions beside each other in the picture of a table: more are drawn below, so that it fits a screen."""
 RIGHT, WRONG = "#1b8a3a", "#c0392b"
 LOSS, FIGURE = "#4f86c6", "#d2691e"
 """Colours of a training's curves."""
@@ -73,28 +75,38 @@ def plot_training(rows: Sequence[dict[str, float]], path: Path, figure: str, lab
 
 
 def plot_table(records: Sequence[dict[str, Any]], path: Path) -> None:
-    """Rank-1 of every strategy under every occlusion as bars with 95 % intervals."""
+    """Rank-1 of every strategy under every occlusion as bars with 95 % intervals, in panels below each other."""
     from pdsn.masks.strategy import heading
     from pdsn.report.table import strategies_of, table_rows
 
     rows = table_rows(list(records))
     names = strategies_of(list(records))
-    canvas = new_figure(max(1.3 * len(rows) + 1.5, 5), 3.8)
-    axes = canvas.subplots()
+    panels = -(-len(rows) // ACROSS)
+    across = -(-len(rows) // panels)
+    canvas = new_figure(max(1.3 * across + 1.5, 5), 2.8 * panels + 1)
     width = 0.85 / len(names)
-    for place, name in enumerate(names):
-        cells = [(at, row[place]) for at, (_, row) in enumerate(rows)]
-        found = [(at, record) for at, record in cells if record is not None]
-        values = np.array([record["rank1"] for _, record in found])
-        low, high = np.array([record["ci95"] for _, record in found]).T
-        at = [at + (place - (len(names) - 1) / 2) * width for at, _ in found]
-        error = np.maximum([values - low, high - values], 0)
-        axes.bar(at, 100 * values, width * 0.95, yerr=100 * error, error_kw={"lw": 0.6}, label=heading(name))
-    axes.set_xticks(range(len(rows)), [name for name, _ in rows], rotation=20, ha="right", fontsize=8)
-    axes.set_ylabel("rank-1, %")
-    axes.set_ylim(0, 100)
-    axes.grid(axis="y", alpha=0.25)
-    axes.legend(fontsize=7, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    for panel, axes in enumerate(canvas.subplots(panels, 1, squeeze=False)[:, 0]):
+        shown = rows[panel * across : (panel + 1) * across]
+        for place, name in enumerate(names):
+            cells = [(at, row[place]) for at, (_, row) in enumerate(shown)]
+            found = [(at, record) for at, record in cells if record is not None]
+            values = np.array([record["rank1"] for _, record in found])
+            low, high = np.array([record["ci95"] for _, record in found]).reshape(-1, 2).T
+            at = [at + (place - (len(names) - 1) / 2) * width for at, _ in found]
+            error = np.maximum([values - low, high - values], 0)
+            label = heading(name)
+            # A colour each, in a panel without the strategy too.
+            axes.bar(
+                at, 100 * values, width * 0.95, yerr=100 * error, error_kw={"lw": 0.6}, label=label,
+                color=f"C{place}",
+            )  # fmt: skip
+        axes.set_xticks(range(len(shown)), [name for name, _ in shown], rotation=20, ha="right", fontsize=8)
+        axes.set_xlim(-0.6, across - 0.4)
+        axes.set_ylabel("rank-1, %")
+        axes.set_ylim(0, 100)
+        axes.grid(axis="y", alpha=0.25)
+        if panel == 0:
+            axes.legend(fontsize=7, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     save_figure(canvas, path)
 
 

@@ -173,7 +173,7 @@ def _example(folder: Path, one: dict[str, Any]) -> Picture:
         f"{named}: {one['occlusion']}, cosine {scores}, covered: {', '.join(one['covered']) or 'no region'}"
     )
     text = f"The covered face of {one['person']}, the nearest enrolled photo, and maps of where the score comes from"
-    return photograph(folder / one["file"], text, caption, quality=85)
+    return photograph(folder / one["file"], text, caption, quality=85, top=one.get("top", 0))
 
 
 def _curve(rows: Sequence[dict[str, float]], what: str) -> Picture:

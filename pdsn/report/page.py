@@ -174,7 +174,9 @@ def _coloured(canvas: Figure) -> None:
             text.set_color(TEXT)
 
 
-def photograph(path: Path, text: str, caption: str = "", *, widest: int = 900, quality: int = 80) -> Picture:
+def photograph(
+    path: Path, text: str, caption: str = "", *, widest: int = 900, quality: int = 80, top: int = 0
+) -> Picture:
     """A picture from a file as a small JPEG.
 
     Args:
@@ -183,9 +185,10 @@ def photograph(path: Path, text: str, caption: str = "", *, widest: int = 900, q
         caption: see `Picture`.
         widest: pixels; a wider one is reduced.
         quality: of the JPEG, 1 to 95.
+        top: rows that are left out above: a caption of its own, which the page sets in letters.
     """
     with Image.open(path) as opened:
-        picture = opened.convert("RGB")
+        picture = opened.convert("RGB").crop((0, top, *opened.size))
     if picture.width > widest:
         size = (widest, max(1, round(picture.height * widest / picture.width)))
         picture = picture.resize(size, Image.Resampling.LANCZOS)

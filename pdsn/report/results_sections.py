@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pdsn.masks.makers import is_control
 from pdsn.masks.strategy import NO_FDM, heading
 from pdsn.occlusion.occluders import BANDS, SPOKEN
 from pdsn.occlusion.worn import KINDS
@@ -29,7 +30,10 @@ HOW = (
     "Each photo is covered, and named after the enrolled person who is most like it. Rank-1 is the share of photos that are named "
     "right; the interval covers chance in who happens to be among the people."
 )
-CONTROLS = ("random", "geometric", "difference", "relative")
+NO_DIFFERENCE = (
+    "Where all photos of a row are named right, or none changes by the masks, there is nothing to resample: the interval then says how "
+    "much so many photos can have missed, and is wider than in a row where one or two changed, which is rather too narrow."
+)
 
 
 def headline(records: Sequence[Record], strategy: str, mean_gain: dict[str, Any]) -> str:
@@ -48,7 +52,7 @@ def headline(records: Sequence[Record], strategy: str, mean_gain: dict[str, Any]
     if ours is not None:
         beside = ""
         if strategy != NO_FDM and plain is not None:
-            kind = "masks" if _is_control(strategy) else "learned masks"
+            kind = "masks" if is_control(strategy) else "learned masks"
             beside = f" with the {kind} ({strategy}), {100 * plain:.1f} without"
         what = f"one of {len(kinds)} kinds of cover"
         if len(kinds) <= MOST_NAMED:
@@ -72,11 +76,6 @@ def _either(names: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def _is_control(strategy: str) -> bool:
-    """Whether nobody learned the masks of a strategy."""
-    return strategy.partition("@")[0] in CONTROLS
-
-
 def recognition(records: Sequence[Record], strategy: str) -> Section:
     """Rank-1 by occlusion and strategy: a picture, the table, and the same counted by person."""
     return Section(
@@ -87,6 +86,7 @@ def recognition(records: Sequence[Record], strategy: str) -> Section:
             _dots(records, strategy),
             _columns_and_rows(records),
             _rank1_table(records),
+            NO_DIFFERENCE,
             Folded("Counted by person instead of by photo, and further figures", [_further_table(records)]),
         ],
     )
@@ -104,7 +104,7 @@ def _columns_and_rows(records: Sequence[Record]) -> str:
         )
     if "matched" in names:
         parts.append("The masks of matched were learned in the comparison itself.")
-    controls = [name for name in names if _is_control(name)]
+    controls = [name for name in names if is_control(name)]
     if controls:
         parts.append(f"Controls, whose masks nobody learned: {', '.join(controls)}.")
     rows = {record["occlusion"] for record in records}

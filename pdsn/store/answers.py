@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from shlex import quote
 
@@ -20,7 +20,9 @@ from pdsn.people.gallery import readable
 from pdsn.people.identification import NEAREST, IdentifiedFace, Match, answer, in_batches
 from pdsn.people.photo import Cover, FoundFace, SearchedPhoto
 from pdsn.people.verification import Verdict
+from pdsn.store.doubts import find_doubts
 from pdsn.store.kinds import AnyStore, current
+from pdsn.store.records import PhotoRecord
 from pdsn.store.rivals import PersonRivals, StoreRivals
 from pdsn.store.search import Hit, nearest_people
 from pdsn.store.snapshot import Snapshot
@@ -135,6 +137,15 @@ class StoreIdentifier:
         """Raise UsageError unless the strangers are enough for a false-positive rate."""
         self.impostors(self.snapshot).check(fpr)
 
+    def default_fpr(self, name: str | int) -> float:
+        """The false-positive rate of `verify` that is told none: fewer strangers count where the person is among them.
+
+        Raises:
+            UsageError: nobody is called so.
+        """
+        _, impostors = self._person(self.snapshot, name)
+        return max(DEFAULT_FPR, impostors.finest_fpr)
+
     def two_names(self) -> list[tuple[str, str]]:
         """Who seems to be in the run under one name and in the store under another, see `impostors.two_names`."""
         return two_names(self.impostors(self.snapshot))
@@ -150,6 +161,12 @@ class StoreIdentifier:
         signature = (False,) * len(self.matcher.regions)
         found = StoreRivals(snapshot, self.variants, self._kept).among(rows, signature)
         return Mistaken.of(found.other, snapshot.labels[rows], impostors.threshold(signature, fpr), fpr)
+
+    def doubts(self, photos: Sequence[PhotoRecord], fpr: float) -> dict[int, list[str]]:
+        """See `find_doubts`."""
+        snapshot = self.snapshot
+        rivals = StoreRivals(snapshot, self.variants, self._kept)
+        return find_doubts(rivals, self.impostors(snapshot), photos, fpr, str(self.store.root))
 
     def identify(self, photo: SearchedPhoto, fpr: float = DEFAULT_FPR) -> list[IdentifiedFace]:
         """Name every face of a photo, in its order.
@@ -182,25 +199,29 @@ class StoreIdentifier:
             answers.append(answer(face, covered[row], names, matches, impostors, hits[0].signature, fpr))
         return answers
 
-    def verify(self, photo: SearchedPhoto, name: str, fpr: float = DEFAULT_FPR) -> PersonVerification:
+    def _person(self, snapshot: Snapshot, name: str | int) -> tuple[int, Impostors]:
+        """A person's index in a snapshot, and what strangers score against that person alone."""
+        shown = self.store.show(name).person.name
+        if shown not in snapshot.numbers:
+            raise UsageError(f"--people {self.store.root} has nobody called {shown} any more")
+        person = snapshot.numbers[shown]
+        rivals = PersonRivals(snapshot, self.variants, person)
+        return person, Impostors(self.matcher, rivals, self._strangers(), self._seen)
+
+    def verify(self, photo: SearchedPhoto, name: str | int, fpr: float | None = None) -> PersonVerification:
         """Whether the largest face of a photo is a person of the store.
 
         Args:
             photo: the photo.
             name: the person.
-            fpr: share of strangers who may pass for this very person, see `threshold_at`.
+            fpr: share of strangers who may pass for this very person, see `threshold_at`; None for `default_fpr`.
 
         Raises:
             UsageError: nobody is called so, or `fpr` is not within what the strangers can tell.
         """
         snapshot = self.snapshot
-        shown = self.store.show(name).person.name
-        if shown not in snapshot.numbers:
-            raise UsageError(f"--people {self.store.root} has nobody called {shown} any more")
-        person = snapshot.numbers[shown]
-        impostors = Impostors(
-            self.matcher, PersonRivals(snapshot, self.variants, person), self._strangers(), self._seen
-        )
+        person, impostors = self._person(snapshot, name)
+        fpr = max(DEFAULT_FPR, impostors.finest_fpr) if fpr is None else fpr
         impostors.check(fpr)
         largest = photo.largest()
         crops = largest.crops()
@@ -215,7 +236,7 @@ class StoreIdentifier:
             len(photo.faces),
             covered[0].numpy(),
             names_of(hit.signature, self.matcher.regions),
-            shown,
+            snapshot.people[person],
             self._match(snapshot, hit, self._sources(snapshot, [hit.row])),
             hit.score,
             (hit.score - mean) / deviation,

@@ -20,8 +20,6 @@ APPLICATION = 0x5044534E
 """Written into the file: "PDSN", so that no other database passes for a store."""
 PATIENCE = 30.0
 """Seconds that a command waits for another one that changes the store."""
-GONE_SINCE = 2
-"""The first version with the table `gone`."""
 MIGRATIONS = (
     """
     CREATE TABLE store (
@@ -66,6 +64,13 @@ MIGRATIONS = (
     );
     """,
     "CREATE TABLE gone (row INTEGER PRIMARY KEY)",
+    """
+    CREATE TABLE former (
+        name TEXT PRIMARY KEY,
+        person INTEGER NOT NULL REFERENCES person (id) ON DELETE CASCADE
+    );
+    CREATE INDEX former_person ON former (person)
+    """,
 )
 """What makes each version of the tables out of the one before; the number of the last stands in the file. Who changes an older store
 brings it up to date, who reads it leaves it as it is.
@@ -73,7 +78,13 @@ brings it up to date, who reads it leaves it as it is.
 In `store` generation counts changes of any kind, epoch those that move rows of the arrays, naming those of who is called what.
 In `photo` box, covered and notes are JSON, and counts are covered pixels by region, NULL where no pixel is covered; in `embedding`
 vectors are those of all signatures one after the other, see `codes`, and pixels the covered ones, packed. In `gone` are the rows of the
-arrays whose photos were removed in this epoch."""
+arrays whose photos were removed in this epoch, in `former` the names that people had before they were renamed or merged; whoever is
+called so now takes the name from there."""
+LATER = {
+    2: "CREATE TEMP TABLE gone (row INTEGER PRIMARY KEY)",
+    3: "CREATE TEMP TABLE former (name TEXT PRIMARY KEY, person INTEGER)",
+}
+"""What stands in, while a store is read, for a table that came with a later version than the store's: there it would be empty."""
 
 
 class Database:
@@ -107,10 +118,11 @@ class Database:
         """
         with self._plainly(), closing(self._connect()) as connection:
             connection.execute("BEGIN")
-            if self._checked_version(connection) < GONE_SINCE:
-                # In memory, for this look alone: in an older store no row is empty.
-                connection.execute("PRAGMA temp_store = MEMORY")
-                connection.execute("CREATE TEMP TABLE gone (row INTEGER PRIMARY KEY)")
+            version = self._checked_version(connection)
+            connection.execute("PRAGMA temp_store = MEMORY")
+            for since, empty in LATER.items():
+                if version < since:
+                    connection.execute(empty)
             connection.execute("PRAGMA query_only = ON")
             yield connection
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -20,7 +20,8 @@ from pdsn.progress import unheard
 from pdsn.store.insertion import NewPhoto
 from pdsn.store.kinds import AnyStore
 from pdsn.store.making import CHUNK, Candidate, Made, Make, Maker, Refused, Task
-from pdsn.store.records import PhotoRecord
+from pdsn.store.names import plain_name
+from pdsn.store.records import PhotoRecord, Twin
 from pdsn.store.variants import Variants
 
 
@@ -32,19 +33,37 @@ class EnrolReport:
         added: the photos that were enrolled; their notes are warnings.
         refused: (file, reason) of those that were not.
         known: (file, whose) of those that were enrolled already.
+        elsewhere: (file, given name, name) of those among them that were given as somebody else than they are enrolled as.
+        renamed: what people are called now whose photos were given and enrolled under a former name, by that name.
         left_out: people without any enrolled photo.
     """
 
     added: list[PhotoRecord] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
     known: list[tuple[str, str]] = field(default_factory=list)
+    elsewhere: list[tuple[str, str, str]] = field(default_factory=list)
+    renamed: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+
+    def add_known(self, file: str, given: str, twin: Twin, former: Mapping[str, str]) -> None:
+        """Add a photo that is enrolled already.
+
+        Args:
+            file, given: the photo, and whom it was to show.
+            twin: as what it is enrolled.
+            former: see `Store.former`.
+        """
+        self.known.append((file, str(twin)))
+        if twin.name not in (given, former.get(given)):
+            self.elsewhere.append((file, given, twin.name))
 
     def extend(self, more: EnrolReport) -> None:
         """Add what became of further photos."""
         self.added.extend(more.added)
         self.refused.extend(more.refused)
         self.known.extend(more.known)
+        self.elsewhere.extend(more.elsewhere)
+        self.renamed.update(more.renamed)
 
     def as_dict(self) -> dict[str, object]:
         """What JSON says of them."""
@@ -52,6 +71,10 @@ class EnrolReport:
             "added": [photo.as_dict() for photo in self.added],
             "refused": [{"photo": file, "reason": reason} for file, reason in self.refused],
             "known": [{"photo": file, "whose": whose} for file, whose in self.known],
+            "elsewhere": [
+                {"photo": file, "given": given, "name": name} for file, given, name in self.elsewhere
+            ],
+            "renamed": [{"given": given, "name": name} for given, name in self.renamed.items()],
             "left_out": self.left_out,
         }
 
@@ -83,11 +106,15 @@ class Enroller:
         report = EnrolReport()
         if not photos:
             return report
+        former = self.store.former()
         for photo, outcome in zip(photos, self.store.add(photos), strict=True):
-            if isinstance(outcome, str):
-                report.known.append((photo.source, outcome))
-            else:
-                report.added.append(outcome)
+            given = plain_name(photo.name)
+            if isinstance(outcome, Twin):
+                report.add_known(photo.source, given, outcome, former)
+                continue
+            report.added.append(outcome)
+            if outcome.name != given:
+                report.renamed[given] = outcome.name
         return report
 
 
@@ -116,11 +143,12 @@ def enrol_folder(
     report = EnrolReport(refused=[(readable(file), reason) for file, reason in listing.others])
     hashes = {photo.file: sha256_or_nothing(task.folder / photo.file) for photo in listing.photos}
     known = enroller.store.known([digest for digest in hashes.values() if digest])
+    former = enroller.store.former()
     wanted = []
     for photo in listing.photos:
         if hashes[photo.file] in known:
-            name, source = known[hashes[photo.file]]
-            report.known.append((readable(photo.file), f"enrolled already as {name} ({source})"))
+            twin = known[hashes[photo.file]]
+            report.add_known(readable(photo.file), plain_name(photo.person), twin, former)
         else:
             wanted.append(photo)
     done, total = len(listing.photos) - len(wanted), len(listing.photos)
@@ -131,11 +159,11 @@ def enrol_folder(
         report.extend(enroller.keep(new))
         done += count
         told(done, total)
-    kept = {photo.name for photo in report.added} | {whose for whose, _ in known.values()}
-    people = sorted({readable(name) for name in listing.people})
-    report.left_out.extend(
-        name for name in people if name not in kept and not _is_known(enroller.store, name)
-    )
+    kept = {photo.name for photo in report.added} | {twin.name for twin in known.values()}
+    for name in sorted({plain_name(name) for name in listing.people}):
+        now = former.get(name, name)
+        if now not in kept and not _is_known(enroller.store, now):
+            report.left_out.append(name)
     return report
 
 

@@ -40,6 +40,7 @@ class FolderSnapshot(Snapshot):
                 "SELECT generation, epoch, naming FROM store"
             ).fetchone()
             people = connection.execute("SELECT id, name FROM person ORDER BY id").fetchall()
+            former = connection.execute("SELECT name, person FROM former").fetchall()
             photos = connection.execute("SELECT id, person FROM photo ORDER BY id").fetchall()
             covered = connection.execute(
                 "SELECT id, counts FROM photo WHERE counts IS NOT NULL ORDER BY id"
@@ -55,6 +56,7 @@ class FolderSnapshot(Snapshot):
             f"{self._epoch}-{naming}",
             store.widths,
             [name for _, name in people],
+            {name: int(np.searchsorted(numbers, number)) for name, number in former},
             table[:, 0],
             np.searchsorted(numbers, table[:, 1]),
             np.searchsorted(table[:, 0], np.array([row[0] for row in covered], dtype=np.int64)),

@@ -14,7 +14,7 @@ from pdsn.files import atomic_path
 from pdsn.store.database import Database
 from pdsn.store.names import checked_name
 from pdsn.store.packing import pack_counts, pack_pixels
-from pdsn.store.records import KeptFace
+from pdsn.store.records import KeptFace, Twin
 
 CROPS = "crops"
 
@@ -36,7 +36,7 @@ class NewPhoto(KeptFace):
     crop: np.ndarray | None = None
 
 
-def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto, vectors: bytes) -> int | str:
+def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto, vectors: bytes) -> int | Twin:
     """Write a photo, and its person where that is new, within a change.
 
     Args:
@@ -45,7 +45,7 @@ def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto, 
         vectors: its embeddings as they are kept.
 
     Returns:
-        The photo's id; where the same face is enrolled already, whose it is and where it came from.
+        The photo's id; where the same face is enrolled already, that one.
 
     Raises:
         UsageError: nobody can be called so.
@@ -57,12 +57,9 @@ def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto, 
         (photo.pixels_sha256, box),
     ).fetchone()
     if twin is not None:
-        return f"enrolled already as {twin[0]} ({twin[1]})"
+        return Twin(*twin)
     name = checked_name(photo.name)
-    connection.execute(
-        "INSERT INTO person (name, added) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, now())
-    )
-    (person,) = connection.execute("SELECT id FROM person WHERE name = ?", (name,)).fetchone()
+    person = _person(connection, name)
     values = {
         "person": person,
         "source": photo.source,
@@ -90,6 +87,17 @@ def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto, 
     if photo.crop is not None:
         _save_crop(database, connection, number, photo.crop)
     return number
+
+
+def _person(connection: sqlite3.Connection, name: str) -> int:
+    """The id of whoever has a name, or had it before; of a new person where nobody did."""
+    known = connection.execute("SELECT person FROM former WHERE name = ?", (name,)).fetchone()
+    if known is None:
+        connection.execute(
+            "INSERT INTO person (name, added) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, now())
+        )
+        known = connection.execute("SELECT id FROM person WHERE name = ?", (name,)).fetchone()
+    return int(known[0])
 
 
 def _save_crop(database: Database, connection: sqlite3.Connection, number: int, crop: np.ndarray) -> None:

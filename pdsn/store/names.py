@@ -16,13 +16,18 @@ from pdsn.store.records import can_be_id
 LONGEST_NAME = 200
 
 
+def plain_name(name: str) -> str:
+    """A name that was given, as it would be kept."""
+    return person_of(readable(name)).strip()
+
+
 def checked_name(name: str) -> str:
     """A person's name as it is kept.
 
     Raises:
         UsageError: nobody can be called so.
     """
-    clean = person_of(readable(name)).strip()
+    clean = plain_name(name)
     if not clean or len(clean) > LONGEST_NAME or not clean.isprintable():
         raise UsageError(f"{clean[:40]!r} is no name: give 1 to {LONGEST_NAME} letters on one line")
     return clean
@@ -35,11 +40,17 @@ def find_person(connection: sqlite3.Connection, root: Path, who: str | int) -> i
         UsageError: there is nobody of that name; the line says who is called much the same.
     """
     column = "id" if isinstance(who, int) else "name"
-    name = who if isinstance(who, int) else person_of(readable(who)).strip()
+    name = who if isinstance(who, int) else plain_name(who)
     row = None
     if isinstance(name, str) or can_be_id(name):
         row = connection.execute(f"SELECT id FROM person WHERE {column} = ?", (name,)).fetchone()
     if row is None:
+        now = connection.execute(
+            "SELECT person.name FROM former JOIN person ON person.id = former.person WHERE former.name = ?",
+            (str(name),),
+        ).fetchone()
+        if now is not None:
+            raise renamed(root, str(name), now[0])
         names = [row[0] for row in connection.execute("SELECT name FROM person LIMIT 10000")]
         raise nobody(root, who, names)
     return int(row[0])
@@ -54,12 +65,26 @@ def nobody(root: Path | str, who: str | int, names: Sequence[str]) -> UsageError
     )
 
 
+def renamed(root: Path | str, who: str, now: str) -> UsageError:
+    """Says that nobody of a store is called so any more, and who was."""
+    return UsageError(f"--people {root} has nobody called {who} any more: it is a former name of {now}")
+
+
 def taken(root: Path | str, who: str, new: str) -> UsageError:
     """Says that somebody cannot be renamed, since another one has the name."""
     return UsageError(
-        f"--people {root} has {new} already: if both are one person, use "
-        f"`pdsn people merge {quote(who)} {quote(new)} --people {quote(str(root))}`"
+        f"--people {root} has {new} already: if both are one person, {how_to_merge(root, who, new)}"
     )
+
+
+def how_to_merge(root: Path | str, who: str, into: str) -> str:
+    """Says what makes two people of a store one."""
+    return f"use `pdsn people merge {quote(who)} {quote(into)} --people {quote(str(root))}`"
+
+
+def remember(connection: sqlite3.Connection, name: str, number: int) -> None:
+    """Note a name that a person is about to lose, within a change."""
+    connection.execute("INSERT OR REPLACE INTO former (name, person) VALUES (?, ?)", (name, number))
 
 
 def name_of(connection: sqlite3.Connection, number: int) -> str:

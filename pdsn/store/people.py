@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from pdsn.calibration.strangers import DEFAULT_FPR
 from pdsn.data.faces import Detect
 from pdsn.data.given import PhotoLike
 from pdsn.data.listing import sha256_or_nothing
+from pdsn.data.photos import normal_name
 from pdsn.data.settings import PrepareConfig
 from pdsn.errors import UsageError
 from pdsn.people.gallery import readable
@@ -28,6 +28,8 @@ from pdsn.store.records import PersonPhotos, PersonRecord, PhotoRecord
 from pdsn.store.spread import Spread, Tools, made_by_workers
 
 People = list[PersonRecord]
+Pairs = list[tuple[str, str]]
+Doubts = dict[int, list[str]]
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ class PeopleStore(Naming):
         return self._store.photo(number)
 
     def rename(self, name: str | int, new: str) -> None:
-        """Call a person something else.
+        """Call a person something else; the name until now stays known, so that strangers and new photos of that name are the person's.
 
         Raises:
             UsageError: there is nobody of the old name, or somebody of the new one.
@@ -164,7 +166,7 @@ class PeopleStore(Naming):
         self._store.rename(name, new)
 
     def merge(self, name: str | int, into: str | int) -> None:
-        """Give all photos of a person to another one: both are one, who keeps the second name.
+        """Give all photos of a person to another one: both are one, who is called by the second name, and known by the first.
 
         Raises:
             UsageError: there is nobody of one of the names, or both are one.
@@ -194,17 +196,53 @@ class PeopleStore(Naming):
         """Whether everything in the store's folder is as it must be: nobody lost, and no trace of anybody removed."""
         return check_kept(self._store)
 
+    def doubts(self, photos: Sequence[PhotoRecord], fpr: float | None = None) -> Doubts:
+        """What speaks against the names of some enrolled photos, by their ids, such as those that `enrol` has added.
+
+        A photo may look like somebody else who is enrolled, or not like the other photos of its name. See
+        `pdsn.store.doubts.find_doubts` for those that cannot be asked about.
+
+        Args:
+            photos: the photos.
+            fpr: see `identify`.
+
+        Raises:
+            UsageError: `fpr` is out of range.
+        """
+        return self._identifier.doubts(photos, self._rate(fpr))
+
+    def spelled_alike(self, names: Iterable[str]) -> Pairs:
+        """(name, other name) of some enrolled people whose names differ in spelling alone from somebody else's, see `normal_name`."""
+        known: dict[str, list[str]] = {}
+        for person in self._store.people():
+            known.setdefault(normal_name(person.name), []).append(person.name)
+        pairs: dict[frozenset[str], tuple[str, str]] = {}
+        for name in dict.fromkeys(names):
+            for other in known.get(normal_name(name), []):
+                if other != name:
+                    pairs.setdefault(frozenset((name, other)), (name, other))
+        return list(pairs.values())
+
     # Recognising.
 
+    def default_fpr_of(self, name: str | int) -> float:
+        """The false-positive rate of `verify` that is told none: 0.01, or the finest that the strangers to this person can tell.
+
+        Raises:
+            UsageError: nobody is called so.
+            PdsnError: all strangers are that person.
+        """
+        return self._identifier.default_fpr(name)
+
     def verify(
-        self, photo: PhotoLike, name: str, *, fpr: float = DEFAULT_FPR, source: str | None = None
+        self, photo: PhotoLike, name: str | int, *, fpr: float | None = None, source: str | None = None
     ) -> PersonVerification:
         """Whether a photo shows the person whom it is said to show; of several faces the largest counts.
 
         Args:
             photo: see `enrol_photo`.
             name: the person.
-            fpr: share of strangers who may pass for this very person, above 0 and below 1.
+            fpr: share of strangers who may pass for this very person, above 0 and below 1; None for `default_fpr_of`.
             source: what the answer calls the photo; None for its path.
 
         Raises:

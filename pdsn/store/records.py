@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pdsn.errors import UsageError
@@ -128,15 +128,42 @@ class PhotoRecord(KeptFace):
 
 
 @dataclass(frozen=True)
+class Twin:
+    """The photo of a store that shows the very face that was to be enrolled.
+
+    Attributes:
+        name: whose it is.
+        source: the file as it was given.
+    """
+
+    name: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"enrolled already as {self.name} ({self.source})"
+
+
+@dataclass(frozen=True)
 class PersonPhotos:
-    """A person with all photos, the oldest first."""
+    """A person with all photos.
+
+    Attributes:
+        person: the person.
+        photos: the oldest first.
+        former: names that the person had before, or that those had who were merged into the person.
+    """
 
     person: PersonRecord
     photos: list[PhotoRecord]
+    former: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, object]:
         """What JSON says of them."""
-        return {**self.person.as_dict(), "photos": [photo.as_dict() for photo in self.photos]}
+        return {
+            **self.person.as_dict(),
+            "former": self.former,
+            "photos": [photo.as_dict() for photo in self.photos],
+        }
 
 
 def can_be_id(number: int) -> bool:

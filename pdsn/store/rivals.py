@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pdsn.calibration.rivals import Nearest
+from pdsn.calibration.rivals import MATCHING, Nearest, as_one
 from pdsn.calibration.strangers import KeptScores
 from pdsn.files import atomic_path
 from pdsn.matchers.embedding import Embedded
@@ -40,11 +40,17 @@ class StoreRivals:
         self.variants = variants
         self._kept = kept
         self._known: dict[Hashable, np.ndarray] = {}
+        self._one = as_one(snapshot.people)
 
     @property
     def people(self) -> Sequence[str]:
         """See `Rivals`."""
         return self.snapshot.people
+
+    @property
+    def former(self) -> Mapping[str, int]:
+        """See `Rivals`."""
+        return self.snapshot.former
 
     def nearest(self, probes: Prepared, own: np.ndarray) -> Nearest:
         """See `Rivals`."""
@@ -52,15 +58,15 @@ class StoreRivals:
 
     def highest(self, name: Hashable, probes: Callable[[], Prepared], own: np.ndarray) -> np.ndarray:
         """See `Rivals`."""
-        key = ("store", name, len(own))
+        key = ("store", MATCHING, name, len(own))
         if key not in self._known:
             self._known[key] = self._highest(key, probes, own)
         return self._known[key]
 
     def among(self, rows: np.ndarray, signature: Signature) -> Nearest:
-        """What some photos of the store (P,) score in it under a signature; `own` is to their own person, themselves among them."""
+        """What some photos of the store (P,) score in it under a signature; `own` is to other photos of their own person."""
         known = self.snapshot.rows(self.variants.place(signature), rows)
-        return self._compare(signature, known, self.snapshot.labels[rows], 0)
+        return self._compare(signature, known, self.snapshot.labels[rows], 0, rows)
 
     def _highest(
         self, key: tuple[Hashable, ...], probes: Callable[[], Prepared], own: np.ndarray
@@ -99,12 +105,20 @@ class StoreRivals:
             other[rows], whom[rows], mine[rows] = self._compare(signature, known, own[rows], first)
         return Nearest(other, whom, mine)
 
-    def _compare(self, signature: Signature, known: Tensor, own: np.ndarray, first: int) -> Nearest:
-        """See `_nearest`, of probes (P, E) under one signature."""
+    def _compare(
+        self,
+        signature: Signature,
+        known: Tensor,
+        own: np.ndarray,
+        first: int,
+        themselves: np.ndarray | None = None,
+    ) -> Nearest:
+        """See `_nearest`, of probes (P, E) under one signature; those that are photos of the store (P,) are not compared with themselves."""
         snapshot = self.snapshot
         hidden = self._hidden(signature)
         other, mine = torch.full((len(known),), -torch.inf), torch.full((len(known),), -torch.inf)
         whom = torch.zeros(len(known), dtype=torch.int64)
+        own = np.where(own < 0, own, self._one[own])
         theirs = torch.from_numpy(own)
         place = self.variants.place(signature)
         for start, products in snapshot.products(place, known.numpy(), BLOCK, first):
@@ -112,11 +126,15 @@ class StoreRivals:
             labels = snapshot.labels[start : start + scores.shape[1]]
             low, high = np.searchsorted(hidden, (start, start + len(labels)))
             scores[:, hidden[low:high] - start] = -torch.inf
+            if themselves is not None:
+                here = np.flatnonzero((themselves >= start) & (themselves < start + len(labels)))
+                scores[here, themselves[here] - start] = -torch.inf
             # Few photos are of somebody who is among the strangers.
-            known_here = np.flatnonzero(np.isin(labels, own))
+            people = self._one[labels]
+            known_here = np.flatnonzero(np.isin(people, own))
             if len(known_here):
                 part = scores[:, known_here]
-                same = theirs[:, None] == torch.from_numpy(labels[known_here])
+                same = theirs[:, None] == torch.from_numpy(people[known_here])
                 mine = torch.maximum(mine, part.masked_fill(~same, -torch.inf).amax(1))
                 scores[:, known_here] = part.masked_fill(same, -torch.inf)
             best, row = scores.max(1)
@@ -146,6 +164,7 @@ class PersonRivals:
 
     def __init__(self, snapshot: Snapshot, variants: Variants, person: int) -> None:
         self.people: Sequence[str] = [snapshot.people[person]]
+        self.former: Mapping[str, int] = {name: 0 for name, one in snapshot.former.items() if one == person}
         self._snapshot = snapshot
         self._variants = variants
         self._members = snapshot.members(person)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class Snapshot(ABC):
         state: as long as it stays, people and photos are only added.
         widths: numbers in an embedding, of each of the S signatures.
         people: K names, in the order in which they were enrolled.
+        former: index in `people` of each who had another name before, by that name.
         photos: (G,) int64 ids.
         labels: (G,) int64, index in `people` of each photo's person.
         touched: (C,) int64, rows of the photos of which any pixel is covered.
@@ -43,6 +44,7 @@ class Snapshot(ABC):
         state: str,
         widths: Sequence[int],
         people: Sequence[str],
+        former: Mapping[str, int],
         photos: np.ndarray,
         labels: np.ndarray,
         touched: np.ndarray,
@@ -52,6 +54,7 @@ class Snapshot(ABC):
         self.state = state
         self.widths = list(widths)
         self.people = list(people)
+        self.former = dict(former)
         self.photos, self.labels = photos, labels
         self.touched, self.counts = touched, counts
         self._means: OrderedDict[int, Tensor] = OrderedDict()

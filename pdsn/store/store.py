@@ -16,9 +16,9 @@ from pdsn.store.database import Database
 from pdsn.store.folder import check_place
 from pdsn.store.following import follow, leave
 from pdsn.store.insertion import NewPhoto, insert, now
-from pdsn.store.names import checked_name, find_person, name_of, taken
+from pdsn.store.names import checked_name, find_person, name_of, remember, taken
 from pdsn.store.provenance import check_made
-from pdsn.store.records import PHOTO, PersonPhotos, PersonRecord, PhotoRecord, can_be_id, no_photo
+from pdsn.store.records import PHOTO, PersonPhotos, PersonRecord, PhotoRecord, Twin, can_be_id, no_photo
 from pdsn.store.vectors import Vectors
 
 VECTORS = "vectors"
@@ -129,8 +129,10 @@ class Store:
                 f"SELECT {PHOTO} FROM photo JOIN person ON person.id = photo.person WHERE person.id = ? ORDER BY photo.id",
                 (number,),
             ).fetchall()
+            former = connection.execute("SELECT name FROM former WHERE person = ? ORDER BY rowid", (number,))
+            names = [row[0] for row in former]
         photos = [PhotoRecord.of(row, self.root) for row in rows]
-        return PersonPhotos(PersonRecord(number, name, len(photos), added), photos)
+        return PersonPhotos(PersonRecord(number, name, len(photos), added), photos, names)
 
     def photo(self, number: int) -> PhotoRecord:
         """A photo by its id.
@@ -151,8 +153,8 @@ class Store:
             raise no_photo(self.root, number)
         return PhotoRecord.of(row, self.root)
 
-    def known(self, sha256: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """Of files by their SHA-256 those that are enrolled: (person, source)."""
+    def known(self, sha256: Sequence[str]) -> dict[str, Twin]:
+        """Of files by their SHA-256 those that are enrolled."""
         found = {}
         with self.database.reading() as connection:
             for digest in sha256:
@@ -161,8 +163,16 @@ class Store:
                     (digest,),
                 ).fetchone()
                 if row is not None:
-                    found[digest] = row
+                    found[digest] = Twin(*row)
         return found
+
+    def former(self) -> dict[str, str]:
+        """What those who had another name before are called now, by that name."""
+        with self.database.reading() as connection:
+            rows = connection.execute(
+                "SELECT former.name, person.name FROM former JOIN person ON person.id = former.person"
+            ).fetchall()
+        return dict(rows)
 
     def counts(self) -> tuple[int, int]:
         """Number of people and of photos."""
@@ -183,13 +193,13 @@ class Store:
 
     # Changing.
 
-    def add(self, photos: Sequence[NewPhoto]) -> list[PhotoRecord | str]:
+    def add(self, photos: Sequence[NewPhoto]) -> list[PhotoRecord | Twin]:
         """Enrol photos, all of them or none.
 
         Returns:
-            The record of each; where the same face is enrolled already, whose it is and where it came from.
+            The record of each; where the same face is enrolled already, that one.
         """
-        outcomes: list[int | str] = []
+        outcomes: list[int | Twin] = []
         rows = encoded(self.code, self.widths, [photo.vectors for photo in photos])
         with self._changing():
             with self.database.writing() as connection:
@@ -197,10 +207,10 @@ class Store:
                     outcomes.append(insert(self.database, connection, photo, vectors))
             follow(self, moved=False, empty=[])
         with self.database.reading() as connection:
-            return [one if isinstance(one, str) else self._photo(connection, one) for one in outcomes]
+            return [one if isinstance(one, Twin) else self._photo(connection, one) for one in outcomes]
 
     def rename(self, who: str | int, new: str) -> None:
-        """Call a person something else.
+        """Call a person something else; the name until now stays known as a former one.
 
         Raises:
             UsageError: there is nobody of the old name, or somebody of the new one.
@@ -212,11 +222,13 @@ class Store:
                 other = connection.execute("SELECT id FROM person WHERE name = ?", (new,)).fetchone()
                 if other is not None and other[0] != number:
                     raise taken(self.root, name_of(connection, number), new)
+                remember(connection, name_of(connection, number), number)
+                connection.execute("DELETE FROM former WHERE name = ?", (new,))
                 connection.execute("UPDATE person SET name = ? WHERE id = ?", (new, number))
             follow(self, moved=True, empty=[])
 
     def merge(self, who: str | int, into: str | int) -> None:
-        """Give all photos of a person to another one, who is then both.
+        """Give all photos of a person to another one, who is then both, and whose former name the first one is.
 
         Raises:
             UsageError: there is nobody of one of the names, or both are one.
@@ -230,6 +242,8 @@ class Store:
                 if number == target:
                     raise UsageError(f"{name_of(connection, number)} cannot be merged into the same person")
                 connection.execute("UPDATE photo SET person = ? WHERE person = ?", (target, number))
+                connection.execute("UPDATE former SET person = ? WHERE person = ?", (target, number))
+                remember(connection, name_of(connection, number), target)
                 connection.execute("DELETE FROM person WHERE id = ?", (number,))
             follow(self, moved=True, empty=[])
 

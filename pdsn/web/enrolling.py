@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pdsn.api import PdsnError
+from pdsn.store.doubts import doubts_of
 from pdsn.web.answers import Enrolment, Named
 from pdsn.web.photos import cleaned
 from pdsn.web.rates import Rates
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from pdsn.store.enrolling import EnrolReport
     from pdsn.store.people import PeopleStore
     from pdsn.store.records import PhotoRecord
-
-UNLIKE = 0.5
-"""A photo does not look like somebody's others if its cosine to them is below this share of its threshold."""
 
 
 class Enrolling:
@@ -76,33 +74,28 @@ class Enrolling:
         """What speaks against the name under which a face was enrolled, by who was there before."""
         away = [np.abs(face.found.box - np.array(added.box)).sum() for face in before]
         face = before.faces[int(np.argmin(away))]
-        if face.person is not None and face.person != added.name:
-            return [
-                f"it looks like {face.person}, who is enrolled too: if both are one person, merge them under People"
-            ]
         others = len(self._people.show(added.person).photos) - 1
-        if others and _is_unlike(face, added.name):
-            return [
-                f"it does not look like the other photos of {added.name}: if it shows somebody else of that name, "
-                "remove it, and enrol it under a name that tells both apart"
-            ]
-        return []
+        own = _cosine_to(face, added.name) if others else None
+        return doubts_of(added.name, face.person, own, face.threshold, "merge them under People")
 
 
-def _is_unlike(face: IdentifiedFace, name: str) -> bool:
-    """Whether a face has far from the cosine to somebody's photos that would name it; of who is not near, at most the last one's."""
-    cosine = next((match.cosine for match in face.nearest if match.person == name), face.nearest[-1].cosine)
-    return cosine < UNLIKE * face.threshold
+def _cosine_to(face: IdentifiedFace, name: str) -> float:
+    """The cosine of a face to somebody's photos; of who is not near, the last one's, which is at least as much."""
+    return next((match.cosine for match in face.nearest if match.person == name), face.nearest[-1].cosine)
 
 
 def _enrolment(report: EnrolReport) -> Enrolment:
     """What became of the one photo of a report."""
     if report.added:
         (photo,) = report.added
+        renamed = [
+            f"it was given as {given}, and is enrolled as {name}, who was called so before"
+            for given, name in report.renamed.items()
+        ]
         return Enrolment(
             outcome="added",
             reason="",
-            warnings=photo.notes,
+            warnings=[*photo.notes, *renamed],
             person=Named(id=photo.person, name=photo.name),
             photo=photo.id,
         )

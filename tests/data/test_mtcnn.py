@@ -10,7 +10,7 @@ from facenet_pytorch.models.mtcnn import ONet, PNet, RNet
 from torchvision.ops import nms
 
 from pdsn.data import mtcnn
-from pdsn.data.detector import _suppress
+from pdsn.data.boxes import suppress
 from pdsn.errors import PdsnError
 
 
@@ -44,7 +44,7 @@ def test_suppression_is_torchvisions():
     low = rng.uniform(0, 60, (200, 2))
     boxes = np.column_stack([low, low + rng.uniform(5, 40, (200, 2)), rng.random(200)])
     wanted = nms(torch.from_numpy(boxes[:, :4]), torch.from_numpy(boxes[:, 4]), 0.4).tolist()
-    assert _suppress(boxes, 0.4).tolist() == wanted and 20 < len(wanted) < 200
+    assert suppress(boxes, 0.4).tolist() == wanted and 20 < len(wanted) < 200
 
 
 def test_finding_faces_needs_neither_torchvision_nor_facenet_pytorch_to_be_imported():

@@ -222,7 +222,7 @@ def test_photos_that_cannot_be_read_say_why(tmp_path: Path) -> None:
         "cut.png": (png[: len(png) // 2], "truncated"),
         "huge.png": (png_header(20_000, 20_000), "too large (20000x20000 pixels, at most 64 million)"),
         "script.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\nshowpage\n", "not an image"),
-        "phone.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        "phone.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", ("damaged HEIC", "HEIC: pip install")),
     }
     for name, (content, reason) in cases.items():
         (tmp_path / name).write_bytes(content)
@@ -242,6 +242,32 @@ def test_a_photo_without_permission(tmp_path: Path) -> None:
     path.chmod(0)
     with pytest.raises(UnreadablePhotoError, match=r"^no permission$"):
         read_photo(path)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_the_photos_of_phones_are_read_upright(tmp_path: Path, orientation: int) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    upright, path = scene(90, 64), tmp_path / "IMG_0001.HEIC"
+    turned = np.rot90(upright, {1: 0, 3: 2, 6: 1}[orientation])  # 6: the camera lay on its side
+    image = Image.fromarray(np.ascontiguousarray(turned))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pillow_heif.from_pillow(image).save(path, quality=-1, chroma=444, exif=exif.tobytes())
+    photo = read_photo(path)
+    assert photo.pixels.shape == upright.shape and photo.scale.tolist() == [1, 1]
+    assert np.abs(photo.pixels.astype(int) - upright).mean() < 3
+    assert np.array_equal(read_photo(path.read_bytes()).pixels, photo.pixels)
+
+
+def test_without_the_extra_the_photos_of_phones_say_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    monkeypatch.setattr(reading, "_reads_heic", lambda: False)
+    with pytest.raises(
+        UnreadablePhotoError, match=r'^HEIC: pip install "pdsn\[heic\]", or convert it to JPEG$'
+    ):
+        read_photo(tmp_path / "a.heic")
 
 
 def test_permission_error_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

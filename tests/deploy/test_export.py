@@ -57,9 +57,10 @@ def memory_of(exported, *, mirror=True):
     return MapMemory(Encoder(exported.net, start("cpu", "fp32")), mirror=mirror)
 
 
-def scores(matcher, probes, covered, gallery):
-    """What probes with covered pixels score in a free gallery (P, G)."""
-    enrolled = matcher.prepare(Faces.free(gallery), "gallery")
+def scores(matcher, probes, covered, gallery, hidden=None):
+    """What probes with covered pixels score in a gallery (P, G), free where `hidden` does not say what is covered."""
+    faces = Faces.free(gallery) if hidden is None else Faces(gallery, hidden)
+    enrolled = matcher.prepare(faces, "gallery")
     return matcher.compare(matcher.prepare(Faces(probes, covered), "probe"), enrolled).numpy()
 
 
@@ -101,16 +102,20 @@ def test_the_example_in_the_card_compares_as_the_run_does(export, exported, monk
     segmenter = Segmenter(exported.segmenter, start("cpu", "fp32"))
     gallery, probes = exported.dataset.tensor(range(12)), exported.dataset.tensor(range(12, 18))
     probes[:, :, 24:40] = 255
-    covered = segmenter.covered(probes)
+    gallery[2:5, :, 40:] = 0
+    covered, hidden = segmenter.covered(probes), segmenter.covered(gallery)
     regions = np.array(pdsn.signatures(Faces(probes, covered)))
     assert (
         regions.any() and not regions.all() and (regions != regions[:, [1, 0, 3, 2, 5, 4, 7, 6, 9, 8]]).any()
     )
-    wanted = scores(pdsn, probes, covered, gallery)
+    wanted = scores(pdsn, probes, covered, gallery, hidden)
     asked = probes.numpy().astype(np.float32)
-    assert [names["occluded"](face) for face in asked] == [np.flatnonzero(row).tolist() for row in regions]
+    told = [names["occluded"](pixels) for pixels in names["covered"](asked)]
+    assert told == [tuple(np.flatnonzero(row)) for row in regions]
     found = np.stack([names["cosines"](face, gallery.numpy().astype(np.float32)) for face in asked])
     assert np.abs(found - wanted).max() < 1e-4
+    alone = scores(pdsn, probes, covered, gallery)
+    assert np.abs(alone - wanted).max() > 1e-2, "what is covered in the gallery counts too"
     assert np.abs(scores(Cosine(memory), probes, covered, gallery) - wanted).max() > 1e-2, "the FDM counts"
 
 
@@ -131,23 +136,27 @@ def test_the_example_without_unet_and_without_masks(export, exported, monkeypatc
     covered = torch.zeros(1, 64, 42, dtype=torch.bool)
     covered[:, 20:, :20] = True
     memory = memory_of(exported, mirror=mirror)
+    hidden = torch.zeros(7, 64, 42, dtype=torch.bool)
+    hidden[3:5, 40:] = True
+    given = (values[0], values[1:], covered[0].numpy(), hidden.numpy())
     pdsn = FDM(memory, masks, 0.4)
-    wanted = scores(pdsn, faces[:1], covered, faces[1:])[0]
+    wanted = scores(pdsn, faces[:1], covered, faces[1:], hidden)[0]
     names = program(example(masks=True, segmenter=False, mirror=mirror))
     assert len(names["occluded"](covered[0].numpy())) > 1
-    assert np.abs(names["cosines"](values[0], values[1:], covered[0].numpy()) - wanted).max() < 1e-4
+    assert np.abs(wanted - scores(pdsn, faces[:1], covered, faces[1:])[0]).max() > 1e-3
+    assert np.abs(names["cosines"](*given) - wanted).max() < 1e-4
     # No region is where a mirrored one lies: nothing is dropped of the mirror image.
     alone = names["about"]["mirrored"]
     pdsn._mirrored, names["about"]["mirrored"] = [[] for _ in alone], [None for _ in alone]
-    halved = scores(pdsn, faces[:1], covered, faces[1:])[0]
-    assert np.abs(names["cosines"](values[0], values[1:], covered[0].numpy()) - halved).max() < 1e-4
+    halved = scores(pdsn, faces[:1], covered, faces[1:], hidden)[0]
+    assert np.abs(names["cosines"](*given) - halved).max() < 1e-4
     assert (np.abs(halved - wanted).max() > 1e-3) == mirror
     pdsn = FDM(memory, masks, 0.4, unmasked=0.25)
     pdsn._mirrored = [[region] for region in alone]
     names = program(example(masks=True, segmenter=False, mirror=mirror, unmasked=True))
     names["about"]["unmasked"] = 0.25
-    weighted = scores(pdsn, faces[:1], covered, faces[1:])[0]
-    assert np.abs(names["cosines"](values[0], values[1:], covered[0].numpy()) - weighted).max() < 1e-4
+    weighted = scores(pdsn, faces[:1], covered, faces[1:], hidden)[0]
+    assert np.abs(names["cosines"](*given) - weighted).max() < 1e-4
     assert np.abs(weighted - wanted).max() > 1e-3
     names = program(example(masks=False, segmenter=True, mirror=mirror))
     plain = scores(Cosine(memory), faces[:1], covered, faces[1:])[0]

@@ -14,6 +14,7 @@ from pdsn.explain import examples
 from pdsn.explain.examples import COUNT, MOST_ALIKE, Example, choose_examples, write_examples
 from pdsn.explain.explanation import Explainer
 from pdsn.occlusion.occluders import Block
+from pdsn.pictures import RIGHT, WRONG
 from tests.explain.tiny import matcher
 from tests.matchers.tiny import REGIONS, SIZE, UNEVEN, tiny_encoder
 
@@ -114,8 +115,27 @@ def test_each_example_has_a_picture_and_an_entry(explainer, dataset, tmp_path):
         assert list(one["scores"]) == ["no FDM", "LM2"] and one["scores"]["no FDM"] != one["scores"]["LM2"]
         with Image.open(tmp_path / "examples" / one["file"]) as picture:
             # Probe, nearest photo, two maps and what the masks leave out.
-            assert picture.width > 4 * picture.height * SIZE[1] / SIZE[0]
+            assert picture.width > 4 * (picture.height - one["top"]) * SIZE[1] / SIZE[0]
+            caption = np.asarray(picture)[: one["top"]]
+            colour = RIGHT if one["kind"] == "best" else WRONG
+            assert (caption == colour).all(2).any(), "the verdict"
+            assert (caption.min(2) < 250).any(1).sum() > 4 * 7, "four lines of letters"
             assert np.asarray(picture.convert("L")).std() > 10
+
+
+def test_the_caption_says_who_was_named_under_what_and_what_best_means():
+    told = {
+        "kind": "worst", "occlusion": "nose", "person": "Ann", "found_person": "Bob", "score": 2.04,
+        "scores": {"no FDM": 0.5, "LM2": 0.61}, "covered": ["nose", "mouth"],
+    }  # fmt: skip
+    assert [line for line, _ in examples._caption(told)] == [
+        "wrong: Ann, taken for Bob",
+        "under nose; found covered: nose, mouth",
+        "cosine: no FDM 0.500, LM2 0.610; score 2.0, in deviations above strangers",
+        "worst: one of the wrong answers with the highest scores",
+    ]
+    right = examples._caption({**told, "kind": "best", "found_person": "Ann"})
+    assert right[0][0] == "right: Ann" and right[-1][0].startswith("best: one of the right answers")
 
 
 def test_maps_side_by_side_share_a_scale_and_maps_of_zeros_are_no_crash(

@@ -208,6 +208,34 @@ def test_a_few_strangers_with_a_block_are_enough_and_recognisers_share_them(monk
     assert np.array_equal(one.scores(BOTTOM), other.scores(BOTTOM))
 
 
+def renamed(names: list[str], **new: str) -> list[str]:
+    """Names, some of them spelled in another way."""
+    return [new.get(name, name) for name in names]
+
+
+@pytest.mark.parametrize(
+    "spelled", ["Andre Agassi", "andre_agassi", "ANDRE-AGASSI", "Andre\N{NO-BREAK SPACE} Agassi"]
+)
+def test_strangers_are_nobody_else_under_another_spelling(spelled):
+    strangers = replace(
+        STRANGERS, names=renamed(STRANGERS.names, s0="Andre_Agassi", s1="Zoe\N{COMBINING DIAERESIS}")
+    )
+    names = ["a", "a", "b", "c", "d", "e", "Zoë", "Andre_Agassi"]
+    crops = torch.cat([PEOPLE.faces[:6], STRANGERS.faces[[2, 0]]])
+    same = identifier(people=gallery(crops, names), strangers=strangers)
+    names = renamed(names, Andre_Agassi=spelled)
+    other = identifier(people=gallery(crops, names), strangers=strangers)
+    assert same.impostors.scores(CLEAR).max() < 0.9  # but for their own photos
+    assert np.array_equal(other.impostors.scores(CLEAR), same.impostors.scores(CLEAR))
+    assert other.two_names() == []
+    # Enrolled in both spellings, all of these photos are that person's.
+    both = gallery(torch.cat([crops, STRANGERS.faces[1:2]]), [*names, "Andre_Agassi"])
+    assert identifier(people=both, strangers=strangers).impostors.scores(CLEAR).max() < 0.9
+    with pytest.raises(PdsnError, match="no threshold can be calibrated"):
+        two = replace(TWO, names=["Andre_Agassi"] * 2)
+        identifier(people=gallery(STRANGERS.faces[:1], [spelled]), strangers=two)
+
+
 def test_somebody_under_two_names_is_noticed():
     rng = torch.Generator().manual_seed(3)
     shots = torch.randint(-9, 10, (40, 3, *SIZE), generator=rng)

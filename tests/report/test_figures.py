@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from PIL import Image
 
-from pdsn.report.figures import draw_training, metrics_of, new_figure
+from pdsn.report.figures import draw_training, metrics_of, new_figure, plot_table
 
 ROWS = [
     {"epoch": 1, "loss": 3.0, "seconds": 2.0},
@@ -51,3 +52,16 @@ def test_each_training_of_a_run_has_its_rows(tmp_path):
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (tmp_path / name / "metrics.jsonl").write_text(text)
     assert metrics_of(tmp_path) == {"base": ROWS, "masks/LM2/eyes": ROWS[:1]}
+
+
+@pytest.mark.parametrize("count", [1, 8, 9, 20, 30])
+def test_the_picture_of_a_table_fits_a_screen(count, tmp_path):
+    records = [
+        {"occlusion": f"occlusion {row}", "strategy": name, "rank1": 0.9, "ci95": [0.8, 1.0]}
+        for row in range(count)
+        for name in ("none", "LM2", "matched")
+        if (row, name) != (0, "LM2")
+    ]
+    plot_table(records, tmp_path / "table.png")
+    with Image.open(tmp_path / "table.png") as picture:
+        assert picture.width <= 1600 and picture.height > 250 * -(-count // 8)

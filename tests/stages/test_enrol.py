@@ -13,6 +13,9 @@ import pytest
 
 from pdsn import api
 from pdsn.data.dataset import FaceDataset
+from pdsn.errors import UsageError
+from pdsn.store.doubts import doubts_of
+from pdsn.store.names import how_to_merge
 from pdsn.store.store import Store
 from tests.people.photos import PlainDetector, save_photo
 from tests.stages.conftest import Said, give, stop_at
@@ -87,8 +90,104 @@ def test_what_is_there_is_known_by_content_and_what_is_new_is_added(run, photos,
     answer = json.loads(said.out)
     assert [photo["name"] for photo in answer["added"]] == ["Eve"] and answer["people"]["people"] == 4
     assert {"photo": "Ann/renamed.png", "whose": "enrolled already as Ann (Ann/0.png)"} in answer["known"]
+    assert answer["elsewhere"] == answer["renamed"] == []
     assert Path(answer["added"][0]["crop"]).is_file() and len(list((team / "crops").iterdir())) == 1
     assert give("people", "check", "--people", team).code == 0
+
+
+def test_a_photo_that_is_enrolled_as_somebody_else_is_said(run, photos, team, drawn, tmp_path):
+    others = tmp_path / "others"
+    for number, face in enumerate(faces_of(drawn, 5)[:4]):
+        save_photo(others / "Fay" / f"{number}.png", face)
+        save_photo(others / "Twice" / f"{number}.png", face)
+    shutil.copy(photos / "Ann/0.png", others / "Fay/ann.png")
+    at = ("--people", team, "--run", run, *COMMON)
+    said = give("enrol", others, *at)
+    assert (
+        said.code == 0
+        and "4 photos enrolled" in said.out
+        and "5 known already, 5 as somebody else" in said.out
+    )
+    assert "pdsn enrol: Fay/ann.png is enrolled already as Ann (Ann/0.png)" in said.err
+    assert "and 2 more are enrolled already as somebody else: Twice/2.png, Twice/3.png" in said.err
+    assert "pdsn enrol: Twice/0.png is enrolled already as Fay (Fay/0.png)" in said.err
+    assert "no usable photo" not in said.err
+    assert "Twice cannot be named: all usable photos are enrolled already as Fay" in said.err
+    answer = json.loads(give("enrol", others, *at, "--json").out)
+    assert {"photo": "Twice/1.png", "given": "Twice", "name": "Fay"} in answer["elsewhere"]
+    assert answer["left_out"] == ["Twice"] and len(answer["known"]) == 9
+    one = give("enrol", others / "Fay/1.png", "--name", "Gus", *at)
+    assert one.code == 0 and "Fay/1.png is enrolled already as Fay (Fay/1.png)" in one.err
+
+
+def test_the_folder_of_a_former_name_is_still_that_person_s(run, photos, team, drawn, tmp_path):
+    more = Path(shutil.copytree(photos, tmp_path / "more"))
+    save_photo(more / "Ann/new.png", faces_of(drawn, 0)[3])
+    assert give("people", "rename", "Ann", "Anna", "--people", team).code == 0
+    assert give("people", "merge", "Bob", "Cid", "--people", team).code == 0
+    said = give("enrol", more, "--people", team, "--run", run, *COMMON)
+    assert "1 photos enrolled" in said.out and "6 known already; 2 people with 7 photos" in said.out
+    assert "photos given as Ann are enrolled as Anna, who was called so before" in said.err
+    assert (
+        "as somebody else" not in said.err and "Ann cannot be named" not in said.err and "Bob" not in said.err
+    )
+    save_photo(more / "Bob/new.png", faces_of(drawn, 1)[3])
+    answer = json.loads(give("enrol", more, "--people", team, "--run", run, *COMMON, "--json").out)
+    assert answer["renamed"] == [{"given": "Bob", "name": "Cid"}] and answer["added"][0]["name"] == "Cid"
+    # Who does not mean that follows the advice.
+    number = answer["added"][0]["id"]
+    assert give("people", "remove", "--photo", number, "--people", team).code == 0
+    photo = more / "Bob/new.png"
+    assert give("enrol", photo, "--name", "Bob 2", "--people", team, "--run", run, *COMMON).code == 0
+    assert Store.open(team).show("Bob 2").person.photos == 1
+
+
+def test_photos_that_look_like_somebody_else_are_told(run, team, drawn, tmp_path, monkeypatch):
+    def doubts(self, photos, fpr):
+        """To the tiny network all drawn people look alike: `tests/store/test_doubts.py` has what is doubted."""
+        lines = doubts_of("Amanda", "Bob", None, 0.5, how_to_merge(self.store.root, "Amanda", "Bob"))
+        return {photo.id: lines for photo in photos if photo.name == "Amanda" and fpr < 0.1}
+
+    monkeypatch.setattr("pdsn.store.answers.StoreIdentifier.doubts", doubts)
+    at = ("--people", team, "--run", run, *COMMON)
+    for number, face in enumerate(faces_of(drawn, 1)[2:5]):
+        save_photo(tmp_path / "in/Amanda" / f"{number}.png", face)
+    save_photo(tmp_path / "in/Cid/9.png", faces_of(drawn, 2)[3])
+    monkeypatch.setattr("stages.enrol.NAMED", 2)
+    said = give("enrol", tmp_path / "in", *at)
+    lines = [line for line in said.err.splitlines() if "doubt" in line or "looks like Bob," in line]
+    advice = f"use `pdsn people merge Amanda Bob --people {team}`"
+    looks = f"it looks like Bob, who is enrolled too: if both are one person, {advice}"
+    assert lines == [
+        f"pdsn enrol: Amanda/0.png: {looks}",
+        f"pdsn enrol: Amanda/1.png: {looks}",
+        "pdsn enrol: and 1 more photos that raise such a doubt: --json has all",
+    ]
+    assert give(*shlex.split(advice.split("`")[1])[1:]).code == 0
+    assert Store.open(team).show("Bob").former == ["Amanda"]
+    photo = save_photo(tmp_path / "more.png", faces_of(drawn, 1)[6])
+    assert json.loads(give("enrol", photo, "--name", "Cid", *at, "--json").out)["doubts"] == []
+    assert give("people", "rename", "Bob", "Rob", "--people", team).code == 0
+    assert give("people", "rename", "Cid", "Amanda", "--people", team).code == 0
+    photo = save_photo(tmp_path / "again.png", faces_of(drawn, 1)[7])
+    answer = json.loads(give("enrol", photo, "--name", "Amanda", *at, "--json").out)
+    assert answer["doubts"] == [{"id": answer["added"][0]["id"], "photo": str(photo), "doubts": [looks]}]
+
+
+def test_names_that_differ_in_spelling_alone_are_told_and_the_advice_works(run, team, drawn, tmp_path):
+    at = ("--people", team, "--run", run, *COMMON)
+    for name, person in (("ann", 0), ("BOB", 1), ("Eve_Adams", 3), ("eve adams", 3)):
+        save_photo(tmp_path / "in" / name / "0.png", faces_of(drawn, person)[6 + name.islower()])
+    said = give("enrol", tmp_path / "in", *at)
+    lines = [line for line in said.err.splitlines() if "are enrolled as two people" in line]
+    assert [line.partition(" are ")[0].removeprefix("pdsn enrol: ") for line in lines] == [
+        "BOB and Bob", "Eve_Adams and eve adams", "ann and Ann",
+    ]  # fmt: skip
+    for line in lines:
+        (advice,) = re.findall(r"`pdsn (people merge .*)`", line)
+        assert give(*shlex.split(advice)).code == 0
+    assert [person.name for person in Store.open(team).people()] == ["Ann", "Bob", "Cid", "eve adams"]
+    assert json.loads(give("enrol", tmp_path / "in", *at, "--json").out)["spelled_alike"] == []
 
 
 def test_photos_of_one_person_are_enrolled_by_name(run, team, drawn, tmp_path):
@@ -166,6 +265,23 @@ def test_a_photo_is_compared_with_the_person_it_is_said_to_show(run, team, drawn
     assert answer["nearest"].startswith("Cid/") and Path(answer["picture"]).is_file()
 
 
+def test_verify_chooses_a_rate_that_the_strangers_to_that_person_can_tell(run, drawn, tmp_path):
+    name = drawn.people[0]
+    photo = save_photo(tmp_path / "in" / name / "0.png", faces_of(drawn, 0)[0])
+    save_photo(tmp_path / "in" / "Bob" / "0.png", faces_of(drawn, 1)[0])
+    at = ("--people", tmp_path / "team", "--run", run, *COMMON)
+    assert give("enrol", tmp_path / "in", *at).code == 0
+    said = give("verify", photo, "--name", name, *at)
+    assert said.code == 0 and said.out.startswith(f"{name}: cosine 1.0"), said.err
+    assert "pdsn verify: --fpr is 0.09091: there are too few photos of strangers" in said.err
+    # Of the twelve validation photos that person's own two do not count; to Bob, who is none of the run's, all do.
+    assert json.loads(give("verify", photo, "--name", "Bob", *at, "--json").out)["fpr"] == 0.076924
+    store = api.load_run(run, device="cpu", occlusion_source="none").people(tmp_path / "team")
+    assert store.verify(photo, name).same and store.default_fpr_of(name) == 0.09091
+    with pytest.raises(UsageError, match="is too small to be told by 10 photos of strangers"):
+        store.verify(photo, name, fpr=0.08)
+
+
 @pytest.mark.parametrize(
     "words", [("x.png",), ("x.png", "y.png", "--name", "Ann"), ("x.png", "--people", "team"), ("x.png", "y.png", "--people", "team", "--name", "Ann")]
 )  # fmt: skip
@@ -187,6 +303,7 @@ def test_people_are_listed_shown_renamed_merged_and_removed(team):
     assert json.loads(give("people", "show", "Ann", *at, "--json").out)["photos"][1]["source"] == "Ann/1.png"
     assert give("people", "rename", "Ann", "Anna", *at).out == "Ann is Anna now\n"
     assert give("people", "merge", "Bob", "Anna", *at).out == "Bob is Anna now, with 4 photos\n"
+    assert "Anna (before: Ann, Bob)" in give("people", "show", "Anna", *at).out
     number = json.loads(give("people", "show", "Anna", *at, "--json").out)["photos"][0]["id"]
     assert give("people", "remove", "--photo", number, *at).out == f"photo {number} is removed\n"
     assert give("people", "remove", "Anna", *at).out == "Anna is removed, with 3 photos\n"

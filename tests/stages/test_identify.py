@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from pdsn import api
 from pdsn.data.dataset import FaceDataset
 from stages import identify as stage
+from stages import named
 from stages.cli import app
 from stages.picture_files import picture_paths
 from tests.full_disk import FULL, full_disk
@@ -133,6 +134,36 @@ def test_bad_photos_among_good_ones_are_reported_and_skipped(people, photo, tmp_
         ": no face found: it may be too small (try --min-face 20), turned away or largely covered",
         " cannot be read: damaged, cut off, or no video",
     ]
+
+
+def test_several_photos_are_one_table_and_what_failed_is_counted(people, photo, drawn, tmp_path):
+    save_photo(tmp_path / "in/one.png", drawn.faces[drawn.rows("train")[0]])
+    (tmp_path / "in/broken.jpg").write_text("no photo")
+    said = ask("identify", people, tmp_path / "in")
+    assert said.code == 0, said.err
+    assert said.out.count("┏") == 1 and f"{tmp_path / 'in'}: compared by matched" in said.out
+    lines = [line for line in said.out.splitlines() if line.startswith("│")]
+    assert ["two.png, face 2" in line for line in lines] == [False, False, True] and "one.png" in lines[0]
+    answer = json.loads(ask("identify", people, tmp_path / "in", "--json", "--no-draw").out)
+    names = [face["person"] for found in answer["photos"] for face in found["faces"]]
+    known = len(names) - names.count(None)
+    end = f"2 photos, 3 faces: {known} named, {3 - known} unknown; 1 failed"
+    assert said.out.splitlines()[-2:] == [f"pictures: {people / 'identify'}", end]
+
+
+def test_what_was_answered_is_printed_where_the_rest_is_stopped(people, photo, drawn, monkeypatch):
+    save_photo(photo.parent / "one.png", drawn.faces[0])
+    draw, calls = stage.draw, []
+
+    def stop_at_the_second(*words):
+        calls.append(words)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return draw(*words)
+
+    monkeypatch.setattr(stage, "draw", stop_at_the_second)
+    said = ask("identify", people, photo.parent)
+    assert said.code == 130 and "one.png" in said.out and "1 photo, 1 face: " in said.out
 
 
 def test_a_folder_stands_for_its_photos_and_not_for_what_systems_leave_there(tmp_path):
@@ -298,7 +329,7 @@ def test_pictures_never_take_the_place_of_a_photo(tmp_path):
 
 
 def test_a_crowd_is_cut_short_in_the_table_alone(people, drawn, tmp_path, monkeypatch):
-    monkeypatch.setattr(stage, "ROWS", 3)
+    monkeypatch.setattr(named, "ROWS", 3)
     crowd = save_photo(tmp_path / "crowd.png", *np.asarray(drawn.faces[:5]), scale=[1] * 5)
     said = ask("identify", people, crowd, "--no-draw")
     assert "5 faces" in said.out and "and 2 more faces: --json has all" in said.out

@@ -16,12 +16,14 @@ from rich.console import Console
 from pdsn.masks.makers import MAKERS
 from pdsn.masks.strategy import parse
 from pdsn.occlusion.layouts import LAYOUTS
-from stages import build_dictionary, evaluate, identify, prepare
+from stages import build_dictionary, evaluated, named, prepare
 from stages.tables import print_open_set, print_rank1, print_table
 from tests.people.photos import save_photo
 from tests.stages.conftest import give
 
 STRATEGIES = ["none", "grid3x3", "LM1", "LM2", "matched", "random", "geometric", "difference", "relative"]
+HEADS = [*STRATEGIES[1:5], *(f"{name} (control)" for name in STRATEGIES[5:])]
+"""How the columns of those with masks are called."""
 OCCLUSIONS = [
     "clean", "nose+mouth+chin", "sunglasses-seen", "forehead-textured", "nose+mouth+chin-textured",
 ]  # fmt: skip
@@ -88,7 +90,7 @@ def test_rank_1_and_gains_of_eight_strategies(width):
     rates, gains = printed(made).split("Gain over no FDM")
     by = {(r["occlusion"], r["strategy"]): r for r in records()}
     expected = [[name, *(f"{100 * by[name, s]['rank1']:.1f}" for s in STRATEGIES)] for name in OCCLUSIONS]
-    head = ["occlusion", "no FDM", *STRATEGIES[1:]]
+    head = ["occlusion", "no FDM", *HEADS]
     assert joined(read_tables(rates, width)) == squeezed([head, *expected])
     expected = [
         [name]
@@ -98,7 +100,7 @@ def test_rank_1_and_gains_of_eight_strategies(width):
         ]
         for name in OCCLUSIONS
     ]
-    assert joined(read_tables(gains, width)) == squeezed([["occlusion", *STRATEGIES[1:]], *expected])
+    assert joined(read_tables(gains, width)) == squeezed([["occlusion", *HEADS], *expected])
     # A figure is never broken, here as in any block.
     assert all(f" {cell} " in gains for row in expected for cell in row[1:])
 
@@ -119,9 +121,7 @@ def test_open_set_rates_of_eight_strategies_with_what_was_achieved(width):
         ]
         for name in OCCLUSIONS
     ]
-    assert joined(read_tables(rates, width)) == squeezed(
-        [["occlusion", "no FDM", *STRATEGIES[1:]], *expected]
-    )
+    assert joined(read_tables(rates, width)) == squeezed([["occlusion", "no FDM", *HEADS], *expected])
 
 
 def test_a_table_that_fits_is_one_block():
@@ -143,7 +143,7 @@ def test_the_segmentation(width):
         for name in OCCLUSIONS
     ]
     made = console(width)
-    evaluate._show_segmentation(SimpleNamespace(console=made), found)
+    evaluated._show_segmentation(SimpleNamespace(console=made), found)
     rows = [[name, "0.987", "100.0 %", "50.0 %", "-"] for name in OCCLUSIONS]
     head = ["occlusion", "foreground IoU", "pixel accuracy", "region covered", "by the exact mask"]
     assert joined(read_tables(printed(made), width)) == squeezed([head, *rows])
@@ -183,13 +183,53 @@ def test_identify_with_long_names_and_a_long_path(width, name, tmp_path):
     )  # fmt: skip
     path = tmp_path / "a-long-folder-name" / "another-one-that-is-longer-still" / "photo-of-the-meeting.jpg"
     answer = SimpleNamespace(faces=[face], photo=SimpleNamespace(path=path))
-    identify._show(SimpleNamespace(console=made, say=say), answer, path.with_suffix(".png"), 0.01, "none")
+    session = SimpleNamespace(console=made, say=say)
+    named.show_photo(session, answer, path.with_suffix(".png"), 0.01, "none")
     head = ["face", "person", "cosine (threshold)", "covered", "nearest people"]
-    row = [1, name, "0.812 (0.400)", "forehead, nose, mouth, chin", f"{name} 0.81, Bob 0.50"]
+    row = [1, name, "0.812 (0.400)", "forehead, nose, mouth, chin", f"{name} 0.81 Bob 0.50"]
     text = printed(made)
     assert joined(read_tables(text, width, one_row=True)) == squeezed([head, row])
     assert f"{path}: 1 face, compared by no FDM, known where at most 1 % of strangers pass\n" in text
     assert f"picture: {path.with_suffix('.png')}\n" in text
+    # A neighbour and its cosine are one line, wherever that fits.
+    assert "Bob 0.50 " in text and (f"{name} 0.81 " in text or name == LONG)
+
+
+@WIDTHS
+def test_identify_of_several_photos_is_one_table_with_a_line_for_each_face(width):
+    def face(person, nearest, cosine):
+        return SimpleNamespace(
+            person=person, cosine=cosine, threshold=0.4, covered=["nose", "mouth", "chin"],
+            nearest=[SimpleNamespace(person=nearest, cosine=cosine)],
+        )  # fmt: skip
+
+    long = "Arnold_Schwarzenegger"
+    photos = {
+        "door/Arnold_Schwarzenegger-with-a-face-mask.jpg": [face(long, long, 0.81)],
+        "door/in/two [b].jpg": [face(None, long, 0.25), face("Ann Lee", "Ann Lee", 0.9)],
+    }
+    several = named.Several([Path(name) for name in photos])
+    for name, faces in photos.items():
+        answer = SimpleNamespace(faces=faces, photo=SimpleNamespace(path=Path(name)))
+        several.add(answer, Path("out/a.png"))
+    made = console(width)
+    session = SimpleNamespace(
+        console=made, say=lambda text: made.print(text, highlight=False, soft_wrap=True)
+    )
+    several.show(session, 0.01, "matched", 3)
+    text = printed(made)
+    (found,) = read_tables(text, width)
+    assert found == squeezed([
+        ["photo", "person", "cosine (threshold)", "covered"],
+        ["Arnold_Schwarzenegger-with-a-face-mask.jpg", long, "0.810 (0.400)", "nose, mouth, chin"],
+        ["in/two [b].jpg, face 1", f"unknown, nearest {long}", "0.250 (0.400)", "nose, mouth, chin"],
+        ["in/two [b].jpg, face 2", "Ann Lee", "0.900 (0.400)", "nose, mouth, chin"],
+    ])  # fmt: skip
+    assert text.startswith("door: compared by matched, known where at most 1 % of strangers pass\n")
+    assert text.endswith("pictures: out\n2 photos, 3 faces: 2 named, 1 unknown; 3 failed\n")
+    assert f" {long} " in text and re.search(r"│ Arnold\S*[_-] +│", text), (
+        "files are broken where a part ends"
+    )
 
 
 @WIDTHS
@@ -245,19 +285,24 @@ def test_what_run_prints_at_the_end_and_on_the_way(copied, tiny, width):
     tables = read_tables(said.out, width)
     heads = [cell for table in tables for cell in table[0]]
     table = json.loads((copied / "eval/table.json").read_text())
-    strategies = list(dict.fromkeys(record["strategy"] for record in table["records"]))[1:]
-    for word in (
-        "region",
-        "withthemask",
-        "landmarksintheirregion",
-        "foregroundIoU",
-        "noFDM",
-        *strategies,
-    ):
-        assert word in heads, word
-    cells = {cell for table in tables for row in table[1:] for cell in row}
-    for record in table["records"]:
-        assert record["occlusion"] in cells and f"{100 * record['rank1']:.1f}" in cells
+    words = ("region", "withthemask", "landmarksintheirregion", "foregroundIoU", "noFDM", "matched")
+    assert all(word in heads for word in words)
+    # The preferred strategy beside no FDM, and no other; the rest is in a file.
+    (short,) = (rows for rows in tables if rows[0][0] == "occlusion" and "noFDM" in rows[0])
+    by = {(record["occlusion"], record["strategy"]): record for record in table["records"]}
+    assert short[0] == ["occlusion", "noFDM", "matched", "gain,95%interval"]
+    for name, plain, ours, gain in short[1:]:
+        assert plain == f"{100 * by[name, 'none']['rank1']:.1f}"
+        assert ours == f"{100 * by[name, 'matched']['rank1']:.1f}"
+        assert gain.startswith(f"{100 * by[name, 'matched']['gain']:+.1f}(")
+    assert len(short) - 1 == len({record["occlusion"] for record in table["records"]})
+    assert f"every strategy, and rates with strangers: {copied / 'eval/table.md'}\n" in said.out
+    assert "matched: rank-1 " in said.out and "│ matched  │ all" not in said.out
+    said = give(
+        "eval", "--run", copied, "--config", tiny, *("--device", "cpu", "--precision", "fp32"), columns=width
+    )
+    heads = {cell for rows in read_tables(said.out, width) for cell in rows[0]}
+    assert {"LM2", "matched", "random(control)", "difference(control)"} <= heads
 
 
 def test_what_identify_export_and_segment_train_print(copied, tmp_path, monkeypatch):
@@ -276,7 +321,10 @@ def test_what_identify_export_and_segment_train_print(copied, tmp_path, monkeypa
     assert said.code == 0 and "…" not in said.out, said.err
     rows = joined(read_tables(said.out, width, one_row=True))
     assert rows[0] == ["face", "person", "cosine(threshold)", "covered", "nearestpeople"]
-    assert all(person in rows[1][-1] for person in drawn.people[:1]) and rows[1][-1].count(",") == 4
+    assert (
+        all(person in rows[1][-1] for person in drawn.people[:1])
+        and len(re.findall(r"\.\d\d", rows[1][-1])) == 5
+    )
     pytest.importorskip("onnxruntime")
     said = give("export", "--onnx", tmp_path / "exported", "--run", copied, columns=width)
     assert said.code == 0 and "…" not in said.out, said.err

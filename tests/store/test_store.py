@@ -55,6 +55,34 @@ def test_two_are_merged_into_one_and_keep_their_photos(store):
     assert check_store(store).clean
 
 
+def test_former_names_stay_known_and_are_one_person_s_alone(store):
+    store.rename("Ann", "Anna")
+    store.rename("Bob", "Rob")
+    store.rename("Rob", "Bobby")
+    store.merge("Bobby", "Cid")
+    assert store.former() == {"Ann": "Anna", "Bob": "Cid", "Rob": "Cid", "Bobby": "Cid"}
+    assert store.show("Cid").former == ["Bob", "Rob", "Bobby"] == store.show("Cid").as_dict()["former"]
+    seen = FolderSnapshot(store)
+    assert {old: seen.people[number] for old, number in seen.former.items()} == store.former()
+    with pytest.raises(UsageError, match="has nobody called Ann any more: it is a former name of Anna"):
+        store.show("Ann")
+    # Whoever is called so now has the name alone.
+    store.rename("Zoë", "Ann")
+    store.rename("Cid", "Bob")
+    assert store.former() == {"Rob": "Bob", "Bobby": "Bob", "Cid": "Bob", "Zoë": "Ann"}
+    store.rename("Ann", "Ann")
+    assert store.show("Ann").former == ["Zoë"]
+    store.remove("Bob")
+    assert store.former() == {"Zoë": "Ann"} and check_store(store).clean
+
+
+def test_new_photos_under_a_former_name_are_that_person_s(store):
+    store.rename("Ann", "Anna")
+    store.merge("Bob", "Cid")
+    add(store, Variants(Halves(), "halves"), faces(3, 9), ["Ann", "Bob", "Dan"], start=6)
+    assert named(store) == {"Anna": 3, "Cid": 4, "Dan": 1, "Zoë": 1}
+
+
 @pytest.mark.parametrize(
     ("change", "line"),
     [
@@ -104,7 +132,10 @@ def test_of_somebody_who_is_removed_no_byte_is_left(tmp_path):
     ]
     there = everything(store.root)
     assert all(trace in there for trace in traces) and (store.root / "crops/4.png").is_file()
-    assert store.remove("Undine Schwarz") == 2
+    store.rename("Undine Schwarz", "Undine Weiss")  # both names are known of her
+    assert b"Undine Weiss" in everything(store.root) and store.former() == {"Undine Schwarz": "Undine Weiss"}
+    assert store.remove("Undine Weiss") == 2
+    traces.append(b"Undine Weiss")
     gone = everything(store.root)
     assert not any(trace in gone for trace in traces)
     assert [path.name for path in (store.root / "crops").iterdir()] == ["6.png"]
@@ -182,7 +213,7 @@ def test_what_is_no_store_of_this_pdsn_is_said(store, harm, line):
 def make_old(path: Path) -> None:
     """Turn a store into one of the first version of the tables."""
     connection = sqlite3.connect(path)
-    connection.executescript("DROP TABLE gone; PRAGMA user_version = 1")
+    connection.executescript("DROP TABLE former; DROP TABLE gone; PRAGMA user_version = 1")
     connection.close()
 
 
@@ -212,6 +243,7 @@ def test_whoever_reads_a_store_of_an_older_version_leaves_it_as_it_is(store):
     make_old(store.database.path)
     opened = Store.open(store.root)
     assert named(opened)["Ann"] == 2 and len(FolderSnapshot(opened)) == 6
+    assert opened.former() == FolderSnapshot(opened).former == {}
     assert check_store(opened).clean and version_of(store.database.path) == 1
 
 

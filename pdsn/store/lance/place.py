@@ -22,6 +22,11 @@ def is_lance(place: str | Path) -> bool:
     return str(place).startswith(SCHEME)
 
 
+def is_text(column: str, text: str) -> str:
+    """The rows with a text in a column, in SQL."""
+    return "{} = '{}'".format(column, text.replace("'", "''"))
+
+
 class Place:
     """A database of LanceDB by its address: what follows `lance://` is a folder, or an object store's address.
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pdsn.store.insertion import NewPhoto, now
+from pdsn.store.lance.former import FORMER
 from pdsn.store.packing import pack_counts, pack_pixels, unpack_counts, unpack_pixels
 from pdsn.store.records import PhotoRecord
 
@@ -32,7 +33,7 @@ def schema_of(widths: Sequence[int], made: Mapping[str, Any] | None = None) -> p
     """The columns of a table.
 
     `id` follows from the content, see `number_of`. `box`, `covered` and `notes` are JSON, `digest` the SHA-256 of all embeddings, `counts`
-    and `pixels` those of `NewPhoto`, null where nothing is covered.
+    and `pixels` those of `NewPhoto`, null where nothing is covered. For `former` see there; an older table has no such column.
 
     Args:
         widths: numbers in each embedding.
@@ -43,6 +44,7 @@ def schema_of(widths: Sequence[int], made: Mapping[str, Any] | None = None) -> p
     fields += [pa.field(name, pa.float64()) for name in NUMBERS]
     fields += [pa.field(name, pa.binary()) for name in ("counts", "pixels")]
     fields += [pa.field(column(place), pa.list_(pa.float16(), width)) for place, width in enumerate(widths)]
+    fields.append(pa.field(FORMER, pa.string()))
     about = {"format": FORMAT, "made": dict(made), "widths": list(widths)} if made is not None else {}
     return pa.schema(fields, {ABOUT: json.dumps(about, sort_keys=True).encode()} if about else None)
 
@@ -58,8 +60,16 @@ def box_of(photo: NewPhoto) -> str:
     return json.dumps([round(edge, 1) for edge in photo.box])
 
 
-def table_of(photos: Sequence[NewPhoto], widths: Sequence[int]) -> pa.Table:
-    """Photos as rows; crops are left out."""
+def table_of(
+    photos: Sequence[NewPhoto], widths: Sequence[int], former: Mapping[str, str | None] | None = None
+) -> pa.Table:
+    """Photos as rows; crops are left out.
+
+    Args:
+        photos: the photos.
+        widths: numbers in each embedding.
+        former: the column of that name, by person; None where nobody had another name.
+    """
     boxes = [box_of(photo) for photo in photos]
     ids = [number_of(photo.pixels_sha256, box) for photo, box in zip(photos, boxes, strict=True)]
     files = ("name", "source", "sha256", "pixels_sha256")
@@ -81,6 +91,7 @@ def table_of(photos: Sequence[NewPhoto], widths: Sequence[int]) -> pa.Table:
         columns.append(
             pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(part).reshape(-1)), width)
         )
+    columns.append([(former or {}).get(photo.name) for photo in photos])
     schema = schema_of(widths)
     arrays = [
         one if isinstance(one, pa.Array) else pa.array(one, field.type)

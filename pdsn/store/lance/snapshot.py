@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from pdsn.errors import PdsnError
 from pdsn.store.codes import Decoded
+from pdsn.store.lance.former import FORMER
 from pdsn.store.lance.index import ask, check_index
 from pdsn.store.lance.rows import column, vectors_of
 from pdsn.store.lance.table import LanceStore
@@ -36,11 +38,14 @@ class LanceSnapshot(Snapshot):
             self._table = table.table()
             self._version = self._table.version
             self._table.checkout(self._version)
-            known = self._table.search().select(["id", "person", "counts"]).with_row_id(True).to_arrow()
+            # An older table has no column of former names.
+            columns = [one for one in ("id", "person", "counts", FORMER) if one in self._table.schema.names]
+            known = self._table.search().select(columns).with_row_id(True).to_arrow()
         names = known["person"].combine_chunks().dictionary_encode()
         people, labels = names.dictionary.to_pylist(), names.indices.to_numpy().astype(np.int64)
         ids = known["id"].to_numpy()
-        digest = hashlib.sha256(repr((table.root, people)).encode())
+        former = _former(known.column(FORMER), labels) if FORMER in columns else {}
+        digest = hashlib.sha256(repr((table.root, people, former)).encode())
         for part in (ids, labels):
             digest.update(np.ascontiguousarray(part, "<i8").data)
         touched = np.flatnonzero(known["counts"].is_valid().to_numpy())
@@ -50,6 +55,7 @@ class LanceSnapshot(Snapshot):
             digest.hexdigest(),
             table.widths,
             people,
+            former,
             ids,
             labels,
             touched,
@@ -123,3 +129,14 @@ class LanceSnapshot(Snapshot):
             found = query.select(["id", name]).to_arrow()  # in the table's own order
         order = np.argsort(self._rows_of(found["id"].to_numpy()))
         return found.take(order[np.argsort(np.argsort(rows))])
+
+
+def _former(column: pa.ChunkedArray, labels: np.ndarray) -> dict[str, int]:
+    """The number of each person who had another name before, by that name."""
+    rows = np.flatnonzero(column.is_valid().to_numpy())
+    lists = column.drop_null().to_pylist()
+    return {
+        name: int(label)
+        for names, label in zip(lists, labels[rows], strict=True)
+        for name in json.loads(names)
+    }

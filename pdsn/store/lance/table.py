@@ -12,15 +12,14 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from pdsn.data.photos import person_of
 from pdsn.errors import PdsnError, UsageError
-from pdsn.people.gallery import readable
 from pdsn.store.database import alone
 from pdsn.store.insertion import NewPhoto
-from pdsn.store.lance.place import TABLE, UNFINISHED, Place
-from pdsn.store.names import checked_name, nobody, taken
+from pdsn.store.lance.former import add_column, by_former, call, former_names, make_one, written
+from pdsn.store.lance.place import TABLE, UNFINISHED, Place, is_text
+from pdsn.store.names import checked_name, nobody, plain_name, renamed, taken
 from pdsn.store.provenance import check_made
-from pdsn.store.records import PersonPhotos, PersonRecord, PhotoRecord, can_be_id, no_photo
+from pdsn.store.records import PersonPhotos, PersonRecord, PhotoRecord, Twin, can_be_id, no_photo
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -134,13 +133,12 @@ class LanceStore:
         from pdsn.store.lance.rows import RECORD, person_number, record_of
 
         name = self._name(who)
-        rows = self._rows(list(RECORD), _is("person", name)).to_pylist()
+        rows = self._rows(list(RECORD), is_text("person", name)).to_pylist()
         photos = sorted(map(record_of, rows), key=lambda photo: (photo.added, photo.source))
         if not photos:
             raise nobody(self.root, who, [])
-        return PersonPhotos(
-            PersonRecord(person_number(name), name, len(photos), min(photo.added for photo in photos)), photos
-        )
+        person = PersonRecord(person_number(name), name, len(photos), min(photo.added for photo in photos))
+        return PersonPhotos(person, photos, former_names(self.table()).get(name, []))
 
     def photo(self, number: int) -> PhotoRecord:
         """See `Store.photo`."""
@@ -153,14 +151,14 @@ class LanceStore:
             raise no_photo(self.root, number)
         return record_of(rows[0])
 
-    def known(self, sha256: Sequence[str]) -> dict[str, tuple[str, str]]:
+    def known(self, sha256: Sequence[str]) -> dict[str, Twin]:
         """See `Store.known`."""
         wanted, found = set(sha256), {}
         with self.place.plainly():
             for part in self.table().search().select(["sha256", "person", "source"]).to_batches():
                 for row in part.to_pylist():
                     if row["sha256"] in wanted:
-                        found[row["sha256"]] = (row["person"], row["source"])
+                        found[row["sha256"]] = Twin(row["person"], row["source"])
         return found
 
     def sources(self, numbers: Collection[int]) -> dict[int, str]:
@@ -169,6 +167,11 @@ class LanceStore:
             return {}
         return {row["id"]: row["source"] for row in self._rows(["id", "source"], _among(numbers)).to_pylist()}
 
+    def former(self) -> dict[str, str]:
+        """See `Store.former`."""
+        with self.place.plainly():
+            return by_former(former_names(self.table()))
+
     def counts(self) -> tuple[int, int]:
         """Number of people and of photos."""
         people = self._rows(["person"])["person"]
@@ -176,7 +179,7 @@ class LanceStore:
 
     # Changing.
 
-    def add(self, photos: Sequence[NewPhoto]) -> list[PhotoRecord | str]:
+    def add(self, photos: Sequence[NewPhoto]) -> list[PhotoRecord | Twin]:
         """See `Store.add`."""
         from pdsn.store.lance.rows import RECORD, box_of, number_of, record_of, table_of
 
@@ -185,34 +188,40 @@ class LanceStore:
             raise UsageError(f"--people {self.root} keeps no pictures: leave --keep-crops out")
         with self.changing() as table:
             there = self._rows(["id", "person", "source"], _among(numbers)).to_pylist() if numbers else []
-            known = {row["id"]: (row["person"], row["source"]) for row in there}
-            outcomes: list[int | str] = []
+            known = {row["id"]: Twin(row["person"], row["source"]) for row in there}
+            lists = former_names(table)
+            now = by_former(lists)
+            outcomes: list[int | Twin] = []
             fresh = []
             for number, photo in zip(numbers, photos, strict=True):
                 if number in known:
-                    outcomes.append("enrolled already as {} ({})".format(*known[number]))
+                    outcomes.append(known[number])
                     continue
                 name = checked_name(photo.name)
-                known[number] = (name, photo.source)
+                name = now.get(name, name)
+                known[number] = Twin(name, photo.source)
                 fresh.append(replace(photo, name=name))
                 outcomes.append(number)
             if fresh:
-                rows = table_of(fresh, self.widths)
+                former = {name: written(names) for name, names in lists.items()}
+                rows = table_of(fresh, self.widths, former)
                 # Whoever else writes the same face at this moment writes the same row: one of both stays.
                 done = table.merge_insert("id").when_not_matched_insert_all().execute(rows)
                 if done.version % COMPACT_AFTER == 0:
                     table.optimize()
                 records = {row["id"]: record_of(row) for row in rows.select(list(RECORD)).to_pylist()}
-        return [one if isinstance(one, str) else records[one] for one in outcomes]
+        return [one if isinstance(one, Twin) else records[one] for one in outcomes]
 
     def rename(self, who: str | int, new: str) -> None:
         """See `Store.rename`."""
         new = checked_name(new)
         with self.changing() as table:
             name = self._name(who)
-            if new != name and len(self._rows(["id"], _is("person", new))):
+            if new == name:
+                return
+            if len(self._rows(["id"], is_text("person", new))):
                 raise taken(self.root, name, new)
-            table.update(where=_is("person", name), values={"person": new})
+            call(table, name, new)
 
     def merge(self, who: str | int, into: str | int) -> None:
         """See `Store.merge`."""
@@ -220,12 +229,12 @@ class LanceStore:
             name, target = self._name(who), self._name(into)
             if name == target:
                 raise UsageError(f"{name} cannot be merged into the same person")
-            table.update(where=_is("person", name), values={"person": target})
+            make_one(table, name, target)
 
     def remove(self, who: str | int) -> int:
         """See `Store.remove`: the whole table is written anew, without the person, and its index is gone."""
         with self.changing() as table:
-            rows = _is("person", self._name(who))
+            rows = is_text("person", self._name(who))
             count = len(self._rows(["id"], rows))
             self._remove(table, rows)
         return count
@@ -234,7 +243,7 @@ class LanceStore:
         """See `Store.remove_photo`; as `remove`."""
         with self.changing() as table:
             name = self.photo(number).name
-            left = len(self._rows(["id"], _is("person", name))) - 1
+            left = len(self._rows(["id"], is_text("person", name))) - 1
             self._remove(table, f"id = {int(number)}")
         return bool(left)
 
@@ -267,7 +276,9 @@ class LanceStore:
         """The table, while nobody else changes it; a removal that was killed is finished first."""
         with self._alone(), self.place.plainly():
             self._tidy()
-            yield self.table()
+            table = self.table()
+            add_column(table)
+            yield table
 
     def _alone(self) -> Any:
         return nullcontext() if self.place.folder is None else alone(self.place.folder)
@@ -283,19 +294,17 @@ class LanceStore:
         Raises:
             UsageError: there is nobody of that name.
         """
-        name = who if isinstance(who, int) else person_of(readable(who)).strip()
-        if isinstance(name, str) and len(self._rows(["id"], _is("person", name))):
+        name = who if isinstance(who, int) else plain_name(who)
+        if isinstance(name, str) and len(self._rows(["id"], is_text("person", name))):
             return name
+        former = self.former()
+        if name in former:
+            raise renamed(self.root, str(name), former[str(name)])
         people = self.people()
         for person in people:
             if person.id == name:
                 return person.name
         raise nobody(self.root, who, [person.name for person in people])
-
-
-def _is(name: str, text: str) -> str:
-    """The rows with a text in a column, in SQL."""
-    return "{} = '{}'".format(name, text.replace("'", "''"))
 
 
 def _among(numbers: Collection[int]) -> str:

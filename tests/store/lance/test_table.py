@@ -17,6 +17,7 @@ from pdsn.store.enrolling import Enroller
 from pdsn.store.folder_snapshot import FolderSnapshot
 from pdsn.store.kinds import check_kept, current, open_store
 from pdsn.store.lance import index
+from pdsn.store.lance.former import FORMER
 from pdsn.store.lance.snapshot import LanceSnapshot
 from pdsn.store.lance.table import LanceStore
 from pdsn.store.search import nearest_people
@@ -105,11 +106,46 @@ def test_people_are_renamed_and_made_one(team):
         store.rename("Ann", NAMES[1])
     store.merge(NAMES[1], "Ann")
     assert store.show("Ann").person.photos == 2
-    with pytest.raises(UsageError, match="nobody called O'Hara 1, but O'Hara"):
+    with pytest.raises(UsageError, match="nobody called O'Hara 1 any more: it is a former name of Ann"):
         store.show(NAMES[1])
     with pytest.raises(UsageError, match="into the same person"):
         store.merge("Ann", "Ann")
     assert check_kept(store).clean
+
+
+def test_former_names_are_known_as_in_a_folder(tmp_path, team):
+    folder, _ = store_of(tmp_path / "folder", faces(12, 1), NAMES[:12])
+    for store in (team[0], folder):
+        store.rename("O'Hara 0", "Ann")
+        store.rename("O'Hara 1", "Bob")
+        store.merge("Bob", "O'Hara 2")
+        store.rename("O'Hara 3", "O'Hara 1")
+        add(store, team[1], faces(2, 9), ["Bob", "O'Hara 0"], start=50)
+    table = team[0]
+    assert table.former() == folder.former() == {"O'Hara 0": "Ann", "Bob": "O'Hara 2", "O'Hara 3": "O'Hara 1"}
+    assert table.show("O'Hara 2").former == folder.show("O'Hara 2").former == ["Bob"]
+    ours = current(table, None, "nearest")
+    assert {old: ours.people[number] for old, number in ours.former.items()} == folder.former()
+    assert {one.name: one.photos for one in table.people()} == {
+        one.name: one.photos for one in folder.people()
+    }
+    # Of whom the last old photo is removed, the new one still tells the names.
+    table.remove_photo(min(table.show("Ann").photos, key=lambda photo: photo.source == "O'Hara 0/51.png").id)
+    assert table.former()["O'Hara 0"] == "Ann"
+    table.remove("O'Hara 2")
+    assert not traces(tmp_path / "team", b"Bob") and check_kept(table).clean
+
+
+def test_an_older_table_takes_former_names_once_it_is_changed(team):
+    store, variants = team
+    store.table().drop_columns([FORMER])
+    opened = open_store(store.root)
+    assert opened.former() == current(opened, None, "nearest").former == {} and check_kept(opened).clean
+    assert opened.show(NAMES[4]).former == []
+    add(opened, variants, faces(2, 9), ["New", NAMES[4]], start=50)
+    opened.rename(NAMES[4], "Ann")
+    assert opened.former() == {NAMES[4]: "Ann"} and opened.show("Ann").person.photos == 2
+    assert check_kept(opened).clean
 
 
 def test_nothing_is_left_of_whoever_is_removed(tmp_path, team, monkeypatch):

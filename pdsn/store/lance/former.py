@@ -1,0 +1,54 @@
+"""Names that people of a table had before: a column with a JSON list, the same in all rows of a person, null without any."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pdsn.store.lance.place import is_text
+
+FORMER = "former"
+
+
+def add_column(table: Any) -> None:
+    """Give an older table the column."""
+    if FORMER not in table.schema.names:
+        table.add_columns({FORMER: "CAST(NULL AS STRING)"})
+
+
+def former_names(table: Any) -> dict[str, list[str]]:
+    """The former names of those who have any, by person."""
+    if FORMER not in table.schema.names:
+        return {}
+    rows = table.search().select(["person", FORMER]).where(f"{FORMER} IS NOT NULL").to_arrow()
+    return {row["person"]: json.loads(row[FORMER]) for row in rows.to_pylist()}
+
+
+def by_former(names: dict[str, list[str]]) -> dict[str, str]:
+    """What is in `former_names` the other way round: what people are called now, by former name."""
+    return {old: name for name, old_ones in names.items() for old in old_ones}
+
+
+def written(names: Sequence[str]) -> str | None:
+    """Former names as a row has them."""
+    return json.dumps(names) if names else None
+
+
+def call(table: Any, name: str, new: str) -> None:
+    """Give a person a new name, which is nobody's former name any more."""
+    lists = former_names(table)
+    for other, names in lists.items():
+        if other != name and new in names:
+            left = written([one for one in names if one != new])
+            table.update(where=is_text("person", other), values={FORMER: left})
+    names = [one for one in (*lists.get(name, []), name) if one != new]
+    table.update(where=is_text("person", name), values={"person": new, FORMER: written(names)})
+
+
+def make_one(table: Any, name: str, target: str) -> None:
+    """Give all photos of a person to another one, of whom both have been."""
+    lists = former_names(table)
+    names = [*lists.get(target, []), *lists.get(name, []), name]
+    both = f"{is_text('person', name)} OR {is_text('person', target)}"
+    table.update(where=both, values={"person": target, FORMER: written(names)})

@@ -38,6 +38,9 @@ from stages.video import Camera, Every, Seconds, Watching, check_watching, watch
 if TYPE_CHECKING:
     from pdsn.api import IdentifiedPhoto, People, Run
 
+SMALL = 20_000
+"""Photos of a store up to which it is looked for people under two names at each call, in a fraction of a second; `enrol` looks in any."""
+
 
 def main(
     session: Session,
@@ -83,8 +86,9 @@ def main(
     check_rate_asked(session, common, common.fpr)
     if gallery is not None:
         check_gallery(gallery)
+    small = False
     if people is not None:
-        open_store(people, by_index=by_index)
+        small = open_store(people, by_index=by_index).counts()[1] <= SMALL
     elif by_index:
         raise UsageError("--index is for people of a table: give --people lance://… too")
     default = session.run.root / "identify"
@@ -102,7 +106,9 @@ def main(
     fpr = told_rate("identify", run, known.default_fpr) if common.fpr is None else common.fpr
     known.check_fpr(fpr)
     see_strangers(run.get_ready)
-    if gallery is not None:
+    if small:
+        complain_two_names("identify", run, known.two_names(), "use `pdsn people rename`")
+    if small or gallery is not None:
         complain_mistaken("identify", run, known, fpr)
     answers: list[dict[str, Any]] = []
     films: list[dict[str, Any]] = []

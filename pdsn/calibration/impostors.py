@@ -265,16 +265,20 @@ def two_names(impostors: Impostors) -> list[tuple[str, str]]:
     shown = seen.prepared[rows.tolist()]
     names = np.array([normal_name(strangers.names[row]) for row in rows])
     scores = impostors.rivals.nearest(shown, impostors.own[rows])
-    photos = matcher.prepare(Faces.free(strangers.faces), "gallery")[rows.tolist()]
-    among = matcher.compare(shown, photos).numpy()
-    np.fill_diagonal(among, -np.inf)
+    own = scores.own.copy()
+    away = np.flatnonzero(impostors.own[rows] < 0)
+    if len(away):
+        photos = matcher.prepare(Faces.free(strangers.faces), "gallery")[rows[away].tolist()]
+        among = matcher.compare(shown[away.tolist()], photos).numpy()
+        among[names[away][:, None] != names[away]] = -np.inf
+        np.fill_diagonal(among, -np.inf)
+        own[away] = among.max(1)
     found = []
     for name in dict.fromkeys(names.tolist()):
         mine = np.flatnonzero(names == name)
         if len(mine) < 2:
             continue
-        own = scores.own[mine] if impostors.own[rows[mine[0]]] >= 0 else among[np.ix_(mine, mine)].max(1)
-        near = scores.other[mine] >= own
+        near = scores.other[mine] >= own[mine]
         counts = np.bincount(scores.whom[mine][near], minlength=len(people))
         if 2 * counts.max() > len(mine):
             found.append((strangers.names[rows[mine[0]]], people[int(counts.argmax())]))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pdsn import api
+from pdsn.calibration.mistaken import Mistaken
 from pdsn.data.dataset import FaceDataset
 from pdsn.errors import UsageError
 from pdsn.store.doubts import doubts_of
@@ -235,6 +236,29 @@ def test_people_of_a_store_are_named_on_photos(run, team, drawn, tmp_path):
     # As the same photos in a folder are named.
     shown = give("identify", photo, "--people", team, "--run", run, *COMMON, "--fpr", "0.2", "--no-draw")
     assert "two.png: 2 faces" in shown.out and "Ann 1.00" in shown.out
+
+
+def test_people_under_two_names_are_told_at_each_identify_of_a_small_store(
+    run, team, drawn, tmp_path, monkeypatch
+):
+    photo = save_photo(tmp_path / "in" / "one.png", faces_of(drawn, 0)[1])
+    words = ("identify", photo, "--people", team, "--run", run, *COMMON, "--no-draw")
+    found = [(f"run {n}", f"Ann {n}") for n in range(15)]
+    monkeypatch.setattr("pdsn.store.answers.StoreIdentifier.two_names", lambda self: found)
+    many = Mistaken(photos=6, passing=5, people=4, fpr=0.1)
+    monkeypatch.setattr("pdsn.store.answers.StoreIdentifier.mistaken", lambda self, fpr: many)
+    said = give(*words)
+    assert said.code == 0, said.err
+    assert (
+        "pdsn identify: Ann 1 looks like run 1 of the run's validation photos under another name" in said.err
+    )
+    named = ", ".join(f"Ann {n} (run {n})" for n in range(3, 13))
+    assert (
+        f"and 12 more that look like people of the run's validation photos: {named} and 2 more\n" in said.err
+    )
+    assert "5 of 6 enrolled photos pass for somebody else" in said.err
+    monkeypatch.setattr("stages.identify.SMALL", 5)
+    assert "look" not in give(*words).err
 
 
 def test_a_store_names_as_the_folder_it_was_enrolled_from(run, team, photos, drawn, tmp_path):

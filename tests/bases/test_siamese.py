@@ -149,12 +149,18 @@ def test_a_base_of_two_branches_goes_all_the_way_and_each_side_has_its_own(tmp_p
     exec(code, names)
     covered = torch.zeros(5, *workspace.dataset.size, dtype=torch.bool)
     covered[:, 20:44] = True
+    hidden = torch.zeros_like(covered)
+    hidden[1:3, :20] = True
     fdm = workspace.fdm("matched")
-    asked, known = fdm.prepare(Faces(faces.pixels, covered), "probe"), fdm.prepare(faces, "gallery")
+    asked = fdm.prepare(Faces(faces.pixels, covered), "probe")
+    known = fdm.prepare(Faces(faces.pixels, hidden), "gallery")
     wanted = fdm.compare(asked, known).numpy()
     values = faces.pixels.numpy().astype(np.float32)
     found = np.stack(
-        [names["cosines"](face, values, one.numpy()) for face, one in zip(values, covered, strict=True)]
+        [
+            names["cosines"](face, values, one.numpy(), hidden.numpy())
+            for face, one in zip(values, covered, strict=True)
+        ]
     )
     assert np.abs(found - wanted).max() < 1e-4
 

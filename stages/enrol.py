@@ -113,7 +113,7 @@ def main(
         same = store.two_names()
         complain_mistaken("enrol", run, store, store.default_fpr)
         doubts = store.doubts(report.added)
-    complain_two_names("enrol", run, same, "use `pdsn people rename`")
+    complain_two_names("enrol", run, same, people)
     doubted = [(photo, doubts[photo.id]) for photo in report.added if photo.id in doubts]
     _complain_doubts(doubted)
     if common.as_json:

@@ -107,7 +107,7 @@ def main(
     known.check_fpr(fpr)
     see_strangers(run.get_ready)
     if small:
-        complain_two_names("identify", run, known.two_names(), "use `pdsn people rename`")
+        complain_two_names("identify", run, known.two_names(), people)
     if small or gallery is not None:
         complain_mistaken("identify", run, known, fpr)
     answers: list[dict[str, Any]] = []
@@ -190,7 +190,7 @@ def _enrol(run: Run, folder: Path | None) -> People:
     if folder is not None:
         see_strangers(run.get_ready)
         same = people.two_names()
-    complain_two_names("identify", run, same, "rename the folder to NAME", "gallery: ")
+    complain_two_names("identify", run, same, None)
     return people
 
 

@@ -257,23 +257,24 @@ def few_of(names: Iterable[str]) -> str:
     return ", ".join(listed[:NAMED]) + more
 
 
-def complain_two_names(
-    command: str, run: Run, same: Sequence[tuple[str, str]], cure: str, where: str = ""
-) -> None:
+def complain_two_names(command: str, run: Run, same: Sequence[tuple[str, str]], people: str | None) -> None:
     """A line for each of the first who seem to be among the strangers under one name and among the enrolled under another.
 
     Args:
         command: whose line it is.
         run: whose strangers.
         same: (name among the strangers, name among the enrolled).
-        cure: what to do; "NAME" in it stands for the name among the strangers.
-        where: what stands before each.
+        people: the store of the enrolled; None for a gallery.
     """
+    from pdsn.store.names import how_to_rename
+
+    where = "gallery: " if people is None else ""
     for theirs, ours in same[:FEW]:
+        cure = f"rename the folder to {theirs}" if people is None else how_to_rename(people, ours, theirs)
         complain(
             command,
             f"{where}{ours} looks like {theirs} of {run.strangers} under another name, and raises the thresholds: "
-            f"{cure.replace('NAME', theirs)} if they are one person",
+            f"{cure} if they are one person",
         )
     if len(same) > FEW:
         more = few_of(f"{ours} ({theirs})" for theirs, ours in same[FEW:])

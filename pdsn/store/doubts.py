@@ -32,7 +32,8 @@ def doubts_of(name: str, person: str | None, own: float | None, threshold: float
         cure: what to do if two names are one person's.
     """
     if person is not None and person != name:
-        return [f"it looks like {person}, who is enrolled too: if both are one person, {cure}"]
+        other = "" if own is None else f"if it shows {person}, remove it, and enrol it as such; "
+        return [f"it looks like {person}, who is enrolled too: {other}if both are one person, {cure}"]
     if own is not None and own < UNLIKE * threshold:
         return [
             f"it does not look like the other photos of {name}: if it shows somebody else of that name, remove it, and enrol it under "

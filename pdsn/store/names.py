@@ -87,6 +87,11 @@ def remember(connection: sqlite3.Connection, name: str, number: int) -> None:
     connection.execute("INSERT OR REPLACE INTO former (name, person) VALUES (?, ?)", (name, number))
 
 
+def how_to_rename(root: Path | str, who: str, new: str) -> str:
+    """Says what gives a person of a store another name; where that is somebody's, the command says how to merge."""
+    return f"use `pdsn people rename {quote(who)} {quote(new)} --people {quote(str(root))}`"
+
+
 def name_of(connection: sqlite3.Connection, number: int) -> str:
     """What a person is called."""
     return str(connection.execute("SELECT name FROM person WHERE id = ?", (number,)).fetchone()[0])

@@ -108,6 +108,7 @@ class PersonDetails(Named):
     """A person with all photos, the oldest first."""
 
     added: str
+    former: list[str] = Field(description="names that the person had before")
     photos: list[EnrolledPhoto]
 
 

@@ -70,7 +70,13 @@ class Directory:
             )
             for photo in found.photos
         ]
-        return PersonDetails(id=person, name=found.person.name, added=found.person.added, photos=photos)
+        return PersonDetails(
+            id=person,
+            name=found.person.name,
+            added=found.person.added,
+            former=found.former,
+            photos=photos,
+        )
 
     def named(self, person: int) -> Named:
         """A person's name."""

@@ -249,9 +249,12 @@ def test_people_under_two_names_are_told_at_each_identify_of_a_small_store(
     monkeypatch.setattr("pdsn.store.answers.StoreIdentifier.mistaken", lambda self, fpr: many)
     said = give(*words)
     assert said.code == 0, said.err
+    (line,) = (line for line in said.err.splitlines() if line.startswith("pdsn identify: Ann 1 "))
     assert (
-        "pdsn identify: Ann 1 looks like run 1 of the run's validation photos under another name" in said.err
+        "looks like run 1 of the run's validation photos under another name, and raises the thresholds"
+        in line
     )
+    assert line.endswith(f"use `pdsn people rename 'Ann 1' 'run 1' --people {team}` if they are one person")
     named = ", ".join(f"Ann {n} (run {n})" for n in range(3, 13))
     assert (
         f"and 12 more that look like people of the run's validation photos: {named} and 2 more\n" in said.err

@@ -54,9 +54,19 @@ def test_who_looks_like_somebody_else_or_not_like_the_same_is_doubted(tmp_path, 
         assert found[file][0].startswith(
             "it does not look like the other photos of Cid: if it shows somebody else"
         )
+    assert "Bob, remove it" not in found["Zed/5.png"][0]
     # Those alone who are asked about.
     some = [photo for photo in photos if photo.name in ("Ann", "Zed")]
     assert list(identifier.doubts(some, 0.05)) == [6] and identifier.doubts([], 0.05) == {}
+
+
+def test_a_photo_in_the_wrong_folder_is_doubted(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.store.test_doubts.NAMES", [*NAMES[:7], "Zed"])
+    line = asked(tmp_path)[0]["Zed/5.png"][0]
+    assert (
+        "who is enrolled too: if it shows Bob, remove it, and enrol it as such; if both are one person"
+        in line
+    )
 
 
 def test_one_person_in_two_spellings_is_no_doubt(tmp_path, monkeypatch):

@@ -62,6 +62,7 @@ class FakePeople:
     folder: Path
     run: FakeRun = field(default_factory=FakeRun)
     names: dict[int, str] = field(default_factory=dict)
+    former: dict[str, int] = field(default_factory=dict)
     photos: dict[int, tuple[PhotoRecord, np.ndarray]] = field(default_factory=dict)
     given: int = 0
     trained: bool = False
@@ -82,7 +83,8 @@ class FakePeople:
         if name not in self.names:
             raise UsageError(f"there is nobody called {name}")
         (person,) = (one for one in self.list() if one.id == name)
-        return PersonPhotos(person, [photo for photo, _ in self.photos.values() if photo.person == name])
+        photos = [photo for photo, _ in self.photos.values() if photo.person == name]
+        return PersonPhotos(person, photos, [old for old, one in self.former.items() if one == name])
 
     def as_dict(self) -> dict[str, object]:
         return {"source": str(self.folder), "people": len(self.names), "photos": len(self.photos)}
@@ -104,7 +106,9 @@ class FakePeople:
                 return EnrolReport(known=[(source, f"enrolled already as {known.name} ({known.source})")])
         if (found.crop[2, 2] == (255, 0, 0)).all() and not accept_poor:
             return EnrolReport(refused=[(source, "its face is blurred")])
-        number = next((id for id, one in self.names.items() if one == name), 0)
+        given, number = name, self.former.get(name, 0)
+        name = self.names.get(number, name)
+        number = number or next((id for id, one in self.names.items() if one == name), 0)
         if not number:
             self.given += 1
             number = self.given
@@ -118,7 +122,7 @@ class FakePeople:
             name, source, "", "", (left, top, right, bottom), 0.99, 96.0, 0.3, 0.0, [], [], self.given, number, NOW, crop
         )  # fmt: skip
         self.photos[self.given] = record, vector
-        return EnrolReport(added=[record])
+        return EnrolReport(added=[record], renamed={} if name == given else {given: name})
 
     def identify(self, photo, *, fpr=None, name=None) -> IdentifiedPhoto:
         if fpr is not None and fpr < self.finest_fpr:
@@ -145,6 +149,7 @@ class FakePeople:
 
     def rename(self, name: int, new: str) -> None:
         new = checked_name(new)
+        self.former = {old: one for old, one in self.former.items() if old != new} | {self.names[name]: name}
         self.names[name] = new
         self._each(lambda record: replace(record, name=new) if record.person == name else record)
 
@@ -160,6 +165,7 @@ class FakePeople:
         for number in gone:
             del self.photos[number]
         del self.names[name]
+        self.former = {old: one for old, one in self.former.items() if one != name}
         return len(gone)
 
     def remove_photo(self, number: int) -> bool:

@@ -68,6 +68,11 @@ def test_somebody_is_shown_renamed_merged_and_removed(site, photo):
     taken = site.ask("PATCH", f"/api/people/{ben}", {"name": "Ann"})
     assert taken.status == 409 and "merge" in taken.json["detail"]
     assert site.ask("PATCH", f"/api/people/{ben}", {"name": "Zoë"}).json == {"id": ben, "name": "Zoë"}
+    # New photos under the old name are the same person's, and that is said.
+    assert site.ask("GET", f"/api/people/{ben}").json["former"] == ["Ben"] and shown["former"] == []
+    again = enrol(site, photo, "Ben", (2, 1))
+    assert again["person"] == {"id": ben, "name": "Zoë"}
+    assert again["warnings"] == ["it was given as Ben, and is enrolled as Zoë, who was called so before"]
     assert site.ask("POST", f"/api/people/{ben}/merge", {"into": ben}).status == 409
     assert site.ask("POST", f"/api/people/{ben}/merge", {"into": 99}).status == 404
     assert site.ask("POST", f"/api/people/{ben}/merge", {"into": 10**21}).status == 422
@@ -75,7 +80,7 @@ def test_somebody_is_shown_renamed_merged_and_removed(site, photo):
     photos = [one["id"] for one in site.ask("GET", f"/api/people/{ann}").json["photos"]]
     assert site.ask("DELETE", f"/api/photos/{photos[0]}").json == {"photos": 1, "person": False}
     assert site.ask("DELETE", f"/api/photos/{photos[0]}").status == 404
-    assert site.ask("DELETE", f"/api/people/{ann}").json == {"photos": 1, "person": True}
+    assert site.ask("DELETE", f"/api/people/{ann}").json == {"photos": 2, "person": True}
     assert site.ask("GET", f"/api/people/{ann}").status == 404 and names(site) == []
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,9 +37,27 @@ from stages.video import Camera, Every, Seconds, Watching, check_watching, watch
 
 if TYPE_CHECKING:
     from pdsn.api import IdentifiedPhoto, People, Run
+    from pdsn.store.people import PeopleStore
 
 SMALL = 20_000
 """Photos of a store up to which it is looked for people under two names at each call, in a fraction of a second; `enrol` looks in any."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What somebody is looked for in.
+
+    Attributes:
+        paths: photos, videos and the camera that can be used.
+        films: the videos and the camera among them.
+        targets: where the picture of each goes.
+        failed: what JSON says of those that nobody can be looked for in, as it turns out.
+    """
+
+    paths: Sequence[Path]
+    films: Sequence[Path]
+    targets: Mapping[Path, Path]
+    failed: list[dict[str, str]]
 
 
 def main(
@@ -62,9 +80,7 @@ def main(
         Whether there was a face in any of them.
     """
     from pdsn.people.gallery import check_gallery
-    from pdsn.people.photo import PhotoError
     from pdsn.people.video import check_pyav, is_video
-    from pdsn.progress import progress_bar
     from pdsn.run.strategies import strategy_for_own_people
     from pdsn.store.kinds import open_store
 
@@ -91,15 +107,10 @@ def main(
         small = open_store(people, by_index=by_index).counts()[1] <= SMALL
     elif by_index:
         raise UsageError("--index is for people of a table: give --people lance://… too")
-    default = session.run.root / "identify"
-    targets = picture_paths(paths, common.picture, default) if common.pictures else {}
-    failed = [{"photo": shown(path), "reason": f"{shown(path)}: {reason}"} for path, reason in others]
-    complain_files("identify", [(shown(path), reason) for path, reason in others])
-    paths, unusable = _usable(paths, camera)
-    failed += unusable
-    if not paths:
+    given = _usable(session, paths, others, camera, common)
+    if not given.paths:
         if common.as_json:
-            print_json({"format": 1, "run": shown(session.run.root), "photos": [], "failed": failed})
+            print_json({"format": 1, "run": shown(session.run.root), "photos": [], "failed": given.failed})
         return False
     run = open_run(session, common, steps)
     known = _enrol(run, gallery) if people is None else run.people(people, by_index=by_index)
@@ -110,40 +121,11 @@ def main(
         complain_two_names("identify", run, known.two_names(), people)
     if small or gallery is not None:
         complain_mistaken("identify", run, known, fpr)
-    answers: list[dict[str, Any]] = []
-    films: list[dict[str, Any]] = []
-    still = {path for path in paths if not is_video(path) and path != camera}
-    several = Several(list(still)) if len(still) > 1 and not common.as_json else None
-    no_bar = len(paths) == 1 or len(still) < len(paths)  # a film has its own
-    try:
-        with progress_bar("identify", len(paths), "photos", quiet=no_bar) as advance:
-            for path in paths:
-                target = targets.get(path)
-                try:
-                    if path not in still:
-                        films.append(
-                            watch(session, known, path, fpr, watching, target, as_json=common.as_json)
-                        )
-                        continue
-                    answer = known.identify(path, fpr=fpr)
-                    written = draw("identify", partial(known.draw, answer), target)
-                    answers.append(_as_dict(answer, written))
-                    if several is not None:
-                        several.add(answer, written)
-                    elif not common.as_json:
-                        show_photo(session, answer, written, fpr, run.strategy)
-                except PhotoError as error:
-                    failed.append({"photo": shown(path), "reason": str(error)})
-                    complain("identify", str(error))
-                finally:
-                    advance()
-    finally:  # after Ctrl-C, too
-        if several is not None:
-            several.show(session, fpr, run.strategy, len(failed))
+    answers, films = _name(session, run, known, given, replace(common, fpr=fpr), watching)
     if common.as_json:
         about = about_run(session, run, fpr) | {"gallery": known.as_dict()}
         watched = {"videos": films} if films else {}
-        print_json({**about, "photos": answers, **watched, "failed": failed})
+        print_json({**about, "photos": answers, **watched, "failed": given.failed})
     return bool(answers) or any(film["tracks"] for film in films)
 
 
@@ -156,13 +138,31 @@ def _as_dict(answer: IdentifiedPhoto, picture: Path | None) -> dict[str, Any]:
     }
 
 
-def _usable(paths: Sequence[Path], camera: Path | None) -> tuple[list[Path], list[dict[str, str]]]:
-    """The photos and videos that somebody can be looked for in, and what the JSON says of the others, each told at once."""
+def _usable(
+    session: Session,
+    paths: Sequence[Path],
+    others: Sequence[tuple[Path, str]],
+    camera: Path | None,
+    common: Common,
+) -> Given:
+    """What somebody can be looked for in; the rest is told at once.
+
+    Args:
+        session: the run.
+        paths: photos and videos, the camera among them.
+        others: (file, reason) of what is no photo.
+        camera: the camera; None without one.
+        common: where pictures go.
+    """
     from pdsn.people.photo import PhotoError, check_photo
     from pdsn.people.video import check_video, is_video
 
+    targets = {}
+    if common.pictures:
+        targets = picture_paths(paths, common.picture, session.run.root / "identify")
+    failed = [{"photo": shown(path), "reason": f"{shown(path)}: {reason}"} for path, reason in others]
+    complain_files("identify", [(shown(path), reason) for path, reason in others])
     usable: list[Path] = []
-    failed: list[dict[str, str]] = []
     for path in paths:
         try:
             if path != camera:
@@ -172,7 +172,51 @@ def _usable(paths: Sequence[Path], camera: Path | None) -> tuple[list[Path], lis
             complain("identify", str(error))
         else:
             usable.append(path)
-    return usable, failed
+    films = [path for path in usable if path == camera or is_video(path)]
+    return Given(usable, films, targets, failed)
+
+
+def _name(
+    session: Session, run: Run, known: People | PeopleStore, given: Given, common: Common, watching: Watching
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Name everybody, print who it is, and return what JSON says of photos and of films; `common` has a rate."""
+    from pdsn.calibration.strangers import DEFAULT_FPR
+    from pdsn.people.photo import PhotoError
+    from pdsn.progress import progress_bar
+
+    answers: list[dict[str, Any]] = []
+    films: list[dict[str, Any]] = []
+    fpr = DEFAULT_FPR if common.fpr is None else common.fpr
+    still = [path for path in given.paths if path not in given.films]
+    several = Several(still) if len(still) > 1 and not common.as_json else None
+
+    def name(path: Path) -> None:
+        target = given.targets.get(path)
+        if path in given.films:
+            films.append(watch(session, known, path, fpr, watching, target, as_json=common.as_json))
+            return
+        answer = known.identify(path, fpr=fpr)
+        written = draw("identify", partial(known.draw, answer), target)
+        answers.append(_as_dict(answer, written))
+        if several is not None:
+            several.add(answer, written)
+        elif not common.as_json:
+            show_photo(session, answer, written, fpr, run.strategy)
+
+    quiet = len(given.paths) == 1 or bool(given.films)  # a film has a bar of its own
+    try:
+        with progress_bar("identify", len(given.paths), "photos", quiet=quiet) as advance:
+            for path in given.paths:
+                try:
+                    name(path)
+                except PhotoError as error:
+                    given.failed.append({"photo": shown(path), "reason": str(error)})
+                    complain("identify", str(error))
+                advance()
+    finally:  # after Ctrl-C, too
+        if several is not None:
+            several.show(session, fpr, run.strategy, len(given.failed))
+    return answers, films
 
 
 def _enrol(run: Run, folder: Path | None) -> People:

@@ -169,7 +169,10 @@ def test_a_base_of_two_branches_goes_all_the_way_and_each_side_has_its_own(tmp_p
     ("section", "line"),
     [
         ("margin = 3.0", "[siamese] margin = 3.0 is out of range: from 0.01 to 2"),
-        ("mragin = 1.0", "unknown setting mragin in [siamese]: there are margin, impostors, variant"),
+        (
+            "mragin = 1.0",
+            "unknown setting mragin in [siamese] (is margin meant?): there are margin, impostors, variant",
+        ),
     ],
 )
 def test_its_settings_are_checked(tmp_path, section, line):

@@ -60,7 +60,7 @@ def test_a_file_asks_for_it_too_and_sets_it(grey, copied, tmp_path, refused):
     assert config["matchers"] == ["grey"] and config["matcher_settings"] == {"grey": {"cells": 2}}
     few.write_text("[grey]\nsells = 2\n")
     line = refused(2, "eval", "--run", copied, "--config", few)
-    assert "unknown setting sells in [grey]: there are cells" in line
+    assert "unknown setting sells in [grey] (is cells meant?): there are cells" in line
 
 
 def test_new_photos_are_named_by_it(grey, copied, tmp_path, monkeypatch):

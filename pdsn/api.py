@@ -173,7 +173,9 @@ class Run:
     def take_strangers(
         self, folder: str | Path, *, on_progress: Callable[[int, int], None] | None = None
     ) -> None:
-        """Have thresholds follow from the people of a folder, in place of the run's validation photos; call it before `enrol`.
+        """Have thresholds follow from the people of a folder, in place of the run's validation photos.
+
+        It comes before anything that has a threshold: `enrol`, `people`, `verify`.
 
         A share of strangers is kept where strangers are photographed as these are: by the same camera, in the same light. Who is
         among them and enrolled, too, under the same name, is asked about without his or her own photos.
@@ -185,11 +187,14 @@ class Run:
 
         Raises:
             PdsnError: there is no usable photo in it.
+            UsageError: the run's own strangers are in use already.
         """
+        if {"_scores", "_strangers"} & self.__dict__.keys():
+            raise UsageError(
+                "the run's own strangers are in use already: load the run anew, with load_run(…, strangers=FOLDER)"
+            )
         self._taken = read_strangers(Path(folder), self._crop, self._detect, on_progress=on_progress)
         self.strangers = self._taken.source
-        for name in ("_strangers", "_scores", "_seen", "_verifier", "_plain"):
-            self.__dict__.pop(name, None)
 
     def get_ready(self, *, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Look at what thresholds come from: strangers under all that people wear. Otherwise the first answer waits for it.
@@ -427,7 +432,9 @@ class Run:
         if strangers is None:
             strangers = Strangers.of(self.dataset, self._workspace.settings.split)
         total = len(strangers) * (1 + len(self._looks))
-        keep_maps(self._workspace, strangers.faces, lambda done, _: self._told(done, total))
+        # Of a folder's people no more is kept than scores take: their maps would be in the run long after they were asked about.
+        if self._taken is None:
+            keep_maps(self._workspace, strangers.faces, lambda done, _: self._told(done, total))
         return strangers
 
     @property

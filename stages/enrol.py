@@ -12,7 +12,7 @@ from pdsn.errors import UsageError
 from stages.command import GOING_ON, RECOGNITION, command
 from stages.errors import complain
 from stages.options import Json, Layer, OneStrategy
-from stages.photo_options import PeopleDir, Source
+from stages.photo_options import PeopleDir, Source, StrangersDir
 from stages.recognising import (
     FEW,
     NAMED,
@@ -228,6 +228,7 @@ def enrol(
     name: Annotated[str | None, typer.Option(metavar="NAME", help="Whom all these photos show.")] = None,
     strategy: OneStrategy = None,
     occlusion_source: Source = None,
+    strangers: StrangersDir = None,
     accept_poor: Annotated[
         bool,
         typer.Option(
@@ -281,7 +282,7 @@ def enrol(
     from pdsn.store.spread import Spread
 
     spread = None if workers is None and ray is None else Spread(workers, ray)
-    common = Common.asked(options, strategy, occlusion_source, as_json=json)
+    common = Common.asked(options, strategy, occlusion_source, strangers=strangers, as_json=json)
     session = Session(shared, options, keep=False)
     somebody = main(
         session,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pdsn import api
 from pdsn.api import load_run
 from pdsn.calibration.mistaken import Mistaken
 from pdsn.errors import PdsnError, UsageError
+from pdsn.people import gallery
 from tests.people.photos import PlainDetector, save_photo
 from tests.test_api import TEN, dataset, others, team, trained
 
@@ -49,8 +52,8 @@ def alike(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_threshold_is_what_the_nearest_of_twelve_strangers_scores(trained, team, door):
     told: list[tuple[int, int]] = []
+    before = opened(trained).enrol(team).identify(door / "stranger_10/30.png", fpr=0.1).faces[0]
     run = opened(trained)
-    before = run.enrol(team).identify(door / "stranger_10/30.png", fpr=0.1).faces[0]
     run.take_strangers(door, on_progress=lambda done, total: told.append((done, total)))
     assert told[-1] == (12, 12) and run.strangers == f"--strangers {door}"
     people = run.enrol(team)
@@ -107,9 +110,40 @@ def test_photos_that_pass_for_somebody_else_are_counted(trained, team, alike, tm
     store = run.people(tmp_path / "store", create=True)
     store.enrol(alike, accept_poor=True)
     assert store.mistaken(0.05) == found
-    run.take_strangers(alike)
-    mended = run.enrol(alike).mistaken(0.05)
-    assert mended.photos == 24 and mended.passing <= 1
+    with pytest.raises(UsageError, match="the run's own strangers are in use already: load the run anew"):
+        run.take_strangers(alike)
+    mended = opened(trained, alike)
+    found = mended.enrol(alike).mistaken(0.05)
+    assert found.photos == 24 and found.passing <= 1
+
+
+def test_photos_of_which_no_region_counts_as_covered_are_asked_about(trained, alike, tmp_path, monkeypatch):
+    run = opened(trained)
+    monkeypatch.setattr(run, "_cover", one_pixel)
+    store = run.people(tmp_path / "store", create=True)
+    store.enrol(alike, accept_poor=True)
+    assert store.mistaken(0.05).photos == 24
+
+
+def one_pixel(faces: torch.Tensor) -> torch.Tensor:
+    """A pixel of each face is covered, which is no region."""
+    covered = torch.zeros((len(faces), *faces.shape[2:]), dtype=torch.bool)
+    covered[:, 20, 20] = True
+    return covered
+
+
+def test_of_many_strangers_some_are_read(trained, door, monkeypatch):
+    monkeypatch.setattr(gallery, "MOST_STRANGERS", 6)
+    told: list[tuple[int, int]] = []
+    run = opened(trained)
+    run.take_strangers(door, on_progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (6, 6) and len(run._strangers) == 6 and len(set(run._strangers.names)) == 4
+
+
+def test_no_maps_of_a_folders_people_are_kept(trained, team, door, tmp_path):
+    bare = Path(shutil.copytree(trained, tmp_path / "run", ignore=shutil.ignore_patterns("cache")))
+    opened(bare, door).enrol(team).identify(door / "stranger_10/30.png", fpr=0.1)
+    assert {path.name.partition("-")[0] for path in (bare / "cache").iterdir()} == {"scores", "strangers"}
 
 
 def test_few_who_pass_are_no_sign():

@@ -34,6 +34,8 @@ CROPS_A_PASS = 64
 """Candidates that the others see at once, likewise."""
 CANDIDATE = 0.03
 """Probability of a face from which a candidate of a further look is asked about again."""
+SEVERAL = 3
+"""Sure faces up to which a photo is looked at again for one in its middle: in a crowd that takes seconds, and nobody is in the middle."""
 APART = 0.5
 """Share of the smaller of two boxes below which they are two faces."""
 
@@ -142,8 +144,7 @@ class Detector:
             unsure = [
                 index
                 for index, faces in enumerate(found)
-                if not any(map(sure, faces))
-                or (further == "middle" and not _in_the_middle(faces, photos[index].shape))
+                if _may_hide_another(faces, photos[index].shape, further)
             ]
             if not unsure:
                 break
@@ -272,6 +273,12 @@ class Detector:
 def sure(face: Detection) -> bool:
     """Whether the probability is at least `SURE`."""
     return face.probability >= SURE
+
+
+def _may_hide_another(faces: Sequence[Detection], shape: tuple[int, ...], further: Further) -> bool:
+    """Whether a photo (H, W, …) with these faces is looked at again."""
+    known = sum(map(sure, faces))
+    return not known or (further == "middle" and known <= SEVERAL and not _in_the_middle(faces, shape))
 
 
 def _in_the_middle(faces: Sequence[Detection], shape: tuple[int, ...]) -> bool:

@@ -89,7 +89,7 @@ def read_photo(source: Path | bytes | Image.Image) -> Photo:
         if not heic:
             raise UnreadablePhotoError("not an image") from error
         cure = 'pip install "pdsn[heic]", or convert it to JPEG'
-        raise UnreadablePhotoError("damaged HEIC" if _reads_heic() else f"HEIC: {cure}") from error
+        raise UnreadablePhotoError("damaged HEIC" if reads_heic() else f"HEIC: {cure}") from error
     except PermissionError as error:
         raise UnreadablePhotoError("no permission") from error
     except FileNotFoundError as error:
@@ -103,7 +103,7 @@ def read_photo(source: Path | bytes | Image.Image) -> Photo:
 
 
 @cache
-def _reads_heic() -> bool:
+def reads_heic() -> bool:
     """Have Pillow read HEIC, which takes the extra `heic`; whether it can."""
     try:
         from pillow_heif import register_heif_opener
@@ -143,7 +143,7 @@ def open_photo(source: Path | bytes, kinds: Sequence[str]) -> Image.Image:
     with _OPENING:
         Image.init()
         if "HEIF" in kinds and _is_heic(source):
-            _reads_heic()
+            reads_heic()
         formats = [name for name in kinds if name in Image.OPEN]  # AVIF came with Pillow 11.3
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:

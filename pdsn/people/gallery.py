@@ -86,6 +86,7 @@ def read_gallery(
     detect: Detect,
     *,
     option: str = "--gallery",
+    most: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Gallery:
     """Enrol the people of a folder that holds a folder of photos per person, or of a prepared data set.
@@ -99,6 +100,7 @@ def read_gallery(
         config: size and alignment, see `crop_settings`.
         detect: the detector.
         option: what messages call the folder.
+        most: photos that are read; of more as many spread evenly. None for all.
         on_progress: told the photos done and the photos in all.
 
     Raises:
@@ -110,6 +112,8 @@ def read_gallery(
         return _prepared_gallery(folder, config, option)
     listing = list_photos(folder)
     listed = listing.photos
+    if most is not None:
+        listed = [listed[row] for row in evenly(np.arange(len(listed)), most)]
     names: list[str] = []
     files: list[str] = []
     crops: list[np.ndarray] = []
@@ -142,7 +146,8 @@ def read_gallery(
             if on_progress is not None:
                 on_progress(start + len(part), len(listed))
     skipped += [(readable(file), reason) for file, reason in listing.others]
-    left_out = sorted({readable(person) for person in listing.people} - set(names))
+    wanted = {photo.person for photo in listed} if most is not None else listing.people
+    left_out = sorted({readable(person) for person in wanted} - set(names))
     if not crops:
         raise PdsnError(
             f"{option} {folder}: none of its {len(listed)} photos can be used "
@@ -159,11 +164,13 @@ def read_strangers(
     *,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> Strangers:
-    """The people of a folder as those whom thresholds follow from; of more than `MOST_STRANGERS` photos as many spread evenly.
+    """The people of a folder as those whom thresholds follow from; of more than `MOST_STRANGERS` photos as many spread evenly are read.
 
     Arguments and errors as for `read_gallery`.
     """
-    found = read_gallery(folder, config, detect, option="--strangers", on_progress=on_progress)
+    found = read_gallery(
+        folder, config, detect, option="--strangers", most=MOST_STRANGERS, on_progress=on_progress
+    )
     rows = evenly(np.arange(len(found.files)), MOST_STRANGERS)
     names = [found.people[label] for label in found.labels[rows].tolist()]
     return Strangers(found.faces[rows], names, found.landmarks[rows], f"--strangers {readable(str(folder))}")

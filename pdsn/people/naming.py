@@ -133,7 +133,7 @@ class Naming:
         """How many photos of these people pass for somebody else of them, each asked about without its own person.
 
         Many more than `fpr` do where the photos differ from those of the strangers: by camera, light, age or origin. Then strangers
-        on such photos pass more often than was asked for, too: `pdsn.api.Run.take_strangers` mends that.
+        on such photos pass more often than was asked for, too: `load_run(…, strangers=FOLDER)` mends that.
 
         Args:
             fpr: see `identify`.

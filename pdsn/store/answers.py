@@ -21,6 +21,7 @@ from pdsn.people.identification import NEAREST, IdentifiedFace, Match, answer, i
 from pdsn.people.photo import Cover, FoundFace, SearchedPhoto
 from pdsn.people.verification import Verdict
 from pdsn.store.doubts import find_doubts
+from pdsn.store.joint import own_bits
 from pdsn.store.kinds import AnyStore, current
 from pdsn.store.records import PhotoRecord
 from pdsn.store.rivals import PersonRivals, StoreRivals
@@ -151,12 +152,13 @@ class StoreIdentifier:
         return two_names(self.impostors(self.snapshot))
 
     def mistaken(self, fpr: float) -> Mistaken | None:
-        """How many photos of the store pass for somebody else, of those on which nothing is covered; see `Identifier.mistaken`."""
+        """How many photos of the store pass for somebody else, of those that have no region covered; see `Identifier.mistaken`."""
         snapshot = self.snapshot
         if snapshot.comparison != "nearest":
             return None
         impostors = self.impostors(snapshot)
-        free = np.setdiff1d(np.arange(len(snapshot)), snapshot.touched)
+        hidden = own_bits(snapshot, self.matcher).any(1) & (not self._free)
+        free = np.setdiff1d(np.arange(len(snapshot)), snapshot.touched[hidden])
         rows = evenly(free, MOST_PHOTOS)
         signature = (False,) * len(self.matcher.regions)
         found = StoreRivals(snapshot, self.variants, self._kept).among(rows, signature)

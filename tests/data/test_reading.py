@@ -263,7 +263,7 @@ def test_without_the_extra_the_photos_of_phones_say_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
-    monkeypatch.setattr(reading, "_reads_heic", lambda: False)
+    monkeypatch.setattr(reading, "reads_heic", lambda: False)
     with pytest.raises(
         UnreadablePhotoError, match=r'^HEIC: pip install "pdsn\[heic\]", or convert it to JPEG$'
     ):

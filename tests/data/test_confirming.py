@@ -91,3 +91,10 @@ def test_a_covered_face_in_the_middle_is_found_beside_a_sure_one(astronaut, cove
     assert max(middles) - min(middles) == pytest.approx(170, abs=15)
     [frame] = covered([photo], further="nowhere")
     assert len(frame) == 1, "of a film's frame the sure one is enough"
+
+
+def test_a_crowd_is_looked_at_once(astronaut, covered, looked):
+    crowd = np.ascontiguousarray(np.tile(astronaut, (2, 2, 1)))
+    [found] = covered([crowd])
+    assert len(found) == 4 and all(map(sure, found)), "none of them in the middle"
+    assert looked == [1]

@@ -385,16 +385,16 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
 
 
 class _Remembering:
-    """A stream that keeps the error of a failed write, which torch replaces by one that says nothing of the disk."""
+    """A stream that keeps what ended a write, Ctrl-C too, which torch replaces by an error that says nothing of it."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self.failed: OSError | None = None
+        self.failed: BaseException | None = None
 
     def write(self, data: bytes) -> int:
         try:
             return self._stream.write(data)
-        except OSError as error:
+        except BaseException as error:
             self.failed = error
             raise
 

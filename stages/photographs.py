@@ -102,6 +102,8 @@ def show(session: Session, table: dict[str, Any]) -> None:
     photos = table["photographs"]
     counts = ", ".join(f"{name} {count}" for name, count in photos["probes"].items())
     session.say(f"{photos['enrolled']} photos of {photos['people']} people enrolled; probes: {counts}")
+    if "strangers" in table["config"]:
+        session.say(f"thresholds follow from the people of --strangers, {table['config']['strangers']}")
     lost = photos["without_face"]
     if lost:
         shown = ", ".join(file for file, _ in lost[:3])

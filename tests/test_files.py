@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pdsn import artefact
 from pdsn.artefact import TrainingFolder, save_tensors
 from pdsn.data.chunks import Chunk
 from pdsn.files import atomic_path, sha256_of, temporary_folder, write_array, write_text
@@ -85,6 +86,30 @@ WRITERS = {
     "annotated.png": lambda path: save_picture(Image.fromarray(NOISE), path),
     "training.png": lambda path: plot_training([{"epoch": 1, "loss": 1.0}], path, "loss", "loss"),
 }
+
+
+def test_ctrl_c_while_a_state_is_written_is_ctrl_c_and_the_old_one_stays(tmp_path, monkeypatch):
+    folder = TrainingFolder(tmp_path, {}, {}, "pdsn x")
+    folder.save_state({"a": torch.zeros(20_000)})
+    before = sha256_of(tmp_path / "last.pt")
+
+    class Pressed:
+        """A file at whose second write Ctrl-C is pressed."""
+
+        def __init__(self, file):
+            self.file, self.writes = file, 0
+
+        def write(self, data):
+            self.writes += 1
+            if self.writes == 2:
+                raise KeyboardInterrupt
+            return self.file.write(data)
+
+    remembering = artefact._Remembering
+    monkeypatch.setattr(artefact, "_Remembering", lambda file: remembering(Pressed(file)))
+    with pytest.raises(KeyboardInterrupt):
+        folder.save_state({"a": torch.ones(20_000)})
+    assert sha256_of(tmp_path / "last.pt") == before and [p.name for p in tmp_path.iterdir()] == ["last.pt"]
 
 
 @pytest.mark.parametrize("name", WRITERS)

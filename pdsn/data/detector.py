@@ -34,7 +34,7 @@ CROPS_A_PASS = 64
 """Candidates that the others see at once, likewise."""
 CANDIDATE = 0.03
 """Probability of a face from which a candidate of a further look is asked about again."""
-SEVERAL = 3
+SEVERAL = 8
 """Sure faces up to which a photo is looked at again for one in its middle: in a crowd that takes seconds, and nobody is in the middle."""
 APART = 0.5
 """Share of the smaller of two boxes below which they are two faces."""

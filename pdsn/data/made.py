@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 
 from pdsn.artefact import completed
 from pdsn.data.dataset import FaceDataset
@@ -26,7 +27,7 @@ def open_made(
 ) -> tuple[FaceDataset, list[tuple[str, str]]]:
     """The data set that lies in `root`, if it is the one asked for."""
     advice = f"choose another {elsewhere}, or replace it with --force"
-    dataset = FaceDataset.load(root, advice)
+    dataset = FaceDataset.load(root, f"delete {quote(str(root))}, and give the same command again")
     wanted = json.loads(json.dumps(asdict(config)))
     then = completed(dataset.settings, wanted, config.BEFORE)
     other = [name for name in wanted if then.get(name) != wanted[name]]

@@ -150,7 +150,7 @@ def why_no_photo(path: Path) -> str:
     return ""
 
 
-def list_photos(folder: Path) -> Listing:
+def list_photos(folder: Path, option: str = "") -> Listing:
     """List the photos of a folder per person.
 
     Hidden files and folders and those of `SYSTEM_NAMES` are left out. Two folders of people, of masked and of unmasked
@@ -158,20 +158,25 @@ def list_photos(folder: Path) -> Listing:
     person's folder count for that person; two folders that are one name, see `person_of`, are one person. Links are followed,
     each folder once.
 
+    Args:
+        folder: the folder.
+        option: by which it was given, for messages.
+
     Raises:
         PdsnError: the folder is missing, is a file, cannot be listed, has no sub-folder with photos, or holds splits
             whose folders are the people.
     """
+    called = f"{option} {folder}".lstrip()
     if not folder.exists():
         raise PdsnError(
-            f"{folder}: no such folder, give the folder that holds a sub-folder of photos per person"
+            f"{called}: no such folder, give the folder that holds a sub-folder of photos per person"
         )
     if not folder.is_dir():
-        raise PdsnError(f"{folder} is a file, give the folder that holds a sub-folder of photos per person")
+        raise PdsnError(f"{called} is a file, give the folder that holds a sub-folder of photos per person")
     try:
         entries = sorted(entry for entry in folder.iterdir() if not made_by_system(entry.name))
     except OSError as error:
-        raise PdsnError(f"{folder} cannot be listed ({error.strerror}): check its permissions") from error
+        raise PdsnError(f"{called} cannot be listed ({error.strerror}): check its permissions") from error
     people = [entry for entry in entries if entry.is_dir()]
     loose = [entry for entry in entries if entry not in people and not why_no_photo(entry)]
     photos: list[PhotoFile] = []
@@ -192,13 +197,13 @@ def list_photos(folder: Path) -> Listing:
         )
         found = "nothing" if not entries else found
         raise PdsnError(
-            f"{folder} holds {found}: put the photos of each person in a folder with the person's name"
+            f"{called} holds {found}: put the photos of each person in a folder with the person's name"
         )
     names = [person.name for person in folders]
     if all(name.lower() in SPLITS for name in names) and all(photo.file.count("/") > 1 for photo in photos):
         example = folder / photos[0].file.partition("/")[0]
         raise PdsnError(
-            f"{folder} holds splits ({', '.join(names)}), and each would count as one person: give one of them, such "
+            f"{called} holds splits ({', '.join(names)}), and each would count as one person: give one of them, such "
             f"as {example}, or a folder that has the folders of all people directly in it"
         )
     photos.sort(key=lambda photo: (photo.person, photo.file))

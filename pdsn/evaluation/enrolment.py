@@ -75,7 +75,7 @@ class Enrolment:
         if len(chosen) < 2:
             raise PdsnError(
                 f"{dataset.root}: the {split} split by person holds {len(chosen)} people with more than {enrol} "
-                "photos, too few to tell apart; prepare more people, or take a smaller --enrol"
+                "photos, too few to tell apart; prepare more people, or take a smaller enrol under [eval]"
             )
         gallery, asked = np.sort(np.concatenate(chosen)), np.sort(np.concatenate(probes))
         return cls(gallery, asked, len(inside) - len(gallery) - len(asked))

@@ -57,7 +57,8 @@ class Listed:
         for path in folders[1:]:
             if path == folders[0]:
                 raise UsageError(f"--probes {path} is the --gallery: each photo would find itself")
-        listings = [list_photos(path) for path in folders]
+        options = ["--gallery", *("--probes" for _ in names)]
+        listings = [list_photos(path, option) for path, option in zip(folders, options, strict=True)]
         enrolled = {photo.person for photo in listings[0].photos}
         asked = {photo.person for listing in listings[1:] for photo in listing.photos}
         if not enrolled & asked:

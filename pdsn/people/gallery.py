@@ -110,7 +110,7 @@ def read_gallery(
     check_gallery(folder, option)
     if (folder / "dataset.json").is_file():
         return _prepared_gallery(folder, config, option)
-    listing = list_photos(folder)
+    listing = list_photos(folder, option)
     listed = listing.photos
     if most is not None:
         listed = [listed[row] for row in evenly(np.arange(len(listed)), most)]
@@ -184,7 +184,7 @@ def check_gallery(folder: Path, option: str = "--gallery") -> None:
             "or the data set that the run was trained on"
         )
     if not (folder / "dataset.json").is_file():
-        list_photos(folder)
+        list_photos(folder, option)
 
 
 def digest_of(about: str, faces: Tensor) -> str:

@@ -71,6 +71,7 @@ class RunDir:
     root: Path
     about: dict[str, Any] = field(default_factory=dict)
     preparing: str = ""
+    _began_root: bool = field(default=False, init=False, repr=False)
 
     @classmethod
     def open(cls, root: Path) -> RunDir:
@@ -158,6 +159,11 @@ class RunDir:
 
     def check_prepared(self) -> None:
         """Raise PdsnError where preparing the photos of a new run was stopped."""
+        if self.preparing and (self.data / "dataset.json").is_file():
+            raise PdsnError(
+                f"{self.root} has no base yet, and its photos are prepared: go on with `{self.preparing}`, with other settings where "
+                "these were refused"
+            )
         if self.preparing:
             raise PdsnError(
                 f"{self.root} has no base yet, since preparing its photos was stopped: go on with `{self.preparing}`"
@@ -166,6 +172,7 @@ class RunDir:
     def prepare_by(self, command: str) -> None:
         """Write that a command has begun to prepare photos for this new run; what is remembered later takes its place."""
         self.preparing = command
+        self._began_root = self._began_root or not self.root.exists()
         write_text(
             self.root / "run.json", json.dumps({"format": FORMAT, "preparing": command}, indent=2) + "\n"
         )
@@ -174,8 +181,9 @@ class RunDir:
         """Take back what `prepare_by` wrote, since nothing came of it."""
         self.preparing = ""
         (self.root / "run.json").unlink(missing_ok=True)
-        with suppress(OSError):  # where there is more in it, it stays
-            self.root.rmdir()
+        if self._began_root:
+            with suppress(OSError):  # where there is more in it, it stays
+                self.root.rmdir()
 
     def remembered(self, name: str, option: str, given: str | None, default: str) -> str:
         """What the run was started with; another value later is refused, not mixed in.

@@ -70,3 +70,20 @@ def test_photos_of_no_use_leave_no_run(tmp_path):
 
 def test_the_settings_of_a_command_that_was_stopped_are_not_remembered(command, tmp_path):
     assert set(json.loads((tmp_path / "run/run.json").read_text())) == {"format", "preparing"}
+
+
+def test_a_folder_that_was_there_before_stays(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "none/Ann").mkdir(parents=True)
+    said = give("run", "--photos", tmp_path / "none", "--run", tmp_path / "run", "--device", "cpu")
+    assert said.code == 1 and list((tmp_path / "run").iterdir()) == []
+
+
+def test_photos_that_are_prepared_and_refused_afterwards_are_not_said_to_be_stopped(
+    refused, command, tmp_path
+):
+    (tmp_path / "run/data").mkdir()
+    (tmp_path / "run/data/dataset.json").write_text("{}")
+    line = refused(1, "show", tmp_path / "run")
+    assert "has no base yet, and its photos are prepared: go on with `pdsn run --photos" in line
+    assert "with other settings where these were refused" in line

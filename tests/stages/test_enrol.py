@@ -135,6 +135,15 @@ def test_the_folder_of_a_former_name_is_still_that_person_s(run, photos, team, d
     save_photo(more / "Bob/new.png", faces_of(drawn, 1)[3])
     answer = json.loads(give("enrol", more, "--people", team, "--run", run, *COMMON, "--json").out)
     assert answer["renamed"] == [{"given": "Bob", "name": "Cid"}] and answer["added"][0]["name"] == "Cid"
+    # A name in another spelling is no other name.
+    for name, other in (("Ann", "ANN"), ("Cid", "cid")):
+        shutil.copytree(photos / name, tmp_path / "spelled" / other)
+    save_photo(tmp_path / "spelled/ANN/newer.png", faces_of(drawn, 0)[4])
+    spelled = json.loads(
+        give("enrol", tmp_path / "spelled", "--people", team, "--run", run, *COMMON, "--json").out
+    )
+    assert spelled["renamed"] == [{"given": "ANN", "name": "Anna"}] and spelled["people"]["people"] == 2
+    assert spelled["elsewhere"] == spelled["left_out"] == [] and len(spelled["known"]) == 4
     # Who does not mean that follows the advice.
     number = answer["added"][0]["id"]
     assert give("people", "remove", "--photo", number, "--people", team).code == 0

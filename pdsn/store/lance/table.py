@@ -17,7 +17,7 @@ from pdsn.store.database import alone
 from pdsn.store.insertion import NewPhoto
 from pdsn.store.lance.former import add_column, by_former, call, former_names, make_one, written
 from pdsn.store.lance.place import TABLE, UNFINISHED, Place, is_text
-from pdsn.store.names import checked_name, nobody, plain_name, renamed, taken
+from pdsn.store.names import FormerNames, checked_name, nobody, plain_name, renamed, taken
 from pdsn.store.provenance import check_made
 from pdsn.store.records import PersonPhotos, PersonRecord, PhotoRecord, Twin, can_be_id, no_photo
 
@@ -190,7 +190,8 @@ class LanceStore:
             there = self._rows(["id", "person", "source"], _among(numbers)).to_pylist() if numbers else []
             known = {row["id"]: Twin(row["person"], row["source"]) for row in there}
             lists = former_names(table)
-            now = by_former(lists)
+            earlier = FormerNames(by_former(lists))
+            people = set(self._rows(["person"])["person"].unique().to_pylist()) if lists else set()
             outcomes: list[int | Twin] = []
             fresh = []
             for number, photo in zip(numbers, photos, strict=True):
@@ -198,7 +199,7 @@ class LanceStore:
                     outcomes.append(known[number])
                     continue
                 name = checked_name(photo.name)
-                name = now.get(name, name)
+                name = earlier.meant(name, people)
                 known[number] = Twin(name, photo.source)
                 fresh.append(replace(photo, name=name))
                 outcomes.append(number)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -15,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from pdsn.errors import PdsnError, UsageError
 from pdsn.store.database import alone
 from pdsn.store.insertion import NewPhoto
-from pdsn.store.lance.former import add_column, by_former, call, former_names, make_one, written
+from pdsn.store.lance.formats import raised
+from pdsn.store.lance.former import by_former, call, former_names, make_one, written
 from pdsn.store.lance.place import TABLE, UNFINISHED, Place, is_text
 from pdsn.store.names import FormerNames, checked_name, nobody, plain_name, renamed, taken
 from pdsn.store.provenance import check_made
@@ -88,9 +88,9 @@ class LanceStore:
             raise PdsnError(
                 f"--people {address}: there is no people store: make it with `pdsn enrol PHOTOS --people {quote(str(address))} --run RUN`"
             )
-        from pdsn.store.lance.rows import ABOUT, FORMAT
+        from pdsn.store.lance.rows import FORMAT, about_of
 
-        about = json.loads((table.schema.metadata or {}).get(ABOUT, b"{}"))
+        about = about_of(table)
         if "made" not in about:
             raise PdsnError(f"--people {address} holds a table that is no people store: give another place")
         if about["format"] > FORMAT:
@@ -277,9 +277,7 @@ class LanceStore:
         """The table, while nobody else changes it; a removal that was killed is finished first."""
         with self._alone(), self.place.plainly():
             self._tidy()
-            table = self.table()
-            add_column(table)
-            yield table
+            yield raised(self.place, self.table())
 
     def _alone(self) -> Any:
         return nullcontext() if self.place.folder is None else alone(self.place.folder)

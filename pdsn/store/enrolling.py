@@ -35,7 +35,7 @@ class EnrolReport:
         known: (file, whose) of those that were enrolled already.
         elsewhere: (file, given name, name) of those among them that were given as somebody else than they are enrolled as; two
             spellings of a name are nobody else.
-        renamed: what people are called now whose photos were given and enrolled under a former name, by that name.
+        renamed: those of the added photos that were given under a former name, by that name; their names are those of today.
         left_out: people without any enrolled photo.
     """
 
@@ -43,7 +43,7 @@ class EnrolReport:
     refused: list[tuple[str, str]] = field(default_factory=list)
     known: list[tuple[str, str]] = field(default_factory=list)
     elsewhere: list[tuple[str, str, str]] = field(default_factory=list)
-    renamed: dict[str, str] = field(default_factory=dict)
+    renamed: dict[str, list[PhotoRecord]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
     def add_known(self, file: str, given: str, twin: Twin, former: FormerNames) -> None:
@@ -64,7 +64,8 @@ class EnrolReport:
         self.refused.extend(more.refused)
         self.known.extend(more.known)
         self.elsewhere.extend(more.elsewhere)
-        self.renamed.update(more.renamed)
+        for given, photos in more.renamed.items():
+            self.renamed.setdefault(given, []).extend(photos)
 
     def as_dict(self) -> dict[str, object]:
         """What JSON says of them."""
@@ -75,7 +76,7 @@ class EnrolReport:
             "elsewhere": [
                 {"photo": file, "given": given, "name": name} for file, given, name in self.elsewhere
             ],
-            "renamed": [{"given": given, "name": name} for given, name in self.renamed.items()],
+            "renamed": [{"given": given, "name": photos[0].name} for given, photos in self.renamed.items()],
             "left_out": self.left_out,
         }
 
@@ -115,7 +116,7 @@ class Enroller:
                 continue
             report.added.append(outcome)
             if outcome.name != given:
-                report.renamed[given] = outcome.name
+                report.renamed.setdefault(given, []).append(outcome)
         return report
 
 

@@ -117,6 +117,11 @@ def former_names(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(rows.fetchall())
 
 
+def how_to_remove(root: Path | str, number: int) -> str:
+    """The command that removes a photo of a store."""
+    return f"`pdsn people remove --photo {number} --people {quote(str(root))}`"
+
+
 def remember(connection: sqlite3.Connection, name: str, number: int) -> None:
     """Note a name that a person is about to lose, within a change."""
     connection.execute("INSERT OR REPLACE INTO former (name, person) VALUES (?, ?)", (name, number))

@@ -94,7 +94,7 @@ def main(
         report = _enrol(store, photos, spread=spread, accept_poor=accept_poor, keep_crops=keep_crops)
     else:
         report = _enrol_person(store, paths, name, accept_poor=accept_poor, keep_crops=keep_crops)
-    _complain(report)
+    _complain(report, people)
     spelled_alike = store.spelled_alike(photo.name for photo in report.added)
     _complain_spelled_alike(people, spelled_alike)
     about = store.as_dict()
@@ -158,8 +158,10 @@ def _enrol_person(
     return whole
 
 
-def _complain(report: EnrolReport) -> None:
+def _complain(report: EnrolReport, people: str) -> None:
     """A line for each photo that was refused, and for the first of those that were taken with a warning."""
+    from pdsn.store.names import how_to_remove
+
     complain_files("enrol", report.refused)
     noted = [photo for photo in report.added if photo.notes]
     for photo in noted[:LINES]:
@@ -169,11 +171,12 @@ def _complain(report: EnrolReport) -> None:
             "enrol", f"and {len(noted) - LINES} more with a warning: pdsn people show, and --json, have all"
         )
     _complain_known(report)
-    for given, person in report.renamed.items():
+    for given, added in report.renamed.items():
+        removals = few_of(how_to_remove(people, photo.id) for photo in added)
         complain(
             "enrol",
-            f"photos given as {given} are enrolled as {person}, who was called so before: if they show somebody else, give these "
-            "another name, and remove them there by `pdsn people remove --photo`",
+            f"photos given as {given} are enrolled as {added[0].name}, who was called so before: if they show somebody else, give "
+            f"these another name, and remove them there by {removals}",
         )
     for person in report.left_out:
         others = dict.fromkeys(name for _, given, name in report.elsewhere if given == person)

@@ -9,7 +9,7 @@ import numpy as np
 from pdsn.calibration.impostors import Impostors
 from pdsn.data.dataset import evenly
 from pdsn.matchers.matcher import Signature
-from pdsn.store.names import how_to_merge
+from pdsn.store.names import how_to_merge, how_to_remove
 from pdsn.store.records import PhotoRecord
 from pdsn.store.rivals import StoreRivals
 
@@ -21,7 +21,9 @@ MOST_PAIRS = 2**30
 """Pairs of an asked and another photo of the store, up to which all photos are asked about: some seconds."""
 
 
-def doubts_of(name: str, person: str | None, own: float | None, threshold: float, cure: str) -> list[str]:
+def doubts_of(
+    name: str, person: str | None, own: float | None, threshold: float, cure: str, remove: str = "remove it"
+) -> list[str]:
     """What speaks against a name, a line each.
 
     Args:
@@ -30,14 +32,15 @@ def doubts_of(name: str, person: str | None, own: float | None, threshold: float
         own: its highest cosine to other photos of that name, or at least as much; None where there are none.
         threshold: above which a cosine names somebody.
         cure: what to do if two names are one person's.
+        remove: what to do if the photo shows somebody else.
     """
     if person is not None and person != name:
-        other = "" if own is None else f"if it shows {person}, remove it, and enrol it as such; "
+        other = "" if own is None else f"if it shows {person}, {remove}, and enrol it as such; "
         return [f"it looks like {person}, who is enrolled too: {other}if both are one person, {cure}"]
     if own is not None and own < UNLIKE * threshold:
         return [
-            f"it does not look like the other photos of {name}: if it shows somebody else of that name, remove it, and enrol it under "
-            "a name that tells both apart"
+            f"it does not look like the other photos of {name}: if it shows somebody else of that name, {remove}, and enrol it "
+            "under a name that tells both apart"
         ]
     return []
 
@@ -76,13 +79,15 @@ def find_doubts(
             near = rivals.among(part, signature)
             for row, other, whom, own in zip(part.tolist(), near.other, near.whom, near.own, strict=True):
                 name, person = snapshot.people[snapshot.labels[row]], snapshot.people[whom]
+                number = int(snapshot.photos[row])
                 lines = doubts_of(
                     name,
                     person if other > max(threshold, own) else None,
                     float(own) if np.isfinite(own) else None,
                     threshold,
                     how_to_merge(address, name, person),
+                    f"remove it by {how_to_remove(address, number)}",
                 )
                 if lines:
-                    found[int(snapshot.photos[row])] = lines
+                    found[number] = lines
     return found

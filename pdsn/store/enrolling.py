@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ import torch
 from pdsn.data.chunks import threads_for_chunks
 from pdsn.data.faces import Detect
 from pdsn.data.listing import sha256_or_nothing
-from pdsn.data.photos import PhotoFile, list_photos
+from pdsn.data.photos import PhotoFile, list_photos, normal_name
 from pdsn.errors import UsageError
 from pdsn.people.gallery import readable
 from pdsn.people.photo import Cover
@@ -20,7 +20,7 @@ from pdsn.progress import unheard
 from pdsn.store.insertion import NewPhoto
 from pdsn.store.kinds import AnyStore
 from pdsn.store.making import CHUNK, Candidate, Made, Make, Maker, Refused, Task
-from pdsn.store.names import plain_name
+from pdsn.store.names import FormerNames, plain_name
 from pdsn.store.records import PhotoRecord, Twin
 from pdsn.store.variants import Variants
 
@@ -33,8 +33,9 @@ class EnrolReport:
         added: the photos that were enrolled; their notes are warnings.
         refused: (file, reason) of those that were not.
         known: (file, whose) of those that were enrolled already.
-        elsewhere: (file, given name, name) of those among them that were given as somebody else than they are enrolled as.
-        renamed: what people are called now whose photos were given and enrolled under a former name, by that name.
+        elsewhere: (file, given name, name) of those among them that were given as somebody else than they are enrolled as; two
+            spellings of a name are nobody else.
+        renamed: those of the added photos that were given under a former name, by that name; their names are those of today.
         left_out: people without any enrolled photo.
     """
 
@@ -42,19 +43,19 @@ class EnrolReport:
     refused: list[tuple[str, str]] = field(default_factory=list)
     known: list[tuple[str, str]] = field(default_factory=list)
     elsewhere: list[tuple[str, str, str]] = field(default_factory=list)
-    renamed: dict[str, str] = field(default_factory=dict)
+    renamed: dict[str, list[PhotoRecord]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
-    def add_known(self, file: str, given: str, twin: Twin, former: Mapping[str, str]) -> None:
+    def add_known(self, file: str, given: str, twin: Twin, former: FormerNames) -> None:
         """Add a photo that is enrolled already.
 
         Args:
             file, given: the photo, and whom it was to show.
             twin: as what it is enrolled.
-            former: see `Store.former`.
+            former: names of the store's people before.
         """
         self.known.append((file, str(twin)))
-        if twin.name not in (given, former.get(given)):
+        if normal_name(twin.name) != normal_name(given) and twin.name != former.now(given):
             self.elsewhere.append((file, given, twin.name))
 
     def extend(self, more: EnrolReport) -> None:
@@ -63,7 +64,8 @@ class EnrolReport:
         self.refused.extend(more.refused)
         self.known.extend(more.known)
         self.elsewhere.extend(more.elsewhere)
-        self.renamed.update(more.renamed)
+        for given, photos in more.renamed.items():
+            self.renamed.setdefault(given, []).extend(photos)
 
     def as_dict(self) -> dict[str, object]:
         """What JSON says of them."""
@@ -74,7 +76,7 @@ class EnrolReport:
             "elsewhere": [
                 {"photo": file, "given": given, "name": name} for file, given, name in self.elsewhere
             ],
-            "renamed": [{"given": given, "name": name} for given, name in self.renamed.items()],
+            "renamed": [{"given": given, "name": photos[0].name} for given, photos in self.renamed.items()],
             "left_out": self.left_out,
         }
 
@@ -106,7 +108,7 @@ class Enroller:
         report = EnrolReport()
         if not photos:
             return report
-        former = self.store.former()
+        former = FormerNames(self.store.former())
         for photo, outcome in zip(photos, self.store.add(photos), strict=True):
             given = plain_name(photo.name)
             if isinstance(outcome, Twin):
@@ -114,7 +116,7 @@ class Enroller:
                 continue
             report.added.append(outcome)
             if outcome.name != given:
-                report.renamed[given] = outcome.name
+                report.renamed.setdefault(given, []).append(outcome)
         return report
 
 
@@ -143,7 +145,7 @@ def enrol_folder(
     report = EnrolReport(refused=[(readable(file), reason) for file, reason in listing.others])
     hashes = {photo.file: sha256_or_nothing(task.folder / photo.file) for photo in listing.photos}
     known = enroller.store.known([digest for digest in hashes.values() if digest])
-    former = enroller.store.former()
+    former = FormerNames(enroller.store.former())
     wanted = []
     for photo in listing.photos:
         if hashes[photo.file] in known:
@@ -159,10 +161,11 @@ def enrol_folder(
         report.extend(enroller.keep(new))
         done += count
         told(done, total)
-    kept = {photo.name for photo in report.added} | {twin.name for twin in known.values()}
+    names = [*(photo.name for photo in report.added), *(twin.name for twin in known.values())]
+    kept = {normal_name(name) for name in names}
     for name in sorted({plain_name(name) for name in listing.people}):
-        now = former.get(name, name)
-        if now not in kept and not _is_known(enroller.store, now):
+        both = (name, former.now(name) or name)
+        if not any(normal_name(one) in kept or _is_known(enroller.store, one) for one in both):
             report.left_out.append(name)
     return report
 

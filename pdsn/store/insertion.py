@@ -12,7 +12,7 @@ import numpy as np
 
 from pdsn.files import atomic_path
 from pdsn.store.database import Database
-from pdsn.store.names import checked_name
+from pdsn.store.names import FormerNames, checked_name
 from pdsn.store.packing import pack_counts, pack_pixels
 from pdsn.store.records import KeptFace, Twin
 
@@ -36,13 +36,16 @@ class NewPhoto(KeptFace):
     crop: np.ndarray | None = None
 
 
-def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto, vectors: bytes) -> int | Twin:
+def insert(
+    database: Database, connection: sqlite3.Connection, photo: NewPhoto, vectors: bytes, former: FormerNames
+) -> int | Twin:
     """Write a photo, and its person where that is new, within a change.
 
     Args:
         database, connection: the store's.
         photo: the photo.
         vectors: its embeddings as they are kept.
+        former: names of the store's people before.
 
     Returns:
         The photo's id; where the same face is enrolled already, that one.
@@ -59,7 +62,7 @@ def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto, 
     if twin is not None:
         return Twin(*twin)
     name = checked_name(photo.name)
-    person = _person(connection, name)
+    person = _person(connection, name, former)
     values = {
         "person": person,
         "source": photo.source,
@@ -89,15 +92,15 @@ def insert(database: Database, connection: sqlite3.Connection, photo: NewPhoto, 
     return number
 
 
-def _person(connection: sqlite3.Connection, name: str) -> int:
+def _person(connection: sqlite3.Connection, name: str, former: FormerNames) -> int:
     """The id of whoever has a name, or had it before; of a new person where nobody did."""
-    known = connection.execute("SELECT person FROM former WHERE name = ?", (name,)).fetchone()
-    if known is None:
-        connection.execute(
-            "INSERT INTO person (name, added) VALUES (?, ?) ON CONFLICT (name) DO NOTHING", (name, now())
-        )
-        known = connection.execute("SELECT id FROM person WHERE name = ?", (name,)).fetchone()
-    return int(known[0])
+    for known in (name, former.now(name)):
+        found = connection.execute("SELECT id FROM person WHERE name = ?", (known,)).fetchone()
+        if found is not None:
+            return int(found[0])
+    number = connection.execute("INSERT INTO person (name, added) VALUES (?, ?)", (name, now())).lastrowid
+    assert number is not None
+    return number
 
 
 def _save_crop(database: Database, connection: sqlite3.Connection, number: int, crop: np.ndarray) -> None:

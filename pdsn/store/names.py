@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from shlex import quote
 
-from pdsn.data.photos import person_of
+from pdsn.data.photos import normal_name, person_of
 from pdsn.errors import UsageError
 from pdsn.people.gallery import readable
 from pdsn.store.records import can_be_id
@@ -31,6 +31,33 @@ def checked_name(name: str) -> str:
     if not clean or len(clean) > LONGEST_NAME or not clean.isprintable():
         raise UsageError(f"{clean[:40]!r} is no name: give 1 to {LONGEST_NAME} letters on one line")
     return clean
+
+
+class FormerNames:
+    """The names that people of a store had before; a name counts in any spelling, see `normal_name`.
+
+    Args:
+        former: what people are called now, by former name.
+    """
+
+    def __init__(self, former: Mapping[str, str]) -> None:
+        self._exact = former
+        self._normal: dict[str, str] = {}
+        for old, now in former.items():
+            self._normal.setdefault(normal_name(old), now)
+
+    def now(self, name: str) -> str | None:
+        """What somebody is called now who had a name before; None where nobody had it."""
+        return self._exact.get(name) or self._normal.get(normal_name(name))
+
+    def meant(self, name: str, people: Container[str]) -> str:
+        """Whom a name means: whoever of some people is called so; else whoever was; else somebody new.
+
+        Args:
+            name: as it would be kept.
+            people: what people are called now.
+        """
+        return name if name in people else self.now(name) or name
 
 
 def find_person(connection: sqlite3.Connection, root: Path, who: str | int) -> int:
@@ -82,9 +109,29 @@ def how_to_merge(root: Path | str, who: str, into: str) -> str:
     return f"use `pdsn people merge {quote(who)} {quote(into)} --people {quote(str(root))}`"
 
 
+def former_names(connection: sqlite3.Connection) -> dict[str, str]:
+    """What those who had another name before are called now, by that name."""
+    rows = connection.execute(
+        "SELECT former.name, person.name FROM former JOIN person ON person.id = former.person ORDER BY former.rowid"
+    )
+    return dict(rows.fetchall())
+
+
+def how_to_remove(root: Path | str, number: int) -> str:
+    """The command that removes a photo of a store."""
+    return f"`pdsn people remove --photo {number} --people {quote(str(root))}`"
+
+
 def remember(connection: sqlite3.Connection, name: str, number: int) -> None:
     """Note a name that a person is about to lose, within a change."""
     connection.execute("INSERT OR REPLACE INTO former (name, person) VALUES (?, ?)", (name, number))
+
+
+def free(connection: sqlite3.Connection, name: str, number: int) -> None:
+    """Forget a name that a person is about to have as a former one, within a change; of others in every spelling."""
+    for old, person in connection.execute("SELECT name, person FROM former").fetchall():
+        if old == name or (person != number and normal_name(old) == normal_name(name)):
+            connection.execute("DELETE FROM former WHERE name = ?", (old,))
 
 
 def how_to_rename(root: Path | str, who: str, new: str) -> str:

@@ -212,10 +212,12 @@ class PeopleStore(Naming):
         return self._identifier.doubts(photos, self._rate(fpr))
 
     def spelled_alike(self, names: Iterable[str]) -> Pairs:
-        """(name, other name) of some enrolled people whose names differ in spelling alone from somebody else's, see `normal_name`."""
+        """(name, other name) of some enrolled people whose names differ in spelling alone from somebody else's, now or before, see `normal_name`."""
         known: dict[str, list[str]] = {}
         for person in self._store.people():
             known.setdefault(normal_name(person.name), []).append(person.name)
+        for old, now in self._store.former().items():
+            known.setdefault(normal_name(old), []).append(now)
         pairs: dict[frozenset[str], tuple[str, str]] = {}
         for name in dict.fromkeys(names):
             for other in known.get(normal_name(name), []):

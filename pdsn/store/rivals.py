@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -58,7 +59,9 @@ class StoreRivals:
 
     def highest(self, name: Hashable, probes: Callable[[], Prepared], own: np.ndarray) -> np.ndarray:
         """See `Rivals`."""
-        key = ("store", MATCHING, name, len(own))
+        # Whose own person each is can change without any of the old photos: somebody new has the name of a stranger.
+        owners = hashlib.sha256(np.ascontiguousarray(own, np.int64).tobytes()).hexdigest()
+        key = ("store", MATCHING, name, owners)
         if key not in self._known:
             self._known[key] = self._highest(key, probes, own)
         return self._known[key]

@@ -16,7 +16,16 @@ from pdsn.store.database import Database
 from pdsn.store.folder import check_place
 from pdsn.store.following import follow, leave
 from pdsn.store.insertion import NewPhoto, insert, now
-from pdsn.store.names import checked_name, find_person, name_of, remember, taken
+from pdsn.store.names import (
+    FormerNames,
+    checked_name,
+    find_person,
+    former_names,
+    free,
+    name_of,
+    remember,
+    taken,
+)
 from pdsn.store.provenance import check_made
 from pdsn.store.records import PHOTO, PersonPhotos, PersonRecord, PhotoRecord, Twin, can_be_id, no_photo
 from pdsn.store.vectors import Vectors
@@ -169,10 +178,7 @@ class Store:
     def former(self) -> dict[str, str]:
         """What those who had another name before are called now, by that name."""
         with self.database.reading() as connection:
-            rows = connection.execute(
-                "SELECT former.name, person.name FROM former JOIN person ON person.id = former.person"
-            ).fetchall()
-        return dict(rows)
+            return former_names(connection)
 
     def counts(self) -> tuple[int, int]:
         """Number of people and of photos."""
@@ -203,8 +209,9 @@ class Store:
         rows = encoded(self.code, self.widths, [photo.vectors for photo in photos])
         with self._changing():
             with self.database.writing() as connection:
+                former = FormerNames(former_names(connection))
                 for photo, vectors in zip(photos, rows, strict=True):
-                    outcomes.append(insert(self.database, connection, photo, vectors))
+                    outcomes.append(insert(self.database, connection, photo, vectors, former))
             follow(self, moved=False, empty=[])
         with self.database.reading() as connection:
             return [one if isinstance(one, Twin) else self._photo(connection, one) for one in outcomes]
@@ -223,7 +230,7 @@ class Store:
                 if other is not None and other[0] != number:
                     raise taken(self.root, name_of(connection, number), new)
                 remember(connection, name_of(connection, number), number)
-                connection.execute("DELETE FROM former WHERE name = ?", (new,))
+                free(connection, new, number)
                 connection.execute("UPDATE person SET name = ? WHERE id = ?", (new, number))
             follow(self, moved=True, empty=[])
 

@@ -89,8 +89,8 @@ def _enrolment(report: EnrolReport) -> Enrolment:
     if report.added:
         (photo,) = report.added
         renamed = [
-            f"it was given as {given}, and is enrolled as {name}, who was called so before"
-            for given, name in report.renamed.items()
+            f"it was given as {given}, and is enrolled as {photo.name}, who was called so before"
+            for given in report.renamed
         ]
         return Enrolment(
             outcome="added",

@@ -133,11 +133,23 @@ def test_the_folder_of_a_former_name_is_still_that_person_s(run, photos, team, d
         "as somebody else" not in said.err and "Ann cannot be named" not in said.err and "Bob" not in said.err
     )
     save_photo(more / "Bob/new.png", faces_of(drawn, 1)[3])
-    answer = json.loads(give("enrol", more, "--people", team, "--run", run, *COMMON, "--json").out)
+    said = give("enrol", more, "--people", team, "--run", run, *COMMON, "--json")
+    answer = json.loads(said.out)
     assert answer["renamed"] == [{"given": "Bob", "name": "Cid"}] and answer["added"][0]["name"] == "Cid"
+    # A name in another spelling is no other name.
+    for name, other in (("Ann", "ANN"), ("Cid", "cid")):
+        shutil.copytree(photos / name, tmp_path / "spelled" / other)
+    save_photo(tmp_path / "spelled/ANN/newer.png", faces_of(drawn, 0)[4])
+    spelled = json.loads(
+        give("enrol", tmp_path / "spelled", "--people", team, "--run", run, *COMMON, "--json").out
+    )
+    assert spelled["renamed"] == [{"given": "ANN", "name": "Anna"}] and spelled["people"]["people"] == 2
+    assert spelled["elsewhere"] == spelled["left_out"] == [] and len(spelled["known"]) == 4
     # Who does not mean that follows the advice.
-    number = answer["added"][0]["id"]
-    assert give("people", "remove", "--photo", number, "--people", team).code == 0
+    (line,) = (line for line in said.err.splitlines() if "photos given as Bob" in line)
+    (advice,) = re.findall(r"`pdsn (people remove .*)`", line)
+    assert give(*shlex.split(advice)).code == 0
+    assert answer["added"][0]["id"] not in [photo.id for photo in Store.open(team).show("Cid").photos]
     photo = more / "Bob/new.png"
     assert give("enrol", photo, "--name", "Bob 2", "--people", team, "--run", run, *COMMON).code == 0
     assert Store.open(team).show("Bob 2").person.photos == 1

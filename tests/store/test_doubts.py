@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 import pytest
 import torch
@@ -52,7 +54,7 @@ def test_who_looks_like_somebody_else_or_not_like_the_same_is_doubted(tmp_path, 
     assert found["Zed/5.png"][0].startswith(f"it looks like Bob, {looks} Zed Bob --people ")
     for file in ("Cid/2.png", "Cid/6.png"):
         assert found[file][0].startswith(
-            "it does not look like the other photos of Cid: if it shows somebody else"
+            "it does not look like the other photos of Cid: if it shows somebody else of that name, remove it by `pdsn people remove "
         )
     assert "Bob, remove it" not in found["Zed/5.png"][0]
     # Those alone who are asked about.
@@ -64,7 +66,8 @@ def test_a_photo_in_the_wrong_folder_is_doubted(tmp_path, monkeypatch):
     monkeypatch.setattr("tests.store.test_doubts.NAMES", [*NAMES[:7], "Zed"])
     line = asked(tmp_path)[0]["Zed/5.png"][0]
     assert (
-        "who is enrolled too: if it shows Bob, remove it, and enrol it as such; if both are one person"
+        "who is enrolled too: if it shows Bob, remove it by `pdsn people remove --photo 6 --people {}`, and enrol it as such; "
+        "if both are one person".format(shlex.quote(str(tmp_path / "team")))
         in line
     )
 

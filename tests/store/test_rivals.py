@@ -93,6 +93,21 @@ def test_strangers_know_a_person_by_former_names(tmp_path, change):
     assert own.tolist() == [0 if n == 3 or (n == 8 and change == "merge") else -1 for n in OWN]
 
 
+def test_kept_scores_are_those_of_the_same_own_people(tmp_path):
+    store, variants = store_of(tmp_path / "team", faces(40, 1), NAMES)
+    nobody = np.full(30, -1)
+    shown = StoreRivals(FolderSnapshot(store), variants, KeptScores())
+
+    def ask(own: np.ndarray) -> np.ndarray:
+        rivals = StoreRivals(FolderSnapshot(store), variants, KeptScores())
+        return rivals.highest("same", lambda: prepared(variants.matcher), own)
+
+    nearest = shown.nearest(prepared(variants.matcher), nobody).whom
+    for own in (nobody, nearest):
+        assert np.array_equal(ask(own), shown.nearest(prepared(variants.matcher), own).other)
+    assert not np.array_equal(ask(nobody), ask(nearest))
+
+
 def test_a_stranger_is_not_compared_with_photos_that_show_more_covered(tmp_path):
     matcher, crops = Halves(), faces(40, 1)
     covered = torch.zeros((40, 8, 6), dtype=torch.bool)

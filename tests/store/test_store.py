@@ -18,6 +18,7 @@ from pdsn.store.checking import check_store
 from pdsn.store.database import MIGRATIONS, NAME, Database
 from pdsn.store.enrolling import Enroller
 from pdsn.store.folder_snapshot import FolderSnapshot
+from pdsn.store.names import remember
 from pdsn.store.search import nearest_people
 from pdsn.store.store import Store
 from pdsn.store.variants import Variants
@@ -81,6 +82,23 @@ def test_new_photos_under_a_former_name_are_that_person_s(store):
     store.merge("Bob", "Cid")
     add(store, Variants(Halves(), "halves"), faces(3, 9), ["Ann", "Bob", "Dan"], start=6)
     assert named(store) == {"Anna": 3, "Cid": 4, "Dan": 1, "Zoë": 1}
+
+
+def test_a_former_name_counts_in_any_spelling_and_a_name_of_today_before_it(store):
+    store.rename("Ann", "Captain")
+    store.rename("Bob", "ANN B")
+    store.rename("ANN B", "Rob")
+    add(store, Variants(Halves(), "halves"), faces(3, 9), ["ann", "Ann-b", "captain"], start=6)
+    assert named(store) == {"Captain": 3, "Rob": 3, "captain": 1, "Cid": 1, "Zoë": 1}
+    store.rename("Zoë", "ann_b")
+    assert store.former() == {"Ann": "Captain", "Bob": "Rob", "Zoë": "ann_b"}
+    store.rename("Captain", "ANN")
+    assert store.former()["Ann"] == "ANN" and check_store(store).clean
+    # As two programs may leave it: a name of today, which is a former one of somebody else, too.
+    with store.database.writing() as connection:
+        remember(connection, "Cid", 1)
+    add(store, Variants(Halves(), "halves"), faces(1, 8), ["Cid"], start=9)
+    assert named(store)["Cid"] == 2
 
 
 @pytest.mark.parametrize(

@@ -6,15 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from pdsn.data.photos import normal_name
 from pdsn.store.lance.place import is_text
 
 FORMER = "former"
-
-
-def add_column(table: Any) -> None:
-    """Give an older table the column."""
-    if FORMER not in table.schema.names:
-        table.add_columns({FORMER: "CAST(NULL AS STRING)"})
 
 
 def former_names(table: Any) -> dict[str, list[str]]:
@@ -36,14 +31,17 @@ def written(names: Sequence[str]) -> str | None:
 
 
 def call(table: Any, name: str, new: str) -> None:
-    """Give a person a new name, which is nobody's former name any more."""
+    """Give a person a new name, which is nobody's former name any more; of others in no spelling, see `normal_name`.
+
+    The others come last: where a command is killed before, no name is lost, and a name of today goes before a former one.
+    """
     lists = former_names(table)
-    for other, names in lists.items():
-        if other != name and new in names:
-            left = written([one for one in names if one != new])
-            table.update(where=is_text("person", other), values={FORMER: left})
-    names = [one for one in (*lists.get(name, []), name) if one != new]
+    names = [one for one in (*lists.pop(name, []), name) if one != new]
     table.update(where=is_text("person", name), values={"person": new, FORMER: written(names)})
+    for other, names in lists.items():
+        left = [one for one in names if normal_name(one) != normal_name(new)]
+        if left != names:
+            table.update(where=is_text("person", other), values={FORMER: written(left)})
 
 
 def make_one(table: Any, name: str, target: str) -> None:

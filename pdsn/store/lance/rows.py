@@ -15,7 +15,8 @@ from pdsn.store.lance.former import FORMER
 from pdsn.store.packing import pack_counts, pack_pixels, unpack_counts, unpack_pixels
 from pdsn.store.records import PhotoRecord
 
-FORMAT = 1
+FORMAT = 2
+"""Of a table; 1 is without former names, or with names that a pdsn which does not know them may write to."""
 ABOUT = b"pdsn"
 """The key of the table's metadata under which it says what it was made with."""
 TEXT = ("person", "source", "sha256", "pixels_sha256", "box", "covered", "notes", "added", "digest")
@@ -47,6 +48,11 @@ def schema_of(widths: Sequence[int], made: Mapping[str, Any] | None = None) -> p
     fields.append(pa.field(FORMER, pa.string()))
     about = {"format": FORMAT, "made": dict(made), "widths": list(widths)} if made is not None else {}
     return pa.schema(fields, {ABOUT: json.dumps(about, sort_keys=True).encode()} if about else None)
+
+
+def about_of(table: Any) -> dict[str, Any]:
+    """What a table says of itself, see `schema_of`; nothing where it is no people store."""
+    return dict(json.loads((table.schema.metadata or {}).get(ABOUT, b"{}")))
 
 
 def number_of(pixels_sha256: str, box: str) -> int:

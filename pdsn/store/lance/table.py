@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 from pdsn.errors import PdsnError, UsageError
 from pdsn.store.database import alone
 from pdsn.store.insertion import NewPhoto
-from pdsn.store.lance.former import add_column, by_former, call, former_names, make_one, written
+from pdsn.store.lance.formats import raised
+from pdsn.store.lance.former import by_former, call, former_names, make_one, written
 from pdsn.store.lance.place import TABLE, UNFINISHED, Place, is_text
-from pdsn.store.names import checked_name, nobody, plain_name, renamed, taken
+from pdsn.store.names import FormerNames, checked_name, nobody, plain_name, renamed, taken
 from pdsn.store.provenance import check_made
 from pdsn.store.records import PersonPhotos, PersonRecord, PhotoRecord, Twin, can_be_id, no_photo
 
@@ -88,9 +88,9 @@ class LanceStore:
             raise PdsnError(
                 f"--people {address}: there is no people store: make it with `pdsn enrol PHOTOS --people {quote(str(address))} --run RUN`"
             )
-        from pdsn.store.lance.rows import ABOUT, FORMAT
+        from pdsn.store.lance.rows import FORMAT, about_of
 
-        about = json.loads((table.schema.metadata or {}).get(ABOUT, b"{}"))
+        about = about_of(table)
         if "made" not in about:
             raise PdsnError(f"--people {address} holds a table that is no people store: give another place")
         if about["format"] > FORMAT:
@@ -190,7 +190,8 @@ class LanceStore:
             there = self._rows(["id", "person", "source"], _among(numbers)).to_pylist() if numbers else []
             known = {row["id"]: Twin(row["person"], row["source"]) for row in there}
             lists = former_names(table)
-            now = by_former(lists)
+            earlier = FormerNames(by_former(lists))
+            people = set(self._rows(["person"])["person"].unique().to_pylist()) if lists else set()
             outcomes: list[int | Twin] = []
             fresh = []
             for number, photo in zip(numbers, photos, strict=True):
@@ -198,7 +199,7 @@ class LanceStore:
                     outcomes.append(known[number])
                     continue
                 name = checked_name(photo.name)
-                name = now.get(name, name)
+                name = earlier.meant(name, people)
                 known[number] = Twin(name, photo.source)
                 fresh.append(replace(photo, name=name))
                 outcomes.append(number)
@@ -276,9 +277,7 @@ class LanceStore:
         """The table, while nobody else changes it; a removal that was killed is finished first."""
         with self._alone(), self.place.plainly():
             self._tidy()
-            table = self.table()
-            add_column(table)
-            yield table
+            yield raised(self.place, self.table())
 
     def _alone(self) -> Any:
         return nullcontext() if self.place.folder is None else alone(self.place.folder)

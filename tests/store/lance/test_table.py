@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,10 @@ from pdsn.store import snapshot as snapshots
 from pdsn.store.enrolling import Enroller
 from pdsn.store.folder_snapshot import FolderSnapshot
 from pdsn.store.kinds import check_kept, current, open_store
-from pdsn.store.lance import index
+from pdsn.store.lance import index, rows
 from pdsn.store.lance.former import FORMER
+from pdsn.store.lance.place import TABLE, is_text
+from pdsn.store.lance.rows import ABOUT
 from pdsn.store.lance.snapshot import LanceSnapshot
 from pdsn.store.lance.table import LanceStore
 from pdsn.store.search import nearest_people
@@ -136,9 +139,71 @@ def test_former_names_are_known_as_in_a_folder(tmp_path, team):
     assert not traces(tmp_path / "team", b"Bob") and check_kept(table).clean
 
 
+def test_a_former_name_counts_in_any_spelling_and_a_name_of_today_before_it(team):
+    store, variants = team
+    store.rename(NAMES[0], "Captain")
+    store.rename(NAMES[1], "Ann B")
+    store.rename("Ann B", "Rob")
+    add(store, variants, faces(4, 9), ["o'hara-0", "ANN_B", "captain", "Captain"], start=50)
+    assert [store.show(name).person.photos for name in ("Captain", "Rob", "captain")] == [3, 2, 1]
+    store.rename(NAMES[2], "ann_b")
+    assert store.former() == {NAMES[0]: "Captain", NAMES[1]: "Rob", NAMES[2]: "ann_b"}
+    store.rename("Captain", "o'hara 0")
+    assert store.former()[NAMES[0]] == "o'hara 0" and check_kept(store).clean
+    # As two programs may leave it: a name of today, which is a former one of somebody else, too.
+    store.table().update(where=is_text("person", "Rob"), values={FORMER: json.dumps([NAMES[3]])})
+    add(store, variants, faces(1, 8), [NAMES[3]], start=60)
+    assert store.show(NAMES[3]).person.photos == 2
+
+
+def test_a_rename_that_is_killed_loses_no_name(team, monkeypatch):
+    store, variants = team
+    store.rename(NAMES[0], "Ann")
+    kind, done = type(store.table()), []
+    update = kind.update
+
+    def killed(self, **given):
+        if done:
+            raise KeyboardInterrupt
+        done.append(update(self, **given))
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(kind, "update", killed)
+        store.rename(NAMES[1], NAMES[0])
+    add(store, variants, faces(2, 9), NAMES[:2], start=50)
+    assert store.show(NAMES[0]).person.photos == 3 and store.show("Ann").person.photos == 1
+    assert store.show(NAMES[0]).former == [NAMES[1]]
+
+
+def older(store: LanceStore, columns: list[str]) -> None:
+    """Make a table as it was in format 1, without some columns."""
+    rows = store.table().to_arrow().drop_columns(columns)
+    about = {ABOUT: json.dumps({"format": 1, "made": store.made, "widths": store.widths}).encode()}
+    store.place.connect().create_table(TABLE, data=rows.replace_schema_metadata(about), mode="overwrite")
+
+
+@pytest.mark.parametrize("columns", [[], [FORMER]], ids=["with former names", "without"])
+def test_an_older_pdsn_refuses_a_table_once_it_is_changed(team, monkeypatch, columns):
+    store, variants = team
+    if not columns:
+        store.rename(NAMES[5], "Eve")
+    older(store, columns)
+    before = store.table().to_arrow()
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "FORMAT", 1)
+        LanceStore.open(store.root)
+    add(store, variants, faces(1, 9), ["New"], start=50)
+    assert (store.former() == {NAMES[5]: "Eve"}) == (not columns) and store.counts() == (13, 13)
+    after = store.table().to_arrow().select(before.column_names).to_pylist()
+    assert [row for row in after if row["person"] != "New"] == before.to_pylist()
+    monkeypatch.setattr(rows, "FORMAT", 1)
+    with pytest.raises(PdsnError, match="written by a newer pdsn"):
+        LanceStore.open(store.root)
+
+
 def test_an_older_table_takes_former_names_once_it_is_changed(team):
     store, variants = team
-    store.table().drop_columns([FORMER])
+    older(store, [FORMER])
     opened = open_store(store.root)
     assert opened.former() == current(opened, None, "nearest").former == {} and check_kept(opened).clean
     assert opened.show(NAMES[4]).former == []

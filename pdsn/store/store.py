@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -152,6 +152,15 @@ class Store:
         with self.database.reading() as connection:
             return self._photo(connection, number)
 
+    def photos(self, numbers: Collection[int]) -> list[PhotoRecord]:
+        """Photos by their ids; those that were just removed are left out."""
+        found = []
+        with self.database.reading() as connection:
+            for number in numbers:
+                with suppress(UsageError):
+                    found.append(self._photo(connection, number))
+        return found
+
     def _photo(self, connection: sqlite3.Connection, number: int) -> PhotoRecord:
         if not can_be_id(number):
             raise no_photo(self.root, number)
@@ -168,7 +177,7 @@ class Store:
         with self.database.reading() as connection:
             for digest in sha256:
                 row = connection.execute(
-                    "SELECT person.name, source FROM photo JOIN person ON person.id = photo.person WHERE sha256 = ?",
+                    "SELECT person.name, source, photo.id FROM photo JOIN person ON person.id = photo.person WHERE sha256 = ?",
                     (digest,),
                 ).fetchone()
                 if row is not None:

@@ -151,14 +151,22 @@ class LanceStore:
             raise no_photo(self.root, number)
         return record_of(rows[0])
 
+    def photos(self, numbers: Collection[int]) -> list[PhotoRecord]:
+        """See `Store.photos`."""
+        from pdsn.store.lance.rows import RECORD, record_of
+
+        if not numbers:
+            return []
+        return [record_of(row) for row in self._rows(list(RECORD), _among(numbers)).to_pylist()]
+
     def known(self, sha256: Sequence[str]) -> dict[str, Twin]:
         """See `Store.known`."""
         wanted, found = set(sha256), {}
         with self.place.plainly():
-            for part in self.table().search().select(["sha256", "person", "source"]).to_batches():
+            for part in self.table().search().select(["sha256", "person", "source", "id"]).to_batches():
                 for row in part.to_pylist():
                     if row["sha256"] in wanted:
-                        found[row["sha256"]] = Twin(row["person"], row["source"])
+                        found[row["sha256"]] = Twin(row["person"], row["source"], row["id"])
         return found
 
     def sources(self, numbers: Collection[int]) -> dict[int, str]:
@@ -188,7 +196,7 @@ class LanceStore:
             raise UsageError(f"--people {self.root} keeps no pictures: leave --keep-crops out")
         with self.changing() as table:
             there = self._rows(["id", "person", "source"], _among(numbers)).to_pylist() if numbers else []
-            known = {row["id"]: Twin(row["person"], row["source"]) for row in there}
+            known = {row["id"]: Twin(row["person"], row["source"], row["id"]) for row in there}
             lists = former_names(table)
             earlier = FormerNames(by_former(lists))
             people = set(self._rows(["person"])["person"].unique().to_pylist()) if lists else set()
@@ -200,7 +208,7 @@ class LanceStore:
                     continue
                 name = checked_name(photo.name)
                 name = earlier.meant(name, people)
-                known[number] = Twin(name, photo.source)
+                known[number] = Twin(name, photo.source, number)
                 fresh.append(replace(photo, name=name))
                 outcomes.append(number)
             if fresh:

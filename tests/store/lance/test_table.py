@@ -99,7 +99,13 @@ def test_it_says_what_a_folder_says_of_a_person_and_a_photo(tmp_path, team):
     assert same == {key: value for key, value in theirs.photos[0].as_dict().items() if key not in apart}
     assert store.photo(mine.photos[0].id) == mine.photos[0]
     assert store.show(mine.person.id).person == mine.person
-    assert store.known(["file 3", "another"]) == folder.known(["file 3", "another"])
+    ours, kept = (one.known(["file 3", "another"]) for one in (store, folder))
+    assert {file: str(twin) for file, twin in ours.items()} == {
+        file: str(twin) for file, twin in kept.items()
+    }
+    for one, known in ((store, ours), (folder, kept)):
+        assert [photo.source for photo in one.photos([known["file 3"].id, 12345])] == [f"{NAMES[3]}/3.png"]
+    assert store.photos([]) == folder.photos([]) == []
 
 
 def test_people_are_renamed_and_made_one(team):

@@ -181,7 +181,7 @@ def _enrol_person(
 
 def _complain(report: EnrolReport, people: str) -> None:
     """A line for each photo that was refused, and for the first of those that were taken with a warning."""
-    from pdsn.store.names import how_to_remove
+    from pdsn.store.names import how_to_forget, how_to_remove
 
     complain_files("enrol", report.refused)
     noted = [photo for photo in report.added if photo.notes]
@@ -196,8 +196,8 @@ def _complain(report: EnrolReport, people: str) -> None:
         removals = few_of(how_to_remove(people, photo.id) for photo in added)
         complain(
             "enrol",
-            f"photos given as {given} are enrolled as {added[0].name}, who was called so before: if they show somebody else, give "
-            f"these another name, and remove them there by {removals}",
+            f"photos given as {given} are enrolled as {added[0].name}, who was called so before: if they show somebody else, "
+            f"have the name forgotten by {how_to_forget(people, given)}, remove them there by {removals}, and enrol them again",
         )
     for person in report.left_out:
         others = dict.fromkeys(name for _, given, name in report.elsewhere if given == person)

@@ -179,6 +179,14 @@ class PeopleStore(Naming):
         """
         self._store.merge(name, into)
 
+    def forget(self, name: str) -> dict[str, str]:
+        """Forget a former name, in any spelling, with every trace: what those are called who had it, by that name.
+
+        Raises:
+            UsageError: nobody had it.
+        """
+        return self._store.forget(name)
+
     def remove(self, name: str | int) -> int:
         """Remove a person with every trace; the number of photos that were removed.
 

@@ -20,6 +20,7 @@ from pdsn.store.names import (
     FormerNames,
     checked_name,
     find_person,
+    forgotten,
     former_names,
     free,
     name_of,
@@ -262,6 +263,22 @@ class Store:
                 remember(connection, name_of(connection, number), target)
                 connection.execute("DELETE FROM person WHERE id = ?", (number,))
             follow(self, moved=True, empty=[])
+
+    def forget(self, name: str) -> dict[str, str]:
+        """Forget a former name, in any spelling, with every trace.
+
+        Returns:
+            What those are called who had it, by the name that was kept.
+
+        Raises:
+            UsageError: nobody had it.
+        """
+        with self._changing():
+            with self._naming() as connection:
+                found = forgotten(self.root, name, former_names(connection))
+                connection.executemany("DELETE FROM former WHERE name = ?", [(old,) for old in found])
+            follow(self, moved=True, empty=[])
+        return found
 
     def remove(self, who: str | int) -> int:
         """Remove a person, with every trace.

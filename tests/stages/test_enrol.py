@@ -146,12 +146,20 @@ def test_the_folder_of_a_former_name_is_still_that_person_s(run, photos, team, d
     assert spelled["elsewhere"] == spelled["left_out"] == [] and len(spelled["known"]) == 4
     # Who does not mean that follows the advice.
     (line,) = (line for line in said.err.splitlines() if "photos given as Bob" in line)
-    (advice,) = re.findall(r"`pdsn (people remove .*)`", line)
-    assert give(*shlex.split(advice)).code == 0
+    commands = re.findall(r"`pdsn (people [^`]*)`", line)
+    assert [command.split()[1] for command in commands] == ["forget", "remove"]
+    assert [give(*shlex.split(command)).code for command in commands] == [0, 0]
     assert answer["added"][0]["id"] not in [photo.id for photo in Store.open(team).show("Cid").photos]
-    photo = more / "Bob/new.png"
-    assert give("enrol", photo, "--name", "Bob 2", "--people", team, "--run", run, *COMMON).code == 0
-    assert Store.open(team).show("Bob 2").person.photos == 1
+    assert give("enrol", more, "--people", team, "--run", run, *COMMON).code == 0
+    assert Store.open(team).show("Bob").person.photos == 1
+    said = give("people", "remove", "Ann", "--people", team)
+    assert (
+        said.code == 2 and "it is a former name of Anna, which `pdsn people forget Ann --people " in said.err
+    )
+    said = give("people", "forget", "ann", "--people", team)
+    assert said.out == "Ann is forgotten: it was a former name of Anna\n"
+    said = give("people", "forget", "Ann", "--people", team)
+    assert said.code == 2 and "has no former name Ann: `pdsn people show NAME --people " in said.err
 
 
 def test_photos_that_look_like_somebody_else_are_told(run, team, drawn, tmp_path, monkeypatch):

@@ -15,9 +15,9 @@ from pdsn.errors import PdsnError, UsageError
 from pdsn.store.database import alone
 from pdsn.store.insertion import NewPhoto
 from pdsn.store.lance.formats import raised
-from pdsn.store.lance.former import by_former, call, former_names, make_one, written
+from pdsn.store.lance.former import by_former, call, drop, former_names, make_one, written
 from pdsn.store.lance.place import TABLE, UNFINISHED, Place, is_text
-from pdsn.store.names import FormerNames, checked_name, nobody, plain_name, renamed, taken
+from pdsn.store.names import FormerNames, checked_name, forgotten, nobody, plain_name, renamed, taken
 from pdsn.store.provenance import check_made
 from pdsn.store.records import PersonPhotos, PersonRecord, PhotoRecord, Twin, can_be_id, no_photo
 
@@ -240,6 +240,15 @@ class LanceStore:
                 raise UsageError(f"{name} cannot be merged into the same person")
             make_one(table, name, target)
 
+    def forget(self, name: str) -> dict[str, str]:
+        """See `Store.forget`; as `remove`."""
+        with self.changing() as table:
+            found = forgotten(self.root, name, by_former(former_names(table)))
+            self._begin_removal(table)
+            drop(table, found)
+            self._tidy()
+        return found
+
     def remove(self, who: str | int) -> int:
         """See `Store.remove`: the whole table is written anew, without the person, and its index is gone."""
         with self.changing() as table:
@@ -262,9 +271,12 @@ class LanceStore:
             return self._tidy()
 
     def _remove(self, table: Any, rows: str) -> None:
-        self.place.connect().create_table(UNFINISHED, schema=table.schema, exist_ok=True)
+        self._begin_removal(table)
         table.delete(rows)
         self._tidy()
+
+    def _begin_removal(self, table: Any) -> None:
+        self.place.connect().create_table(UNFINISHED, schema=table.schema, exist_ok=True)
 
     def _tidy(self) -> bool:
         """Have nothing of deleted rows left: LanceDB itself only marks them, and keeps old versions for a week."""

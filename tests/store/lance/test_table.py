@@ -162,6 +162,17 @@ def test_a_former_name_counts_in_any_spelling_and_a_name_of_today_before_it(team
     assert store.show(NAMES[3]).person.photos == 2
 
 
+def test_a_former_name_is_forgotten_without_a_trace(tmp_path, team):
+    store, _ = team
+    store.rename(NAMES[0], "Undine")
+    store.rename("Undine", "Ann")
+    assert store.forget("UNDINE") == {"Undine": "Ann"}
+    assert not traces(tmp_path / "team", b"Undine") and store.show("Ann").former == [NAMES[0]]
+    with pytest.raises(UsageError, match="has no former name Ann"):
+        store.forget("Ann")
+    assert check_kept(store).clean and store.counts() == (12, 12)
+
+
 def test_a_rename_that_is_killed_loses_no_name(team, monkeypatch):
     store, variants = team
     store.rename(NAMES[0], "Ann")

@@ -238,6 +238,13 @@ def test_names_that_differ_in_spelling_alone_are_told_and_the_advice_works(run, 
         assert give(*shlex.split(advice)).code == 0
     assert [person.name for person in Store.open(team).people()] == ["Ann", "Bob", "Cid", "eve adams"]
     assert json.loads(give("enrol", tmp_path / "in", *at, "--json").out)["spelled_alike"] == []
+    # Of a former name as well.
+    save_photo(tmp_path / "more/CID/0.png", faces_of(drawn, 2)[6])
+    assert give("enrol", tmp_path / "more", *at).code == 0
+    assert give("people", "rename", "Cid", "Sid", "--people", team).code == 0
+    save_photo(tmp_path / "more/CID/1.png", faces_of(drawn, 2)[7])
+    answer = json.loads(give("enrol", tmp_path / "more", *at, "--json").out)
+    assert answer["spelled_alike"] == [{"name": "CID", "other": "Sid"}] and answer["renamed"] == []
 
 
 def test_photos_of_one_person_are_enrolled_by_name(run, team, drawn, tmp_path):

@@ -18,7 +18,7 @@ UNLIKE = 0.5
 PART = 1024
 """Photos that are asked about together."""
 MOST_PAIRS = 2**27
-"""Pairs of an asked and another photo of the store, up to which all photos are asked about: about four seconds on one core."""
+"""Pairs of an asked and another photo of the store, up to which all photos are asked about: two to four seconds on one core."""
 
 
 def doubts_of(

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 LINES = 20
 """Warnings that are a line each; the JSON has all."""
+FEW_PHOTOS = 1000
+"""Photos up to which those, too, are asked about that were enrolled before: maybe by a call that was stopped before it asked."""
 
 
 def main(
@@ -107,22 +109,41 @@ def main(
         )
     # Last, since it takes minutes once: whoever stops it has been told what was enrolled, and the same command goes on here.
     same: list[tuple[str, str]] = []
+    asked: list[PhotoRecord] = []
     doubts: dict[int, list[str]] = {}
+    to_ask = _to_ask(store, report)
     if report.added or report.known:
         see_strangers(run.get_ready)
         same = store.two_names()
         complain_mistaken("enrol", run, store, store.default_fpr)
-        doubts = store.doubts(report.added)
+        asked = store.in_seconds(to_ask)
+        doubts = store.doubts(asked)
     complain_two_names("enrol", run, same, people)
-    doubted = [(photo, doubts[photo.id]) for photo in report.added if photo.id in doubts]
+    doubted = [(photo, doubts[photo.id]) for photo in asked if photo.id in doubts]
     _complain_doubts(doubted)
+    if len(asked) < len(to_ask):
+        complain(
+            "enrol",
+            f"whether they look like somebody else was asked of {len(asked)} of {len(to_ask)} photos, spread evenly: of all it would "
+            "take too long",
+        )
     if common.as_json:
         twins = [{"run": theirs, "people": ours} for theirs, ours in same]
         unsure = [{"id": photo.id, "photo": photo.source, "doubts": lines} for photo, lines in doubted]
         alike = [{"name": one, "other": other} for one, other in spelled_alike]
-        more = {"two_names": twins, "doubts": unsure, "spelled_alike": alike}
+        share = {"photos": len(asked), "of": len(to_ask)}
+        more = {"two_names": twins, "doubts": unsure, "asked": share, "spelled_alike": alike}
         print_json({"format": 1, "people": about, **report.as_dict(), **more})
     return bool(report.added or report.known)
+
+
+def _to_ask(store: PeopleStore, report: EnrolReport) -> list[PhotoRecord]:
+    """The photos whose names are to be doubted: the new ones, and those that were enrolled before where all are few."""
+    known: list[PhotoRecord] = []
+    numbers = report.known_ids - {photo.id for photo in report.added}
+    if len(report.added) + len(numbers) <= FEW_PHOTOS:
+        known = store.photos(numbers)
+    return [*report.added, *sorted(known, key=lambda photo: photo.source)]
 
 
 def _enrol(
@@ -160,7 +181,7 @@ def _enrol_person(
 
 def _complain(report: EnrolReport, people: str) -> None:
     """A line for each photo that was refused, and for the first of those that were taken with a warning."""
-    from pdsn.store.names import how_to_remove
+    from pdsn.store.names import how_to_forget, how_to_remove
 
     complain_files("enrol", report.refused)
     noted = [photo for photo in report.added if photo.notes]
@@ -175,8 +196,8 @@ def _complain(report: EnrolReport, people: str) -> None:
         removals = few_of(how_to_remove(people, photo.id) for photo in added)
         complain(
             "enrol",
-            f"photos given as {given} are enrolled as {added[0].name}, who was called so before: if they show somebody else, give "
-            f"these another name, and remove them there by {removals}",
+            f"photos given as {given} are enrolled as {added[0].name}, who was called so before: if they show somebody else, "
+            f"have the name forgotten by {how_to_forget(people, given)}, remove them there by {removals}, and enrol them again",
         )
     for person in report.left_out:
         others = dict.fromkeys(name for _, given, name in report.elsewhere if given == person)

@@ -131,6 +131,21 @@ def remove(
         _say(f"{name} is removed, with {count} photo{'s' * (count > 1)}")
 
 
+@command("people forget", RECOGNITION, ALONE)
+def forget(
+    shared: Shared,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name that somebody had before.")],
+    people: PeopleDir,
+) -> None:
+    """Forget a former name, in any spelling, with every trace. Photos of that name are somebody new's from then on.
+
+    `people show` has the former names of a person.
+    """
+    del shared
+    for old, now in _open(people).forget(name).items():
+        _say(f"{old} is forgotten: it was a former name of {now}")
+
+
 @command("people check", RECOGNITION, ALONE)
 def check(shared: Shared, people: PeopleDir, json: Json = False) -> None:
     """Look at every byte of a store: nobody is lost, and nothing is left of anybody removed. Exit code 1 if something is wrong.
@@ -167,5 +182,5 @@ def index(shared: Shared, people: PeopleDir) -> None:
     _say(f"the index of {people} has {count} photos")
 
 
-COMMANDS = (list_people, show, rename, merge, remove, check, index)
+COMMANDS = (list_people, show, rename, merge, remove, forget, check, index)
 """In the order of the help."""

@@ -17,8 +17,8 @@ UNLIKE = 0.5
 """A photo does not look like somebody's others if its cosine to them is below this share of its threshold."""
 PART = 1024
 """Photos that are asked about together."""
-MOST_PAIRS = 2**30
-"""Pairs of an asked and another photo of the store, up to which all photos are asked about: some seconds."""
+MOST_PAIRS = 2**27
+"""Pairs of an asked and another photo of the store, up to which all photos are asked about: two to four seconds on one core."""
 
 
 def doubts_of(
@@ -45,13 +45,18 @@ def doubts_of(
     return []
 
 
+def in_seconds(photos: Sequence[PhotoRecord], stored: int) -> list[PhotoRecord]:
+    """Of some photos of a store with so many those that can be asked about in seconds: all, or some, spread evenly."""
+    rows = evenly(np.arange(len(photos)), max(MOST_PAIRS // max(stored, 1), 1))
+    return [photos[row] for row in rows]
+
+
 def find_doubts(
     rivals: StoreRivals, impostors: Impostors, photos: Sequence[PhotoRecord], fpr: float, address: str
 ) -> dict[int, list[str]]:
     """What speaks against the names of some photos of a store, by their ids; those that nothing speaks against are left out.
 
-    Photos that are covered as few strangers are cannot be asked about, and none where a run compares with means. Of very many
-    photos some are asked about, spread evenly.
+    Photos that are covered as few strangers are cannot be asked about, and none where a run compares with means.
 
     Args:
         rivals: the store.
@@ -66,7 +71,7 @@ def find_doubts(
     if snapshot.comparison != "nearest" or not len(rows):
         return {}
     groups: dict[Signature, list[int]] = {}
-    for row in evenly(rows, max(PART, MOST_PAIRS // len(snapshot))).tolist():
+    for row in rows.tolist():
         covered = hidden[int(snapshot.photos[row])]
         groups.setdefault(tuple(name in covered for name in matcher.regions), []).append(row)
     found: dict[int, list[str]] = {}

@@ -33,6 +33,7 @@ class EnrolReport:
         added: the photos that were enrolled; their notes are warnings.
         refused: (file, reason) of those that were not.
         known: (file, whose) of those that were enrolled already.
+        known_ids: the ids of these, each once.
         elsewhere: (file, given name, name) of those among them that were given as somebody else than they are enrolled as; two
             spellings of a name are nobody else.
         renamed: those of the added photos that were given under a former name, by that name; their names are those of today.
@@ -42,6 +43,7 @@ class EnrolReport:
     added: list[PhotoRecord] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
     known: list[tuple[str, str]] = field(default_factory=list)
+    known_ids: set[int] = field(default_factory=set)
     elsewhere: list[tuple[str, str, str]] = field(default_factory=list)
     renamed: dict[str, list[PhotoRecord]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
@@ -55,6 +57,7 @@ class EnrolReport:
             former: names of the store's people before.
         """
         self.known.append((file, str(twin)))
+        self.known_ids.add(twin.id)
         if normal_name(twin.name) != normal_name(given) and twin.name != former.now(given):
             self.elsewhere.append((file, given, twin.name))
 
@@ -63,6 +66,7 @@ class EnrolReport:
         self.added.extend(more.added)
         self.refused.extend(more.refused)
         self.known.extend(more.known)
+        self.known_ids.update(more.known_ids)
         self.elsewhere.extend(more.elsewhere)
         for given, photos in more.renamed.items():
             self.renamed.setdefault(given, []).extend(photos)

@@ -55,7 +55,7 @@ def insert(
     """
     box = json.dumps([round(edge, 1) for edge in photo.box])
     twin = connection.execute(
-        "SELECT person.name, source FROM photo JOIN person ON person.id = photo.person "
+        "SELECT person.name, source, photo.id FROM photo JOIN person ON person.id = photo.person "
         "WHERE pixels_sha256 = ? AND box = ?",
         (photo.pixels_sha256, box),
     ).fetchone()

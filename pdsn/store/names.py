@@ -94,7 +94,9 @@ def nobody(root: Path | str, who: str | int, names: Sequence[str]) -> UsageError
 
 def renamed(root: Path | str, who: str, now: str) -> UsageError:
     """Says that nobody of a store is called so any more, and who was."""
-    return UsageError(f"--people {root} has nobody called {who} any more: it is a former name of {now}")
+    return UsageError(
+        f"--people {root} has nobody called {who} any more: it is a former name of {now}, which {how_to_forget(root, who)} forgets"
+    )
 
 
 def taken(root: Path | str, who: str, new: str) -> UsageError:
@@ -115,6 +117,25 @@ def former_names(connection: sqlite3.Connection) -> dict[str, str]:
         "SELECT former.name, person.name FROM former JOIN person ON person.id = former.person ORDER BY former.rowid"
     )
     return dict(rows.fetchall())
+
+
+def how_to_forget(root: Path | str, name: str) -> str:
+    """The command that has a store forget a former name."""
+    return f"`pdsn people forget {quote(name)} --people {quote(str(root))}`"
+
+
+def forgotten(root: Path | str, name: str, former: Mapping[str, str]) -> dict[str, str]:
+    """Of some former names those that are one name in any spelling.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = {old: now for old, now in former.items() if normal_name(old) == normal_name(plain_name(name))}
+    if not found:
+        raise UsageError(
+            f"--people {root} has no former name {name}: `pdsn people show NAME --people {quote(str(root))}` names those of a person"
+        )
+    return found
 
 
 def how_to_remove(root: Path | str, number: int) -> str:

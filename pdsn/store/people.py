@@ -21,6 +21,7 @@ from pdsn.people.identification import Match
 from pdsn.people.naming import Naming, Search, SearchFrame
 from pdsn.store.answers import PersonVerification, StoreIdentifier
 from pdsn.store.checking import CheckReport
+from pdsn.store.doubts import in_seconds
 from pdsn.store.enrolling import Enroller, EnrolReport, enrol_folder, made_here
 from pdsn.store.kinds import AnyStore, check_kept
 from pdsn.store.making import Task, candidate_of
@@ -29,6 +30,7 @@ from pdsn.store.spread import Spread, Tools, made_by_workers
 
 People = list[PersonRecord]
 Pairs = list[tuple[str, str]]
+Photos = list[PhotoRecord]
 Doubts = dict[int, list[str]]
 
 
@@ -157,6 +159,10 @@ class PeopleStore(Naming):
         """
         return self._store.photo(number)
 
+    def photos(self, numbers: Iterable[int]) -> Photos:
+        """Photos by their ids; those that were just removed are left out."""
+        return self._store.photos(list(numbers))
+
     def rename(self, name: str | int, new: str) -> None:
         """Call a person something else; the name until now stays known, so that strangers and new photos of that name are the person's.
 
@@ -172,6 +178,14 @@ class PeopleStore(Naming):
             UsageError: there is nobody of one of the names, or both are one.
         """
         self._store.merge(name, into)
+
+    def forget(self, name: str) -> dict[str, str]:
+        """Forget a former name, in any spelling, with every trace: what those are called who had it, by that name.
+
+        Raises:
+            UsageError: nobody had it.
+        """
+        return self._store.forget(name)
 
     def remove(self, name: str | int) -> int:
         """Remove a person with every trace; the number of photos that were removed.
@@ -210,6 +224,10 @@ class PeopleStore(Naming):
             UsageError: `fpr` is out of range.
         """
         return self._identifier.doubts(photos, self._rate(fpr))
+
+    def in_seconds(self, photos: Sequence[PhotoRecord]) -> Photos:
+        """Of some enrolled photos those that `doubts` can be asked about in seconds: all, or some, spread evenly."""
+        return in_seconds(photos, self._store.counts()[1])
 
     def spelled_alike(self, names: Iterable[str]) -> Pairs:
         """(name, other name) of some enrolled people whose names differ in spelling alone from somebody else's, now or before, see `normal_name`."""

@@ -134,10 +134,12 @@ class Twin:
     Attributes:
         name: whose it is.
         source: the file as it was given.
+        id: the photo's.
     """
 
     name: str
     source: str
+    id: int
 
     def __str__(self) -> str:
         return f"enrolled already as {self.name} ({self.source})"

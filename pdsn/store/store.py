@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -20,6 +20,7 @@ from pdsn.store.names import (
     FormerNames,
     checked_name,
     find_person,
+    forgotten,
     former_names,
     free,
     name_of,
@@ -152,6 +153,15 @@ class Store:
         with self.database.reading() as connection:
             return self._photo(connection, number)
 
+    def photos(self, numbers: Collection[int]) -> list[PhotoRecord]:
+        """Photos by their ids; those that were just removed are left out."""
+        found = []
+        with self.database.reading() as connection:
+            for number in numbers:
+                with suppress(UsageError):
+                    found.append(self._photo(connection, number))
+        return found
+
     def _photo(self, connection: sqlite3.Connection, number: int) -> PhotoRecord:
         if not can_be_id(number):
             raise no_photo(self.root, number)
@@ -168,7 +178,7 @@ class Store:
         with self.database.reading() as connection:
             for digest in sha256:
                 row = connection.execute(
-                    "SELECT person.name, source FROM photo JOIN person ON person.id = photo.person WHERE sha256 = ?",
+                    "SELECT person.name, source, photo.id FROM photo JOIN person ON person.id = photo.person WHERE sha256 = ?",
                     (digest,),
                 ).fetchone()
                 if row is not None:
@@ -253,6 +263,22 @@ class Store:
                 remember(connection, name_of(connection, number), target)
                 connection.execute("DELETE FROM person WHERE id = ?", (number,))
             follow(self, moved=True, empty=[])
+
+    def forget(self, name: str) -> dict[str, str]:
+        """Forget a former name, in any spelling, with every trace.
+
+        Returns:
+            What those are called who had it, by the name that was kept.
+
+        Raises:
+            UsageError: nobody had it.
+        """
+        with self._changing():
+            with self._naming() as connection:
+                found = forgotten(self.root, name, former_names(connection))
+                connection.executemany("DELETE FROM former WHERE name = ?", [(old,) for old in found])
+            follow(self, moved=True, empty=[])
+        return found
 
     def remove(self, who: str | int) -> int:
         """Remove a person, with every trace.

@@ -129,9 +129,8 @@ def test_the_folder_of_a_former_name_is_still_that_person_s(run, photos, team, d
     said = give("enrol", more, "--people", team, "--run", run, *COMMON)
     assert "1 photos enrolled" in said.out and "6 known already; 2 people with 7 photos" in said.out
     assert "photos given as Ann are enrolled as Anna, who was called so before" in said.err
-    assert (
-        "as somebody else" not in said.err and "Ann cannot be named" not in said.err and "Bob" not in said.err
-    )
+    for wrong in ("as somebody else", "Ann cannot be named", "Bob cannot be named", "given as Bob"):
+        assert wrong not in said.err
     save_photo(more / "Bob/new.png", faces_of(drawn, 1)[3])
     said = give("enrol", more, "--people", team, "--run", run, *COMMON, "--json")
     answer = json.loads(said.out)
@@ -147,12 +146,20 @@ def test_the_folder_of_a_former_name_is_still_that_person_s(run, photos, team, d
     assert spelled["elsewhere"] == spelled["left_out"] == [] and len(spelled["known"]) == 4
     # Who does not mean that follows the advice.
     (line,) = (line for line in said.err.splitlines() if "photos given as Bob" in line)
-    (advice,) = re.findall(r"`pdsn (people remove .*)`", line)
-    assert give(*shlex.split(advice)).code == 0
+    commands = re.findall(r"`pdsn (people [^`]*)`", line)
+    assert [command.split()[1] for command in commands] == ["forget", "remove"]
+    assert [give(*shlex.split(command)).code for command in commands] == [0, 0]
     assert answer["added"][0]["id"] not in [photo.id for photo in Store.open(team).show("Cid").photos]
-    photo = more / "Bob/new.png"
-    assert give("enrol", photo, "--name", "Bob 2", "--people", team, "--run", run, *COMMON).code == 0
-    assert Store.open(team).show("Bob 2").person.photos == 1
+    assert give("enrol", more, "--people", team, "--run", run, *COMMON).code == 0
+    assert Store.open(team).show("Bob").person.photos == 1
+    said = give("people", "remove", "Ann", "--people", team)
+    assert (
+        said.code == 2 and "it is a former name of Anna, which `pdsn people forget Ann --people " in said.err
+    )
+    said = give("people", "forget", "ann", "--people", team)
+    assert said.out == "Ann is forgotten: it was a former name of Anna\n"
+    said = give("people", "forget", "Ann", "--people", team)
+    assert said.code == 2 and "has no former name Ann: `pdsn people show NAME --people " in said.err
 
 
 def test_photos_that_look_like_somebody_else_are_told(run, team, drawn, tmp_path, monkeypatch):
@@ -187,6 +194,36 @@ def test_photos_that_look_like_somebody_else_are_told(run, team, drawn, tmp_path
     assert answer["doubts"] == [{"id": answer["added"][0]["id"], "photo": str(photo), "doubts": [looks]}]
 
 
+def test_a_call_that_was_stopped_before_it_doubted_goes_on_with_that(run, team, drawn, tmp_path, monkeypatch):
+    def stopped(self, photos, fpr):
+        raise KeyboardInterrupt
+
+    def doubts(self, photos, fpr):
+        return {photo.id: ["a doubt"] for photo in photos if photo.name == "Eve"}
+
+    for number, face in enumerate(faces_of(drawn, 4)[:3]):
+        save_photo(tmp_path / "in/Eve" / f"{number}.png", face)
+    words = ("enrol", tmp_path / "in", "--people", team, "--run", run, *COMMON)
+    with monkeypatch.context() as patch:
+        patch.setattr("pdsn.store.answers.StoreIdentifier.doubts", stopped)
+        assert give(*words).code == 130
+    monkeypatch.setattr("pdsn.store.answers.StoreIdentifier.doubts", doubts)
+    said = give(*words)
+    assert "0 photos enrolled" in said.out and "3 known already" in said.out
+    assert said.err.count(": a doubt") == 3 and "Eve/2.png: a doubt" in said.err
+    # Of too many none of those that were there before; of very many some, which is said.
+    monkeypatch.setattr("stages.enrol.FEW_PHOTOS", 3)
+    save_photo(tmp_path / "in/Eve/3.png", faces_of(drawn, 4)[3])
+    answer = json.loads(give(*words, "--json").out)
+    assert [one["photo"] for one in answer["doubts"]] == ["Eve/3.png"]
+    assert answer["asked"] == {"photos": 1, "of": 1}
+    monkeypatch.setattr("stages.enrol.FEW_PHOTOS", 1000)
+    monkeypatch.setattr("pdsn.store.doubts.MOST_PAIRS", 20)
+    said = give(*words, "--json")
+    assert json.loads(said.out)["asked"] == {"photos": 2, "of": 4}
+    assert "whether they look like somebody else was asked of 2 of 4 photos, spread evenly" in said.err
+
+
 def test_names_that_differ_in_spelling_alone_are_told_and_the_advice_works(run, team, drawn, tmp_path):
     at = ("--people", team, "--run", run, *COMMON)
     for name, person in (("ann", 0), ("BOB", 1), ("Eve_Adams", 3), ("eve adams", 3)):
@@ -201,6 +238,13 @@ def test_names_that_differ_in_spelling_alone_are_told_and_the_advice_works(run, 
         assert give(*shlex.split(advice)).code == 0
     assert [person.name for person in Store.open(team).people()] == ["Ann", "Bob", "Cid", "eve adams"]
     assert json.loads(give("enrol", tmp_path / "in", *at, "--json").out)["spelled_alike"] == []
+    # Of a former name as well.
+    save_photo(tmp_path / "more/CID/0.png", faces_of(drawn, 2)[6])
+    assert give("enrol", tmp_path / "more", *at).code == 0
+    assert give("people", "rename", "Cid", "Sid", "--people", team).code == 0
+    save_photo(tmp_path / "more/CID/1.png", faces_of(drawn, 2)[7])
+    answer = json.loads(give("enrol", tmp_path / "more", *at, "--json").out)
+    assert answer["spelled_alike"] == [{"name": "CID", "other": "Sid"}] and answer["renamed"] == []
 
 
 def test_photos_of_one_person_are_enrolled_by_name(run, team, drawn, tmp_path):

@@ -87,6 +87,8 @@ def test_photos_that_are_covered_as_few_strangers_are_cannot_be_asked_about(tmp_
 
 
 def test_of_very_many_photos_some_are_asked_about(tmp_path, monkeypatch):
-    monkeypatch.setattr(doubts, "PART", 2)
+    _, _, photos = asked(tmp_path)
     monkeypatch.setattr(doubts, "MOST_PAIRS", 16)
-    assert set(asked(tmp_path)[0]) == set()  # the first and the last alone
+    assert doubts.in_seconds(photos, 8) == [photos[0], photos[-1]]
+    assert doubts.in_seconds(photos, 2) == photos and doubts.in_seconds([], 0) == []
+    assert len(doubts.in_seconds(photos, 1000)) == 1

@@ -84,6 +84,18 @@ def test_new_photos_under_a_former_name_are_that_person_s(store):
     assert named(store) == {"Anna": 3, "Cid": 4, "Dan": 1, "Zoë": 1}
 
 
+def test_a_former_name_is_forgotten_without_a_trace(store):
+    for old, new in (("Bob", "Undine Schwarz"), ("Undine Schwarz", "Rob"), ("Rob", "Bobby")):
+        store.rename(old, new)
+    state = FolderSnapshot(store).state
+    assert store.former() == {"Bob": "Bobby", "Undine Schwarz": "Bobby", "Rob": "Bobby"}
+    assert store.forget("undine_schwarz") == {"Undine Schwarz": "Bobby"}
+    assert b"Undine" not in everything(store.root) and FolderSnapshot(store).state != state
+    assert store.show("Bobby").former == ["Bob", "Rob"] and check_store(store).clean
+    with pytest.raises(UsageError, match="has no former name Bobby"):
+        store.forget("Bobby")
+
+
 def test_a_former_name_counts_in_any_spelling_and_a_name_of_today_before_it(store):
     store.rename("Ann", "Captain")
     store.rename("Bob", "ANN B")

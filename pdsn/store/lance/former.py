@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from pdsn.data.photos import normal_name
@@ -38,10 +38,15 @@ def call(table: Any, name: str, new: str) -> None:
     lists = former_names(table)
     names = [one for one in (*lists.pop(name, []), name) if one != new]
     table.update(where=is_text("person", name), values={"person": new, FORMER: written(names)})
-    for other, names in lists.items():
-        left = [one for one in names if normal_name(one) != normal_name(new)]
+    drop(table, [one for names in lists.values() for one in names if normal_name(one) == normal_name(new)])
+
+
+def drop(table: Any, gone: Collection[str]) -> None:
+    """Forget some former names, whosoever they are, written as they are kept."""
+    for name, names in former_names(table).items():
+        left = [one for one in names if one not in gone]
         if left != names:
-            table.update(where=is_text("person", other), values={FORMER: written(left)})
+            table.update(where=is_text("person", name), values={FORMER: written(left)})
 
 
 def make_one(table: Any, name: str, target: str) -> None:

@@ -15,9 +15,9 @@ from pdsn.errors import PdsnError, UsageError
 from pdsn.store.database import alone
 from pdsn.store.insertion import NewPhoto
 from pdsn.store.lance.formats import raised
-from pdsn.store.lance.former import by_former, call, former_names, make_one, written
+from pdsn.store.lance.former import by_former, call, drop, former_names, make_one, written
 from pdsn.store.lance.place import TABLE, UNFINISHED, Place, is_text
-from pdsn.store.names import FormerNames, checked_name, nobody, plain_name, renamed, taken
+from pdsn.store.names import FormerNames, checked_name, forgotten, nobody, plain_name, renamed, taken
 from pdsn.store.provenance import check_made
 from pdsn.store.records import PersonPhotos, PersonRecord, PhotoRecord, Twin, can_be_id, no_photo
 
@@ -151,14 +151,22 @@ class LanceStore:
             raise no_photo(self.root, number)
         return record_of(rows[0])
 
+    def photos(self, numbers: Collection[int]) -> list[PhotoRecord]:
+        """See `Store.photos`."""
+        from pdsn.store.lance.rows import RECORD, record_of
+
+        if not numbers:
+            return []
+        return [record_of(row) for row in self._rows(list(RECORD), _among(numbers)).to_pylist()]
+
     def known(self, sha256: Sequence[str]) -> dict[str, Twin]:
         """See `Store.known`."""
         wanted, found = set(sha256), {}
         with self.place.plainly():
-            for part in self.table().search().select(["sha256", "person", "source"]).to_batches():
+            for part in self.table().search().select(["sha256", "person", "source", "id"]).to_batches():
                 for row in part.to_pylist():
                     if row["sha256"] in wanted:
-                        found[row["sha256"]] = Twin(row["person"], row["source"])
+                        found[row["sha256"]] = Twin(row["person"], row["source"], row["id"])
         return found
 
     def sources(self, numbers: Collection[int]) -> dict[int, str]:
@@ -188,7 +196,7 @@ class LanceStore:
             raise UsageError(f"--people {self.root} keeps no pictures: leave --keep-crops out")
         with self.changing() as table:
             there = self._rows(["id", "person", "source"], _among(numbers)).to_pylist() if numbers else []
-            known = {row["id"]: Twin(row["person"], row["source"]) for row in there}
+            known = {row["id"]: Twin(row["person"], row["source"], row["id"]) for row in there}
             lists = former_names(table)
             earlier = FormerNames(by_former(lists))
             people = set(self._rows(["person"])["person"].unique().to_pylist()) if lists else set()
@@ -200,7 +208,7 @@ class LanceStore:
                     continue
                 name = checked_name(photo.name)
                 name = earlier.meant(name, people)
-                known[number] = Twin(name, photo.source)
+                known[number] = Twin(name, photo.source, number)
                 fresh.append(replace(photo, name=name))
                 outcomes.append(number)
             if fresh:
@@ -232,6 +240,15 @@ class LanceStore:
                 raise UsageError(f"{name} cannot be merged into the same person")
             make_one(table, name, target)
 
+    def forget(self, name: str) -> dict[str, str]:
+        """See `Store.forget`; as `remove`."""
+        with self.changing() as table:
+            found = forgotten(self.root, name, by_former(former_names(table)))
+            self._begin_removal(table)
+            drop(table, found)
+            self._tidy()
+        return found
+
     def remove(self, who: str | int) -> int:
         """See `Store.remove`: the whole table is written anew, without the person, and its index is gone."""
         with self.changing() as table:
@@ -254,9 +271,12 @@ class LanceStore:
             return self._tidy()
 
     def _remove(self, table: Any, rows: str) -> None:
-        self.place.connect().create_table(UNFINISHED, schema=table.schema, exist_ok=True)
+        self._begin_removal(table)
         table.delete(rows)
         self._tidy()
+
+    def _begin_removal(self, table: Any) -> None:
+        self.place.connect().create_table(UNFINISHED, schema=table.schema, exist_ok=True)
 
     def _tidy(self) -> bool:
         """Have nothing of deleted rows left: LanceDB itself only marks them, and keeps old versions for a week."""

@@ -99,7 +99,13 @@ def test_it_says_what_a_folder_says_of_a_person_and_a_photo(tmp_path, team):
     assert same == {key: value for key, value in theirs.photos[0].as_dict().items() if key not in apart}
     assert store.photo(mine.photos[0].id) == mine.photos[0]
     assert store.show(mine.person.id).person == mine.person
-    assert store.known(["file 3", "another"]) == folder.known(["file 3", "another"])
+    ours, kept = (one.known(["file 3", "another"]) for one in (store, folder))
+    assert {file: str(twin) for file, twin in ours.items()} == {
+        file: str(twin) for file, twin in kept.items()
+    }
+    for one, known in ((store, ours), (folder, kept)):
+        assert [photo.source for photo in one.photos([known["file 3"].id, 12345])] == [f"{NAMES[3]}/3.png"]
+    assert store.photos([]) == folder.photos([]) == []
 
 
 def test_people_are_renamed_and_made_one(team):
@@ -154,6 +160,17 @@ def test_a_former_name_counts_in_any_spelling_and_a_name_of_today_before_it(team
     store.table().update(where=is_text("person", "Rob"), values={FORMER: json.dumps([NAMES[3]])})
     add(store, variants, faces(1, 8), [NAMES[3]], start=60)
     assert store.show(NAMES[3]).person.photos == 2
+
+
+def test_a_former_name_is_forgotten_without_a_trace(tmp_path, team):
+    store, _ = team
+    store.rename(NAMES[0], "Undine")
+    store.rename("Undine", "Ann")
+    assert store.forget("UNDINE") == {"Undine": "Ann"}
+    assert not traces(tmp_path / "team", b"Undine") and store.show("Ann").former == [NAMES[0]]
+    with pytest.raises(UsageError, match="has no former name Ann"):
+        store.forget("Ann")
+    assert check_kept(store).clean and store.counts() == (12, 12)
 
 
 def test_a_rename_that_is_killed_loses_no_name(team, monkeypatch):

@@ -128,7 +128,6 @@ class Run:
     Attributes:
         strategy: name of the strategy in use, "none" for no FDM, or of another matcher.
         occlusion_source: where the covered pixels come from.
-        strangers: where those come from whom thresholds follow from, in words.
     """
 
     def __init__(
@@ -150,7 +149,6 @@ class Run:
         self._matcher: Matcher = workspace.matcher(self.strategy)
         self._cover = nothing_covered if self.occlusion_source == "none" else workspace.segmenter().covered
         self._taken: Strangers | None = None
-        self.strangers = OWN
         self._told: Callable[[int, int], None] = unheard
 
     @property
@@ -194,7 +192,11 @@ class Run:
                 "the run's own strangers are in use already: load the run anew, with load_run(…, strangers=FOLDER)"
             )
         self._taken = read_strangers(Path(folder), self._crop, self._detect, on_progress=on_progress)
-        self.strangers = self._taken.source
+
+    @property
+    def strangers(self) -> str:
+        """Where those come from whom thresholds follow from, in words."""
+        return OWN if self._taken is None else self._taken.source
 
     def get_ready(self, *, on_progress: Callable[[int, int], None] | None = None) -> None:
         """Look at what thresholds come from: strangers under all that people wear. Otherwise the first answer waits for it.
@@ -383,7 +385,7 @@ class Run:
         if self.strategy == NO_FDM:
             return self
         plain = Run(self._workspace, NO_FDM, self.occlusion_source, self._crop.min_face)
-        plain._taken, plain.strangers = self._taken, self.strangers
+        plain._taken = self._taken
         return plain
 
     def search(self, photo: PhotoLike, name: str | None = None) -> SearchedPhoto:
@@ -428,13 +430,12 @@ class Run:
 
     @cached_property
     def _strangers(self) -> Strangers:
-        strangers = self._taken
-        if strangers is None:
-            strangers = Strangers.of(self.dataset, self._workspace.settings.split)
-        total = len(strangers) * (1 + len(self._looks))
         # Of a folder's people no more is kept than scores take: their maps would be in the run long after they were asked about.
-        if self._taken is None:
-            keep_maps(self._workspace, strangers.faces, lambda done, _: self._told(done, total))
+        if self._taken is not None:
+            return self._taken
+        strangers = Strangers.of(self.dataset, self._workspace.settings.split)
+        total = len(strangers) * (1 + len(self._looks))
+        keep_maps(self._workspace, strangers.faces, lambda done, _: self._told(done, total))
         return strangers
 
     @property
@@ -451,8 +452,8 @@ class Run:
         path = self._workspace.run.cache / f"strangers-{self._scores.digest('seen')}.safetensors"
 
         def told(done: int, total: int) -> None:
-            # Their maps are the first round, see `_strangers`.
-            count = len(self._strangers)
+            # Their maps are the first round, where they are kept: see `_strangers`.
+            count = len(self._strangers) if self._taken is None else 0
             self._told(count + done, count + total)
 
         return see_strangers(path, self._matcher, lambda: self._strangers, self._cover, self._looks, told)

@@ -188,7 +188,7 @@ def _say(console: Console, made: PrepareReport, config: PrepareConfig) -> None:
         say(f"{left_out} of {made.photos} files left out, each listed in {data.root / 'skipped.csv'}")
         from pdsn.data.reading import reads_heic
 
-        if made.reused and reads_heic() and any("HEIC: " in reason for _, reason in made.skipped):
+        if made.reused and any("HEIC: " in reason for _, reason in made.skipped) and reads_heic():
             say("note: HEIC can be read now: --force prepares it anew")
     if made.people_dropped:
         say(f"{made.people_dropped} people left out for having fewer than {config.min_photos} usable photos")

@@ -140,6 +140,19 @@ def test_of_many_strangers_some_are_read(trained, door, monkeypatch):
     assert told[-1] == (6, 6) and len(run._strangers) == 6 and len(set(run._strangers.names)) == 4
 
 
+def test_of_a_prepared_data_set_as_many_are_read(trained, dataset, monkeypatch):
+    monkeypatch.setattr(gallery, "MOST_STRANGERS", 6)
+    run = opened(trained, dataset.root)
+    assert len(run._strangers) == 6 and len(set(run._strangers.names)) == 6
+
+
+def test_how_far_the_look_at_a_folders_people_is_begins_at_none(trained, door):
+    shutil.rmtree(trained / "cache", ignore_errors=True)
+    told: list[tuple[int, int]] = []
+    opened(trained, door).get_ready(on_progress=lambda done, total: told.append((done, total)))
+    assert told == [(12, 12)], "twelve photos, free as they are, and no maps before them"
+
+
 def test_no_maps_of_a_folders_people_are_kept(trained, team, door, tmp_path):
     bare = Path(shutil.copytree(trained, tmp_path / "run", ignore=shutil.ignore_patterns("cache")))
     opened(bare, door).enrol(team).identify(door / "stranger_10/30.png", fpr=0.1)

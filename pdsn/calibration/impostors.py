@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pdsn.artefact import load_tensors, making, save_tensors
 from pdsn.calibration.rivals import Rivals, by_name
-from pdsn.calibration.strangers import LOOKS, Strangers, check_rate, finest_rate, threshold_at
+from pdsn.calibration.strangers import DEFAULT_FPR, LOOKS, Strangers, check_rate, finest_rate, threshold_at
 from pdsn.data.photos import normal_name
 from pdsn.errors import PdsnError
 from pdsn.matchers.matcher import Faces, Matcher, Prepared, Signature, boxes_of, by_signature
@@ -170,6 +170,11 @@ class Impostors:
     def finest_fpr(self) -> float:
         """The smallest false-positive rate that the strangers can tell."""
         return finest_rate(int(self._usable.sum()))
+
+    @property
+    def default_fpr(self) -> float:
+        """The false-positive rate where nobody asks for another: the usual one, or the finest where that is larger."""
+        return max(DEFAULT_FPR, self.finest_fpr)
 
     def check(self, fpr: float) -> None:
         """Raise UsageError unless the strangers are enough for a false-positive rate."""

@@ -70,14 +70,7 @@ class Gallery:
 
 def own_gallery(dataset: FaceDataset) -> Gallery:
     """The training photos of what a run was trained on; split by photo they are the gallery of `pdsn eval`."""
-    rows = dataset.rows("train")
-    return _gallery(
-        "run",
-        [dataset.people[label] for label in dataset.labels[rows]],
-        [dataset.files[row] for row in rows],
-        dataset.tensor(rows),
-        dataset.landmarks[rows],
-    )
+    return _of_rows("run", dataset, dataset.rows("train"))
 
 
 def read_gallery(
@@ -109,7 +102,7 @@ def read_gallery(
     """
     check_gallery(folder, option)
     if (folder / "dataset.json").is_file():
-        return _prepared_gallery(folder, config, option)
+        return _prepared_gallery(folder, config, option, most)
     listing = list_photos(folder, option)
     listed = listing.photos
     if most is not None:
@@ -171,9 +164,8 @@ def read_strangers(
     found = read_gallery(
         folder, config, detect, option="--strangers", most=MOST_STRANGERS, on_progress=on_progress
     )
-    rows = evenly(np.arange(len(found.files)), MOST_STRANGERS)
-    names = [found.people[label] for label in found.labels[rows].tolist()]
-    return Strangers(found.faces[rows], names, found.landmarks[rows], f"--strangers {readable(str(folder))}")
+    names = [found.people[label] for label in found.labels.tolist()]
+    return Strangers(found.faces, names, found.landmarks, f"--strangers {readable(str(folder))}")
 
 
 def check_gallery(folder: Path, option: str = "--gallery") -> None:
@@ -198,7 +190,7 @@ def readable(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _prepared_gallery(folder: Path, config: PrepareConfig, option: str) -> Gallery:
+def _prepared_gallery(folder: Path, config: PrepareConfig, option: str, most: int | None) -> Gallery:
     dataset = FaceDataset.load(folder)
     found = crop_settings(dataset)
     if (found.size, found.align) != (config.size, config.align):
@@ -211,9 +203,19 @@ def _prepared_gallery(folder: Path, config: PrepareConfig, option: str) -> Galle
         raise UsageError(
             f"{option} {folder} holds faces on a template {off:.1f} px away from the run's: give the photos themselves"
         )
-    names = [dataset.people[label] for label in dataset.labels]
-    faces = dataset.tensor(np.arange(len(names)))
-    return _gallery(str(folder), names, list(dataset.files), faces, dataset.landmarks)
+    rows = np.arange(len(dataset.files))
+    return _of_rows(str(folder), dataset, rows if most is None else evenly(rows, most))
+
+
+def _of_rows(source: str, dataset: FaceDataset, rows: np.ndarray) -> Gallery:
+    """The people of some rows of a data set."""
+    return _gallery(
+        source,
+        [dataset.people[label] for label in dataset.labels[rows]],
+        [dataset.files[row] for row in rows],
+        dataset.tensor(rows),
+        dataset.landmarks[rows],
+    )
 
 
 def _gallery(

@@ -104,7 +104,7 @@ class StoreIdentifier:
         self._kept = kept
         self._free = free
         self._snapshot: Snapshot | None = None
-        self._impostors: tuple[Snapshot, Impostors] | None = None
+        self._calibrated: tuple[StoreRivals, Impostors] | None = None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -118,16 +118,20 @@ class StoreIdentifier:
         Raises:
             PdsnError: nobody is enrolled, or nobody else than the strangers themselves.
         """
+        return self._calibrate(snapshot)[1]
+
+    def _calibrate(self, snapshot: Snapshot) -> tuple[StoreRivals, Impostors]:
+        """The people of a snapshot, and what strangers score against them; kept until the store changes."""
         if not len(snapshot):
             place, strategy = quote(str(self.store.root)), self.store.made.get("strategy")
             raise PdsnError(
                 f"--people {self.store.root} is empty: enrol people with `pdsn enrol PHOTOS --people {place} --run RUN"
                 f"{f' --strategy {strategy}' if strategy else ''}`"
             )
-        if self._impostors is None or self._impostors[0] is not snapshot:
+        if self._calibrated is None or self._calibrated[0].snapshot is not snapshot:
             rivals = StoreRivals(snapshot, self.variants, self._kept)
-            self._impostors = snapshot, Impostors(self.matcher, rivals, self._strangers(), self._seen)
-        return self._impostors[1]
+            self._calibrated = rivals, Impostors(self.matcher, rivals, self._strangers(), self._seen)
+        return self._calibrated
 
     @property
     def finest_fpr(self) -> float:
@@ -145,7 +149,7 @@ class StoreIdentifier:
             UsageError: nobody is called so.
         """
         _, impostors = self._person(self.snapshot, name)
-        return max(DEFAULT_FPR, impostors.finest_fpr)
+        return impostors.default_fpr
 
     def two_names(self) -> list[tuple[str, str]]:
         """Who seems to be in the run under one name and in the store under another, see `impostors.two_names`."""
@@ -156,19 +160,19 @@ class StoreIdentifier:
         snapshot = self.snapshot
         if snapshot.comparison != "nearest":
             return None
-        impostors = self.impostors(snapshot)
+        rivals, impostors = self._calibrate(snapshot)
         hidden = own_bits(snapshot, self.matcher).any(1) & (not self._free)
         free = np.setdiff1d(np.arange(len(snapshot)), snapshot.touched[hidden])
         rows = evenly(free, MOST_PHOTOS)
         signature = (False,) * len(self.matcher.regions)
-        found = StoreRivals(snapshot, self.variants, self._kept).among(rows, signature)
+        found = rivals.among(rows, signature)
         return Mistaken.of(found.other, snapshot.labels[rows], impostors.threshold(signature, fpr), fpr)
 
     def doubts(self, photos: Sequence[PhotoRecord], fpr: float) -> dict[int, list[str]]:
         """See `find_doubts`."""
         snapshot = self.snapshot
-        rivals = StoreRivals(snapshot, self.variants, self._kept)
-        return find_doubts(rivals, self.impostors(snapshot), photos, fpr, str(self.store.root))
+        rivals, impostors = self._calibrate(snapshot)
+        return find_doubts(rivals, impostors, photos, fpr, str(self.store.root))
 
     def identify(self, photo: SearchedPhoto, fpr: float = DEFAULT_FPR) -> list[IdentifiedFace]:
         """Name every face of a photo, in its order.
@@ -223,7 +227,7 @@ class StoreIdentifier:
         """
         snapshot = self.snapshot
         person, impostors = self._person(snapshot, name)
-        fpr = max(DEFAULT_FPR, impostors.finest_fpr) if fpr is None else fpr
+        fpr = impostors.default_fpr if fpr is None else fpr
         impostors.check(fpr)
         largest = photo.largest()
         crops = largest.crops()
